@@ -1,0 +1,58 @@
+"""How the workers drain the transfers that are due, row by row, for as long as Stripe lets us in."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+
+from connect.models import SellerTransfer, SellerTransferQuerySet
+from connect.retries import LEASE
+from veza.core.outcomes import NotSent, Outcome
+from veza.core.sweeps import Tally, claim, tick
+
+# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
+DRAIN_FOR = timedelta(seconds=60)
+# A row of a batch that is not begun this long before its lease ends is left to the next worker.
+ONE_CALL = timedelta(seconds=30)
+BATCH = 20
+
+
+def drain(
+    name: str,
+    *,
+    rows: Callable[[], SellerTransferQuerySet],
+    perform: Callable[[UUID], Outcome[Any] | None],
+    park: Callable[[UUID, str], None],
+) -> Tally:
+    """Perform every row that is due. Stops early when Stripe turns us away: the other rows would fare no
+    better.
+
+    A row that raises is parked, so that it counts a retry instead of coming back for ever; one that raises
+    because the database is away does not.
+    """
+    started = taken_at = time.monotonic()
+    turned_away = False
+
+    def take() -> list[SellerTransfer]:
+        nonlocal taken_at
+        taken_at = time.monotonic()
+        if turned_away or taken_at - started > DRAIN_FOR.total_seconds():
+            return []
+        return claim(rows(), due="next_retry_at", lease=LEASE, limit=BATCH)
+
+    def handle(row: SellerTransfer) -> None:
+        nonlocal turned_away
+        if turned_away or time.monotonic() - taken_at > (LEASE - ONE_CALL).total_seconds():
+            return
+        try:
+            turned_away = isinstance(perform(row.pk), NotSent)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            park(row.pk, f"{type(error).__name__}: {error}")
+            raise
+
+    return tick(name, take=take, handle=handle)

@@ -1,0 +1,23 @@
+from connect import transfers
+from connect.management.due_rows import DrainCommand
+from connect.models import SellerTransfer, SellerTransferQuerySet
+from connect.states import TransferStatus
+from veza.core.causes import Cause
+from veza.core.sweeps import Tally
+
+
+class Command(DrainCommand):
+    help = "Send the transfers to sellers that are due, now."
+
+    def due(self) -> SellerTransferQuerySet:
+        return SellerTransfer.objects.unsent().due()
+
+    def given_up(self) -> SellerTransferQuerySet:
+        lost = SellerTransfer.objects.filter(status=TransferStatus.PERMANENTLY_FAILED)
+        return lost.filter(completed_at__isnull=True)
+
+    def retry(self, row: SellerTransfer, *, cause: Cause) -> object:
+        return transfers.retry(transfer_id=row.pk, cause=cause)
+
+    def drain(self) -> Tally:
+        return transfers.send_due()

@@ -1,0 +1,97 @@
+"""What `python3 -m dev` can do, and how its end becomes an exit status."""
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+
+from dev import demo, environment, places
+from dev.checks import CHECKS
+from dev.foreground import ENDED_BY_SIGNAL, in_foreground
+from dev.places import PYTHON
+from dev.processes import Failure, Interrupted, Processes
+from dev.stores import open_stores
+from dev.terminal import Screen
+
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit status. Whatever happens, nothing it started is left running."""
+    asked = _parser().parse_args(arguments)
+    screen = Screen()
+    os.chdir(places.ROOT)
+    try:
+        with Processes() as processes:
+            return _run(asked, processes, screen)
+    except Failure as failure:
+        print(f"\n✗ {str(failure).rstrip()}", file=sys.stderr)
+        return 1
+    except Interrupted as signalled:
+        return ENDED_BY_SIGNAL + signalled.signum
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Nobody reads any more; say no more.
+        return 1
+
+
+def _run(asked: argparse.Namespace, processes: Processes, screen: Screen) -> int:
+    match asked.command:
+        case "demo":
+            return demo.demo(processes, screen, demo.wishes(screen))
+        case "serve":
+            return demo.demo(processes, screen, demo.wishes(screen, round_trip=False))
+        case "test":
+            return test(processes, screen, asked.arguments or shlex.split(os.environ.get("ARGS", "")))
+        case "services":
+            return services(processes, screen, asked.arguments)
+        case "check":
+            environment.ensure("development", processes, screen)
+            return CHECKS[asked.name](processes, screen)
+        case _:
+            return clean(screen)
+
+
+def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
+    """Run pytest with a database and a broker of its own, and return its exit status."""
+    environment.ensure("development", processes, screen)
+    stores = open_stores(processes, screen, durable=False)
+    # The Valkey wheel brings a pytest plugin that would start a server of its own.
+    command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey", *arguments]
+    return in_foreground(processes, command, dict(os.environ) | stores)
+
+
+def services(processes: Processes, screen: Screen, command: list[str]) -> int:
+    """Run any command with a database and a broker of its own, and return its exit status."""
+    if command[:1] == ["--"]:
+        command = command[1:]
+    if not command:
+        raise Failure("Say which command: python3 -m dev services -- COMMAND ...")
+    environment.ensure("demo", processes, screen)
+    stores = open_stores(processes, screen, durable=False)
+    path = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return in_foreground(processes, command, dict(os.environ) | stores | {"PATH": path})
+
+
+def clean(screen: Screen) -> int:
+    """Remove what the launcher and the tools have made."""
+    for folder in (places.VENV, places.STATE, *(places.ROOT / cache for cache in CACHES)):
+        if folder.exists():
+            shutil.rmtree(folder)
+            screen.say(f"removed {folder.name}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m dev", description="Starts Veza on a bare machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="the whole round trip, then a running Veza (ONCE=1, PAY=browser, PORT=)")
+    commands.add_parser("serve", help="a running Veza with sample data, without the round trip")
+    commands.add_parser("clean", help="remove the environment and everything under .veza")
+    test_command = commands.add_parser("test", help="all tests, with a database and broker of their own")
+    test_command.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    services_command = commands.add_parser("services", help="any command with a database and broker of its own")
+    services_command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    check = commands.add_parser("check", help="what must hold besides the tests")
+    check.add_argument("name", choices=sorted(CHECKS))
+    return parser

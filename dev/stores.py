@@ -1,0 +1,38 @@
+"""The database and the broker of one run: somebody else's when the environment names them, else our own."""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dev import places, postgres, valkey
+from dev.processes import Processes
+from dev.terminal import Screen
+
+
+def open_stores(processes: Processes, screen: Screen, *, durable: bool, logs: Path | None = None) -> dict[str, str]:
+    """Return DATABASE_URL and REDIS_URL of servers that answer.
+
+    A new PostgreSQL cluster takes about a second, so every run gets an empty one of its own, and nothing has
+    to be locked, upgraded or repaired. Without `durable` its data need not survive a power cut.
+    """
+    urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
+    for name, url in urls.items():
+        screen.say(f"  · {name} is set: using {_without_password(url)}")
+    if len(urls) == 2:
+        return urls
+    folder = places.run_folder()
+    processes.remove_at_the_end(folder)
+    logs = logs or folder
+    if "DATABASE_URL" not in urls:
+        with screen.step("PostgreSQL") as step:
+            log = logs / "postgres.log"
+            urls["DATABASE_URL"] = postgres.start(processes, folder, durable=durable, log=log, step=step)
+    if "REDIS_URL" not in urls:
+        with screen.step("Valkey") as step:
+            urls["REDIS_URL"] = valkey.start(processes, folder, log=logs / "valkey.log", step=step)
+    return urls
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

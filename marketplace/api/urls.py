@@ -1,0 +1,14 @@
+from django.urls import path
+
+from marketplace.api.licenses import OwnLicenses
+from marketplace.api.orders import OneOrder, OrderRefunds, Orders
+from marketplace.api.products import OneProduct, Products
+
+urlpatterns = [
+    path("marketplace/products", Products.as_view(), name="products"),
+    path("marketplace/products/<uuid:pk>", OneProduct.as_view(), name="product"),
+    path("marketplace/orders", Orders.as_view(), name="orders"),
+    path("marketplace/orders/<uuid:pk>", OneOrder.as_view(), name="order"),
+    path("marketplace/orders/<uuid:pk>/refund", OrderRefunds.as_view(), name="order-refund"),
+    path("licenses/mine", OwnLicenses.as_view(), name="licenses"),
+]

@@ -1,0 +1,187 @@
+"""What is for sale, what was bought, and what a buyer may use. Amounts are minor units of `currency`."""
+
+from typing import ClassVar, Self
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from marketplace.states import LICENSE_MOVES, ORDER_MOVES, LicenseStatus, OrderStatus
+from payments.models import Refund
+from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def for_sale(self) -> Self:
+        """Products that a buyer may see."""
+        return self.filter(published=True)
+
+
+class Product(KeyedRow):
+    """A creator's work, sold under one or more licences."""
+
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="products")
+    title = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    published = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at", "-id"], name="product_newest_first")]
+
+
+class LicenseKind(models.TextChoices):
+    PERSONAL = "personal"
+    COMMERCIAL = "commercial"
+    EXCLUSIVE = "exclusive"
+
+
+class LicenseOffer(KeyedRow):
+    """One licence of one product, at a price before tax. What was sold keeps its own copy."""
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="offers")
+    license = models.CharField(max_length=12, choices=LicenseKind)
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    tax_basis_points = models.PositiveIntegerField(default=0)
+    rights = models.JSONField(default=dict)
+    active = models.BooleanField(default=True)
+
+    objects: ClassVar[LockableQuerySet["LicenseOffer"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(price_minor__gte=0), name="offer_price_not_negative"),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="offer_currency_code"),
+            models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="offer_tax_at_most_whole"),
+            models.UniqueConstraint(fields=["product", "license"], name="one_offer_per_product_and_license"),
+        ]
+
+
+class Order(StatefulRow):
+    """A buyer's order. Its amounts are frozen when it is made."""
+
+    moves = ORDER_MOVES
+
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    status = models.CharField(max_length=15, choices=OrderStatus, default=OrderStatus.PENDING)
+    subtotal_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    refund_deadline = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["Order"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "orders"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=OrderStatus.values), name="order_status_known"),
+            models.CheckConstraint(
+                condition=Q(total_minor=models.F("subtotal_minor") + models.F("tax_minor")),
+                name="order_total_is_subtotal_and_tax",
+            ),
+            models.CheckConstraint(
+                condition=Q(subtotal_minor__gte=0, tax_minor__gte=0), name="order_sums_not_negative"
+            ),
+        ]
+        indexes = [models.Index(fields=["buyer", "-created_at"], name="order_buyer_newest_first")]
+
+    @property
+    def story_id(self) -> UUID:
+        return self.pk
+
+
+class OrderItem(KeyedRow):
+    """One licence in an order: price, tax, our fee and the seller's share, frozen at sale."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="sold")
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sold_items")
+    title = models.CharField(max_length=120)
+    license = models.CharField(max_length=12, choices=LicenseKind)
+    rights = models.JSONField(default=dict)
+    net_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    seller_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(net_minor=models.F("fee_minor") + models.F("seller_minor")),
+                name="item_net_is_fee_and_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(net_minor__gte=0, tax_minor__gte=0, fee_minor__gte=0, seller_minor__gte=0),
+                name="item_sums_not_negative",
+            ),
+            models.UniqueConstraint(fields=["order", "offer"], name="an_offer_once_per_order"),
+        ]
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer pays for this item: the price and the tax on top."""
+        return self.net_minor + self.tax_minor
+
+
+class License(StatefulRow):
+    """The buyer's right to use a work. It lives and dies with the payment of its item."""
+
+    moves = LICENSE_MOVES
+
+    item = models.OneToOneField(OrderItem, on_delete=models.PROTECT, related_name="granted")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="licenses")
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="licenses")
+    holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="licenses")
+    status = models.CharField(max_length=10, choices=LicenseStatus, default=LicenseStatus.ACTIVE)
+    exclusive = models.BooleanField(default=False)
+    rights = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["License"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "licenses"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=LicenseStatus.values), name="license_status_known"),
+            models.UniqueConstraint(
+                fields=["offer"],
+                condition=Q(exclusive=True, status__in=["active", "suspended"]),
+                name="an_exclusive_license_is_held_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["holder", "-created_at"], name="license_holder_newest_first")]
+
+    @property
+    def story_id(self) -> UUID:
+        return self.order_id
+
+
+class RefundLine(KeyedRow):
+    """How much of one item a refund gives back, split over whose money it is. Fixed when the refund is made."""
+
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="refund_lines")
+    tax_minor = models.BigIntegerField()
+    fee_minor = models.BigIntegerField()
+    seller_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "item"], name="one_line_per_refund_and_item"),
+            models.CheckConstraint(
+                condition=Q(tax_minor__gte=0, fee_minor__gte=0, seller_minor__gte=0),
+                name="refund_line_sums_not_negative",
+            ),
+        ]
+
+    @property
+    def total_minor(self) -> int:
+        return self.tax_minor + self.fee_minor + self.seller_minor

@@ -1,0 +1,191 @@
+"""An order: placed, paid for, given up, refunded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from marketplace import licenses
+from marketplace.models import LicenseOffer, Order, OrderItem
+from marketplace.shares import TAKEN, accounts_of, left_of, sold
+from marketplace.states import OrderStatus
+from payments.intents import open_payment, send_payment
+from payments.ledger import post_claimed
+from payments.models import Payment, Refund
+from payments.states import PaymentStatus, RefundStatus
+from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
+from veza.core.facts import announce
+from veza.core.ids import new_id
+from veza.core.models import User
+from veza.core.money import basis_points_of
+from veza.core.outcomes import Accepted
+from veza.core.states import may_move, move
+
+
+class OfferNotFound(NotAllowed):
+    code = "offer_not_found"
+
+
+class OrderNotPossible(NotAllowed):
+    code = "order_not_possible"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One line of what a buyer asks for."""
+
+    product_id: UUID
+    license: str
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The order, and the browser's secret for paying it when the provider has just told us."""
+
+    order: Order
+    client_secret: str = ""
+
+
+def request_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: Cause) -> Requested:
+    """Place an order and get its payment page. Asking again with the same id returns the first order.
+
+    When the provider does not answer, the order stands as pending without a page: a sweep asks again. Raises
+    OfferNotFound, OrderNotPossible.
+    """
+    order = place_order(order_id=order_id, buyer=buyer, wishes=wishes, cause=cause)
+    payment = Payment.objects.of(Payment.Purpose.ORDER, order.pk).last()
+    if payment is None or payment.status != PaymentStatus.CREATED:
+        return Requested(order)
+    outcome = send_payment(payment.pk, cause=cause)
+    order.refresh_from_db()
+    return Requested(order, outcome.value.client_secret if isinstance(outcome, Accepted) else "")
+
+
+@transaction.atomic(durable=True)
+def place_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: Cause) -> Order:
+    """Commit an order, its items and its payment, at the prices and tax of our own database."""
+    if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
+        return earlier
+    items = [_item(order_id, offer) for offer in _offers(wishes, buyer)]
+    subtotal, tax = sum(item.net_minor for item in items), sum(item.tax_minor for item in items)
+    currency = items[0].offer.currency
+    try:
+        order = Order.objects.create(
+            pk=order_id,
+            buyer=buyer,
+            subtotal_minor=subtotal,
+            tax_minor=tax,
+            total_minor=subtotal + tax,
+            currency=currency,
+        )
+    except IntegrityError as error:
+        raise OrderNotPossible("This order is being placed by another request. Ask again in a moment.") from error
+    OrderItem.objects.bulk_create(items)
+    if order.total_minor == 0:
+        _complete(order, payment=None, cause=cause, at=timezone.now())
+        return order
+    open_payment(
+        payment_id=new_id(),
+        purpose=Payment.Purpose.ORDER,
+        purpose_id=order.pk,
+        story_id=order.pk,
+        payer_id=buyer.pk,
+        amount_minor=order.total_minor,
+        currency=currency,
+        description=", ".join(item.title for item in items)[:200],
+        return_url=f"{settings.PUBLIC_BASE_URL}/paid",
+    )
+    return order
+
+
+def _offers(wishes: Sequence[Wish], buyer: User) -> list[LicenseOffer]:
+    if not wishes:
+        raise OrderNotPossible("An order needs at least one item.")
+    offers = []
+    for wish in wishes:
+        offer = (
+            LicenseOffer.objects.select_related("product")
+            .filter(product=wish.product_id, license=wish.license, active=True, product__published=True)
+            .first()
+        )
+        if offer is None:
+            raise OfferNotFound(f"Product {wish.product_id} is not sold under a {wish.license} licence.")
+        if offer.product.seller_id == buyer.pk:
+            raise OrderNotPossible(f"{offer.product.title!r} is your own work.")
+        offers.append(offer)
+    if len({offer.pk for offer in offers}) < len(offers):
+        raise OrderNotPossible("The same licence of the same product is listed twice.")
+    if len({offer.currency for offer in offers}) > 1:
+        raise OrderNotPossible("All items of an order must be in one currency: order them separately.")
+    return offers
+
+
+def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:
+    fee = basis_points_of(offer.price_minor, settings.PLATFORM_FEE_BASIS_POINTS)
+    return OrderItem(
+        order_id=order_id,
+        offer=offer,
+        seller_id=offer.product.seller_id,
+        title=offer.product.title,
+        license=offer.license,
+        rights=offer.rights,
+        net_minor=offer.price_minor,
+        tax_minor=basis_points_of(offer.price_minor, offer.tax_basis_points),
+        fee_minor=fee,
+        seller_minor=offer.price_minor - fee,
+    )
+
+
+def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The money of an order is here: complete it, whatever was thought of it meanwhile."""
+    if payment.purpose != Payment.Purpose.ORDER:
+        return
+    order = Order.objects.locked().get(pk=payment.purpose_id)
+    if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
+        _complete(order, payment=payment, cause=cause, at=at)
+
+
+def _complete(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
+    items = list(order.items.all())
+    deadline = at + settings.REFUND_WINDOW
+    move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
+    licenses.grant(order, items)
+    if payment is not None:
+        post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
+    announce("order.completed", order, cause=cause, at=at)
+
+
+def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The payment of an order came to nothing: the order is given up, unless it was already."""
+    if payment.purpose != Payment.Purpose.ORDER:
+        return
+    order = Order.objects.locked().get(pk=payment.purpose_id)
+    given_up = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
+    if may_move(order, given_up):
+        move(order, given_up, cause=cause, at=at)
+
+
+def refund_settled(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
+    """A refund of an order succeeded, failed or bounced: order, licences and sellers' shares follow from the facts."""
+    if refund.payment.purpose != Payment.Purpose.ORDER:
+        return
+    order = Order.objects.locked().get(pk=refund.payment.purpose_id)
+    standing = _standing(order)
+    if order.status != standing:
+        move(order, standing, cause=cause, at=at)
+    licenses.follow_refunds(order, left_of(list(order.items.all()), TAKEN), cause=cause, at=at)
+    announce("order.refund_settled", order, cause=cause, at=at)
+
+
+def _standing(order: Order) -> OrderStatus:
+    """Recomputed from the refunds each time, never toggled."""
+    refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
+    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
+    if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
+        return OrderStatus.REFUND_PENDING
+    return OrderStatus.REFUNDED if sum(done) >= order.total_minor else OrderStatus.COMPLETED

@@ -1,0 +1,99 @@
+"""Whose money an order is: what each party was due at sale, what refunds took from it, and what is left."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Sum
+
+from marketplace.models import OrderItem, RefundLine
+from payments.accounts import PLATFORM_FEE, TAX, seller_account
+from payments.states import RefundStatus
+from veza.core.money import allocate
+
+TAKEN = (RefundStatus.SUCCEEDED,)
+TAKEN_OR_PROMISED = (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
+
+
+@dataclass(frozen=True)
+class ItemShares:
+    """One item's money, split into the seller's share, our fee and the tax; in minor units."""
+
+    item_id: UUID
+    seller_id: UUID
+    seller_minor: int
+    fee_minor: int
+    tax_minor: int
+
+    @property
+    def total_minor(self) -> int:
+        return self.seller_minor + self.fee_minor + self.tax_minor
+
+
+def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
+    """The shares summed by ledger account; accounts that get nothing are left out."""
+    sums: dict[str, int] = defaultdict(int)
+    for part in shares:
+        sums[seller_account(part.seller_id)] += part.seller_minor
+        sums[PLATFORM_FEE] += part.fee_minor
+        sums[TAX] += part.tax_minor
+    return {account: amount for account, amount in sums.items() if amount}
+
+
+def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
+    """The shares as they were frozen at sale."""
+    return [ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor) for item in items]
+
+
+def left_of(items: Sequence[OrderItem], statuses: Sequence[str] = TAKEN_OR_PROMISED) -> list[ItemShares]:
+    """What refunds in one of `statuses` have left of each item."""
+    lines = RefundLine.objects.filter(item__in=items, refund__status__in=statuses).values("item_id")
+    taken = {
+        line["item_id"]: line
+        for line in lines.annotate(seller=Sum("seller_minor"), fee=Sum("fee_minor"), tax=Sum("tax_minor"))
+    }
+    nothing = {"seller": 0, "fee": 0, "tax": 0}
+    return [
+        ItemShares(
+            part.item_id,
+            part.seller_id,
+            part.seller_minor - taken.get(part.item_id, nothing)["seller"],
+            part.fee_minor - taken.get(part.item_id, nothing)["fee"],
+            part.tax_minor - taken.get(part.item_id, nothing)["tax"],
+        )
+        for part in sold(items)
+    ]
+
+
+def split(amount_minor: int, left: Sequence[ItemShares]) -> list[ItemShares]:
+    """Spread `amount_minor` over `left`, item by item and within an item over seller, fee and tax.
+
+    The parts add up exactly and no part exceeds what is left of it, so that the last refund empties every leg.
+    Raises ValueError when more is asked for than is left.
+    """
+    if amount_minor > sum(part.total_minor for part in left):
+        raise ValueError(f"{amount_minor} is more than is left")
+    parts = []
+    for part, share in zip(left, allocate(amount_minor, [part.total_minor for part in left]), strict=True):
+        seller, fee, tax = allocate(share, [part.seller_minor, part.fee_minor, part.tax_minor])
+        parts.append(ItemShares(part.item_id, part.seller_id, seller, fee, tax))
+    return parts
+
+
+def sold_shares(order_id: UUID) -> dict[UUID, int]:
+    """Each seller's share of an order as it was sold."""
+    return _by_seller(sold(OrderItem.objects.filter(order=order_id)))
+
+
+def seller_shares(order_id: UUID) -> dict[UUID, int]:
+    """What each seller of an order should have now: the share sold, less what succeeded refunds took from it."""
+    items = list(OrderItem.objects.filter(order=order_id))
+    return _by_seller(left_of(items, TAKEN))
+
+
+def _by_seller(shares: Iterable[ItemShares]) -> dict[UUID, int]:
+    sums: dict[UUID, int] = defaultdict(int)
+    for part in shares:
+        sums[part.seller_id] += part.seller_minor
+    return dict(sums)

@@ -1,0 +1,55 @@
+"""The door for Hyperswitch's deliveries. It reads bytes, checks the signature and hands over; it decides nothing."""
+
+import hashlib
+from http import HTTPStatus
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from payments.inbox import Arrived, Verdict, take_in
+from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
+from veza.core.api.requests import request_id_of, source_address
+
+log = structlog.get_logger(__name__)
+MAX_BYTES = 64 * 1024
+NO_SECRET = Verdict("error: HYPERSWITCH_WEBHOOK_SECRET is not set", http_status=500)
+BAD_SIGNATURE = Verdict("signature_invalid", http_status=401)
+
+
+@csrf_exempt
+@require_POST
+def hyperswitch_webhook(request: HttpRequest) -> HttpResponse:
+    """Take in one delivery: 200 when it is settled, anything else when Hyperswitch should send it again."""
+    declared = request.META.get("CONTENT_LENGTH") or ""
+    if not declared.isdecimal():
+        # A chunked body reaches WSGI as nothing at all: a signature over nothing would be checked.
+        return _answer(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length")
+    if int(declared) > MAX_BYTES:
+        return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KB")
+    raw = request.read(MAX_BYTES + 1)
+    signed = is_signed_by_hyperswitch(
+        raw, request.headers.get("x-webhook-signature-512"), secrets=settings.HYPERSWITCH_WEBHOOK_SECRETS
+    )
+    arrived = Arrived(
+        provider="hyperswitch",
+        raw=raw,
+        signature_valid=signed,
+        source_ip=source_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+        request_id=request_id_of(request),
+    )
+    refused = None if signed else BAD_SIGNATURE if settings.HYPERSWITCH_WEBHOOK_SECRETS else NO_SECRET
+    try:
+        verdict = take_in(arrived, read=read_event, handlers=HANDLERS, refused=refused)
+    except (OperationalError, InterfaceError):
+        log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
+        return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")
+    return _answer(verdict.http_status, verdict.result)
+
+
+def _answer(status: int, result: str) -> HttpResponse:
+    return JsonResponse({"result": result}, status=status)

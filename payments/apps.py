@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from payments.accounts import SYSTEM_ACCOUNTS
+
+
+class PaymentsConfig(AppConfig):
+    name = "payments"
+
+    def ready(self) -> None:
+        post_migrate.connect(open_system_accounts, sender=self)
+
+
+def open_system_accounts(sender: AppConfig, **_given: Any) -> None:
+    """The ledger's own accounts are there after every migrate; a migration inserts no rows."""
+    account = sender.get_model("LedgerAccount")
+    account._default_manager.bulk_create([account(code=code) for code in SYSTEM_ACCOUNTS], ignore_conflicts=True)

@@ -1,0 +1,133 @@
+"""What the provider says became of a payment, from a webhook or from asking: booked once, whatever the order."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from payments.hyperswitch_objects import PaymentSeen
+from payments.inbox import Handled, Result
+from payments.ledger import post_received
+from payments.models import Payment
+from payments.states import PaymentStatus
+from veza.core.cases import open_case
+from veza.core.causes import Cause
+from veza.core.facts import announce
+from veza.core.ids import row_id
+from veza.core.money import written
+from veza.core.states import may_move, move
+
+# Hyperswitch's word for the status of a payment, and ours. What stands for a problem becomes `mismatched`.
+OUR_WORD = {
+    "succeeded": PaymentStatus.SUCCEEDED,
+    "processing": PaymentStatus.PROCESSING,
+    "partially_captured_and_processing": PaymentStatus.PROCESSING,
+    "requires_payment_method": PaymentStatus.PENDING,
+    "requires_confirmation": PaymentStatus.PENDING,
+    "requires_customer_action": PaymentStatus.PENDING,
+    "requires_merchant_action": PaymentStatus.PENDING,
+    "requires_capture": PaymentStatus.PENDING,
+    "failed": PaymentStatus.FAILED,
+    "cancelled": PaymentStatus.CANCELLED,
+    "expired": PaymentStatus.CANCELLED,
+    "partially_captured": PaymentStatus.MISMATCHED,
+    "conflicted": PaymentStatus.MISMATCHED,
+    "review": PaymentStatus.MISMATCHED,
+    "cancelled_post_capture": PaymentStatus.MISMATCHED,
+}
+_HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
+
+
+def note_payment(seen: PaymentSeen, *, cause: Cause, at: datetime) -> Handled:
+    """Bring our payment to where the provider says it is, with everything that follows, in this transaction.
+
+    An object older than what we know, or one the table of moves forbids, is old news and changes nothing.
+    """
+    assert connection.in_atomic_block, "what a provider said is booked in one commit"
+    key = row_id("pay", seen.payment_id)
+    payment = Payment.objects.locked().filter(pk=key).first() if key else None
+    if payment is None:
+        return Handled(Result.UNMATCHED)
+    if _is_older(seen, payment):
+        return Handled(Result.STALE, payment.story_id)
+    target = OUR_WORD.get(seen.status)
+    if target is None:
+        _ask_a_person(payment, f"The provider calls the payment {seen.status!r}, a status we do not know.")
+        return Handled(Result.IGNORED, payment.story_id)
+    if seen.status == "succeeded" and seen.received_minor is None:
+        # Never assume that everything was captured: the sweep reads the payment.
+        Payment.objects.filter(pk=payment.pk).update(next_check_at=Now())
+        return Handled(Result.WAITING, payment.story_id)
+    if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
+        target = PaymentStatus.MISMATCHED
+    if not (may_move(payment, target) or _brings_more(seen, payment)):
+        return Handled(Result.STALE, payment.story_id)
+    _book(payment, seen, target, cause=cause, at=at)
+    return Handled(Result.OK, payment.story_id)
+
+
+def _is_older(seen: PaymentSeen, payment: Payment) -> bool:
+    known = payment.provider_updated_at
+    return known is not None and seen.updated_at is not None and seen.updated_at < known
+
+
+def _newly_received(seen: PaymentSeen, payment: Payment) -> int:
+    if seen.status not in _HAS_CAPTURED or seen.received_minor is None:
+        return 0
+    return max(0, seen.received_minor - payment.received_minor)
+
+
+def _brings_more(seen: PaymentSeen, payment: Payment) -> bool:
+    return payment.status == PaymentStatus.MISMATCHED and _newly_received(seen, payment) > 0
+
+
+def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:
+    newly = _newly_received(seen, payment)
+    right = seen.currency == payment.currency and seen.received_minor == payment.amount_minor
+    if target == PaymentStatus.SUCCEEDED and not right:
+        target = PaymentStatus.MISMATCHED
+    known: dict[str, Any] = {
+        "hyperswitch_payment_id": seen.payment_id,
+        "provider_updated_at": seen.updated_at or payment.provider_updated_at,
+        "received_minor": payment.received_minor + newly,
+        "error_code": seen.error_code,
+        "error_message": seen.error_message,
+        "next_check_at": None,
+    }
+    if target == PaymentStatus.SUCCEEDED:
+        known["succeeded_at"] = at
+    if payment.status == target:
+        Payment.objects.filter(pk=payment.pk).update(**known)
+        payment.received_minor = known["received_minor"]
+    else:
+        move(payment, target, cause=cause, at=at, **known)
+    if newly:
+        post_received(payment, newly, currency=seen.currency, at=at)
+    _tell(payment, seen, cause=cause, at=at)
+
+
+def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) -> None:
+    match payment.status:
+        case PaymentStatus.SUCCEEDED:
+            announce("payment.succeeded", payment, cause=cause, at=at)
+        case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
+            announce("payment.failed", payment, cause=cause, at=at)
+        case PaymentStatus.MISMATCHED:
+            came = "nothing" if seen.received_minor is None else written(seen.received_minor, seen.currency)
+            _ask_a_person(
+                payment,
+                f"{written(payment.amount_minor, payment.currency)} was asked for and {came} was received "
+                f"(the provider says {seen.status}).",
+            )
+
+
+def _ask_a_person(payment: Payment, why: str) -> None:
+    open_case(
+        "payment_mismatch",
+        payment,
+        why=why,
+        what_to_do="Compare the payment with the provider's dashboard, then accept it or give the money back.",
+        amount_minor=payment.received_minor,
+        currency=payment.currency,
+    )

@@ -1,0 +1,156 @@
+"""Asking a buyer for money: the payment row, the call that makes its payment page, and asking again.
+
+`open_payment` commits the intent under an id the provider will know it by; `send_payment` makes the call and records
+its outcome. Between the two anything may die: the sweep sends again under the same id, which makes no second payment.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from payments import hyperswitch_api
+from payments.captures import note_payment
+from payments.hyperswitch_objects import PaymentSeen
+from payments.models import Payment
+from payments.states import PaymentStatus
+from veza.core import calls
+from veza.core.causes import Cause
+from veza.core.facts import announce
+from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.states import move
+
+# How long after each unanswered try the provider is asked again; the last one repeats.
+ASK_AGAIN = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
+
+
+def ask_again_after(checks: int) -> timedelta:
+    """How long to wait before asking about a row that was asked about `checks` times."""
+    return ASK_AGAIN[min(checks, len(ASK_AGAIN) - 1)]
+
+
+def open_payment(
+    *,
+    payment_id: UUID,
+    purpose: Payment.Purpose,
+    purpose_id: UUID,
+    story_id: UUID,
+    payer_id: UUID,
+    amount_minor: int,
+    currency: str,
+    description: str,
+    return_url: str,
+) -> Payment:
+    """Record a payment that nobody has told the provider about yet, in the caller's transaction.
+
+    `amount_minor` is the whole amount, tax included, in minor units of `currency`.
+    """
+    assert connection.in_atomic_block, "a payment is opened in the commit of what it pays for"
+    return Payment.objects.create(
+        pk=payment_id,
+        purpose=purpose,
+        purpose_id=purpose_id,
+        story_id=story_id,
+        payer_id=payer_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        description=description,
+        return_url=return_url,
+        session_seconds=int(settings.ORDER_SESSION.total_seconds()),
+        next_check_at=timezone.now() + ask_again_after(0),
+    )
+
+
+def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
+    """Make the payment page at the provider and record what came of it. Safe to repeat at any time.
+
+    A refusal fails the payment and is announced. An unknown outcome leaves it as it is: it will be asked again.
+    """
+    payment = _mark_sent(payment_id)
+    outcome = hyperswitch_api.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+    _record_sent(payment_id, outcome, cause=cause)
+    return outcome
+
+
+def check_payment(payment_id: UUID, *, cause: Cause) -> None:
+    """Find out where a due payment stands: ask the provider, or send it when it was never acknowledged."""
+    payment = Payment.objects.get(pk=payment_id)
+    if payment.hyperswitch_payment_id is None:
+        send_payment(payment_id, cause=cause)
+        return
+    outcome = hyperswitch_api.read_payment(payment.provider_key, force_sync=True)
+    with transaction.atomic(durable=True):
+        calls.record(outcome, subject=payment, our_id=payment.provider_key)
+        if isinstance(outcome, Accepted):
+            note_payment(outcome.value, cause=cause, at=timezone.now())
+
+
+def client_secret_of(payment: Payment) -> str:
+    """The browser's secret for a payment that waits to be paid; it is asked for and never stored."""
+    outcome = hyperswitch_api.read_payment(payment.provider_key)
+    return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
+
+
+@transaction.atomic(durable=True)
+def _mark_sent(payment_id: UUID) -> Payment:
+    payment = Payment.objects.locked().get(pk=payment_id)
+    checks = payment.checks + 1
+    Payment.objects.filter(pk=payment_id).update(
+        first_sent_at=Coalesce("first_sent_at", Now()),
+        next_check_at=Now() + ask_again_after(payment.checks),
+        checks=checks,
+    )
+    return payment
+
+
+def _fields(payment: Payment) -> Mapping[str, Any]:
+    """The request, exactly. Tax is inside the amount: given beside it, Hyperswitch would add it on top."""
+    return {
+        "payment_id": payment.provider_key,
+        "amount": payment.amount_minor,
+        "currency": payment.currency,
+        "profile_id": settings.HYPERSWITCH_PROFILE_ID,
+        "customer_id": f"cus_{payment.payer_id.hex}",
+        "description": payment.description,
+        "payment_link": True,
+        "return_url": payment.return_url,
+        "session_expiry": payment.session_seconds,
+        "capture_method": "automatic",
+        "metadata": {payment.purpose: str(payment.purpose_id)},
+        "merchant_order_reference_id": str(payment.purpose_id),
+    }
+
+
+@transaction.atomic(durable=True)
+def _record_sent(payment_id: UUID, outcome: Outcome[PaymentSeen], *, cause: Cause) -> None:
+    payment = Payment.objects.locked().get(pk=payment_id)
+    calls.record(outcome, subject=payment, our_id=payment.provider_key)
+    at = timezone.now()
+    match outcome:
+        case Accepted(value=seen):
+            _acknowledge(payment, seen, cause=cause)
+        case Refused(code=code, message=message) if payment.status == PaymentStatus.CREATED:
+            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
+            move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
+            announce("payment.failed", payment, cause=cause, at=at)
+        case Refused() | Unknown() | NotSent():
+            pass  # The row stays as it is and its next check is set already.
+
+
+def _acknowledge(payment: Payment, seen: PaymentSeen, *, cause: Cause) -> None:
+    """Keep the ids. The webhook may have been faster, so only what is still missing is filled in."""
+    known: dict[str, Any] = {
+        "hyperswitch_payment_id": payment.hyperswitch_payment_id or seen.payment_id,
+        "payment_url": payment.payment_url or seen.payment_url,
+        "next_check_at": None,
+        "checks": 0,
+    }
+    if payment.status == PaymentStatus.CREATED:
+        move(payment, PaymentStatus.PENDING, cause=cause, **known)
+    else:
+        Payment.objects.filter(pk=payment.pk).update(**known)

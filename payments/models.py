@@ -1,0 +1,221 @@
+"""Payments, refunds, what the provider sent us, and the ledger. Every amount is in minor units of `currency`."""
+
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from payments.states import PAYMENT_ALIVE, PAYMENT_MOVES, REFUND_MOVES, PaymentStatus, RefundStatus
+from veza.core.ids import provider_id
+from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+
+
+class PaymentQuerySet(LockableQuerySet["Payment"]):
+    def of(self, purpose: str, purpose_id: object) -> Self:
+        """The payments made for one order or invoice, in the order they were tried."""
+        return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
+
+
+class Payment(StatefulRow):
+    """The buyer's wish to pay for one order or invoice, and what came of it."""
+
+    class Purpose(models.TextChoices):
+        ORDER = "order"
+        INVOICE = "invoice"
+
+    moves = PAYMENT_MOVES
+
+    purpose = models.CharField(max_length=10, choices=Purpose)
+    purpose_id = models.UUIDField()
+    story_id = models.UUIDField()
+    payer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payments")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    description = models.CharField(max_length=200, blank=True)
+    return_url = models.URLField(max_length=500)
+    session_seconds = models.PositiveIntegerField()
+    status = models.CharField(max_length=12, choices=PaymentStatus, default=PaymentStatus.CREATED)
+    received_minor = models.BigIntegerField(default=0)
+    refunded_minor = models.BigIntegerField(default=0)
+    disputed_minor = models.BigIntegerField(default=0)
+    # NULL until the provider acknowledged it; `provider_key` is what it will be.
+    hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    payment_url = models.URLField(max_length=500, blank=True)
+    provider_updated_at = models.DateTimeField(null=True, blank=True)
+    # NULL = never sent; a time and no acknowledgement = unanswered. The two have different workers.
+    first_sent_at = models.DateTimeField(null=True, blank=True)
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    checks = models.PositiveSmallIntegerField(default=0)
+    error_code = models.CharField(max_length=100, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    succeeded_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=PaymentStatus.values), name="payment_status_known"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_amount_positive"),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="payment_currency_code"),
+            models.CheckConstraint(
+                condition=Q(received_minor__gte=0, refunded_minor__gte=0, disputed_minor__gte=0),
+                name="payment_sums_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(hyperswitch_payment_id__isnull=True) | ~Q(hyperswitch_payment_id=""),
+                name="payment_provider_id_not_empty",
+            ),
+            models.UniqueConstraint(
+                fields=["purpose", "purpose_id"],
+                condition=Q(status__in=PAYMENT_ALIVE),
+                name="one_payment_alive_per_purpose",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["purpose", "purpose_id"], name="payment_purpose"),
+            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="payment_due"),
+            models.Index(fields=["story_id"], name="payment_story"),
+        ]
+
+    @property
+    def provider_key(self) -> str:
+        """The id we give the provider: known before the call, found again after any crash."""
+        return provider_id("pay", self.pk)
+
+    def refundable_minor(self) -> int:
+        """What was received and neither given back, disputed, nor promised to a refund under way."""
+        under_way = sum(self.refunds.filter(status=RefundStatus.PENDING).values_list("amount_minor", flat=True))
+        return self.received_minor - self.refunded_minor - self.disputed_minor - under_way
+
+
+class Refund(StatefulRow):
+    """Money on its way back to the buyer. `legs` says whose money it is, fixed when the refund is made."""
+
+    class Source(models.TextChoices):
+        BUYER = "buyer"
+        SELLER = "seller"
+        SUPPORT = "support"
+        LATE_PAYMENT = "late_payment"
+        EXTERNAL = "external"
+
+    moves = REFUND_MOVES
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
+    story_id = models.UUIDField()
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    # {ledger account: minor units}: adds up to amount_minor.
+    legs = models.JSONField()
+    source = models.CharField(max_length=15, choices=Source)
+    reason = models.CharField(max_length=500, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.PENDING)
+    hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
+    bookings = models.PositiveSmallIntegerField(default=0)
+    provider_updated_at = models.DateTimeField(null=True, blank=True)
+    first_sent_at = models.DateTimeField(null=True, blank=True)
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    checks = models.PositiveSmallIntegerField(default=0)
+    # Set for a refund that no person sends: the sweep does, from this time on.
+    send_after = models.DateTimeField(null=True, blank=True)
+    error_code = models.CharField(max_length=100, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    succeeded_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["Refund"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "refunds"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=RefundStatus.values), name="refund_status_known"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
+            models.UniqueConstraint(
+                fields=["hyperswitch_refund_id"],
+                condition=Q(hyperswitch_refund_id__isnull=False) & ~Q(hyperswitch_refund_id=""),
+                name="one_refund_per_provider_id",
+            ),
+            models.UniqueConstraint(
+                fields=["payment"],
+                condition=Q(status="pending") & ~Q(source="external"),
+                name="one_refund_in_flight_per_payment",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="refund_due"),
+            models.Index(fields=["story_id"], name="refund_story"),
+        ]
+
+    @property
+    def provider_key(self) -> str:
+        return provider_id("ref", self.pk)
+
+
+class WebhookDelivery(KeyedRow):
+    """One delivery from a provider with its final result, written in the commit of its effects."""
+
+    provider = models.CharField(max_length=20)
+    event_id = models.CharField(max_length=100, null=True, blank=True)
+    event_type = models.CharField(max_length=60, null=True, blank=True)
+    payload = models.TextField()
+    payload_sha256 = models.CharField(max_length=64)
+    signature_valid = models.BooleanField()
+    processing_result = models.CharField(max_length=300)
+    source_ip = models.GenericIPAddressField(null=True, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    request_id = models.CharField(max_length=100, blank=True)
+    story_id = models.UUIDField(null=True, blank=True)
+    received_at = models.DateTimeField(db_default=Now())
+    processed_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=1)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "webhook_log"
+        verbose_name_plural = "webhook deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "event_id"],
+                condition=Q(processing_result__in=["ok", "skipped: stale", "skipped: ignored"]),
+                name="an_event_is_handled_once",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["received_at"], name="webhook_received"),
+            models.Index(fields=["story_id", "received_at"], name="webhook_story"),
+            models.Index(fields=["received_at"], condition=Q(signature_valid=False), name="webhook_attacks"),
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="webhook_due"),
+        ]
+
+
+class LedgerAccount(models.Model):
+    """An account of the ledger. Its balance is the sum of its postings; no balance is ever stored."""
+
+    code = models.CharField(max_length=60, primary_key=True)
+
+
+class Posting(KeyedRow):
+    """Money from one account to another: one row, so debits and credits cannot differ. Append-only."""
+
+    debit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="debits")
+    credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    cause = models.CharField(max_length=120)
+    leg = models.CharField(max_length=130)
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="postings", null=True)
+    story_id = models.UUIDField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="posting_amount_positive"),
+            models.CheckConstraint(condition=~Q(debit=F("credit")), name="posting_between_two_accounts"),
+            models.UniqueConstraint(fields=["cause", "leg"], name="a_fact_is_posted_once"),
+        ]
+        indexes = [models.Index(fields=["story_id", "at"], name="posting_story")]

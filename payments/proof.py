@@ -1,0 +1,114 @@
+"""The proof that every cent of a payment is where the books say it is.
+
+For one payment and currency: captured + recoverable = refunded + disputed + sellers + fee + tax + subscriptions +
+unapplied. Each term is the sum of the payment's postings, so the equation holds by construction; what proves something
+is that each term also equals what the rows say.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from payments.accounts import PLATFORM_FEE, PSP_CLEARING, RECOVERABLE, STRIPE_BALANCE, TAX, UNAPPLIED
+from payments.models import Payment, Posting, Refund
+from payments.states import RefundStatus
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the proof: `booked_minor` by the ledger and, where a row knows it, `expected_minor`."""
+
+    label: str
+    booked_minor: int
+    expected_minor: int | None
+    currency: str
+
+    @property
+    def holds(self) -> bool:
+        return self.expected_minor is None or self.expected_minor == self.booked_minor
+
+
+@dataclass(frozen=True)
+class Proof:
+    payment_id: UUID
+    terms: list[Term]
+
+    @property
+    def balanced(self) -> bool:
+        return all(term.holds for term in self.terms)
+
+    @property
+    def differences(self) -> list[str]:
+        return [
+            f"payment {self.payment_id}: {term.label} is {term.booked_minor} in the ledger and "
+            f"{term.expected_minor} in the rows ({term.currency})"
+            for term in self.terms
+            if not term.holds
+        ]
+
+
+def prove(payment: Payment) -> Proof:
+    """Compare the ledger of one payment with its row and its refunds, in minor units of the payment's currency."""
+    cash = _moved(payment)
+    refunded = sum(
+        Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
+    )
+    sellers = sum(amount for account, amount in cash.held.items() if account.startswith("seller:"))
+    fee, tax = cash.held.get(PLATFORM_FEE, 0), cash.held.get(TAX, 0)
+    unapplied = cash.held.get(UNAPPLIED, 0)
+    income = cash.held.get("subscription_income", 0)
+    disputed = cash.held.get("dispute_suspense", 0)
+    recoverable = -cash.held.get(RECOVERABLE, 0)
+    sides = cash.received_minor + recoverable - cash.returned_minor - disputed
+    sides -= sellers + fee + tax + unapplied + income
+    terms = [
+        Term("captured", cash.received_minor, payment.received_minor, payment.currency),
+        Term("refunded", cash.returned_minor, refunded, payment.currency),
+        Term(
+            "refunded, as the payment row has it",
+            cash.returned_minor,
+            payment.refunded_minor,
+            payment.currency,
+        ),
+        Term("disputed", disputed, payment.disputed_minor, payment.currency),
+        Term("sellers", sellers, None, payment.currency),
+        Term("platform fee", fee, None, payment.currency),
+        Term("tax", tax, None, payment.currency),
+        Term("subscriptions", income, None, payment.currency),
+        Term("unapplied", unapplied, None, payment.currency),
+        Term("recoverable", recoverable, None, payment.currency),
+        Term("captured + recoverable - everything else", sides, 0, payment.currency),
+    ]
+    return Proof(payment.pk, terms)
+
+
+@dataclass(frozen=True)
+class _Cash:
+    received_minor: int
+    returned_minor: int
+    held: dict[str, int]
+
+
+def _moved(payment: Payment) -> _Cash:
+    """What came in and went out through the provider, and what each account holds of it before sellers are paid out."""
+    received = returned = 0
+    held: dict[str, int] = defaultdict(int)
+    for posting in Posting.objects.filter(payment=payment, currency=payment.currency):
+        if STRIPE_BALANCE in (posting.debit_id, posting.credit_id):
+            continue  # Paying a seller out does not change whose money it is.
+        held[posting.debit_id] -= posting.amount_minor
+        held[posting.credit_id] += posting.amount_minor
+        if posting.cause.startswith(f"payment:{payment.pk}:received:"):
+            received += posting.amount_minor
+        elif posting.credit_id == PSP_CLEARING:
+            returned += posting.amount_minor
+        elif posting.debit_id == PSP_CLEARING:
+            returned -= posting.amount_minor
+    return _Cash(received, returned, dict(held))
+
+
+def prove_all(chunk: int = 1_000) -> Iterator[Proof]:
+    """Prove every payment, oldest first, in bounded memory."""
+    for payment in Payment.objects.order_by("pk").iterator(chunk_size=chunk):
+        yield prove(payment)

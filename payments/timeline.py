@@ -1,0 +1,77 @@
+"""What happened to a story's money on this floor, in sentences, and what happens next."""
+
+from uuid import UUID
+
+from payments.models import Payment, Posting, Refund, WebhookDelivery
+from payments.states import PaymentStatus, RefundStatus
+from veza.core.money import written
+from veza.core.timeline import TimelineLine
+
+
+def lines(story_id: UUID) -> list[TimelineLine]:
+    """Payments opened, refunds asked for, deliveries taken in and postings made, in no order."""
+    return [*_payments(story_id), *_refunds(story_id), *_deliveries(story_id), *_postings(story_id)]
+
+
+def next_steps(story_id: UUID) -> list[str]:
+    """What will happen to open payments and refunds, and when."""
+    steps = []
+    for payment in Payment.objects.filter(story_id=story_id, status=PaymentStatus.CREATED):
+        steps.append(
+            f"Hyperswitch is asked about payment {payment.shown_id} again at {payment.next_check_at:%H:%M:%S}."
+        )
+    for payment in Payment.objects.filter(story_id=story_id, status=PaymentStatus.PENDING):
+        steps.append(f"The buyer can pay at {payment.payment_url}.")
+    for refund in Refund.objects.filter(story_id=story_id, status=RefundStatus.PENDING):
+        steps.append(
+            f"Hyperswitch will report on refund {refund.shown_id}."
+            if refund.next_check_at is None
+            else f"Hyperswitch is asked about refund {refund.shown_id} again at {refund.next_check_at:%H:%M:%S}."
+        )
+    return steps
+
+
+def _payments(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(
+            payment.created_at,
+            f"A payment of {written(payment.amount_minor, payment.currency)} was opened ({payment.provider_key}).",
+            "open",
+        )
+        for payment in Payment.objects.filter(story_id=story_id)
+    ]
+
+
+def _refunds(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(
+            refund.created_at,
+            f"A refund of {written(refund.amount_minor, refund.currency)} was asked for by the {refund.source} "
+            f"({refund.provider_key}): {refund.reason or 'no reason given'}.",
+            "open",
+        )
+        for refund in Refund.objects.filter(story_id=story_id)
+    ]
+
+
+def _deliveries(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(
+            delivery.received_at,
+            f"{delivery.provider.capitalize()} sent {delivery.event_type} ({delivery.event_id}): "
+            f"{delivery.processing_result}.",
+            "delivery",
+        )
+        for delivery in WebhookDelivery.objects.filter(story_id=story_id)
+    ]
+
+
+def _postings(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(
+            posting.at,
+            f"Booked {written(posting.amount_minor, posting.currency)} from {posting.debit_id} to {posting.credit_id}.",
+            "posting",
+        )
+        for posting in Posting.objects.filter(story_id=story_id)
+    ]

@@ -1,0 +1,29 @@
+"""The plans a creator may subscribe to."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import AllowAny
+
+from subscriptions.models import Plan
+
+
+class PlanOutput(serializers.ModelSerializer[Plan]):
+    class Meta:
+        model = Plan
+        fields = (
+            "id",
+            "name",
+            "price_minor",
+            "currency",
+            "interval",
+            "trial_days",
+            "can_sell_on_marketplace",
+        )
+
+
+@extend_schema(summary="List the plans, newest first")
+class Plans(ListAPIView[Plan]):
+    permission_classes = (AllowAny,)
+    serializer_class = PlanOutput
+    queryset = Plan.objects.filter(active=True)

@@ -1,0 +1,120 @@
+"""What happens around Veza in a test: a buyer orders and pays, and Hyperswitch tells us about it."""
+
+import hashlib
+import hmac
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.test import Client
+from django.utils import timezone
+
+from marketplace.models import LicenseOffer, Order
+from marketplace.orders import Wish, request_order
+from marketplace.refunds import request_refund
+from payments.models import Payment, Refund
+from tests.factories import OfferFactory, PersonFactory
+from veza.core.causes import Cause
+from veza.core.ids import new_id
+from veza.core.models import User
+
+SECRET = "webhook-secret-of-the-tests"
+BY_BUYER = Cause("user", actor="a buyer")
+WEBHOOK = "/api/v1/webhooks/hyperswitch"
+
+
+def order_of(*offers: LicenseOffer, buyer: User | None = None) -> Order:
+    """An order whose payment page exists at the provider."""
+    wishes = [Wish(offer.product_id, offer.license) for offer in offers]
+    buyer = buyer or PersonFactory()
+    return request_order(order_id=new_id(), buyer=buyer, wishes=wishes, cause=BY_BUYER).order
+
+
+def two_sellers_order() -> Order:
+    """10.00 and 5.00 before 20 % tax, from two sellers; our fee is a tenth."""
+    return order_of(OfferFactory(price_minor=10_00), OfferFactory(price_minor=5_00))
+
+
+def paid(order: Order) -> Order:
+    """The order after its payment arrived."""
+    assert deliver_payment(payment_of(order)).status_code == 200
+    order.refresh_from_db()
+    return order
+
+
+def payment_of(order: Order) -> Payment:
+    return Payment.objects.get(purpose="order", purpose_id=order.pk)
+
+
+def refund_of(order: Order, *, reason: str = "It does not open.") -> Refund:
+    """The refund that the buyer of `order` asked for."""
+    return request_refund(refund_id=new_id(), order_id=order.pk, asked_by=order.buyer, reason=reason, cause=BY_BUYER)
+
+
+def envelope(event_type: str, said: dict[str, Any], *, event_id: str = "") -> bytes:
+    """A delivery's bytes as Hyperswitch writes them: compact, raw UTF-8."""
+    kind = event_type.partition("_")[0]
+    body = {
+        "merchant_id": "merchant_sandbox",
+        "event_id": event_id or f"evt_{new_id().hex}",
+        "event_type": event_type,
+        "content": {"type": f"{kind}_details", "object": said},
+        "timestamp": _time(timezone.now()),
+    }
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def signed(raw: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), raw, hashlib.sha512).hexdigest()
+
+
+def deliver(raw: bytes, *, signature: str | None = None, **headers: str) -> Any:
+    """Post the bytes to our webhook endpoint, signed unless another signature is given."""
+    headers = {"x-webhook-signature-512": signature if signature is not None else signed(raw), **headers}
+    return Client().post(WEBHOOK, data=raw, content_type="application/json", headers=headers)
+
+
+def deliver_payment(payment: Payment, *, status: str = "succeeded", event_id: str = "", **said: Any) -> Any:
+    return deliver(envelope(f"payment_{status}", payment_object(payment, status=status, **said), event_id=event_id))
+
+
+def deliver_refund(refund: Refund, *, status: str = "succeeded", event_id: str = "", **said: Any) -> Any:
+    return deliver(envelope(f"refund_{status}", refund_object(refund, status=status, **said), event_id=event_id))
+
+
+def payment_object(payment: Payment, **said: Any) -> dict[str, Any]:
+    seen = {
+        "payment_id": payment.provider_key,
+        "status": "succeeded",
+        "amount": payment.amount_minor,
+        "amount_received": payment.amount_minor,
+        "currency": payment.currency,
+        "profile_id": "pro_sandbox",
+        "error_code": None,
+        "error_message": None,
+        "updated": _time(timezone.now()),
+    }
+    return seen | said
+
+
+def refund_object(refund: Refund, **said: Any) -> dict[str, Any]:
+    seen = {
+        "refund_id": refund.provider_key,
+        "payment_id": refund.payment.provider_key,
+        "status": "succeeded",
+        "amount": refund.amount_minor,
+        "currency": refund.currency,
+        "profile_id": "pro_sandbox",
+        "error_code": None,
+        "error_message": None,
+        "updated_at": _time(timezone.now()),
+    }
+    return seen | said
+
+
+def ago(**time: float) -> str:
+    return _time(timezone.now() - timedelta(**time))
+
+
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

@@ -1,0 +1,33 @@
+"""What every floor's tests share: the providers' double over HTTP, and settings that point at it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.buying import SECRET
+from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    with Sandbox(refund_delay_seconds=3600) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
+    """Hyperswitch and Stripe for one test, with nothing in them. Their webhooks wait until a test asks for them."""
+    sandbox_process.reset()
+    sandbox_process.settings(webhooks_paused=True)
+    settings.HYPERSWITCH_ENABLED = True
+    settings.HYPERSWITCH_API_KEY = HYPERSWITCH_KEY
+    settings.HYPERSWITCH_BASE_URL = sandbox_process.url
+    settings.HYPERSWITCH_MERCHANT_ID = MERCHANT_ID
+    settings.HYPERSWITCH_PROFILE_ID = "pro_sandbox"
+    settings.HYPERSWITCH_WEBHOOK_SECRETS = [SECRET]
+    settings.HYPERSWITCH_RATE_PER_SECOND = 10_000
+    settings.STRIPE_SECRET_KEY = STRIPE_KEY
+    settings.STRIPE_BASE_URL = sandbox_process.url
+    settings.STRIPE_RATE_PER_SECOND = 10_000
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return sandbox_process

@@ -1,0 +1,162 @@
+"""The API as a buyer uses it."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from marketplace.models import Order
+from payments.models import Payment, Refund
+from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of, two_sellers_order
+from tests.factories import OfferFactory, PersonFactory, ProductFactory
+from veza.core.ids import new_id
+
+pytestmark = pytest.mark.django_db
+ORDERS = "/api/v1/marketplace/orders"
+
+
+@pytest.fixture
+def buyer():
+    return PersonFactory()
+
+
+@pytest.fixture
+def api(buyer) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(buyer)
+    return client
+
+
+def wish_for(offer) -> dict[str, object]:
+    return {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
+
+
+def test_anybody_may_look_at_what_is_for_sale():
+    offer = OfferFactory(price_minor=12_50)
+    ProductFactory(published=False)
+
+    page = APIClient().get("/api/v1/marketplace/products").json()
+
+    assert [product["title"] for product in page["results"]] == [offer.product.title]
+    assert page["results"][0]["offers"][0]["price_minor"] == 12_50
+
+
+def test_an_order_answers_with_its_sums_and_its_payment_page(sandbox, api):
+    answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
+
+    said = answer.json()
+    assert answer.status_code == 201
+    assert (said["status"], said["subtotal_minor"], said["tax_minor"], said["total_minor"]) == (
+        "pending",
+        10_00,
+        2_00,
+        12_00,
+    )
+    assert said["order_id"] == said["id"]
+    assert said["payment_url"].startswith(sandbox.url)
+    assert said["client_secret"].startswith(said["hyperswitch_payment_id"])
+
+
+def test_an_order_whose_page_is_not_known_yet_is_accepted_and_readable(sandbox, api):
+    sandbox.fault("drop", "^/payments$", method="POST", when="after")
+
+    answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
+
+    said = api.get(f"{ORDERS}/{answer.json()['id']}").json()
+    assert (answer.status_code, said["status"], said["payment_url"]) == (202, "pending", None)
+
+
+def test_one_idempotency_key_makes_one_order(sandbox, api):
+    offer = OfferFactory()
+
+    said = [
+        api.post(ORDERS, wish_for(offer), format="json", headers={"Idempotency-Key": "the same"}).json()
+        for _ in range(3)
+    ]
+
+    assert len({answer["id"] for answer in said}) == 1
+    assert Order.objects.count() == Payment.objects.count() == 1
+
+
+def test_a_202_is_not_final_and_asking_again_gets_the_page_of_the_same_order(sandbox, api):
+    sandbox.fault("drop", "^/payments$", method="POST", when="after")
+    asked = {"path": ORDERS, "data": wish_for(OfferFactory()), "format": "json", "headers": {"Idempotency-Key": "k"}}
+    first = api.post(**asked)
+
+    second = api.post(**asked)
+
+    assert (first.status_code, second.status_code) == (202, 201)
+    assert first.json()["id"] == second.json()["id"]
+    assert second.json()["payment_url"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "validation_failed"),
+        ({"items": []}, "validation_failed"),
+        ({"items": [{"product_id": "1", "license": "personal"}]}, "validation_failed"),
+        ({"items": [{"product_id": str(new_id()), "license": "free"}]}, "validation_failed"),
+        ({"items": [{"product_id": str(new_id()), "license": "personal"}]}, "offer_not_found"),
+    ],
+)
+def test_a_bad_order_is_refused_with_a_code_and_changes_nothing(api, body, code):
+    answer = api.post(ORDERS, body, format="json")
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == code
+    assert not Order.objects.exists()
+
+
+def test_what_a_buyer_adds_to_an_order_changes_nothing(sandbox, api, buyer):
+    offer = OfferFactory()
+    body = wish_for(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
+    body["items"][0] |= {"price_minor": 1, "seller_id": str(buyer.pk)}
+
+    said = api.post(ORDERS, body, format="json").json()
+
+    assert (said["status"], said["total_minor"]) == ("pending", 12_00)
+
+
+def test_another_persons_order_is_not_found_and_cannot_be_refunded(sandbox, api):
+    order = paid(two_sellers_order())
+
+    assert api.get(f"{ORDERS}/{order.pk}").status_code == 404
+    assert api.post(f"{ORDERS}/{order.pk}/refund", {"reason": "mine"}, format="json").status_code == 404
+    assert not Refund.objects.exists()
+
+
+def test_a_buyer_sees_a_refund_from_none_to_pending_to_full(sandbox, api, buyer):
+    order = order_of(OfferFactory(), buyer=buyer)
+    sandbox.pay(payment_of(order).provider_key)
+    deliver_payment(payment_of(order))
+    seen = [api.get(f"{ORDERS}/{order.pk}").json()["refund"]]
+
+    answer = api.post(f"{ORDERS}/{order.pk}/refund", {"reason": "It does not open."}, format="json")
+    seen.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
+    deliver_refund(Refund.objects.get())
+    seen.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
+
+    assert (answer.status_code, answer.json()["refund"]["status"]) == (202, "pending")
+    assert seen == ["none", "pending", "full"]
+
+
+def test_licenses_in_force_are_listed_and_those_taken_back_on_request(sandbox, api, buyer):
+    order = paid(order_of(OfferFactory(), buyer=buyer))
+    sandbox.pay(payment_of(order).provider_key)
+    own = "/api/v1/licenses/mine"
+    assert [row["order_id"] for row in api.get(own).json()["results"]] == [str(order.pk)]
+
+    api.post(f"{ORDERS}/{order.pk}/refund", {"reason": "no"}, format="json")
+    deliver_refund(Refund.objects.get())
+
+    assert api.get(own).json()["results"] == []
+    assert len(api.get(f"{own}?status=revoked").json()["results"]) == 1
+    assert api.get(f"{own}?status=lost").status_code == 400
+
+
+def test_a_list_of_orders_costs_the_same_for_one_and_for_ten(sandbox, api, buyer, django_assert_num_queries):
+    offers = OfferFactory.create_batch(3)
+    for offer in offers:
+        order_of(offer, buyer=buyer)
+
+    with django_assert_num_queries(4):
+        assert len(api.get(ORDERS).json()["results"]) == 3

@@ -1,0 +1,85 @@
+"""A small, realistic catalogue to try Veza with: three sellers, a buyer, staff, ten products and three plans."""
+
+import json
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from connect.accounts import request_account
+from marketplace.models import LicenseOffer, Product
+from payments.accounts import seller_account
+from payments.ledger import open_accounts
+from subscriptions.models import Plan
+from veza.core.models import User
+
+BUYER, SUPPORT, ADMIN = "buyer@demo.example", "support@demo.example", "admin@demo.example"
+SELLERS = {
+    "ana@demo.example": ("Ana Beats", ["Midnight Drive", "Lo-fi Rain", "Paper Planes", "Slow Sunday"]),
+    "milo@demo.example": ("Milo Type", ["Grotesk Nine", "Handset Serif", "Mono for Makers"]),
+    "ines@demo.example": ("Inès Photo", ["Harbour at Dawn", "Forty Doors of Lisbon", "Salt Flats"]),
+}
+# Licence, price in minor units, tax in basis points, what it allows.
+OFFERS = (
+    ("personal", 9_00, 2_000, {"commercial_use": False, "copies": 1}),
+    ("commercial", 49_90, 2_000, {"commercial_use": True, "copies": 10_000}),
+    ("exclusive", 450_00, 2_000, {"commercial_use": True, "exclusive": True}),
+)
+PLANS = (("Listener", 0, 0, False), ("Creator", 9_90, 14, True), ("Studio", 29_00, 0, True))
+
+
+class Command(BaseCommand):
+    help = "Load the demo catalogue. Doing it again changes nothing but the passwords (DEMO_PASSWORD)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="end with one JSON line")
+
+    def handle(self, **options: Any) -> None:
+        password = os.environ.get("DEMO_PASSWORD", "")
+        if settings.VEZA_ENVIRONMENT == "live":
+            raise CommandError("This is the live system: demo people with a known password do not belong here.")
+        if not password:
+            raise CommandError("Set DEMO_PASSWORD: it becomes the password of the demo's people.")
+        self._person(BUYER, "Bea Buyer", password)
+        self._person(SUPPORT, "Sam Support", password, is_staff=True)
+        self._person(ADMIN, "Ada Admin", password, is_staff=True, is_superuser=True)
+        for email, (name, titles) in SELLERS.items():
+            self._seller(self._person(email, name, password), titles)
+        for name, price, trial_days, can_sell in PLANS:
+            Plan.objects.get_or_create(
+                name=name,
+                defaults={
+                    "price_minor": price,
+                    "currency": "EUR",
+                    "trial_days": trial_days,
+                    "can_sell_on_marketplace": can_sell,
+                },
+            )
+        people = {"buyer": BUYER, "sellers": list(SELLERS), "staff": SUPPORT, "admin": ADMIN}
+        loaded = people | {"products": Product.objects.count()}
+        self.stdout.write(json.dumps(loaded) if options["json"] else f"{loaded['products']} products are for sale.")
+
+    def _person(self, email: str, name: str, password: str, **flags: Any) -> User:
+        user = User.objects.filter(email=email).first() or User.objects.create_user(email, name=name, **flags)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        return user
+
+    def _seller(self, seller: User, titles: list[str]) -> None:
+        if seller.seller_since_at is None:
+            User.objects.filter(pk=seller.pk).update(seller_since_at=timezone.now())
+        open_accounts([seller_account(seller.pk)])
+        for title in titles:
+            product, _ = Product.objects.get_or_create(
+                seller=seller, title=title, defaults={"description": f"{title}, by {seller.name}."}
+            )
+            for kind, price, tax, rights in OFFERS:
+                LicenseOffer.objects.get_or_create(
+                    product=product,
+                    license=kind,
+                    defaults={"price_minor": price, "currency": "EUR", "tax_basis_points": tax, "rights": rights},
+                )
+        if settings.STRIPE_SECRET_KEY:
+            request_account(seller_id=seller.pk, country="FR")

@@ -1,0 +1,45 @@
+"""Tell an order's money in sentences, with the proof that every cent is accounted for."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from payments.models import Payment
+from payments.proof import Proof, prove
+from veza.backoffice.timeline import next_steps_of, timeline_of
+from veza.core.money import written
+
+
+class Command(BaseCommand):
+    help = "Show what happened to the money of one order, what happens next, and the ledger's proof."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("order_id", type=UUID)
+        parser.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
+
+    def handle(self, *, order_id: UUID, **options: Any) -> None:
+        told = timeline_of(order_id)
+        if not told:
+            raise CommandError(f"No order {order_id} is known here.")
+        proofs = [prove(payment) for payment in Payment.objects.filter(story_id=order_id)]
+        if options["json"]:
+            self.stdout.write(_as_json([line.text for line in told], proofs))
+            return
+        for line in told:
+            self.stdout.write(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.text}")
+        for step in next_steps_of(order_id):
+            self.stdout.write(f"next: {step}")
+        for term in (term for proof in proofs for term in proof.terms):
+            mark = "" if term.expected_minor is None else " = the rows" if term.holds else " DIFFERS from the rows"
+            self.stdout.write(f"{written(term.booked_minor, term.currency):>20}  {term.label}{mark}")
+
+
+def _as_json(lines: list[str], proofs: list[Proof]) -> str:
+    terms = [
+        {"label": term.label, "amount_minor": term.booked_minor, "currency": term.currency}
+        for proof in proofs
+        for term in proof.terms
+    ]
+    return json.dumps({"lines": lines, "proof": terms, "balanced": all(proof.balanced for proof in proofs)})

@@ -1,0 +1,57 @@
+"""The money timeline: what every floor tells of one story, side by side, in the order it happened."""
+
+from uuid import UUID
+
+import connect.timeline
+
+import marketplace.timeline
+import payments.timeline
+from veza.core.models import OperatorCase, ProviderCall, StatusChange
+from veza.core.timeline import TimelineLine
+
+FLOORS = (payments.timeline, marketplace.timeline, connect.timeline)
+
+
+def timeline_of(story_id: UUID) -> list[TimelineLine]:
+    """Everything that happened in the story of one order or subscription, oldest first."""
+    told = [line for floor in FLOORS for line in floor.lines(story_id)]
+    told += [*_moves(story_id), *_calls(story_id), *_cases(story_id)]
+    return sorted(told, key=lambda line: line.at)
+
+
+def next_steps_of(story_id: UUID) -> list[str]:
+    """What will happen next, and what may."""
+    return [step for floor in FLOORS for step in floor.next_steps(story_id)]
+
+
+def _moves(story_id: UUID) -> list[TimelineLine]:
+    told = []
+    for change in StatusChange.objects.filter(story_id=story_id):
+        thing = change.machine.partition(".")[2]
+        by = " ".join(part for part in (change.cause_kind, change.actor) if part)
+        because = f": {change.reason}" if change.reason else ""
+        sentence = f"The {thing} {str(change.subject_id)[-8:]} went from {change.from_status} to {change.to_status}"
+        told.append(TimelineLine(change.at, f"{sentence} (by {by}{because}).", "move"))
+    return told
+
+
+def _calls(story_id: UUID) -> list[TimelineLine]:
+    told = []
+    for call in ProviderCall.objects.filter(story_id=story_id):
+        detail = f", {call.detail}" if call.detail else ""
+        told.append(
+            TimelineLine(
+                call.at,
+                f"We called {call.provider.capitalize()}: {call.method} {call.path}, "
+                f"{call.outcome} after {call.milliseconds} ms{detail}.",
+                "call",
+            )
+        )
+    return told
+
+
+def _cases(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(case.opened_at, f"A case was opened for an operator: {case.why} {case.what_to_do}", "case")
+        for case in OperatorCase.objects.filter(story_id=story_id)
+    ]

@@ -1,0 +1,28 @@
+"""The Celery app and beat's schedule: which sweep runs how often. Sweeps that are switched off are absent."""
+
+import os
+from datetime import timedelta
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
+
+from django.conf import settings  # Settings are named by the line above.
+
+app = Celery("veza")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+def _entry(task: str, every: timedelta) -> dict[str, object]:
+    seconds = every.total_seconds()
+    # A tick that could not start before the next one is due is dropped: the next one finds the same rows.
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+SWEEPS = {
+    "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
+    "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
+    "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
+}
+app.conf.beat_schedule = {task: _entry(task, every) for task, (enabled, every) in SWEEPS.items() if enabled}

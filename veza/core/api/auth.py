@@ -1,0 +1,85 @@
+"""Logging in, and staying logged in."""
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from veza.core.api import lockout, sessions
+from veza.core.api.requests import source_address
+from veza.core.errors import NotAllowed
+from veza.core.models import User
+
+
+class InvalidCredentials(NotAllowed):
+    """One answer for no such person, a wrong password, a closed account: none is confirmed."""
+
+    code = "invalid_credentials"
+    http_status = 401
+
+
+class LoginInput(serializers.Serializer[None]):
+    email = serializers.CharField(max_length=254)
+    password = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class RefreshInput(serializers.Serializer[None]):
+    refresh_token = serializers.CharField(max_length=4000)
+
+
+class SessionOutput(serializers.Serializer[sessions.Session]):
+    access_token = serializers.CharField()
+    refresh_token = serializers.CharField()
+    token_type = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token ends.")
+
+
+class PublicView(APIView):
+    """A view for people who are not logged in. A stale token in the header must not keep them out."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class Login(PublicView):
+    @extend_schema(
+        summary="Log in",
+        request=LoginInput,
+        responses=SessionOutput,
+        operation_id="login",
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        asked = LoginInput(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = _authenticated(request, asked.validated_data["email"], asked.validated_data["password"])
+        return Response(SessionOutput(sessions.begin(user)).data)
+
+
+class Refresh(PublicView):
+    @extend_schema(
+        summary="Exchange a refresh token for a new pair",
+        description="A refresh token works once. Using it again ends all sessions of its owner.",
+        request=RefreshInput,
+        responses=SessionOutput,
+        operation_id="refresh",
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        asked = RefreshInput(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return Response(SessionOutput(sessions.renew(asked.validated_data["refresh_token"])).data)
+
+
+def _authenticated(request: Request, email: str, password: str) -> User:
+    address = source_address(request)
+    lockout.count_try(email, address)
+    # Django hashes the password for unknown and closed accounts too, so the three take equally long.
+    user = authenticate(request._request, username=email, password=password)
+    if not isinstance(user, User):
+        raise InvalidCredentials("E-mail address or password is wrong.")
+    lockout.forget_tries(email, address)
+    return user

@@ -1,0 +1,33 @@
+"""The record of every call to a provider."""
+
+from typing import Any
+
+from veza.core.models import ProviderCall, StatefulRow, story_of
+from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+
+
+def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
+    """Keep what was asked for `subject` under `our_id`, how it ended, and how long it took."""
+    match outcome:
+        case Accepted():
+            word, detail = "accepted", ""
+        case Refused(code=code, message=message):
+            word, detail = "refused", f"{code} {message}".strip()
+        case NotSent(why=why):
+            word, detail = "not sent", why
+        case Unknown(why=why):
+            word, detail = "unknown", why
+    call = outcome.call
+    ProviderCall.objects.create(
+        provider=call.provider,
+        subject=subject._meta.label_lower,
+        subject_id=subject.pk,
+        story_id=story_of(subject),
+        our_id=our_id,
+        method=call.method,
+        path=call.path[:200],
+        outcome=word,
+        detail=detail[:300],
+        status=call.status,
+        milliseconds=call.milliseconds,
+    )

@@ -1,0 +1,23 @@
+"""Who or what makes something happen: every status change and posting can name it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`kind` is one of webhook, user, staff, sweep, reconcile, command, reaction.
+
+    `id` is the row behind it (a delivery, a user), `actor` what a person would call it, `reason` why.
+    """
+
+    kind: str
+    id: UUID | None = None
+    actor: str = ""
+    reason: str = ""
+    request_id: str = ""
+
+
+def by_sweep(name: str) -> Cause:
+    """The cause of everything a worker does by the clock."""
+    return Cause("sweep", actor=name)

@@ -1,0 +1,228 @@
+"""The ground floor's tables: people, what happened to every row, and what waits for a person."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeVar
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+from veza.core.ids import new_id
+
+Row = TypeVar("Row", bound=models.Model, covariant=True)
+
+
+class LockableQuerySet(models.QuerySet[Row]):
+    def locked(self) -> Self:
+        """Rows held until the transaction ends, always taken in order of id.
+
+        `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row.
+        """
+        return self.select_for_update(no_key=True, of=("self",)).order_by("pk")
+
+
+class KeyedRow(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class StatefulRow(KeyedRow):
+    """A row whose `status` is moved by `core.states.move` along the edges in `moves`, and by nothing else."""
+
+    moves: ClassVar[Mapping[str, frozenset[str]]]
+    status: Any
+    story_id: Any
+
+    class Meta:
+        abstract = True
+
+    @property
+    def shown_id(self) -> str:
+        """The last eight characters: what a person reads out on the telephone."""
+        return str(self.pk)[-8:]
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a person who logs in with `email`, kept in lower case."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person: buyer, seller or staff. They log in with their e-mail address."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    is_staff = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    seller_since_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_in_lower_case"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.get_full_name()
+
+
+class StatusChange(KeyedRow):
+    """One move of one row, written in the commit that made it. Append-only in the database."""
+
+    machine = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    from_status = models.CharField(max_length=30)
+    to_status = models.CharField(max_length=30)
+    cause_kind = models.CharField(max_length=20)
+    cause_id = models.UUIDField(null=True, blank=True)
+    actor = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+    request_id = models.CharField(max_length=100, blank=True)
+    story_id = models.UUIDField()
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["story_id", "at"], name="status_change_story"),
+            models.Index(fields=["subject_id"], name="status_change_subject"),
+        ]
+
+
+class ProviderCall(KeyedRow):
+    """One call to a provider as support wants to see it. No bodies and no secrets."""
+
+    provider = models.CharField(max_length=20)
+    subject = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    our_id = models.CharField(max_length=120, blank=True)
+    method = models.CharField(max_length=8)
+    path = models.CharField(max_length=200)
+    outcome = models.CharField(max_length=20)
+    detail = models.CharField(max_length=300, blank=True)
+    status = models.PositiveSmallIntegerField()
+    milliseconds = models.PositiveIntegerField()
+    story_id = models.UUIDField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["story_id", "at"], name="provider_call_story"),
+            models.Index(fields=["subject_id"], name="provider_call_subject"),
+        ]
+
+
+class OperatorCase(KeyedRow):
+    """Something only a person can decide, with the money in doubt and what to do about it."""
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        CLOSED = "closed"
+
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    story_id = models.UUIDField(null=True, blank=True, db_index=True)
+    amount_minor = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3, blank=True)
+    why = models.TextField()
+    what_to_do = models.TextField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=200, blank=True)
+    note = models.TextField(blank=True)
+    opened_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject_id"],
+                condition=models.Q(closed_at__isnull=True),
+                name="one_open_case_per_subject_and_kind",
+            ),
+        ]
+
+    @property
+    def status(self) -> str:
+        return self.Status.CLOSED if self.closed_at else self.Status.OPEN
+
+
+class Heartbeat(models.Model):
+    """When each worker last finished a tick, and what it did."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    beat_at = models.DateTimeField()
+    done = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    last_error_at = models.DateTimeField(null=True, blank=True)
+
+
+class ProviderRate(models.Model):
+    """When a provider may next be called: one row a provider, shared by every process on every machine."""
+
+    provider = models.CharField(max_length=20, primary_key=True)
+    next_free_at = models.DateTimeField()
+
+
+class PlatformSetting(models.Model):
+    """A switch that staff turn while Veza runs, such as maintenance mode."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    value = models.JSONField()
+    changed_by = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+    changed_at = models.DateTimeField(db_default=Now())
+
+
+class IdempotentRequest(KeyedRow):
+    """A money request under its Idempotency-Key: asking again finds the first answer or the first row.
+
+    `result_id` is the id of the row this request will make, chosen before anything is done.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT)
+    method = models.CharField(max_length=8)
+    route = models.CharField(max_length=200)
+    key = models.CharField(max_length=255)
+    body_sha256 = models.CharField(max_length=64)
+    result_id = models.UUIDField(default=new_id)
+    reply_status = models.PositiveSmallIntegerField(null=True)
+    reply = models.JSONField(null=True)
+    leased_until_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "method", "route", "key"], name="one_request_per_idempotency_key"),
+        ]
+
+
+def story_of(row: object) -> UUID:
+    """The story a row belongs to: its order's or its subscription's id."""
+    story: UUID = row.story_id  # type: ignore[attr-defined]
+    return story

@@ -1,0 +1,50 @@
+"""Money is an integer number of minor units and a currency. Nothing here ever makes a float."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from iso4217 import Currency
+
+MAX_MINOR = 2**53 - 1  # Above this a JavaScript reader loses units.
+
+
+def exponent(currency: str) -> int:
+    """How many decimals `currency` has by ISO 4217. Raises ValueError for a code that is not a currency."""
+    digits = Currency(currency).exponent
+    if digits is None:
+        raise ValueError(f"{currency} has no minor unit, so it cannot be charged")
+    return int(digits)
+
+
+def written(amount_minor: int, currency: str) -> str:
+    """The amount as a person writes it: `written(1250, "EUR")` is `12.50 EUR`."""
+    digits = exponent(currency)
+    return f"{Decimal(amount_minor).scaleb(-digits):,.{digits}f} {currency}"
+
+
+def basis_points_of(amount_minor: int, basis_points: int) -> int:
+    """`basis_points` hundredths of a percent of `amount_minor`, rounded half up, in the same minor units."""
+    if amount_minor < 0 or basis_points < 0:
+        raise ValueError("a share is taken of what is there: neither part may be negative")
+    return (amount_minor * basis_points + 5_000) // 10_000
+
+
+def allocate(amount_minor: int, weights: Sequence[int]) -> list[int]:
+    """Split `amount_minor` over `weights` by largest remainder.
+
+    The parts add up to `amount_minor` exactly, none is negative, and none exceeds its weight as long as
+    `amount_minor` does not exceed the sum of the weights. Equal remainders go to the earlier part.
+    Raises ValueError when there is nothing to allocate over.
+    """
+    total = sum(weights)
+    if amount_minor < 0 or any(weight < 0 for weight in weights):
+        raise ValueError("neither the amount nor a weight may be negative")
+    if total == 0:
+        if amount_minor:
+            raise ValueError(f"{amount_minor} cannot be spread over weights that are all zero")
+        return [0] * len(weights)
+    parts = [amount_minor * weight // total for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount_minor * weights[i] % total), i))
+    for i in by_remainder[: amount_minor - sum(parts)]:
+        parts[i] += 1
+    return parts

@@ -1,0 +1,76 @@
+"""What every worker does: take the rows that are due, one at a time, and say that it is alive.
+
+Rows are the queue. The due time is also the lease: claiming a row moves its due time ahead, so a worker that dies
+with a row in its hand costs one lease, never a row. Due times are the database's clock, never the worker's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+from django.db import close_old_connections, connection, models, transaction
+from django.db.models.functions import Now
+
+from veza.core.models import Heartbeat, KeyedRow
+
+log = structlog.get_logger(__name__)
+Row = TypeVar("Row", bound=KeyedRow)
+
+
+def claim(rows: "models.QuerySet[Row]", *, due: str, lease: timedelta, limit: int = 50) -> list[Row]:
+    """Take up to `limit` of `rows` whose `due` time has come and move it ahead by `lease`, in one commit.
+
+    Rows that another worker is taking are passed over, so no row is handed out twice within a lease.
+    """
+    with transaction.atomic():
+        waiting = rows.filter(**{f"{due}__lte": Now()}).order_by(due)
+        taken = list(waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))[:limit])
+        if taken:
+            rows.model._default_manager.filter(pk__in=[row.pk for row in taken]).update(**{due: Now() + lease})
+    return taken
+
+
+@dataclass
+class Tally:
+    """What one tick came to."""
+
+    done: int = 0
+    failed: int = 0
+    last_error: str = ""
+
+
+def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row], object]) -> Tally:
+    """Take and handle due rows until none is left, then leave a heartbeat.
+
+    A row that raises is logged, counted and left to its lease: it does not stop the others, and it does not
+    come back before the lease is over.
+    """
+    tally = Tally()
+    while batch := take():
+        for row in batch:
+            _drop_dead_connections()
+            try:
+                handle(row)
+            except Exception as error:
+                tally.failed += 1
+                tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
+                log.exception("sweep_row_failed", sweep=name, row=str(row.pk))
+            else:
+                tally.done += 1
+    _beat(name, tally)
+    return tally
+
+
+def _drop_dead_connections() -> None:
+    """A connection that broke would fail for every row after this one. Inside a transaction it is kept."""
+    if not connection.in_atomic_block:
+        close_old_connections()
+
+
+def _beat(name: str, tally: Tally) -> None:
+    seen: dict[str, object] = {"beat_at": Now(), "done": tally.done, "failed": tally.failed}
+    if tally.last_error:
+        seen |= {"last_error": tally.last_error, "last_error_at": Now()}
+    Heartbeat.objects.update_or_create(name=name, defaults=seen)

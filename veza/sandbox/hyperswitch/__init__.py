@@ -1,0 +1,1 @@
+"""Hyperswitch v1: payments, refunds, disputes, the hosted payment page, and their webhooks."""

@@ -1,0 +1,1 @@
+"""Stripe Connect, seller side: accounts, transfers, reversals, payouts, balances, and their webhooks."""

@@ -1,0 +1,227 @@
+"""Every setting, read from the environment, in sections. `.env.example` says what turning each one does.
+
+Importing this with an empty environment works: what is missing is reported by a check, never by an exception here.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+from veza.core.durations import parse_duration
+from veza.core.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def duration(name: str, default: str) -> timedelta:
+    return parse_duration(env.str(name, default=default))
+
+
+# --- The process ---
+VERSION = "0.1.0"
+# development, sandbox (test keys, real providers) or live. Checks refuse a live one with anything missing.
+VEZA_ENVIRONMENT = env.str("VEZA_ENVIRONMENT", default="development")
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key-change-me-before-anyone-else-sees-this")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
+PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+# How many proxies of ours stand in front: that many entries of X-Forwarded-For, from the right, are believed.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+ROOT_URLCONF = "veza.urls"
+WSGI_APPLICATION = "veza.wsgi.application"
+REACTIONS_PAGE = "veza.reactions"
+
+INSTALLED_APPS = [
+    "veza.core",
+    "payments",
+    "subscriptions",
+    "marketplace",
+    "connect",
+    "veza.backoffice",
+    "veza.backoffice.apps.BackofficeAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+
+MIDDLEWARE = [
+    "veza.core.api.requests.RequestIdMiddleware",
+    "veza.core.api.maintenance.MaintenanceMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ---
+# A connection is kept for a minute; a statement, a lock and an idle transaction all have an end.
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://veza@127.0.0.1:5432/veza")}
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "ATOMIC_REQUESTS": False,
+    "OPTIONS": {"options": "-c statement_timeout=15s -c lock_timeout=3s -c idle_in_transaction_session_timeout=30s"},
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis: the broker and the cache. Money never depends on it: rows are the queue. ---
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+
+# --- Celery: beat is the clock, workers sweep. Nothing is ever queued from a web request. ---
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_SOFT_TIME_LIMIT = 90
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 60
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "unacked_restore_throttle": 1}
+
+# --- Hyperswitch: buyers' money ---
+HYPERSWITCH_ENABLED = env.bool("HYPERSWITCH_ENABLED", default=False)
+HYPERSWITCH_API_KEY = env.str("HYPERSWITCH_API_KEY", default="")
+HYPERSWITCH_BASE_URL = env.str("HYPERSWITCH_BASE_URL", default="https://sandbox.hyperswitch.io").rstrip("/")
+# One secret, or two separated by a comma while the key is being changed: either is accepted.
+HYPERSWITCH_WEBHOOK_SECRETS = [secret for secret in env.list("HYPERSWITCH_WEBHOOK_SECRET", default=[]) if secret]
+HYPERSWITCH_PROFILE_ID = env.str("HYPERSWITCH_PROFILE_ID", default="")
+HYPERSWITCH_MERCHANT_ID = env.str("HYPERSWITCH_MERCHANT_ID", default="")
+HYPERSWITCH_RATE_PER_SECOND = env.int("HYPERSWITCH_RATE", default=60)
+HYPERSWITCH_DEADLINE_SECONDS = 15
+
+# --- Stripe Connect: sellers' money ---
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRETS = [secret for secret in env.list("STRIPE_WEBHOOK_SECRET", default=[]) if secret]
+STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").rstrip("/")
+STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
+
+# --- The marketplace's rules ---
+PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
+REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
+# How long a payment page lives. Shorter frees unpaid orders sooner; Hyperswitch wants at least a minute.
+ORDER_SESSION = duration("ORDER_SESSION", "1h")
+
+# --- Workers ---
+# How often due transfers are looked for. Shorter pays sellers sooner and costs one indexed query.
+TRANSFER_RETRY_ENABLED = env.bool("TRANSFER_RETRY_ENABLED", default=True)
+TRANSFER_RETRY_CHECK_INTERVAL = duration("TRANSFER_RETRY_CHECK_INTERVAL", "1m")
+TRANSFER_RETRY_MAX_RETRIES = env.int("TRANSFER_RETRY_MAX_RETRIES", default=5)
+TRANSFER_RETRY_BACKOFF_BASE = duration("TRANSFER_RETRY_BACKOFF_BASE", "1m")
+TRANSFER_RETRY_BACKOFF_MAX = duration("TRANSFER_RETRY_BACKOFF_MAX", "1h")
+# How often due reversals are looked for. Shorter takes sellers' money back sooner and costs one indexed query.
+REVERSAL_WORKER_ENABLED = env.bool("REVERSAL_WORKER_ENABLED", default=True)
+REVERSAL_CHECK_INTERVAL = duration("REVERSAL_CHECK_INTERVAL", "1m")
+REVERSAL_MAX_RETRIES = env.int("REVERSAL_MAX_RETRIES", default=5)
+REVERSAL_BACKOFF_BASE = duration("REVERSAL_BACKOFF_BASE", "1m")
+REVERSAL_BACKOFF_MAX = duration("REVERSAL_BACKOFF_MAX", "1h")
+# How often requests that nobody has answered are asked about again (payments and refunds just made).
+RESEND_CHECK_INTERVAL = duration("RESEND_CHECK_INTERVAL", "15s")
+
+# --- People ---
+AUTH_USER_MODEL = "core.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCESS_TOKEN_LIFETIME = duration("ACCESS_TOKEN_LIFETIME", "10m")
+REFRESH_TOKEN_LIFETIME = duration("REFRESH_TOKEN_LIFETIME", "14d")
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": True,
+    "ISSUER": "veza",
+    "AUDIENCE": "veza-api",
+}
+
+# --- HTTP API ---
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["veza.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "veza.core.api.pages.NewestFirst",
+    "EXCEPTION_HANDLER": "veza.core.api.errors.as_problem",
+    "NUM_PROXIES": TRUSTED_PROXIES,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Veza",
+    "VERSION": VERSION,
+    "DESCRIPTION": "Buy licences, sell licences, ask for refunds. Amounts are integers in minor units with a "
+    "currency beside them. Errors are RFC 9457 problem+json with a stable `code`.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "marketplace.states.OrderStatus.choices",
+        "LicenseStatus": "marketplace.states.LicenseStatus.choices",
+        "RefundStatus": "payments.states.RefundStatus.choices",
+        "TransferStatus": "connect.states.TransferStatus.choices",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "veza.core.api.schema.document_problems",
+    ],
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+
+# --- Pages ---
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
+
+# --- Logs ---
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_config(level=env.str("LOG_LEVEL", default="INFO"))

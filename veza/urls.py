@@ -1,0 +1,25 @@
+"""Every address, and who answers there."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from veza.status import Health, Status
+
+handler400 = "veza.core.api.errors.handler400"
+handler403 = "veza.core.api.errors.handler403"
+handler404 = "veza.core.api.errors.handler404"
+handler500 = "veza.core.api.errors.handler500"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/health", Health.as_view(), name="health"),
+    path("api/v1/status", Status.as_view(), name="status"),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("veza.core.api.urls")),
+    path("api/v1/", include("payments.api.urls")),
+    path("api/v1/", include("subscriptions.api.urls")),
+    path("api/v1/", include("marketplace.api.urls")),
+    path("api/v1/", include("connect.api.urls")),
+]
