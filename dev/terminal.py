@@ -26,7 +26,7 @@ class Step:
         """Show that the step is still running; called several times a second by whoever waits."""
         if self._live:
             self._frame = (self._frame + 1) % len(FRAMES)
-            shown = self._text()[: _columns() - 5]  # A line that wraps could not be drawn over.
+            shown = self._text()[: max(20, _columns() - 5)]  # A line that wraps could not be drawn over.
             self._write(f"\r\033[2K  {FRAMES[self._frame]} {shown}")
         elif not self._announced and self.seconds > QUIET_SECONDS:
             self._announced = True
@@ -74,6 +74,6 @@ class Screen:
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
+        return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
     except OSError:
         return WIDTH

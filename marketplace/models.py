@@ -149,6 +149,7 @@ class License(StatefulRow):
 
     class Meta:
         db_table = "licenses"
+        verbose_name = "licence"
         constraints = [
             models.CheckConstraint(condition=Q(status__in=LicenseStatus.values), name="license_status_known"),
             models.UniqueConstraint(

@@ -11,20 +11,33 @@ PLATFORM_FEE = "platform_fee"
 TAX = "tax"
 RECOVERABLE = "recoverable"
 STRIPE_BALANCE = "stripe_balance"
-SYSTEM_ACCOUNTS = (
-    PSP_CLEARING,
-    UNAPPLIED,
-    PLATFORM_FEE,
-    TAX,
-    RECOVERABLE,
-    STRIPE_BALANCE,
-    "subscription_income",
-    "dispute_suspense",
-    "dispute_loss",
-    "psp_fees",
-)
+SUBSCRIPTION_INCOME = "subscription_income"
+DISPUTE_SUSPENSE = "dispute_suspense"
+DISPUTE_LOSS = "dispute_loss"
+PSP_FEES = "psp_fees"
+_SELLER = "seller:"
+
+# What a person calls the ledger's own accounts.
+IN_WORDS = {
+    PSP_CLEARING: "Hyperswitch",
+    UNAPPLIED: "money not yet claimed",
+    PLATFORM_FEE: "our fee",
+    TAX: "tax",
+    RECOVERABLE: "money to be recovered",
+    STRIPE_BALANCE: "our balance at Stripe",
+    SUBSCRIPTION_INCOME: "income from subscriptions",
+    DISPUTE_SUSPENSE: "money in dispute",
+    DISPUTE_LOSS: "losses from disputes",
+    PSP_FEES: "the provider's fees",
+}
+SYSTEM_ACCOUNTS = tuple(IN_WORDS)
 
 
 def seller_account(seller_id: UUID) -> str:
     """The code of a seller's account."""
-    return f"seller:{seller_id}"
+    return f"{_SELLER}{seller_id}"
+
+
+def seller_of(code: str) -> UUID | None:
+    """The seller whose account this is; None for the ledger's own accounts."""
+    return UUID(code.removeprefix(_SELLER)) if code.startswith(_SELLER) else None

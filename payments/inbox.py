@@ -147,6 +147,7 @@ def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id
         user_agent=arrived.user_agent[:300],
         request_id=arrived.request_id,
         story_id=verdict.story_id,
+        received_at=at,
         processed_at=at,
         next_attempt_at=at + TRY_AGAIN_AFTER if verdict.again else None,
     )

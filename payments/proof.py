@@ -6,11 +6,20 @@ is that each term also equals what the rows say.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from payments.accounts import PLATFORM_FEE, PSP_CLEARING, RECOVERABLE, STRIPE_BALANCE, TAX, UNAPPLIED
+from payments.accounts import (
+    DISPUTE_SUSPENSE,
+    PLATFORM_FEE,
+    PSP_CLEARING,
+    RECOVERABLE,
+    STRIPE_BALANCE,
+    SUBSCRIPTION_INCOME,
+    TAX,
+    UNAPPLIED,
+    seller_of,
+)
 from payments.models import Payment, Posting, Refund
 from payments.states import RefundStatus
 
@@ -54,11 +63,11 @@ def prove(payment: Payment) -> Proof:
     refunded = sum(
         Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
     )
-    sellers = sum(amount for account, amount in cash.held.items() if account.startswith("seller:"))
+    sellers = sum(amount for account, amount in cash.held.items() if seller_of(account))
     fee, tax = cash.held.get(PLATFORM_FEE, 0), cash.held.get(TAX, 0)
     unapplied = cash.held.get(UNAPPLIED, 0)
-    income = cash.held.get("subscription_income", 0)
-    disputed = cash.held.get("dispute_suspense", 0)
+    income = cash.held.get(SUBSCRIPTION_INCOME, 0)
+    disputed = cash.held.get(DISPUTE_SUSPENSE, 0)
     recoverable = -cash.held.get(RECOVERABLE, 0)
     sides = cash.received_minor + recoverable - cash.returned_minor - disputed
     sides -= sellers + fee + tax + unapplied + income
@@ -106,9 +115,3 @@ def _moved(payment: Payment) -> _Cash:
         elif posting.debit_id == PSP_CLEARING:
             returned -= posting.amount_minor
     return _Cash(received, returned, dict(held))
-
-
-def prove_all(chunk: int = 1_000) -> Iterator[Proof]:
-    """Prove every payment, oldest first, in bounded memory."""
-    for payment in Payment.objects.order_by("pk").iterator(chunk_size=chunk):
-        yield prove(payment)

@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from payments.accounts import IN_WORDS, seller_of
 from payments.models import Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
+from veza.core.models import User
 from veza.core.money import written
 from veza.core.timeline import TimelineLine
 
@@ -47,7 +49,7 @@ def _refunds(story_id: UUID) -> list[TimelineLine]:
         TimelineLine(
             refund.created_at,
             f"A refund of {written(refund.amount_minor, refund.currency)} was asked for by the {refund.source} "
-            f"({refund.provider_key}): {refund.reason or 'no reason given'}.",
+            f"({refund.provider_key}): {refund.reason.rstrip('.') or 'no reason given'}.",
             "open",
         )
         for refund in Refund.objects.filter(story_id=story_id)
@@ -67,11 +69,21 @@ def _deliveries(story_id: UUID) -> list[TimelineLine]:
 
 
 def _postings(story_id: UUID) -> list[TimelineLine]:
+    postings = list(Posting.objects.filter(story_id=story_id))
+    names = _account_names({code for posting in postings for code in (posting.debit_id, posting.credit_id)})
     return [
         TimelineLine(
             posting.at,
-            f"Booked {written(posting.amount_minor, posting.currency)} from {posting.debit_id} to {posting.credit_id}.",
+            f"Booked {written(posting.amount_minor, posting.currency)} "
+            f"from {names[posting.debit_id]} to {names[posting.credit_id]}.",
             "posting",
         )
-        for posting in Posting.objects.filter(story_id=story_id)
+        for posting in postings
     ]
+
+
+def _account_names(codes: set[str]) -> dict[str, str]:
+    """What a person calls each account: a seller by their e-mail."""
+    sellers = {seller_id: code for code in codes if (seller_id := seller_of(code))}
+    emails = User.objects.filter(pk__in=sellers).values_list("pk", "email")
+    return {code: code for code in codes} | IN_WORDS | {sellers[seller_id]: email for seller_id, email in emails}

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -113,7 +114,8 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
         seller_minor=amount_minor,
     )
     if settle:
-        settle_order(order, cause=BY_TEST, at=timezone.now())
+        with transaction.atomic():
+            settle_order(order, cause=BY_TEST, at=timezone.now())
     return given_back
 
 

@@ -30,6 +30,13 @@ def with_nulls(schema):
     return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") is True else plain
 
 
+def validator_of(file, name):
+    """A validator of one of a provider's schemas."""
+    document = with_nulls(json.loads((FOLDER / file).read_text()))
+    schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return jsonschema.Draft202012Validator(schema), document["components"]["schemas"][name]["properties"]
+
+
 def assert_fits(answer, file, name):
     """Fits, and shows nothing that the schema does not know."""
     document = with_nulls(json.loads((FOLDER / file).read_text()))

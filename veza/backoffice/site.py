@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from payments.models import Payment
-from payments.proof import prove
+from veza.backoffice.proof import prove_payment
 from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.admin_base import MoneySite
 from veza.core.timeline import ProofLine, TimelineLine
@@ -25,5 +25,5 @@ class Backoffice(MoneySite):
         return [
             ProofLine(term.label, term.booked_minor, term.currency, term.holds)
             for payment in Payment.objects.filter(story_id=story_id)
-            for term in prove(payment).terms
+            for term in prove_payment(payment).terms
         ]

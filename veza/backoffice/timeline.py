@@ -2,21 +2,24 @@
 
 from uuid import UUID
 
-import connect.timeline
+from django.apps import apps
 
+import connect.timeline
 import marketplace.timeline
 import payments.timeline
 from veza.core.models import OperatorCase, ProviderCall, StatusChange
 from veza.core.timeline import TimelineLine
 
 FLOORS = (payments.timeline, marketplace.timeline, connect.timeline)
+# What one commit did carries one time: the news first, then what followed from it.
+ORDER_WITHIN_A_MOMENT = ("open", "call", "delivery", "move", "posting", "case")
 
 
 def timeline_of(story_id: UUID) -> list[TimelineLine]:
     """Everything that happened in the story of one order or subscription, oldest first."""
     told = [line for floor in FLOORS for line in floor.lines(story_id)]
     told += [*_moves(story_id), *_calls(story_id), *_cases(story_id)]
-    return sorted(told, key=lambda line: line.at)
+    return sorted(told, key=lambda line: (line.at, ORDER_WITHIN_A_MOMENT.index(line.kind)))
 
 
 def next_steps_of(story_id: UUID) -> list[str]:
@@ -27,11 +30,12 @@ def next_steps_of(story_id: UUID) -> list[str]:
 def _moves(story_id: UUID) -> list[TimelineLine]:
     told = []
     for change in StatusChange.objects.filter(story_id=story_id):
-        thing = change.machine.partition(".")[2]
+        thing = apps.get_model(change.machine)._meta.verbose_name
         by = " ".join(part for part in (change.cause_kind, change.actor) if part)
-        because = f": {change.reason}" if change.reason else ""
-        sentence = f"The {thing} {str(change.subject_id)[-8:]} went from {change.from_status} to {change.to_status}"
-        told.append(TimelineLine(change.at, f"{sentence} (by {by}{because}).", "move"))
+        because = f": {change.reason.rstrip('.')}" if change.reason else ""
+        steps = " to ".join(status.replace("_", " ") for status in (change.from_status, change.to_status))
+        sentence = f"The {thing} {str(change.subject_id)[-8:]} went from {steps} (by {by}{because})."
+        told.append(TimelineLine(change.at, sentence, "move"))
     return told
 
 

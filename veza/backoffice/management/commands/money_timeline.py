@@ -7,7 +7,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from payments.models import Payment
-from payments.proof import Proof, prove
+from payments.proof import Proof
+from veza.backoffice.proof import prove_payment
 from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.money import written
 
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         told = timeline_of(order_id)
         if not told:
             raise CommandError(f"No order {order_id} is known here.")
-        proofs = [prove(payment) for payment in Payment.objects.filter(story_id=order_id)]
+        proofs = [prove_payment(payment) for payment in Payment.objects.filter(story_id=order_id)]
         if options["json"]:
             self.stdout.write(_as_json([line.text for line in told], proofs))
             return

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from payments.models import Payment
-from veza.backoffice.proof import differences
+from veza.backoffice.proof import prove_all
 
 SHOWN = 20
 PROGRESS_EVERY_SECONDS = 0.2
@@ -22,8 +22,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         total, proved, found = Payment.objects.count(), 0, []
         shown_at = time.monotonic()
-        for payment in Payment.objects.order_by("pk").iterator(chunk_size=1_000):
-            found += differences(payment)
+        for proof in prove_all():
+            found += proof.differences
             proved += 1
             if self.stderr.isatty() and time.monotonic() - shown_at > PROGRESS_EVERY_SECONDS:
                 shown_at = time.monotonic()

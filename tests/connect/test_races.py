@@ -1,0 +1,110 @@
+"""Several workers on the same rows, with real connections and the sandbox's truth."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from connect.models import SellerTransfer
+from connect.reversals import process_due, reverse_transfer
+from connect.transfers import send_due, send_transfer
+from payments.models import Posting
+from tests.connect.factories import BY_TEST, make_seller, planned, refund
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def together(*works: Callable[[], Any]) -> None:
+    """Run each in a thread of its own, starting at the same moment, and fail if one of them did."""
+    barrier, failures = threading.Barrier(len(works)), []
+
+    def run(work: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not failures, failures
+
+
+def moved(sandbox, kind: str) -> list[int]:
+    return [one["amount"] for one in sandbox.truth()["movements"] if one["kind"] == kind]
+
+
+def called(sandbox, path: str) -> Counter[str]:
+    calls = sandbox.calls()
+    return Counter(one["idempotency_key"] for one in calls if path in one["path"] and one["method"] == "POST")
+
+
+@pytest.fixture
+def seller(sandbox):
+    return make_seller(stripe_account_id=sandbox.create_account())
+
+
+def test_workers_side_by_side_send_each_transfer_once(sandbox, seller):
+    for _ in range(30):
+        planned(seller)
+
+    together(*[send_due] * 4)
+
+    assert len(moved(sandbox, "transfer")) == 30
+    assert set(called(sandbox, "/v1/transfers").values()) == {1}
+    assert set(SellerTransfer.objects.values_list("status", flat=True)) == {"completed"}
+
+
+def test_workers_side_by_side_reverse_each_transfer_once(sandbox, seller):
+    rows = [planned(seller) for _ in range(15)]
+    send_due()
+    for row in rows:
+        refund(row.order, seller, 9_00)
+
+    together(*[process_due] * 4)
+
+    assert len(moved(sandbox, "reversal")) == 15
+    assert set(called(sandbox, "/reversals").values()) == {1}
+    assert set(SellerTransfer.objects.values_list("status", flat=True)) == {"reversed"}
+
+
+def test_four_workers_on_one_row_move_the_money_once(sandbox, seller):
+    transfer = planned(seller)
+
+    together(*[lambda: send_transfer(transfer.pk, cause=BY_TEST)] * 4)
+    send_transfer(transfer.pk, cause=BY_TEST)
+
+    transfer.refresh_from_db()
+    assert (transfer.status, moved(sandbox, "transfer")) == ("completed", [9_00])
+    assert Posting.objects.filter(cause=f"transfer:{transfer.pk}").count() == 1
+
+
+def test_four_workers_on_one_reversal_take_the_money_back_once(sandbox, seller):
+    transfer = planned(seller)
+    send_due()
+    refund(transfer.order, seller, 9_00)
+
+    together(*[lambda: reverse_transfer(transfer.pk, cause=BY_TEST)] * 4)
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    transfer.refresh_from_db()
+    assert (transfer.status, moved(sandbox, "reversal")) == ("reversed", [9_00])
+
+
+def test_a_refund_that_races_the_sending_ends_with_an_unpaid_seller(sandbox, seller):
+    rows = [planned(seller) for _ in range(10)]
+
+    together(send_due, lambda: [refund(row.order, seller, 9_00) for row in rows])
+    send_due()
+    process_due()
+
+    assert sum(moved(sandbox, "transfer")) == sum(moved(sandbox, "reversal"))
+    assert set(SellerTransfer.objects.values_list("status", flat=True)) <= {"reversed", "cancelled"}

@@ -1,0 +1,18 @@
+"""The files of the project as git sees them: tracked, or new and not ignored."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def project_files() -> list[Path]:
+    """Every file of the project. Skips the test outside a git checkout."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [ROOT / name for name in listed if name and (ROOT / name).is_file()]

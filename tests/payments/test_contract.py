@@ -1,0 +1,63 @@
+"""What we ask of Hyperswitch against its own schemas, where those are at hand."""
+
+import pytest
+
+from payments import hyperswitch_api
+from payments.intents import ask_again_after
+from tests.buying import order_of, paid, payment_of, refund_of
+from tests.factories import OfferFactory
+from tests.sandbox.test_contract_schemas import FOLDER, HYPERSWITCH, validator_of
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(not (FOLDER / HYPERSWITCH).exists(), reason="the contracts are not at hand"),
+]
+
+
+@pytest.fixture
+def bodies(monkeypatch):
+    """What we post from here on."""
+    posted = []
+    send = hyperswitch_api._post
+
+    def post(path, fields, **options):
+        posted.append((path, dict(fields)))
+        return send(path, fields, **options)
+
+    monkeypatch.setattr(hyperswitch_api, "_post", post)
+    return posted
+
+
+def assert_is_known(body, name):
+    validator, known = validator_of(HYPERSWITCH, name)
+    validator.validate(body)
+    assert set(body) <= set(known)
+
+
+def test_a_payment_is_asked_for_in_the_providers_own_words(sandbox, bodies):
+    order = order_of(OfferFactory())
+
+    [(path, body)] = bodies
+    assert path == "/payments"
+    assert_is_known(body, "PaymentsCreateRequest")
+    assert "order_tax_amount" not in body and "confirm" not in body
+    assert body["amount"] == order.total_minor
+
+
+def test_a_refund_always_names_its_amount(sandbox, bodies):
+    order = paid(order_of(OfferFactory()))
+    sandbox.pay(payment_of(order).provider_key)
+
+    refund = refund_of(order)
+
+    path, body = bodies[-1]
+    assert path == "/refunds"
+    assert_is_known(body, "RefundRequest")
+    assert body["amount"] == refund.amount_minor
+    assert len(body["refund_id"]) == 30
+
+
+def test_a_row_is_asked_about_after_15_s_1_m_and_5_m():
+    waits = [ask_again_after(checks).total_seconds() for checks in range(5)]
+
+    assert waits == [15, 60, 300, 300, 300]
