@@ -132,6 +132,7 @@ class Refund(StatefulRow):
 
     class Meta:
         db_table = "refunds"
+        permissions = [("refund_for_buyer", "May refund an order for its buyer")]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=RefundStatus.values), name="refund_status_known"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),

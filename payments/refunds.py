@@ -6,7 +6,7 @@ marked failed on a timeout and sent again under another id would pay the buyer t
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,15 @@ class PaymentMissing(NotAllowed):
     code = "payment_missing"
 
 
+class RefundLimitReached(NotAllowed):
+    code = "refund_limit_reached"
+
+
+# Hyperswitch refuses a further refund beyond these (its checks 5 and 7 of a refund).
+MOST_REFUNDS = 10
+LAST_REFUND_AFTER = timedelta(days=365)
+
+
 def open_refund(
     *,
     refund_id: UUID,
@@ -54,12 +63,13 @@ def open_refund(
     source: Refund.Source,
     reason: str,
     requested_by_id: UUID | None,
+    send_after: datetime | None = None,
 ) -> Refund:
     """Record a refund that nobody has told the provider about yet, in the caller's transaction.
 
     `payment` is locked by the caller; `amount_minor` is in its currency and `legs` says from whom it comes, account by
-    account. Asking again with the same id returns the first refund. Raises RefundAlreadyRequested,
-    RefundExceedsPayment.
+    account. A refund that no person sends has `send_after`: the sweep does, from then on. Asking again with the same
+    id returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert sum(legs.values()) == amount_minor, "the legs of a refund add up to it"
@@ -67,6 +77,7 @@ def open_refund(
         return earlier
     if payment.refunds.filter(status=RefundStatus.PENDING).exists():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
+    _refuse_beyond_the_limits(payment)
     left = payment.refundable_minor()
     if amount_minor > left:
         raise RefundExceedsPayment(f"Only {written(left, payment.currency)} is left to refund.")
@@ -79,8 +90,16 @@ def open_refund(
         source=source,
         reason=reason,
         requested_by_id=requested_by_id,
-        next_check_at=timezone.now() + ask_again_after(0),
+        send_after=send_after,
+        next_check_at=send_after or timezone.now() + ask_again_after(0),
     )
+
+
+def _refuse_beyond_the_limits(payment: Payment) -> None:
+    if payment.refunds.count() >= MOST_REFUNDS:
+        raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
+    if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
+        raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
 
 
 def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen]:

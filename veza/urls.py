@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from veza.status import Health, Status
@@ -12,6 +13,7 @@ handler404 = "veza.core.api.errors.handler404"
 handler500 = "veza.core.api.errors.handler500"
 
 urlpatterns = [
+    path("paid", TemplateView.as_view(template_name="paid.html"), name="paid"),
     path("admin/", admin.site.urls),
     path("api/v1/health", Health.as_view(), name="health"),
     path("api/v1/status", Status.as_view(), name="status"),
