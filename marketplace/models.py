@@ -111,6 +111,8 @@ class OrderItem(KeyedRow):
     tax_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     seller_minor = models.BigIntegerField()
+    # Paid for, and gone when the money came: no licence, no share for the seller, the money goes back by itself.
+    withheld = models.BooleanField(default=False)
 
     class Meta:
         constraints = [

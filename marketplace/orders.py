@@ -10,7 +10,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketplace import licenses
-from marketplace.models import LicenseOffer, Order, OrderItem
+from marketplace.fulfilment import HELD, send_back, withhold_what_is_gone
+from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.shares import TAKEN, accounts_of, left_of, sold
 from marketplace.states import OrderStatus
 from payments.intents import open_payment, send_payment
@@ -33,6 +34,10 @@ class OfferNotFound(NotAllowed):
 
 class OrderNotPossible(NotAllowed):
     code = "order_not_possible"
+
+
+class ExclusiveSold(OrderNotPossible):
+    code = "exclusive_sold"
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,8 @@ def _offers(wishes: Sequence[Wish], buyer: User) -> list[LicenseOffer]:
         )
         if offer is None:
             raise OfferNotFound(f"Product {wish.product_id} is not sold under a {wish.license} licence.")
+        if offer.license == LicenseKind.EXCLUSIVE and License.objects.filter(offer=offer, status__in=HELD).exists():
+            raise ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is sold.")
         if offer.product.seller_id == buyer.pk:
             raise OrderNotPossible(f"{offer.product.title!r} is your own work.")
         offers.append(offer)
@@ -152,12 +159,16 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 def _complete(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
     items = list(order.items.all())
+    withheld = withhold_what_is_gone(order, items)
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
-    licenses.grant(order, items)
+    licenses.grant(order, [item for item in items if not item.withheld])
     if payment is not None:
         post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
+        send_back(withheld, payment=payment, at=at)
     announce("order.completed", order, cause=cause, at=at)
+    if payment is not None and withheld:
+        move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:

@@ -42,8 +42,12 @@ def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
 
 
 def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
-    """The shares as they were frozen at sale."""
-    return [ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor) for item in items]
+    """The shares as they were frozen at sale; what could not be given was not sold."""
+    return [
+        ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor)
+        for item in items
+        if not item.withheld
+    ]
 
 
 def left_of(items: Sequence[OrderItem], statuses: Sequence[str] = TAKEN_OR_PROMISED) -> list[ItemShares]:

@@ -5,13 +5,14 @@ import hmac
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.test import Client
 from django.utils import timezone
 
 from marketplace.models import LicenseOffer, Order
 from marketplace.orders import Wish, request_order
-from marketplace.refunds import request_refund
+from marketplace.refunds import RefundWish, request_refund
 from payments.models import Payment, Refund
 from tests.factories import OfferFactory, PersonFactory
 from veza.core.causes import Cause
@@ -46,9 +47,15 @@ def payment_of(order: Order) -> Payment:
     return Payment.objects.get(purpose="order", purpose_id=order.pk)
 
 
-def refund_of(order: Order, *, reason: str = "It does not open.") -> Refund:
-    """The refund that the buyer of `order` asked for."""
-    return request_refund(refund_id=new_id(), order_id=order.pk, asked_by=order.buyer, reason=reason, cause=BY_BUYER)
+def refund_of(order: Order, *, asked_by: User | None = None, refund_id: UUID | None = None, **wish: Any) -> Refund:
+    """The refund that the buyer of `order`, or somebody else, asked for."""
+    return request_refund(
+        refund_id=refund_id or new_id(),
+        order_id=order.pk,
+        asked_by=asked_by or order.buyer,
+        wish=RefundWish(reason="It does not open.", **wish),
+        cause=BY_BUYER,
+    )
 
 
 def envelope(event_type: str, said: dict[str, Any], *, event_id: str = "") -> bytes:

@@ -13,13 +13,14 @@ from rest_framework.response import Response
 
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.orders import Wish, request_order
-from marketplace.refunds import request_refund
+from marketplace.refunds import RefundWish, request_refund
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.models import User
+from veza.core.money import MAX_MINOR
 
 
 class WishInput(serializers.Serializer[Any]):
@@ -162,6 +163,12 @@ class OneOrder(OwnOrders):
 
 class RefundInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
+    items = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=50, help_text="Ids of order items; all when left out."
+    )
+    amount_minor = serializers.IntegerField(
+        required=False, min_value=1, max_value=MAX_MINOR, help_text="Less than what is left of the items."
+    )
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):
@@ -179,19 +186,24 @@ class OrderRefunds(GenericAPIView[Order]):
     @extend_schema(
         operation_id="orders_refund",
         summary="Ask for the money of an order back",
-        description="The refund is pending until the payment provider reports that it succeeded.",
+        description="The buyer may ask for everything, for some items, or for a part; a seller for their own items; "
+        "staff for anybody, with the permission to. The refund is pending until the payment provider reports that it "
+        "succeeded.",
         request=RefundInput,
         responses={202: RefundRequested},
-        examples=[OpenApiExample("A reason", {"reason": "The files do not open."}, request_only=True)],
+        examples=[
+            OpenApiExample("Everything", {"reason": "The files do not open."}, request_only=True),
+            OpenApiExample("A part", {"reason": "One file is missing.", "amount_minor": 500}, request_only=True),
+        ],
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
         asked = RefundInput(data=request.data)
         asked.is_valid(raise_exception=True)
-        buyer, reason = request.user, asked.validated_data["reason"]
-        assert isinstance(buyer, User)
-        refund = request_refund(
-            refund_id=result_id, order_id=pk, asked_by=buyer, reason=reason, cause=cause_of(request, reason)
-        )
+        person, said = request.user, asked.validated_data
+        assert isinstance(person, User)
+        wish = RefundWish(said["reason"], tuple(said.get("items", ())), said.get("amount_minor"))
+        cause = cause_of(request, wish.reason)
+        refund = request_refund(refund_id=result_id, order_id=pk, asked_by=person, wish=wish, cause=cause)
         message = "The refund is on its way. It is final when your bank confirms it."
         return Response({"refund": RefundOutput(refund).data, "message": message}, status=202)

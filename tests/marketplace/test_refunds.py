@@ -4,12 +4,11 @@ import pytest
 
 from connect.models import SellerTransfer
 from marketplace.models import License
-from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired, request_refund
+from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired
 from payments.models import Posting, Refund
 from payments.proof import prove
 from payments.refunds import RefundAlreadyRequested
 from tests.buying import (
-    BY_BUYER,
     ago,
     deliver_refund,
     order_of,
@@ -92,7 +91,7 @@ def test_asking_again_under_the_same_id_finds_the_first_refund(order):
     refund_id = new_id()
 
     for _ in range(2):
-        request_refund(refund_id=refund_id, order_id=order.pk, asked_by=order.buyer, reason="again", cause=BY_BUYER)
+        refund_of(order, refund_id=refund_id)
 
     assert Refund.objects.get().pk == refund_id
 
@@ -209,6 +208,4 @@ def test_the_window_closes_at_the_orders_own_deadline(order):
 
 def test_another_persons_order_does_not_exist(order):
     with pytest.raises(NotFound):
-        request_refund(
-            refund_id=new_id(), order_id=order.pk, asked_by=PersonFactory(), reason="mine now", cause=BY_BUYER
-        )
+        refund_of(order, asked_by=PersonFactory())

@@ -1,0 +1,216 @@
+"""Part of the money back: by item, by amount, by amount within items; and by whom."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.models import License, RefundLine
+from marketplace.refunds import ItemNotInOrder, RefundForbidden, RefundWindowExpired
+from marketplace.shares import ItemShares, seller_shares, split
+from payments.models import Refund
+from payments.refunds import MOST_REFUNDS, RefundExceedsPayment, RefundLimitReached
+from tests.buying import ago, deliver_refund, paid, payment_of, refund_of, two_sellers_order
+from tests.factories import PersonFactory
+from veza.backoffice.proof import prove_payment
+from veza.core.errors import NotFound
+from veza.core.ids import new_id
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(sandbox):
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+def settled(refund: Refund) -> Refund:
+    assert deliver_refund(refund).json() == {"result": "ok"}
+    refund.refresh_from_db()
+    return refund
+
+
+def staff(*permissions: str):
+    person = PersonFactory(is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return person
+
+
+minor = st.integers(min_value=0, max_value=10_000)
+items = st.lists(
+    st.builds(
+        ItemShares,
+        item_id=st.uuids(),
+        seller_id=st.uuids(),
+        seller_minor=minor,
+        fee_minor=minor,
+        tax_minor=minor,
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def less(left: list[ItemShares], parts: list[ItemShares]) -> list[ItemShares]:
+    return [
+        ItemShares(
+            was.item_id,
+            was.seller_id,
+            was.seller_minor - part.seller_minor,
+            was.fee_minor - part.fee_minor,
+            was.tax_minor - part.tax_minor,
+        )
+        for was, part in zip(left, parts, strict=True)
+    ]
+
+
+@given(left=items, data=st.data())
+def test_any_sequence_of_partial_refunds_adds_up_and_the_last_one_empties_every_leg(left, data):
+    while available := sum(part.total_minor for part in left):
+        amount = data.draw(st.integers(min_value=max(1, available // 4), max_value=available))
+        parts = split(amount, left)
+        left = less(left, parts)
+
+        assert sum(part.total_minor for part in parts) == amount
+        assert all(min(part.seller_minor, part.fee_minor, part.tax_minor) >= 0 for part in left)
+
+    assert all(part.total_minor == 0 for part in left)
+
+
+def test_a_refund_by_item_gives_back_that_item_and_revokes_its_license_alone(order):
+    item = order.items.order_by("net_minor").first()
+
+    refund = settled(refund_of(order, item_ids=[item.pk]))
+
+    order.refresh_from_db()
+    assert (refund.amount_minor, order.status) == (item.total_minor, "completed")
+    held = License.objects.filter(order=order, status="active")
+    assert [row.item_id for row in held] == [order.items.exclude(pk=item.pk).get().pk]
+
+
+def test_a_refund_by_amount_is_spread_over_all_items_and_keeps_every_license(order):
+    refund = settled(refund_of(order, amount_minor=9_00))
+
+    assert sorted(line.total_minor for line in refund.lines.all()) == [3_00, 6_00]
+    assert License.objects.filter(order=order, status="active").count() == 2
+
+
+def test_an_amount_within_an_item_touches_that_item_alone(order):
+    item = order.items.order_by("net_minor").first()
+
+    refund = refund_of(order, item_ids=[item.pk], amount_minor=1_00)
+
+    assert [line.item_id for line in refund.lines.all()] == [item.pk]
+
+
+def test_three_partial_refunds_empty_the_order(order):
+    for amount in (1_01, 9_99, None):
+        settled(refund_of(order, amount_minor=amount))
+
+    order.refresh_from_db()
+    assert order.status == "refunded"
+    assert not License.objects.filter(order=order, status="active").exists()
+    assert set(seller_shares(order.pk).values()) == {0}
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_the_split_of_a_refund_is_fixed_when_it_is_opened(order):
+    refund = refund_of(order, amount_minor=5_00)
+    lines = list(RefundLine.objects.filter(refund=refund).values())
+
+    settled(refund)
+
+    assert list(RefundLine.objects.filter(refund=refund).values()) == lines
+
+
+def test_sellers_are_asked_only_for_their_part(order):
+    before = seller_shares(order.pk)
+
+    settled(refund_of(order, amount_minor=9_00))
+
+    after = seller_shares(order.pk)
+    assert {before[seller] - after[seller] for seller in before} == {4_50, 2_25}
+
+
+def test_more_than_is_left_is_refused(order):
+    settled(refund_of(order, amount_minor=10_00))
+
+    with pytest.raises(RefundExceedsPayment, match=r"Only 8\.00 EUR is left"):
+        refund_of(order, amount_minor=8_01)
+
+
+def test_an_item_given_back_cannot_be_given_back_again(order):
+    item = order.items.first()
+    settled(refund_of(order, item_ids=[item.pk]))
+
+    with pytest.raises(RefundExceedsPayment, match=r"Only 0\.00 EUR"):
+        refund_of(order, item_ids=[item.pk])
+
+
+def test_items_of_another_order_are_not_items_of_this_one(order):
+    with pytest.raises(ItemNotInOrder):
+        refund_of(order, item_ids=[new_id()])
+
+
+def test_a_seller_gives_back_their_own_items(order):
+    item = order.items.first()
+
+    refund = refund_of(order, asked_by=item.seller)
+
+    assert (refund.source, refund.amount_minor) == ("seller", item.total_minor)
+
+
+def test_a_seller_does_not_give_back_what_another_sold(order):
+    mine, theirs = order.items.all()
+
+    with pytest.raises(RefundForbidden):
+        refund_of(order, asked_by=mine.seller, item_ids=[theirs.pk])
+
+
+def test_staff_refund_with_the_permission_even_after_the_window(order):
+    type(order).objects.filter(pk=order.pk).update(refund_deadline=ago(days=1))
+
+    refund = refund_of(order, asked_by=staff("refund_for_buyer"))
+
+    assert refund.source == "support"
+
+
+def test_staff_without_the_permission_may_not(order):
+    with pytest.raises(RefundForbidden):
+        refund_of(order, asked_by=staff())
+
+
+def test_a_seller_is_bound_to_the_window_too(order):
+    type(order).objects.filter(pk=order.pk).update(refund_deadline=ago(seconds=1))
+
+    with pytest.raises(RefundWindowExpired):
+        refund_of(order, asked_by=order.items.first().seller)
+
+
+def test_an_order_without_a_deadline_can_always_be_refunded(order):
+    type(order).objects.filter(pk=order.pk).update(refund_deadline=None)
+
+    assert refund_of(order).status == "pending"
+
+
+def test_a_stranger_learns_nothing_of_an_order(order):
+    with pytest.raises(NotFound):
+        refund_of(order, asked_by=PersonFactory())
+
+
+def test_a_payment_is_refunded_ten_times_at_most(order):
+    for _ in range(MOST_REFUNDS):
+        settled(refund_of(order, amount_minor=1))
+
+    with pytest.raises(RefundLimitReached):
+        refund_of(order, amount_minor=1)
+
+
+def test_a_payment_of_last_year_is_too_old(order):
+    payment = payment_of(order)
+    type(payment).objects.filter(pk=payment.pk).update(created_at=ago(days=366))
+
+    with pytest.raises(RefundLimitReached, match="older than a year"):
+        refund_of(order)
