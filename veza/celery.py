@@ -4,14 +4,24 @@ import os
 from datetime import timedelta
 
 from celery import Celery
+from celery.signals import beat_init, celeryd_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
 
 from django.conf import settings  # Settings are named by the line above.
 
+from veza.checks import stop_if_broken
+
 app = Celery("veza")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+@beat_init.connect
+def refuse_to_start(**_about: object) -> None:
+    """End a worker or beat whose settings are wrong: Celery itself only runs Django's checks, and goes on."""
+    stop_if_broken()
 
 
 def _entry(task: str, every: timedelta) -> dict[str, object]:

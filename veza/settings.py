@@ -3,6 +3,7 @@
 Importing this with an empty environment works: what is missing is reported by a check, never by an exception here.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,16 +26,24 @@ VERSION = "0.1.0"
 # development, sandbox (test keys, real providers) or live. Checks refuse a live one with anything missing.
 VEZA_ENVIRONMENT = env.str("VEZA_ENVIRONMENT", default="development")
 DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="insecure-development-key-change-me-before-anyone-else-sees-this")
+SECRET_KEY = env.str("SECRET_KEY", default="") or "insecure-development-key-change-me-before-anyone-else-sees-this"
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 # How many proxies of ours stand in front: that many entries of X-Forwarded-For, from the right, are believed.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+# With a proxy, https ends there and it says so in this header; a form from our own pages is ours all the same.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
+# Prometheus shows it as a bearer token to read /metrics. Without one, only this machine may.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+# Which of those whose default fits a developer's machine only were really said: the start-up checks ask.
+WRITTEN_DOWN = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
 REACTIONS_PAGE = "veza.reactions"
 
 INSTALLED_APPS = [
+    "veza.apps.WiringConfig",
     "veza.core",
     "payments",
     "subscriptions",

@@ -1,0 +1,241 @@
+"""What must be set before Veza serves anybody: each rule says what is wrong and what to set.
+
+Registered as Django checks, so every management command that checks (`migrate` too) refuses; the web process, the
+workers and beat ask by themselves, because neither gunicorn nor Celery stops at a failed check.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import checks
+from django.http.request import validate_host
+
+TAG = "start"
+ENVIRONMENTS = ("development", "sandbox", "live")
+LONG_ENOUGH = 50  # Characters: what Django's own generator makes.
+VARIED_ENOUGH = 12
+SECRET_LENGTH = 16
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"}
+# gunicorn starts a dead worker again for ever, unless it ended with this status: then it stops as well.
+WORKER_FAILED_TO_BOOT = 3
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`broken` tells from the settings whether the rule is broken; `hint` says what to set."""
+
+    code: str
+    message: str
+    hint: str
+    broken: Callable[[Any], bool]
+
+
+def _default_key(said: Any) -> bool:
+    key = said.SECRET_KEY
+    return len(key) < LONG_ENOUGH or len(set(key)) < VARIED_ENOUGH or "insecure" in key
+
+
+def _only_this_machine(said: Any) -> bool:
+    return not said.ALLOWED_HOSTS or bool(LOCAL_HOSTS & set(said.ALLOWED_HOSTS))
+
+
+def _own_host_refused(said: Any) -> bool:
+    host = urlsplit(said.PUBLIC_BASE_URL).hostname or ""
+    return not _only_this_machine(said) and not validate_host(host, said.ALLOWED_HOSTS)
+
+
+def _short(secrets: Iterable[str]) -> bool:
+    return any(len(secret) < SECRET_LENGTH for secret in secrets)
+
+
+def _plain_http(url: str) -> bool:
+    return urlsplit(url).scheme != "https"
+
+
+def _named_sandbox(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return "sandbox" in host or host in LOCAL_HOSTS
+
+
+IN_PRODUCTION = (
+    Rule("E002", "DEBUG is on: strangers would see source and settings.", "Set DEBUG=false.", lambda said: said.DEBUG),
+    Rule(
+        "E003",
+        "SECRET_KEY is the default, or short: anybody could forge a log-in.",
+        f"Set SECRET_KEY to {LONG_ENOUGH} or more random characters, the same in every process: "
+        'python -c "import secrets; print(secrets.token_urlsafe(48))".',
+        _default_key,
+    ),
+    Rule(
+        "E004",
+        "ALLOWED_HOSTS names only this machine, or every host.",
+        "Set ALLOWED_HOSTS to the names that buyers use, separated by commas: shop.example.org.",
+        _only_this_machine,
+    ),
+    Rule(
+        "E005",
+        "PUBLIC_BASE_URL does not begin with https://: log-ins and payments would be readable on the way.",
+        "Set PUBLIC_BASE_URL to the https:// address where buyers reach this Veza.",
+        lambda said: _plain_http(said.PUBLIC_BASE_URL),
+    ),
+    Rule(
+        "E006",
+        "ALLOWED_HOSTS does not hold PUBLIC_BASE_URL's host: buyers who have paid would come back to an error.",
+        "Add PUBLIC_BASE_URL's host to ALLOWED_HOSTS, or correct PUBLIC_BASE_URL.",
+        _own_host_refused,
+    ),
+    Rule(
+        "E007",
+        "TRUSTED_PROXIES is not set: nobody could tell a caller's address from an invented one.",
+        "Set TRUSTED_PROXIES to the number of your proxies in front of the web process; 0 says that there is none.",
+        lambda said: "TRUSTED_PROXIES" not in said.WRITTEN_DOWN or said.TRUSTED_PROXIES < 0,
+    ),
+    Rule(
+        "E008",
+        "DATABASE_URL is not set, or does not name a PostgreSQL.",
+        "Set DATABASE_URL=postgres://USER:PASSWORD@HOST:5432/NAME.",
+        lambda said: (
+            "DATABASE_URL" not in said.WRITTEN_DOWN
+            or said.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql"
+        ),
+    ),
+    Rule(
+        "E009",
+        "REDIS_URL is not set: workers in other processes would get nothing to do.",
+        "Set REDIS_URL=redis://:PASSWORD@HOST:6379/0.",
+        lambda said: not said.REDIS_URL,
+    ),
+    Rule(
+        "E010",
+        "Hyperswitch is switched off: orders would be taken and nobody could pay.",
+        "Set HYPERSWITCH_ENABLED=true.",
+        lambda said: not said.HYPERSWITCH_ENABLED,
+    ),
+    Rule(
+        "E011",
+        "HYPERSWITCH_API_KEY is empty.",
+        "Set HYPERSWITCH_API_KEY to the account's secret key.",
+        lambda said: not said.HYPERSWITCH_API_KEY,
+    ),
+    Rule(
+        "E012",
+        "HYPERSWITCH_WEBHOOK_SECRET is empty, or too short to prove anything.",
+        "Set HYPERSWITCH_WEBHOOK_SECRET to the profile's payment response hash key.",
+        lambda said: not said.HYPERSWITCH_WEBHOOK_SECRETS or _short(said.HYPERSWITCH_WEBHOOK_SECRETS),
+    ),
+    Rule(
+        "E013",
+        "HYPERSWITCH_PROFILE_ID is empty: webhooks of another profile could not be told from ours.",
+        "Set HYPERSWITCH_PROFILE_ID to the profile that payments are made under.",
+        lambda said: not said.HYPERSWITCH_PROFILE_ID,
+    ),
+    Rule(
+        "E014",
+        "STRIPE_SECRET_KEY is empty: no seller would ever be paid.",
+        "Set STRIPE_SECRET_KEY to the platform's secret key.",
+        lambda said: not said.STRIPE_SECRET_KEY,
+    ),
+    Rule(
+        "E015",
+        "STRIPE_WEBHOOK_SECRET is empty, or too short to prove anything.",
+        "Set STRIPE_WEBHOOK_SECRET to the signing secret of the webhook endpoint (whsec_…).",
+        lambda said: not said.STRIPE_WEBHOOK_SECRETS or _short(said.STRIPE_WEBHOOK_SECRETS),
+    ),
+    Rule(
+        "E016",
+        "A provider would be asked over plain http, with our secret key in it.",
+        "Set HYPERSWITCH_BASE_URL and STRIPE_BASE_URL to https:// addresses.",
+        lambda said: _plain_http(said.HYPERSWITCH_BASE_URL) or _plain_http(said.STRIPE_BASE_URL),
+    ),
+    Rule(
+        "E017",
+        "METRICS_TOKEN is too short to keep anybody out.",
+        f"Set METRICS_TOKEN to {SECRET_LENGTH} or more random characters, or leave it out (this machine only).",
+        lambda said: bool(said.METRICS_TOKEN) and _short([said.METRICS_TOKEN]),
+    ),
+)
+
+NOT_LIVE = (
+    Rule(
+        "E020",
+        "A live Stripe key outside the live environment: tests would move real money.",
+        "Set STRIPE_SECRET_KEY to a test key (sk_test_… or rk_test_…), or VEZA_ENVIRONMENT=live.",
+        lambda said: said.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+    ),
+    Rule(
+        "E021",
+        "A live Hyperswitch key or server outside the live environment: tests would move real money.",
+        "Set HYPERSWITCH_API_KEY to a sandbox key (snd_…) and HYPERSWITCH_BASE_URL to https://sandbox.hyperswitch.io, "
+        "or VEZA_ENVIRONMENT=live.",
+        lambda said: (
+            said.HYPERSWITCH_API_KEY.startswith("prd_")
+            or urlsplit(said.HYPERSWITCH_BASE_URL).hostname == "api.hyperswitch.io"
+        ),
+    ),
+)
+
+LIVE = (
+    Rule(
+        "E022",
+        "A Stripe key that is no live key in the live environment: sellers would be paid in play money.",
+        "Set STRIPE_SECRET_KEY to the live key (sk_live_… or rk_live_…), or VEZA_ENVIRONMENT=sandbox.",
+        lambda said: not said.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+    ),
+    Rule(
+        "E023",
+        "A sandbox key of Hyperswitch in the live environment: buyers would pay with play money.",
+        "Set HYPERSWITCH_API_KEY to the production key, or VEZA_ENVIRONMENT=sandbox.",
+        lambda said: said.HYPERSWITCH_API_KEY.startswith(("snd_", "dev_", "pk_")),
+    ),
+    Rule(
+        "E024",
+        "A sandbox server in the live environment: no money would move.",
+        "Set HYPERSWITCH_BASE_URL=https://api.hyperswitch.io (or your own production server) and "
+        "STRIPE_BASE_URL=https://api.stripe.com, or VEZA_ENVIRONMENT=sandbox.",
+        lambda said: _named_sandbox(said.HYPERSWITCH_BASE_URL) or _named_sandbox(said.STRIPE_BASE_URL),
+    ),
+)
+
+
+def rules_for(environment: str) -> tuple[Rule, ...]:
+    """The rules that hold where a Veza stands. Development may lack anything, and may hold no live key."""
+    match environment:
+        case "development":
+            return NOT_LIVE
+        case "sandbox":
+            return IN_PRODUCTION + NOT_LIVE
+        case "live":
+            return IN_PRODUCTION + LIVE
+        case _:
+            return (
+                Rule(
+                    "E001",
+                    "VEZA_ENVIRONMENT is none of the three places where a Veza can stand.",
+                    f"Set VEZA_ENVIRONMENT to one of {', '.join(ENVIRONMENTS)}.",
+                    lambda _said: True,
+                ),
+            )
+
+
+def broken_by(said: Any) -> list[Rule]:
+    """The rules that these settings break."""
+    return [rule for rule in rules_for(said.VEZA_ENVIRONMENT) if rule.broken(said)]
+
+
+def broken_rules(**_asked: object) -> list[checks.CheckMessage]:
+    """What Django's checks are told of our own settings. No message holds a setting's value."""
+    return [checks.Error(rule.message, hint=rule.hint, id=f"veza.{rule.code}") for rule in broken_by(settings)]
+
+
+def stop_if_broken() -> None:
+    """End this process with what is wrong on standard error, if anything is. Once for each process's start."""
+    found = broken_by(settings)
+    if not found:
+        return
+    lines = [f"  veza.{rule.code}  {rule.message}\n             {rule.hint}" for rule in found]
+    print("Veza does not start until this is set right:", *lines, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+    raise SystemExit(WORKER_FAILED_TO_BOOT)
