@@ -91,6 +91,7 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
         "hyperswitch_payment_id": seen.payment_id,
         "provider_updated_at": seen.updated_at or payment.provider_updated_at,
         "received_minor": payment.received_minor + newly,
+        "payment_method_id": seen.payment_method_id or payment.payment_method_id,
         "error_code": seen.error_code,
         "error_message": seen.error_message,
         "next_check_at": None,

@@ -9,16 +9,20 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import requests
 from django.conf import settings
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from payments.hyperswitch_objects import (
+    DisputeSeen,
     PaymentSeen,
     RefundSeen,
     Unreadable,
+    read_dispute_object,
     read_payment_object,
     read_refund_object,
 )
@@ -26,11 +30,13 @@ from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknow
 from veza.core.rate import wait_for_turn
 
 MAX_ANSWER_BYTES = 1_000_000
+PAGE = 100  # What a list gives at most.
 DOES_NOT_EXIST = "HE_02"
 _BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
 
 Seen = TypeVar("Seen")
-Answer = Mapping[str, Any]
+Fields = Mapping[str, Any]
+Answer = Any  # What the JSON held: an object, or a list of them.
 _local = threading.local()
 
 
@@ -45,6 +51,12 @@ def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[Paymen
     """What Hyperswitch knows of our payment. Refused with HE_02 means that it has none."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/payments/{payment_id}{query}")
+    return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
+
+
+def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[PaymentSeen]:
+    """Close a payment that nobody has paid. Refused means that it stands as it is; reading it says how."""
+    outcome = _post(f"/payments/{payment_id}/cancel", {"cancellation_reason": reason}, idempotency_key=idempotency_key)
     return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
 
 
@@ -66,11 +78,44 @@ def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RefundSe
     return _understood(outcome, read_refund_object, refund_id, lambda seen: seen.refund_id)
 
 
+def read_dispute(dispute_id: str) -> Outcome[DisputeSeen]:
+    """What Hyperswitch knows of a dispute."""
+    outcome = _call("GET", f"/disputes/{quote(dispute_id, safe='')}")
+    return _understood(outcome, read_dispute_object, dispute_id, lambda seen: seen.dispute_id)
+
+
+def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
+    """One page of the refunds made between two times, as the provider wrote them; an empty one is the last."""
+    asked = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
+    return _listed(_call("POST", "/refunds/list", body=asked), "data")
+
+
+def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
+    """One page of the disputes opened between two times, as the provider wrote them; an empty one is the last."""
+    asked = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
+    return _listed(_call("GET", f"/disputes/list?{asked}"), None)
+
+
+def _listed(outcome: Outcome[Answer], key: str | None) -> Outcome[list[Fields]]:
+    if not isinstance(outcome, Accepted):
+        return outcome
+    found = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
+    if not isinstance(found, list):
+        return Unknown("the answer is no list", outcome.call)
+    return Accepted([one for one in found if isinstance(one, Mapping)], outcome.call)
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 def _understood(
-    outcome: Outcome[Answer], read: Callable[[Answer], Seen], our_id: str, id_of: Callable[[Seen], str]
+    outcome: Outcome[Answer], read: Callable[[Fields], Seen], our_id: str, id_of: Callable[[Seen], str]
 ) -> Outcome[Seen]:
     if not isinstance(outcome, Accepted):
         return outcome
+    if not isinstance(outcome.value, Mapping):
+        return Unknown("the answer could not be read", outcome.call)
     try:
         seen = read(outcome.value)
     except Unreadable as error:
@@ -100,16 +145,16 @@ def _post(path: str, fields: Mapping[str, Any], *, idempotency_key: str) -> Outc
 
 
 def _call(
-    method: str, path: str, *, body: Answer | None = None, headers: Mapping[str, str] | None = None
+    method: str, path: str, *, body: Fields | None = None, headers: Mapping[str, str] | None = None
 ) -> Outcome[Answer]:
-    started = time.monotonic()
-
     def call(status: int = 0) -> Call:
         return Call("hyperswitch", method, path.partition("?")[0], status, round((time.monotonic() - started) * 1000))
 
+    started = time.monotonic()
     if not settings.HYPERSWITCH_ENABLED or not settings.HYPERSWITCH_API_KEY:
         return NotSent("Hyperswitch is switched off: set HYPERSWITCH_ENABLED and HYPERSWITCH_API_KEY", call())
     wait_for_turn("hyperswitch", per_second=settings.HYPERSWITCH_RATE_PER_SECOND)
+    started = time.monotonic()  # Queueing for our turn is not the provider's time.
     try:
         with _session().request(
             method,
@@ -134,7 +179,7 @@ def _judged(status: int, raw: bytes | None, call: Call) -> Outcome[Answer]:
     except (ValueError, RecursionError):
         said = None
     if 200 <= status < 300:
-        return Accepted(said, call) if isinstance(said, dict) else Unknown("the answer could not be read", call)
+        return Accepted(said, call) if isinstance(said, dict | list) else Unknown("the answer could not be read", call)
     error = said.get("error") if isinstance(said, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
     message = str(error.get("message", ""))[:500] if isinstance(error, dict) else ""

@@ -45,10 +45,13 @@ def open_payment(
     currency: str,
     description: str,
     return_url: str,
+    future_usage: str = "",
+    charges_method: str = "",
 ) -> Payment:
     """Record a payment that nobody has told the provider about yet, in the caller's transaction.
 
-    `amount_minor` is the whole amount, tax included, in minor units of `currency`.
+    `amount_minor` is the whole amount, tax included, in minor units of `currency`. `future_usage="off_session"` asks
+    the provider to keep the method; `charges_method` names a kept one, to be charged without the payer and a page.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of what it pays for"
     return Payment.objects.create(
@@ -61,6 +64,9 @@ def open_payment(
         currency=currency,
         description=description,
         return_url=return_url,
+        future_usage=future_usage,
+        off_session=bool(charges_method),
+        payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_check_at=timezone.now() + ask_again_after(0),
     )
@@ -90,6 +96,32 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> None:
             note_payment(outcome.value, cause=cause, at=timezone.now())
 
 
+def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
+    """Close a payment whose page nobody should pay any more, and return it as it then stands.
+
+    Cancelled only if the provider says so, or knows no such payment. One that was paid meanwhile is read and booked
+    instead; without an answer nothing changes.
+    """
+    payment = Payment.objects.get(pk=payment_id)
+    outcome = hyperswitch_api.cancel_payment(payment.provider_key, reason=reason, idempotency_key=str(payment.pk))
+    with transaction.atomic(durable=True):
+        payment = Payment.objects.locked().get(pk=payment_id)
+        calls.record(outcome, subject=payment, our_id=payment.provider_key)
+        match outcome:
+            case Accepted(value=seen):
+                note_payment(seen, cause=cause, at=timezone.now())
+            case Refused(code=hyperswitch_api.DOES_NOT_EXIST) if payment.status == PaymentStatus.CREATED:
+                at = timezone.now()
+                move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, next_check_at=None)
+                announce("payment.failed", payment, cause=cause, at=at)
+            case Refused() | Unknown() | NotSent():
+                pass
+    if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
+        check_payment(payment_id, cause=cause)
+    payment.refresh_from_db()
+    return payment
+
+
 def client_secret_of(payment: Payment) -> str:
     """The browser's secret for a payment that waits to be paid; it is asked for and never stored."""
     outcome = hyperswitch_api.read_payment(payment.provider_key)
@@ -110,19 +142,36 @@ def _mark_sent(payment_id: UUID) -> Payment:
 
 def _fields(payment: Payment) -> Mapping[str, Any]:
     """The request, exactly. Tax is inside the amount: given beside it, Hyperswitch would add it on top."""
-    return {
+    asked: dict[str, Any] = {
         "payment_id": payment.provider_key,
         "amount": payment.amount_minor,
         "currency": payment.currency,
         "profile_id": settings.HYPERSWITCH_PROFILE_ID,
-        "customer_id": f"cus_{payment.payer_id.hex}",
+        "customer_id": payment.customer_key,
         "description": payment.description,
-        "payment_link": True,
-        "return_url": payment.return_url,
-        "session_expiry": payment.session_seconds,
         "capture_method": "automatic",
         "metadata": {payment.purpose: str(payment.purpose_id)},
         "merchant_order_reference_id": str(payment.purpose_id),
+    }
+    return asked | (_charge_of(payment) if payment.off_session else _page_of(payment))
+
+
+def _page_of(payment: Payment) -> dict[str, Any]:
+    """What makes a payment page. Never `confirm`: that is the payer's button."""
+    page: dict[str, Any] = {
+        "payment_link": True,
+        "return_url": payment.return_url,
+        "session_expiry": payment.session_seconds,
+    }
+    return page | ({"setup_future_usage": payment.future_usage} if payment.future_usage else {})
+
+
+def _charge_of(payment: Payment) -> dict[str, Any]:
+    """What charges a saved method at once, without its owner."""
+    return {
+        "confirm": True,
+        "off_session": True,
+        "recurring_details": {"type": "payment_method_id", "data": payment.payment_method_id},
     }
 
 

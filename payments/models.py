@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from payments.states import PAYMENT_ALIVE, PAYMENT_MOVES, REFUND_MOVES, PaymentStatus, RefundStatus
+from payments.states import PAYMENT_MOVES, PAYMENT_OPEN, REFUND_MOVES, PaymentStatus, RefundStatus
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
@@ -50,6 +50,12 @@ class Payment(StatefulRow):
     checks = models.PositiveSmallIntegerField(default=0)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    # `off_session` asks the provider to keep the method, so that it can be charged again without its owner.
+    future_usage = models.CharField(max_length=12, blank=True, default="", db_default="")
+    # A charge without the payer: no page, the saved method is used at once.
+    off_session = models.BooleanField(default=False, db_default=False)
+    # The provider's id of the saved method that was charged, or kept.
+    payment_method_id = models.CharField(max_length=64, blank=True, default="", db_default="")
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -70,7 +76,7 @@ class Payment(StatefulRow):
             ),
             models.UniqueConstraint(
                 fields=["purpose", "purpose_id"],
-                condition=Q(status__in=PAYMENT_ALIVE),
+                condition=Q(status__in=PAYMENT_OPEN),
                 name="one_payment_alive_per_purpose",
             ),
         ]
@@ -84,6 +90,11 @@ class Payment(StatefulRow):
     def provider_key(self) -> str:
         """The id we give the provider: known before the call, found again after any crash."""
         return provider_id("pay", self.pk)
+
+    @property
+    def customer_key(self) -> str:
+        """The id under which the provider keeps the payer's saved methods."""
+        return f"cus_{self.payer_id.hex}"
 
     def refundable_minor(self) -> int:
         """What was received and neither given back, disputed, nor promised to a refund under way."""

@@ -33,8 +33,9 @@ PAYMENT_MOVES: Mapping[str, frozenset[str]] = {
     _P.CANCELLED: frozenset({_P.PROCESSING, _P.SUCCEEDED, _P.MISMATCHED}),
     _P.MISMATCHED: frozenset({_P.SUCCEEDED, _P.CANCELLED}),
 }
-# A payment that may still bring money: an order or invoice has at most one of these.
-PAYMENT_ALIVE = (_P.CREATED, _P.PENDING, _P.PROCESSING, _P.SUCCEEDED, _P.MISMATCHED)
+# A payment that waits to be paid: an order or invoice has at most one of these. It says nothing of what the provider
+# may report later: money that arrives on a payment thought dead is booked, even while a newer one waits.
+PAYMENT_OPEN = (_P.CREATED, _P.PENDING)
 
 _R = RefundStatus
 REFUND_MOVES: Mapping[str, frozenset[str]] = {

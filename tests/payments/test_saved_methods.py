@@ -1,0 +1,108 @@
+"""A method that the payer let us keep is charged without them; a page that nobody should pay is closed."""
+
+import pytest
+from django.conf import settings as configured
+from django.db import transaction
+
+from payments.intents import cancel_payment, check_payment, open_payment, send_payment
+from payments.models import Payment
+from tests.factories import PersonFactory
+from veza.core.causes import by_sweep
+from veza.core.ids import new_id
+
+pytestmark = pytest.mark.django_db
+SWEEP = by_sweep("test")
+
+
+def payment_for(payer, *, purpose_id=None, **options) -> Payment:
+    purpose_id = purpose_id or new_id()
+    with transaction.atomic():
+        return open_payment(
+            payment_id=new_id(),
+            purpose=Payment.Purpose.INVOICE,
+            purpose_id=purpose_id,
+            story_id=purpose_id,
+            payer_id=payer.pk,
+            amount_minor=9_90,
+            currency="EUR",
+            description="Creator",
+            return_url=f"{configured.PUBLIC_BASE_URL}/paid",
+            **options,
+        )
+
+
+def sent(payment: Payment) -> Payment:
+    send_payment(payment.pk, cause=SWEEP)
+    payment.refresh_from_db()
+    return payment
+
+
+@pytest.fixture
+def no_reactions(monkeypatch):
+    """No invoice stands behind these payments."""
+    monkeypatch.setattr("veza.core.facts.reactions", lambda: {"payment.succeeded": [], "payment.failed": []})
+
+
+def test_a_kept_method_is_charged_without_its_owner(sandbox, no_reactions):
+    payer = PersonFactory()
+    first = sent(payment_for(payer, future_usage="off_session"))
+    sandbox.pay(first.provider_key)
+    check_payment(first.pk, cause=SWEEP)
+    first.refresh_from_db()
+
+    second = sent(payment_for(payer, charges_method=first.payment_method_id))
+
+    assert first.payment_method_id.startswith("pm_")
+    assert (second.status, second.payment_url) == ("pending", "")
+    assert sandbox.hyperswitch("GET", f"/payments/{second.provider_key}").json()["status"] == "succeeded"
+
+
+def test_a_payment_that_keeps_nothing_asks_for_nothing(sandbox, no_reactions):
+    payment = sent(payment_for(PersonFactory()))
+    sandbox.pay(payment.provider_key)
+    check_payment(payment.pk, cause=SWEEP)
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.payment_method_id) == ("succeeded", "")
+
+
+def test_a_closed_page_is_cancelled_at_the_provider(sandbox, no_reactions):
+    payment = sent(payment_for(PersonFactory()))
+
+    assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "cancelled"
+
+    assert sandbox.pay(payment.provider_key).status_code == 409
+
+
+def test_a_page_that_was_paid_meanwhile_is_booked_and_not_cancelled(sandbox, no_reactions):
+    payment = sent(payment_for(PersonFactory()))
+    sandbox.pay(payment.provider_key)
+
+    assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "succeeded"
+
+
+def test_a_payment_the_provider_never_heard_of_is_cancelled_here(sandbox, no_reactions):
+    payment = payment_for(PersonFactory())
+
+    assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "cancelled"
+
+
+def test_a_cancellation_without_an_answer_changes_nothing(sandbox, no_reactions):
+    payment = sent(payment_for(PersonFactory()))
+    sandbox.fault("drop", "/cancel$", method="POST", when="before")
+
+    assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "pending"
+
+
+def test_money_on_a_payment_thought_dead_is_booked_while_a_newer_one_waits(sandbox, no_reactions):
+    payer, purpose_id = PersonFactory(), new_id()
+    first = sent(payment_for(payer, purpose_id=purpose_id))
+    sandbox.pay(first.provider_key, "decline")
+    check_payment(first.pk, cause=SWEEP)
+    sent(payment_for(payer, purpose_id=purpose_id))
+
+    sandbox.pay(first.provider_key)
+    check_payment(first.pk, cause=SWEEP)
+
+    first.refresh_from_db()
+    assert (first.status, first.received_minor) == ("succeeded", 9_90)
