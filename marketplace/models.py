@@ -40,6 +40,12 @@ class LicenseKind(models.TextChoices):
     EXCLUSIVE = "exclusive"
 
 
+class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
+    def for_sale(self) -> Self:
+        """Offers that can be ordered now."""
+        return self.filter(active=True, product__published=True)
+
+
 class LicenseOffer(KeyedRow):
     """One licence of one product, at a price before tax. What was sold keeps its own copy."""
 
@@ -51,7 +57,7 @@ class LicenseOffer(KeyedRow):
     rights = models.JSONField(default=dict)
     active = models.BooleanField(default=True)
 
-    objects: ClassVar[LockableQuerySet["LicenseOffer"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+    objects = OfferQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -60,6 +66,17 @@ class LicenseOffer(KeyedRow):
             models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="offer_tax_at_most_whole"),
             models.UniqueConstraint(fields=["product", "license"], name="one_offer_per_product_and_license"),
         ]
+
+
+class CartItem(KeyedRow):
+    """A licence offer that a buyer thinks of ordering. A cart is its items."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items")
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart")]
 
 
 class Order(StatefulRow):

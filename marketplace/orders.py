@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from marketplace import licenses
 from marketplace.fulfilment import HELD, send_back, withhold_what_is_gone
-from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
+from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.shares import TAKEN, accounts_of, left_of, sold
 from marketplace.states import OrderStatus
 from payments.intents import open_payment, send_payment
@@ -91,6 +91,7 @@ def place_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: C
     except IntegrityError as error:
         raise OrderNotPossible("This order is being placed by another request. Ask again in a moment.") from error
     OrderItem.objects.bulk_create(items)
+    CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
         _complete(order, payment=None, cause=cause, at=timezone.now())
         return order
@@ -114,8 +115,9 @@ def _offers(wishes: Sequence[Wish], buyer: User) -> list[LicenseOffer]:
     offers = []
     for wish in wishes:
         offer = (
-            LicenseOffer.objects.select_related("product")
-            .filter(product=wish.product_id, license=wish.license, active=True, product__published=True)
+            LicenseOffer.objects.for_sale()
+            .select_related("product")
+            .filter(product=wish.product_id, license=wish.license)
             .first()
         )
         if offer is None:

@@ -3,9 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
+from django.core.cache import cache
+from django.core.servers.basehttp import WSGIServer
 
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
+
+# Fifty people at once must not be turned away by the test server's own queue of ten.
+WSGIServer.request_queue_size = 128
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> None:
+    """What throttles and locks count must not travel from one test to the next."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")

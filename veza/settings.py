@@ -145,6 +145,8 @@ STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").r
 STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
 
 # --- The marketplace's rules ---
+# In which currencies sellers may offer. Add one only after checking that both providers settle it.
+CURRENCIES = env.list("CURRENCIES", default=["EUR"])
 PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
 REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
 # How long a payment page lives. Shorter frees unpaid orders sooner; Hyperswitch wants at least a minute.
@@ -185,6 +187,9 @@ SIMPLE_JWT = {
 }
 
 # --- HTTP API ---
+# How often one person (or, before log-in, one address) may ask: of everything, and of what calls a provider.
+THROTTLE_ANY = env.str("THROTTLE_ANY", default="1200/min")
+THROTTLE_MONEY = env.str("THROTTLE_MONEY", default="120/min")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -194,6 +199,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "veza.core.api.pages.NewestFirst",
     "EXCEPTION_HANDLER": "veza.core.api.errors.as_problem",
     "NUM_PROXIES": TRUSTED_PROXIES,
+    "DEFAULT_THROTTLE_CLASSES": ["veza.core.api.throttles.Reading"],
+    "DEFAULT_THROTTLE_RATES": {"any": THROTTLE_ANY, "money": THROTTLE_MONEY},
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
@@ -12,13 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from marketplace.models import LicenseKind, Order, OrderItem
-from marketplace.orders import Wish, request_order
+from marketplace.orders import Requested, Wish, request_order
 from marketplace.refunds import RefundWish, request_refund
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
+from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import cause_of, user_id_of
+from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 from veza.core.money import MAX_MINOR
 
@@ -110,6 +113,13 @@ def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
     return list(OrderOutput(orders, many=True, context={"tried": tried}).data)
 
 
+def placed(made: Requested) -> Response:
+    """The answer to an order: 201, or 202 while the payment page is not known yet."""
+    answer = shown([made.order])[0] | {"client_secret": made.client_secret or None}
+    unanswered = made.order.status == OrderStatus.PENDING and answer["payment_url"] is None
+    return Response(answer, status=202 if unanswered else 201)
+
+
 class OwnOrders(GenericAPIView[Order]):
     """Only the caller's own orders: another person's does not exist here."""
 
@@ -122,10 +132,22 @@ class OwnOrders(GenericAPIView[Order]):
         return Order.objects.filter(buyer=user_id_of(self.request)).prefetch_related(items)
 
 
+class OrderFilters(filters.FilterSet):  # type: ignore[misc]  # The library is not typed.
+    status = filters.ChoiceFilter(
+        choices=OrderStatus.choices,
+        error_messages={"invalid_choice": f"%(value)r is not one of {', '.join(OrderStatus.values)}."},
+    )
+
+
 class Orders(OwnOrders):
+    throttle_classes = (Reading, MovingMoney)
+    filter_backends = (AllowedFilters, AllowedOrdering)
+    filterset_class = OrderFilters
+    ordering_fields = ("created_at", "total_minor")
+
     @extend_schema(operation_id="orders_list", summary="List your orders, newest first")
     def get(self, request: Request) -> Response:
-        return self.get_paginated_response(shown(self.paginate_queryset(self.get_queryset()) or []))
+        return self.get_paginated_response(shown(self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []))
 
     @extend_schema(
         operation_id="orders_create",
@@ -149,10 +171,7 @@ class Orders(OwnOrders):
         buyer = request.user
         assert isinstance(buyer, User)
         wishes = [Wish(**item) for item in asked.validated_data["items"]]
-        made = request_order(order_id=result_id, buyer=buyer, wishes=wishes, cause=cause_of(request))
-        answer = shown([made.order])[0] | {"client_secret": made.client_secret or None}
-        unanswered = made.order.status == OrderStatus.PENDING and answer["payment_url"] is None
-        return Response(answer, status=202 if unanswered else 201)
+        return placed(request_order(order_id=result_id, buyer=buyer, wishes=wishes, cause=cause_of(request)))
 
 
 class OneOrder(OwnOrders):
@@ -183,6 +202,8 @@ class RefundRequested(serializers.Serializer[Any]):
 
 
 class OrderRefunds(GenericAPIView[Order]):
+    throttle_classes = (Reading, MovingMoney)
+
     @extend_schema(
         operation_id="orders_refund",
         summary="Ask for the money of an order back",

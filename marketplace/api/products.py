@@ -1,12 +1,26 @@
-"""The catalogue as buyers see it."""
+"""The catalogue: everybody looks, sellers list and change their own."""
 
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import extend_schema
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
-from rest_framework.generics import ListAPIView, RetrieveAPIView
-from rest_framework.permissions import AllowAny
+from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
 
-from marketplace.models import LicenseOffer, Product
+from marketplace.catalogue import change_product, list_product
+from marketplace.models import LicenseKind, LicenseOffer, Product
+from veza.core.api.filters import AllowedFilters, AllowedOrdering
+from veza.core.api.idempotency import idempotent
+from veza.core.models import User
+
+MOST_MINOR = 100_000_000
+LICENSES = ", ".join(LicenseKind.values)
 
 
 class OfferOutput(serializers.ModelSerializer[LicenseOffer]):
@@ -17,11 +31,48 @@ class OfferOutput(serializers.ModelSerializer[LicenseOffer]):
 
 class ProductOutput(serializers.ModelSerializer[Product]):
     seller = serializers.CharField(source="seller.name")
+    seller_id = serializers.UUIDField()
     offers = OfferOutput(many=True)
 
     class Meta:
         model = Product
-        fields = ("id", "title", "description", "seller", "offers", "created_at")
+        fields = ("id", "title", "description", "seller", "seller_id", "offers", "created_at")
+
+
+class OfferInput(serializers.Serializer[Any]):
+    license = serializers.ChoiceField(choices=LicenseKind.choices)
+    price_minor = serializers.IntegerField(min_value=0, max_value=MOST_MINOR)
+    currency = serializers.ChoiceField(choices=settings.CURRENCIES)
+    tax_basis_points = serializers.IntegerField(min_value=0, max_value=10_000, default=0)
+    rights = serializers.DictField(default=dict)
+
+
+class ProductInput(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=120)
+    description = serializers.CharField(max_length=5_000, allow_blank=True, default="")
+    offers = OfferInput(many=True, allow_empty=False, max_length=3)  # type: ignore[call-arg]  # ListSerializer has it.
+
+
+class ProductChanges(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=120, required=False)
+    description = serializers.CharField(max_length=5_000, allow_blank=True, required=False)
+    published = serializers.BooleanField(required=False)
+    offers = OfferInput(many=True, required=False, max_length=3)  # type: ignore[call-arg]  # ListSerializer has it.
+
+
+class ProductFilters(filters.FilterSet):  # type: ignore[misc]  # The library is not typed.
+    seller = filters.UUIDFilter(field_name="seller_id")
+    license = filters.ChoiceFilter(
+        field_name="offers__license",
+        choices=LicenseKind.choices,
+        error_messages={"invalid_choice": f"%(value)r is not one of {LICENSES}."},
+    )
+    max_price_minor = filters.NumberFilter(field_name="offers__price_minor", lookup_expr="lte", max_digits=15)
+
+    def filter_queryset(self, queryset: QuerySet[Product]) -> QuerySet[Product]:
+        """A product with two fitting offers is still one product."""
+        matching: QuerySet[Product] = super().filter_queryset(queryset)
+        return matching.distinct()
 
 
 def products_for_sale() -> QuerySet[Product]:
@@ -29,15 +80,74 @@ def products_for_sale() -> QuerySet[Product]:
     return Product.objects.for_sale().select_related("seller").prefetch_related(offers)
 
 
-@extend_schema(summary="List products, newest first")
-class Products(ListAPIView[Product]):
-    permission_classes = (AllowAny,)
+class Catalogue(GenericAPIView[Product]):
+    permission_classes = (IsAuthenticatedOrReadOnly,)
     serializer_class = ProductOutput
     queryset = products_for_sale()
 
+    def seller(self) -> User:
+        person = self.request.user
+        assert isinstance(person, User)
+        return person
 
-@extend_schema(summary="Read one product")
-class OneProduct(RetrieveAPIView[Product]):
-    permission_classes = (AllowAny,)
-    serializer_class = ProductOutput
-    queryset = products_for_sale()
+    def shown(self, product: Product) -> dict[str, Any]:
+        """A product of the caller's own is shown even when it is not for sale."""
+        offers = Prefetch("offers", LicenseOffer.objects.filter(active=True).order_by("price_minor"))
+        row = Product.objects.select_related("seller").prefetch_related(offers).get(pk=product.pk)
+        return dict(ProductOutput(row).data)
+
+
+class Products(Catalogue):
+    filter_backends = (AllowedFilters, AllowedOrdering)
+    filterset_class = ProductFilters
+    ordering_fields = ("created_at", "title")
+
+    @extend_schema(operation_id="products_list", summary="List products, newest first")
+    def get(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(ProductOutput(page or [], many=True).data)
+
+    @extend_schema(
+        operation_id="products_create",
+        summary="Put your work up for sale",
+        request=ProductInput,
+        responses={201: ProductOutput},
+        examples=[
+            OpenApiExample(
+                "A font",
+                {
+                    "title": "Grotesk Nine",
+                    "offers": [{"license": "personal", "price_minor": 900, "currency": "EUR"}],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    @idempotent
+    def post(self, request: Request, *, result_id: UUID) -> Response:
+        asked = ProductInput(data=request.data)
+        asked.is_valid(raise_exception=True)
+        product = list_product(product_id=result_id, seller=self.seller(), **asked.validated_data)
+        return Response(self.shown(product), status=201)
+
+
+class OneProduct(Catalogue):
+    @extend_schema(operation_id="products_retrieve", summary="Read one product")
+    def get(self, request: Request, pk: UUID) -> Response:
+        return Response(ProductOutput(self.get_object()).data)
+
+    @extend_schema(
+        operation_id="products_change",
+        summary="Change a product of your own",
+        description="What is left out stays. Orders keep the price and the rights they were made with.",
+        request=ProductChanges,
+        responses=ProductOutput,
+        examples=[OpenApiExample("Take it off sale", {"published": False}, request_only=True)],
+    )
+    def patch(self, request: Request, pk: UUID) -> Response:
+        asked = ProductChanges(data=request.data)
+        asked.is_valid(raise_exception=True)
+        changes = {name: value for name, value in asked.validated_data.items() if name != "offers"}
+        offers = asked.validated_data.get("offers", [])
+        product = change_product(product_id=pk, seller=self.seller(), changes=changes, offers=offers)
+        return Response(self.shown(product))

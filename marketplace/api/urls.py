@@ -1,10 +1,14 @@
 from django.urls import path
 
+from marketplace.api.cart import Cart, CartCheckout, OneCartItem
 from marketplace.api.licenses import OwnLicenses
 from marketplace.api.orders import OneOrder, OrderRefunds, Orders
 from marketplace.api.products import OneProduct, Products
 
 urlpatterns = [
+    path("marketplace/cart", Cart.as_view(), name="cart"),
+    path("marketplace/cart/items/<uuid:pk>", OneCartItem.as_view(), name="cart-item"),
+    path("marketplace/cart/checkout", CartCheckout.as_view(), name="cart-checkout"),
     path("marketplace/products", Products.as_view(), name="products"),
     path("marketplace/products/<uuid:pk>", OneProduct.as_view(), name="product"),
     path("marketplace/orders", Orders.as_view(), name="orders"),

@@ -1,0 +1,89 @@
+"""The doors of the cart."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from marketplace import cart
+from marketplace.api.orders import PlacedOrderOutput, WishInput, placed
+from marketplace.models import CartItem
+from marketplace.orders import Wish
+from veza.core.api.idempotency import idempotent
+from veza.core.api.requests import cause_of, user_id_of
+from veza.core.api.throttles import MovingMoney, Reading
+from veza.core.models import User
+
+
+class CartItemOutput(serializers.ModelSerializer[CartItem]):
+    product_id = serializers.UUIDField(source="offer.product_id")
+    title = serializers.CharField(source="offer.product.title")
+    license = serializers.CharField(source="offer.license")
+    price_minor = serializers.IntegerField(source="offer.price_minor")
+    currency = serializers.CharField(source="offer.currency")
+
+    class Meta:
+        model = CartItem
+        fields = ("id", "product_id", "title", "license", "price_minor", "currency", "created_at")
+
+
+class OwnCart(GenericAPIView[CartItem]):
+    serializer_class = CartItemOutput
+
+    def get_queryset(self) -> QuerySet[CartItem]:
+        if getattr(self, "swagger_fake_view", False):
+            return CartItem.objects.none()
+        return CartItem.objects.filter(owner=self.owner().pk).select_related("offer__product").order_by("pk")
+
+    def owner(self) -> User:
+        person = self.request.user
+        assert isinstance(person, User), user_id_of(self.request)
+        return person
+
+
+class Cart(OwnCart):
+    pagination_class = None  # A cart holds fifty items at most.
+
+    @extend_schema(operation_id="cart_list", summary="What is in your cart", responses=CartItemOutput(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(CartItemOutput(self.get_queryset(), many=True).data)
+
+    @extend_schema(
+        operation_id="cart_add", summary="Put a licence in", request=WishInput, responses={201: CartItemOutput}
+    )
+    def post(self, request: Request) -> Response:
+        asked = WishInput(data=request.data)
+        asked.is_valid(raise_exception=True)
+        item = cart.put_in(owner=self.owner(), wish=Wish(**asked.validated_data))
+        return Response(CartItemOutput(item).data, status=201)
+
+    @extend_schema(operation_id="cart_empty", summary="Take everything out", responses={204: None})
+    def delete(self, request: Request) -> Response:
+        cart.empty(owner=self.owner())
+        return Response(status=204)
+
+
+class OneCartItem(OwnCart):
+    @extend_schema(operation_id="cart_remove", summary="Take one licence out", responses={204: None})
+    def delete(self, request: Request, pk: UUID) -> Response:
+        cart.take_out(owner=self.owner(), item_id=pk)
+        return Response(status=204)
+
+
+class CartCheckout(OwnCart):
+    throttle_classes = (Reading, MovingMoney)
+
+    @extend_schema(
+        operation_id="cart_checkout",
+        summary="Order what is in your cart",
+        description="The same answer as placing an order. The cart is empty afterwards.",
+        request=None,
+        responses={201: PlacedOrderOutput, 202: PlacedOrderOutput},
+    )
+    @idempotent
+    def post(self, request: Request, *, result_id: UUID) -> Response:
+        return placed(cart.check_out(order_id=result_id, owner=self.owner(), cause=cause_of(request)))

@@ -1,0 +1,62 @@
+"""What creators offer: products listed and changed by the seller they belong to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from marketplace.models import LicenseOffer, Product
+from veza.core.errors import NotAllowed, NotFound
+from veza.core.models import User
+
+
+class NotASeller(NotAllowed):
+    code = "not_a_seller"
+    http_status = 403
+
+
+@transaction.atomic
+def list_product(*, product_id: UUID, seller: User, title: str, description: str, offers: Sequence[Any]) -> Product:
+    """Put a product up for sale with its offers. Asking again with the same id returns the first one.
+
+    An offer is a mapping of `license`, `price_minor`, `currency`, `tax_basis_points`, `rights`. Raises NotASeller.
+    """
+    refuse_unless_may_sell(seller)
+    product, made = Product.objects.get_or_create(
+        pk=product_id, seller=seller, defaults={"title": title, "description": description}
+    )
+    if made:
+        _put_offers(product, offers)
+    return product
+
+
+@transaction.atomic
+def change_product(
+    *, product_id: UUID, seller: User, changes: Mapping[str, Any], offers: Sequence[Mapping[str, Any]]
+) -> Product:
+    """Change a product of the seller's own; offers named by their licence are changed or added, others stay.
+
+    What was sold keeps its price and rights: an order holds its own copy. Raises NotFound, NotASeller.
+    """
+    product = Product.objects.filter(pk=product_id, seller=seller).first()
+    if product is None:
+        raise NotFound("There is no such product.")
+    refuse_unless_may_sell(seller)
+    if changes:
+        Product.objects.filter(pk=product.pk).update(**changes)
+    _put_offers(product, offers)
+    product.refresh_from_db()
+    return product
+
+
+def refuse_unless_may_sell(seller: User) -> None:
+    """Raises NotASeller for a person who has not become one."""
+    if seller.seller_since_at is None:
+        raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
+
+
+def _put_offers(product: Product, offers: Sequence[Mapping[str, Any]]) -> None:
+    for offer in offers:
+        terms = {name: value for name, value in offer.items() if name != "license"}
+        LicenseOffer.objects.update_or_create(product=product, license=offer["license"], defaults=terms)

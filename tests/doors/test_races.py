@@ -1,0 +1,95 @@
+"""Fifty people click at once, over real HTTP: one effect, forty-nine clean answers."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+import requests
+from rest_framework_simplejwt.tokens import AccessToken
+
+from marketplace.models import License, Order
+from payments.models import Payment, Refund
+from tests.buying import envelope, order_of, paid, payment_object, payment_of, signed, two_sellers_order
+from tests.factories import OfferFactory, PersonFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FIFTY = 50
+
+
+@pytest.fixture
+def server(live_server, settings):
+    settings.ALLOWED_HOSTS = ["*"]
+    return f"{live_server.url}/api/v1"
+
+
+def all_at_once(ask, people=FIFTY):
+    """What each of `people` was answered when all asked in the same moment."""
+    barrier = Barrier(people)
+
+    def one(number):
+        barrier.wait()
+        return ask(number)
+
+    with ThreadPoolExecutor(people) as pool:
+        return list(pool.map(one, range(people)))
+
+
+def token_of(person) -> dict[str, str]:
+    return {"Authorization": f"Bearer {AccessToken.for_user(person)}"}
+
+
+@pytest.mark.parametrize("keys", ["one key", "fifty keys"])
+def test_fifty_requests_for_one_refund_make_one_refund(sandbox, server, keys):
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    headers = token_of(order.buyer)
+
+    def ask(number):
+        key = "the same" if keys == "one key" else str(number)
+        return requests.post(
+            f"{server}/marketplace/orders/{order.pk}/refund",
+            json={"reason": "Now."},
+            headers=headers | {"Idempotency-Key": key},
+            timeout=60,
+        )
+
+    answers = [answer.status_code for answer in all_at_once(ask)]
+
+    assert set(answers) <= {202, 400, 409}
+    assert answers.count(202) >= 1
+    assert Refund.objects.count() == 1
+    assert len([call for call in sandbox.calls() if (call["method"], call["path"]) == ("POST", "/refunds")]) == 1
+
+
+def test_fifty_buyers_of_the_last_exclusive_license_make_one_holder(sandbox, server):
+    offer = OfferFactory(license="exclusive", price_minor=450_00)
+    orders = [order_of(offer) for _ in range(FIFTY)]
+    for order in orders:
+        sandbox.pay(payment_of(order).provider_key)
+    bodies = [envelope("payment_succeeded", payment_object(payment_of(order))) for order in orders]
+
+    def pay(number):
+        headers = {"x-webhook-signature-512": signed(bodies[number]), "Content-Type": "application/json"}
+        webhook = f"{server}/webhooks/hyperswitch"
+        return requests.post(webhook, data=bodies[number], headers=headers, timeout=60).status_code
+
+    assert set(all_at_once(pay)) == {200}
+
+    assert License.objects.count() == 1
+    assert Refund.objects.filter(source="late_payment", amount_minor=540_00).count() == FIFTY - 1
+    assert Order.objects.filter(status="completed").count() == 1
+
+
+def test_fifty_orders_under_one_key_are_one_order(sandbox, server):
+    offer, buyer = OfferFactory(), PersonFactory()
+    body = {"items": [{"product_id": str(offer.product_id), "license": "personal"}]}
+
+    def ask(_number):
+        headers = token_of(buyer) | {"Idempotency-Key": "once"}
+        return requests.post(f"{server}/marketplace/orders", json=body, headers=headers, timeout=60)
+
+    answers = all_at_once(ask)
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert Order.objects.count() == Payment.objects.count() == 1

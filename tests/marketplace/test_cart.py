@@ -1,0 +1,88 @@
+"""A cart is kept until it is ordered."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from marketplace.cart import MOST_ITEMS
+from marketplace.models import CartItem, Order
+from tests.factories import OfferFactory, PersonFactory
+
+pytestmark = pytest.mark.django_db
+CART = "/api/v1/marketplace/cart"
+
+
+@pytest.fixture
+def buyer():
+    return PersonFactory()
+
+
+@pytest.fixture
+def api(buyer) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(buyer)
+    return client
+
+
+def put_in(api, offer):
+    return api.post(CART, {"product_id": str(offer.product_id), "license": offer.license}, format="json")
+
+
+def test_what_is_put_in_is_listed_once(api):
+    offer = OfferFactory(price_minor=7_00)
+
+    answers = [put_in(api, offer).status_code for _ in range(2)]
+
+    assert answers == [201, 201]
+    assert [item["price_minor"] for item in api.get(CART).json()] == [7_00]
+
+
+def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
+    for price in (10_00, 5_00):
+        put_in(api, OfferFactory(price_minor=price))
+
+    answer = api.post(f"{CART}/checkout")
+
+    assert (answer.status_code, answer.json()["total_minor"]) == (201, 18_00)
+    assert api.get(CART).json() == []
+
+
+def test_checkout_asked_twice_under_one_key_is_one_order(sandbox, api):
+    put_in(api, OfferFactory())
+
+    said = [api.post(f"{CART}/checkout", headers={"Idempotency-Key": "one"}).json()["id"] for _ in range(2)]
+
+    assert len(set(said)) == Order.objects.count() == 1
+
+
+def test_an_empty_cart_cannot_be_ordered(api):
+    answer = api.post(f"{CART}/checkout")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "order_not_possible")
+
+
+def test_an_order_that_is_refused_leaves_the_cart_as_it_was(api):
+    offer = OfferFactory()
+    put_in(api, offer)
+    type(offer).objects.update(active=False)
+
+    assert api.post(f"{CART}/checkout").json()["code"] == "offer_not_found"
+    assert CartItem.objects.count() == 1
+
+
+def test_items_are_taken_out_one_by_one_or_all(api):
+    first, second = (put_in(api, offer).json()["id"] for offer in OfferFactory.create_batch(2))
+
+    assert api.delete(f"{CART}/items/{first}").status_code == 204
+    assert [item["id"] for item in api.get(CART).json()] == [second]
+    assert api.delete(CART).status_code == 204
+    assert api.get(CART).json() == []
+
+
+def test_what_is_not_sold_cannot_be_put_in(api):
+    assert put_in(api, OfferFactory(active=False)).json()["code"] == "offer_not_found"
+
+
+def test_a_cart_has_an_end(api, buyer):
+    CartItem.objects.bulk_create(CartItem(owner=buyer, offer=offer) for offer in OfferFactory.create_batch(MOST_ITEMS))
+
+    assert put_in(api, OfferFactory()).json()["code"] == "cart_full"

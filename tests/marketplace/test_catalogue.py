@@ -1,0 +1,149 @@
+"""Sellers list and change their own products; everybody filters and orders what is for sale."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from marketplace.models import LicenseOffer, Product
+from tests.buying import order_of
+from tests.factories import OfferFactory, PersonFactory, ProductFactory, SellerFactory
+
+pytestmark = pytest.mark.django_db
+PRODUCTS = "/api/v1/marketplace/products"
+NEW = {"title": "Grotesk Nine", "offers": [{"license": "personal", "price_minor": 900, "currency": "EUR"}]}
+
+
+@pytest.fixture
+def seller():
+    return SellerFactory()
+
+
+@pytest.fixture
+def api(seller) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(seller)
+    return client
+
+
+def titles(query: str = "") -> list[str]:
+    return [product["title"] for product in APIClient().get(f"{PRODUCTS}{query}").json()["results"]]
+
+
+def test_a_seller_lists_a_product_and_everybody_sees_it(api, seller):
+    answer = api.post(PRODUCTS, NEW, format="json")
+
+    assert answer.status_code == 201
+    assert answer.json()["offers"][0]["price_minor"] == 900
+    assert titles() == ["Grotesk Nine"]
+
+
+def test_listing_twice_under_one_key_is_one_product(api):
+    for _ in range(2):
+        api.post(PRODUCTS, NEW, format="json", headers={"Idempotency-Key": "font"})
+
+    assert Product.objects.count() == 1
+
+
+def test_somebody_who_is_no_seller_lists_nothing():
+    client = APIClient()
+    client.force_authenticate(PersonFactory())
+
+    answer = client.post(PRODUCTS, NEW, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_a_seller")
+    assert not Product.objects.exists()
+
+
+def test_a_seller_cannot_list_in_the_name_of_another(api, seller):
+    other = SellerFactory()
+
+    api.post(PRODUCTS, NEW | {"seller": str(other.pk), "seller_id": str(other.pk)}, format="json")
+
+    assert Product.objects.get().seller == seller
+
+
+def test_a_change_leaves_alone_what_it_does_not_name(api, seller):
+    offer = OfferFactory(product=ProductFactory(seller=seller, title="Old", description="Kept."))
+    OfferFactory(product=offer.product, license="commercial", price_minor=50_00)
+    changes = {"title": "New", "offers": [{"license": "personal", "price_minor": 11_00, "currency": "EUR"}]}
+
+    said = api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json").json()
+
+    assert (said["title"], said["description"]) == ("New", "Kept.")
+    assert {offer["license"]: offer["price_minor"] for offer in said["offers"]} == {
+        "personal": 11_00,
+        "commercial": 50_00,
+    }
+
+
+def test_a_new_price_does_not_change_what_was_ordered(sandbox, api, seller):
+    offer = OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00)
+    order = order_of(offer)
+
+    changes = {"offers": [{"license": "personal", "price_minor": 1, "currency": "EUR"}]}
+    api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json")
+
+    assert LicenseOffer.objects.get().price_minor == 1
+    assert order.items.get().net_minor == 10_00
+
+
+def test_a_product_taken_off_sale_is_seen_by_nobody(api, seller):
+    product = OfferFactory(product=ProductFactory(seller=seller)).product
+
+    api.patch(f"{PRODUCTS}/{product.pk}", {"published": False}, format="json")
+
+    assert titles() == []
+    assert APIClient().get(f"{PRODUCTS}/{product.pk}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"price_minor": -1},
+        {"price_minor": 10.5},
+        {"price_minor": True},
+        {"price_minor": 10**12},
+        {"currency": "XXX"},
+        {"license": "borrowed"},
+        {"tax_basis_points": 10_001},
+    ],
+)
+def test_a_bad_offer_is_refused_and_nothing_is_listed(api, bad):
+    body = NEW | {"offers": [NEW["offers"][0] | bad]}
+
+    assert api.post(PRODUCTS, body, format="json").status_code == 400
+    assert not Product.objects.exists()
+
+
+def test_products_are_filtered_by_seller_license_and_price():
+    cheap = OfferFactory(price_minor=5_00).product
+    dear = OfferFactory(price_minor=500_00, license="exclusive").product
+
+    assert titles(f"?seller={cheap.seller_id}") == [cheap.title]
+    assert titles("?license=exclusive") == [dear.title]
+    assert titles("?max_price_minor=1000") == [cheap.title]
+
+
+def test_products_are_ordered_by_title_on_request():
+    for title in ("B", "A", "C"):
+        ProductFactory(title=title)
+
+    assert titles("?ordering=title") == ["A", "B", "C"]
+    assert titles("?ordering=-title") == ["C", "B", "A"]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("?ordering=price", "created_at, -created_at, title, -title"),
+        ("?license=free", "personal, commercial, exclusive"),
+        ("?colour=red", "seller, license, max_price_minor"),
+        ("?seller=me", ""),
+        ("?max_price_minor=cheap", ""),
+        ("?seller=%00", ""),
+    ],
+)
+def test_a_bad_filter_is_refused_and_the_good_ones_are_named(query, named):
+    answer = APIClient().get(f"{PRODUCTS}{query}")
+
+    assert answer.status_code == 400
+    assert named in answer.json()["errors"][0]["message"]

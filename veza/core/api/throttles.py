@@ -1,0 +1,46 @@
+"""How often one person or one address may ask. The address is the one our own proxies saw: no header evades it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+
+if TYPE_CHECKING:  # The views load their throttles while they are being defined.
+    from rest_framework.views import APIView
+
+from veza.core.api.requests import source_address
+
+log = structlog.get_logger(__name__)
+
+
+class Throttle(SimpleRateThrottle):
+    """Counts in the cache that all processes share. While the cache is away everybody is let in, and the log says so."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        try:
+            return super().allow_request(request, view)
+        except Exception:  # Every cache has its own errors, and none of them may close the shop.
+            log.exception("throttle_not_counted", scope=self.scope)
+            return True
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        who = request.user.pk if request.user.is_authenticated else source_address(request)
+        return self.cache_format % {"scope": self.scope, "ident": who}
+
+
+class Reading(Throttle):
+    """Every call of the API."""
+
+    scope = "any"
+
+
+class MovingMoney(Throttle):
+    """Calls that reach a payment provider: each costs an outgoing request."""
+
+    scope = "money"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        return None if request.method in ("GET", "HEAD", "OPTIONS") else super().get_cache_key(request, view)
