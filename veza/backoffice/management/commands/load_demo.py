@@ -2,7 +2,9 @@
 
 import json
 import os
+from itertools import count
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -31,6 +33,10 @@ OFFERS = (
 PLANS = (("Listener", 0, 0, False), ("Creator", 9_90, 14, True), ("Studio", 29_00, 0, True))
 
 
+# The API page's examples name the first of these, so that they work when pasted.
+PRODUCT_ID = "0190a000-0000-7000-8000-{:012d}"
+
+
 class Command(BaseCommand):
     help = "Load the demo catalogue. Doing it again changes nothing but the passwords (DEMO_PASSWORD)."
 
@@ -43,6 +49,7 @@ class Command(BaseCommand):
             raise CommandError("This is the live system: demo people with a known password do not belong here.")
         if not password:
             raise CommandError("Set DEMO_PASSWORD: it becomes the password of the demo's people.")
+        self.numbers = count(1)
         self.password_hash = make_password(password)  # Hashing is slow on purpose: once is enough here.
         self._person(BUYER, "Bea Buyer")
         self._person(SUPPORT, "Sam Support", is_staff=True)
@@ -74,7 +81,8 @@ class Command(BaseCommand):
         open_accounts([seller_account(seller.pk)])
         for title in titles:
             product, _ = Product.objects.get_or_create(
-                seller=seller, title=title, defaults={"description": f"{title}, by {seller.name}."}
+                pk=UUID(PRODUCT_ID.format(next(self.numbers))),
+                defaults={"seller": seller, "title": title, "description": f"{title}, by {seller.name}."},
             )
             for kind, price, tax, rights in OFFERS:
                 LicenseOffer.objects.get_or_create(
