@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from veza.backoffice.evidence import OrderEvidence
 from veza.status import Health, Status
 
 handler400 = "veza.core.api.errors.handler400"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("api/v1/status", Status.as_view(), name="status"),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/staff/orders/<uuid:pk>/evidence", OrderEvidence.as_view(), name="staff-order-evidence"),
     path("api/v1/", include("veza.core.api.urls")),
     path("api/v1/", include("payments.api.urls")),
     path("api/v1/", include("subscriptions.api.urls")),

@@ -1,0 +1,135 @@
+"""A Veza that answers over HTTP, with the sandbox's webhooks coming in and the workers' work done between two looks."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.cache import cache
+
+from connect.models import ConnectedAccount
+from connect.tasks import process_reversals, send_transfers
+from marketplace.models import LicenseOffer
+from payments.tasks import resend
+from tests.buying import SECRET
+from tests.factories import OfferFactory, PersonFactory
+from veza.backoffice.acceptance.session_log import SessionLog
+from veza.backoffice.acceptance.walk import Walk
+from veza.backoffice.acceptance.wishes import Wishes
+from veza.backoffice.evidence import MAY_READ
+from veza.core.models import User
+from veza.core.platform import maintenance
+from veza.status import state
+
+NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+PASSWORD = "canary-password-of-the-operator"
+STAFF_PASSWORD = "canary-password-of-the-staff"
+
+
+class Stack:
+    """A running Veza and a shop with one product, and who runs the acceptance."""
+
+    def __init__(self, url: str, sandbox: Any, report_dir: Path) -> None:
+        self.url, self.sandbox, self.report_dir = url, sandbox, report_dir
+        self.offer: LicenseOffer = OfferFactory(price_minor=5_00)
+        self.account_id = sandbox.create_account()
+        ConnectedAccount.objects.create(
+            seller=self.offer.product.seller, stripe_account_id=self.account_id, transfers_active=True
+        )
+        self.operator = person("operator@example.com", PASSWORD)
+        self.staff = person("staff@example.com", STAFF_PASSWORD, is_staff=True)
+        for name in MAY_READ:
+            app, _, codename = name.partition(".")
+            self.staff.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+
+    def wishes(self, **wishes: Any) -> Wishes:
+        usual: dict[str, Any] = {
+            "base_url": self.url,
+            "email": self.operator.email,
+            "password": PASSWORD,
+            "pay": "sandbox",
+            "refund": "yes",
+            "staff": True,
+            "staff_email": self.staff.email,
+            "staff_password": STAFF_PASSWORD,
+            "report_dir": self.report_dir,
+            "poll_seconds": 0.05,
+            "patience_seconds": 5.0,
+        }
+        return Wishes(**(usual | wishes))
+
+    def walk(
+        self, *, log: SessionLog, person: Any, pause: Callable[[float], object] | None = None, **wishes: Any
+    ) -> Walk:
+        return Walk(
+            self.wishes(**wishes), log=log, person=person, pause=pause or (lambda _seconds: do_the_workers_work())
+        )
+
+    @property
+    def report(self) -> str:
+        return (self.report_dir / "PAYMENT_E2E_LIVE_REPORT.md").read_text()
+
+
+class Nobody:
+    """Nobody at the terminal; what they would have been told."""
+
+    is_there = False
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+    def ask(self, question: str) -> str:
+        return ""
+
+
+class Somebody(Nobody):
+    """A person who answers each question with the next of the answers, or does something first."""
+
+    is_there = True
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__()
+        self.answers, self.asked = list(answers), list[str]()
+
+    def ask(self, question: str) -> str:
+        self.asked.append(question)
+        answer = self.answers.pop(0)
+        return str(answer() if callable(answer) else answer)
+
+
+def person(email: str, password: str, **flags: Any) -> User:
+    user = PersonFactory(email=email, **flags)
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    return user
+
+
+def do_the_workers_work() -> None:
+    for sweep in (resend, send_transfers, process_reversals):
+        sweep()
+
+
+@pytest.fixture
+def stack(live_server: Any, sandbox: Any, settings: Any, tmp_path: Path) -> Stack:
+    cache.clear()
+    maintenance.forget()
+    state.forget()
+    settings.PUBLIC_BASE_URL = live_server.url
+    sandbox.settings(
+        webhooks_paused=False,
+        refund_delay_seconds=0.05,
+        hyperswitch_webhook_url=f"{live_server.url}/api/v1/webhooks/hyperswitch",
+        hyperswitch_webhook_secret=SECRET,
+        retry_schedule=[0.2],
+    )
+    return Stack(live_server.url, sandbox, tmp_path)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> SessionLog:
+    return SessionLog.begin(tmp_path, at=NOON)

@@ -1,0 +1,32 @@
+"""The gate before an acceptance run. Over HTTP only; reads nothing of this machine's database."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from veza.backoffice.acceptance import preflight
+from veza.backoffice.acceptance.asking import add_place, wishes_of
+from veza.backoffice.acceptance.caller import Caller
+from veza.backoffice.acceptance.session_log import Unwritten
+
+
+class Command(BaseCommand):
+    help = "Tell whether an acceptance run may begin. Exit status 1 when anything is missing."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_place(parser)
+        parser.add_argument("--json", action="store_true", help="end with one JSON line")
+
+    def handle(self, **options: Any) -> None:
+        wishes = wishes_of(options, password_needed=False)
+        gate = preflight.look(Caller(wishes.base_url, Unwritten()), wishes)
+        if options["json"]:
+            self.stdout.write(json.dumps({"ok": gate.open} | vars(gate), ensure_ascii=False))
+        else:
+            for mark, lines in (("✓", gate.passed), ("!", gate.warned), ("✗", gate.failed)):
+                for line in lines:
+                    self.stdout.write(f"  {mark} {line}")
+        if not gate.open:
+            raise CommandError(f"The gate is closed: {len(gate.failed)} of {len(gate.failed + gate.passed)} fail.")
