@@ -13,7 +13,8 @@ from connect.settle import settle_order
 from connect.transfers import plan_transfers
 from marketplace.models import Order, OrderItem, RefundLine
 from marketplace.shares import accounts_of, sold
-from payments.ledger import post_claimed
+from payments.accounts import PSP_CLEARING, seller_account
+from payments.ledger import Line, post, post_claimed
 from payments.models import Payment, Refund
 from tests.factories import OfferFactory, PersonFactory, SellerFactory
 from veza.core.causes import Cause
@@ -113,6 +114,9 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
         fee_minor=0,
         seller_minor=amount_minor,
     )
+    line = Line(seller_account(seller.pk), PSP_CLEARING, amount_minor, "seller")
+    booked: dict[str, Any] = {"payment": payment, "currency": "EUR", "story_id": order.pk, "at": timezone.now()}
+    post(f"refund:{given_back.pk}:1", [line], **booked)
     if settle:
         with transaction.atomic():
             settle_order(order, cause=BY_TEST, at=timezone.now())

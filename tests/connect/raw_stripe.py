@@ -60,7 +60,7 @@ def _handler(raw: RawStripe) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = answer  # noqa: N815
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_args: object) -> None:
             """Nothing on the terminal."""
 
     return Handler

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from connect import transfers
 from connect.accounts import refresh_account, request_account
 from connect.models import ConnectedAccount, SellerTransfer, TransferReversal
 from connect.proof import prove_order
 from connect.reversals import process_due, reverse_transfer
 from connect.transfers import claim_transfer, send_due, send_transfer
-from connect import transfers
 from tests.connect.factories import BY_TEST, make_due, make_seller, planned, refund
 from tests.factories import SellerFactory
 from veza.core.models import OperatorCase
@@ -97,9 +97,10 @@ def test_a_lost_answer_takes_the_money_back_once(sandbox, transfer, fault, when)
 
 
 def test_a_worker_killed_between_stripes_answer_and_our_commit_costs_nothing(sandbox, transfer, monkeypatch):
-    with monkeypatch.context() as patched, pytest.raises(Killed):
+    with monkeypatch.context() as patched:
         patched.setattr(transfers, "record_transfer", killed)
-        send_transfer(transfer.pk, cause=BY_TEST)
+        with pytest.raises(Killed):
+            send_transfer(transfer.pk, cause=BY_TEST)
 
     again(transfer)
     send_due()
@@ -213,8 +214,7 @@ def test_a_frozen_worker_that_wakes_up_late_sends_under_the_same_key(sandbox, tr
 def test_a_reversal_that_the_seller_cannot_cover_becomes_a_debt(sandbox, seller, transfer):
     send_due()
     account_id = seller.connected_account.stripe_account_id
-    sandbox.control(f"accounts/{account_id}", may_go_negative=False)
-    sandbox.control("balances", account=account_id, currency="eur", available=0)
+    sandbox.control("balances", account=account_id, currency="eur", amount_minor=0)
     refund(transfer.order, seller, 9_00)
 
     reverse_transfer(transfer.pk, cause=BY_TEST)

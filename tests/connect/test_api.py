@@ -1,0 +1,115 @@
+"""What a seller sees of their money."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from connect.balance import balances_of
+from connect.reversals import reverse_transfer
+from connect.transfers import send_transfer
+from tests.connect.conftest import refused, sent, taken_back
+from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("connect.api.urls")]
+
+
+@pytest.fixture
+def api():
+    return APIClient()
+
+
+def test_a_seller_sees_a_transfer_as_it_stands(api):
+    transfer = completed(amount_minor=9_00)
+    api.force_authenticate(transfer.seller)
+
+    (shown,) = api.get("/connect/transfers").json()["results"]
+
+    assert shown == {
+        "id": str(transfer.pk),
+        "order_id": str(transfer.order_id),
+        "status": "completed",
+        "amount_minor": 9_00,
+        "currency": "EUR",
+        "stripe_transfer_id": transfer.stripe_transfer_id,
+        "stripe_reversal_id": None,
+        "reversed_minor": 0,
+        "waiting_for": "",
+        "created_at": shown["created_at"],
+    }
+
+
+def test_a_seller_sees_nobody_elses_transfers(api):
+    planned()
+    api.force_authenticate(make_seller())
+
+    assert api.get("/connect/transfers").json()["results"] == []
+
+
+def test_transfers_come_newest_first_a_page_at_a_time(api):
+    seller = make_seller()
+    rows = [planned(seller) for _ in range(3)]
+    api.force_authenticate(seller)
+
+    first = api.get("/connect/transfers", {"page_size": 2}).json()
+    second = api.get(first["next"]).json()
+
+    shown = [one["id"] for one in first["results"] + second["results"]]
+    assert sorted(shown) == sorted(str(row.pk) for row in rows)
+
+
+def test_the_list_costs_the_same_for_one_row_and_for_many(api, django_assert_num_queries):
+    seller = make_seller()
+    for _ in range(5):
+        planned(seller)
+    api.force_authenticate(seller)
+
+    with django_assert_num_queries(1):
+        api.get("/connect/transfers")
+
+
+@pytest.mark.parametrize("address", ["/connect/transfers", "/connect/balance"])
+def test_a_stranger_sees_nothing(api, address):
+    assert api.get(address).status_code == 401
+
+
+def test_what_waits_to_be_sent_is_available(api):
+    transfer = planned(amount_minor=9_00)
+    api.force_authenticate(transfer.seller)
+
+    assert api.get("/connect/balance").json() == [{"available_minor": 9_00, "debt_minor": 0, "currency": "EUR"}]
+
+
+def test_what_is_being_taken_back_is_no_debt(stripe):
+    transfer = sent_and_refunded(stripe)
+
+    (balance,) = balances_of(transfer.seller_id)
+
+    assert (balance.available_minor, balance.debt_minor) == (0, 0)
+
+
+def test_what_the_seller_could_not_give_back_is_a_debt(stripe):
+    transfer = sent_and_refunded(stripe)
+    stripe.will("create_reversal", refused("balance_insufficient"))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    (balance,) = balances_of(transfer.seller_id)
+
+    assert (balance.available_minor, balance.debt_minor) == (0, 9_00)
+
+
+def test_what_was_taken_back_leaves_nothing(stripe):
+    transfer = sent_and_refunded(stripe)
+    stripe.will("create_reversal", taken_back())
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    (balance,) = balances_of(transfer.seller_id)
+
+    assert (balance.available_minor, balance.debt_minor) == (0, 0)
+
+
+def sent_and_refunded(stripe):
+    """A transfer that Stripe has, of an order that was then refunded: in the books as well."""
+    transfer = planned(amount_minor=9_00)
+    stripe.will("create_transfer", sent())
+    send_transfer(transfer.pk, cause=BY_TEST)
+    refund(transfer.order, transfer.seller, 9_00)
+    return transfer

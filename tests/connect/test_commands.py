@@ -1,0 +1,67 @@
+"""The workers' work, by hand."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from connect.models import SellerTransfer
+from tests.connect.conftest import refused, sent, taken_back
+from tests.connect.factories import planned, to_reverse
+from veza.core.models import Heartbeat, StatusChange
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*command: str) -> str:
+    out = StringIO()
+    call_command(*command, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_due_transfers_are_sent(stripe):
+    planned()
+    stripe.will("create_transfer", sent())
+
+    assert json.loads(run("retry_transfers", "--json")) == {"done": 1, "failed": 0, "retried": 0}
+    assert SellerTransfer.objects.get().status == "completed"
+    assert Heartbeat.objects.get(name="connect.send_transfers").done == 1
+
+
+def test_due_reversals_are_taken_back(stripe):
+    to_reverse()
+    stripe.will("create_reversal", taken_back())
+
+    assert run("process_reversals") == "1 tried; 0 failed on our own side."
+    assert SellerTransfer.objects.get().status == "reversed"
+
+
+@pytest.mark.parametrize(("command", "make"), [("retry_transfers", planned), ("process_reversals", to_reverse)])
+def test_a_dry_run_shows_what_is_due_and_changes_nothing(stripe, command, make):
+    row = make()
+
+    assert str(row.pk) in run(command, "--dry-run")
+    assert json.loads(run(command, "--dry-run", "--json")) == {"due": [str(row.pk)], "dry_run": True}
+    assert stripe.asked == []
+
+
+def test_transfers_that_were_given_up_are_tried_again_when_asked(stripe):
+    planned()
+    stripe.will("create_transfer", refused("resource_missing"), sent())
+    run("retry_transfers")
+    run("retry_transfers")
+    assert len(stripe.asked) == 1
+
+    run("retry_transfers", "--given-up")
+
+    assert SellerTransfer.objects.get().status == "completed"
+    assert StatusChange.objects.get(to_status="failed").actor == "retry_transfers"
+
+
+def test_a_row_that_fails_on_our_side_is_an_exit_status(stripe):
+    planned()
+    stripe.will("create_transfer", lambda _given: 1 / 0)
+
+    with pytest.raises(CommandError, match="ZeroDivisionError"):
+        run("retry_transfers")
