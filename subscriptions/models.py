@@ -1,10 +1,15 @@
-"""Plans. Amounts are minor units of `currency`."""
+"""Plans, who subscribes to them, and what they owe and paid. Amounts are minor units of `currency`."""
 
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from veza.core.models import KeyedRow
+from subscriptions.states import INVOICE_MOVES, LIVE, SUBSCRIPTION_MOVES, InvoiceStatus, SubscriptionStatus
+from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
 
 class Plan(KeyedRow):
@@ -15,11 +20,14 @@ class Plan(KeyedRow):
         YEAR = "year"
 
     name = models.CharField(max_length=60, unique=True)
+    # Before tax, which is added on top.
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    tax_basis_points = models.PositiveIntegerField(default=0, db_default=0)
     interval = models.CharField(max_length=5, choices=Interval, default=Interval.MONTH)
     trial_days = models.PositiveSmallIntegerField(default=0)
     can_sell_on_marketplace = models.BooleanField(default=False)
+    can_distribute = models.BooleanField(default=False, db_default=False)
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -27,4 +35,153 @@ class Plan(KeyedRow):
         constraints = [
             models.CheckConstraint(condition=Q(price_minor__gte=0), name="plan_price_not_negative"),
             models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="plan_currency_code"),
+            models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="plan_tax_at_most_whole"),
         ]
+
+    @property
+    def is_free(self) -> bool:
+        return self.price_minor == 0
+
+
+class Subscription(StatefulRow):
+    """A person's subscription. Whether it opens doors is never read from here alone: `access` decides."""
+
+    moves = SUBSCRIPTION_MOVES
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    # What it becomes when the period ends; NULL = the same plan again.
+    next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=16, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING_PAYMENT)
+    # The period that is paid for, free, or on trial; NULL until there is one.
+    period_start_at = models.DateTimeField(null=True, blank=True)
+    period_end_at = models.DateTimeField(null=True, blank=True)
+    # The day of the month that periods end on, so that a January 31 comes back in March.
+    anchor_day = models.PositiveSmallIntegerField()
+    trial_ends_at = models.DateTimeField(null=True, blank=True)
+    cancel_at_period_end = models.BooleanField(default=False)
+    past_due_since_at = models.DateTimeField(null=True, blank=True)
+    # The end of the period whose renewal the person was reminded of.
+    reminded_for_at = models.DateTimeField(null=True, blank=True)
+    hyperswitch_customer_id = models.CharField(max_length=64, blank=True)
+    # The saved method that renewals charge; empty until a payment kept one.
+    hyperswitch_payment_method_id = models.CharField(max_length=64, blank=True)
+    # When the clock has something to do about it; NULL = never again. The sweep's lease as well.
+    due_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["Subscription"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "user_subscriptions"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=SubscriptionStatus.values), name="subscription_status_known"),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(status__in=LIVE), name="one_live_subscription_per_user"
+            ),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(trial_ends_at__isnull=False), name="one_trial_per_user_ever"
+            ),
+            models.CheckConstraint(
+                condition=Q(period_start_at__isnull=True, period_end_at__isnull=True)
+                | Q(period_end_at__gt=F("period_start_at")),
+                name="subscription_period_has_two_ends",
+            ),
+            models.CheckConstraint(
+                condition=Q(anchor_day__gte=1, anchor_day__lte=31), name="subscription_anchor_is_a_day"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscription_due"),
+            models.Index(fields=["user", "-created_at"], name="subscription_user_newest_first"),
+        ]
+
+    @property
+    def story_id(self) -> UUID:
+        return self.pk
+
+
+class SubscriptionInvoice(StatefulRow):
+    """What one period of a subscription costs: price and tax frozen when it is made, one for each period."""
+
+    moves = INVOICE_MOVES
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices")
+    # The plan that is paid for: the rights it gives are this plan's, whatever the subscription says meanwhile.
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    period_start_at = models.DateTimeField()
+    period_end_at = models.DateTimeField()
+    net_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    total_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=10, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
+    paid_at = models.DateTimeField(null=True, blank=True)
+    # The provider's id of the payment that paid it.
+    hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["SubscriptionInvoice"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "subscription_invoices"
+        verbose_name = "invoice"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=InvoiceStatus.values), name="invoice_status_known"),
+            models.UniqueConstraint(fields=["subscription", "period_start_at"], name="one_invoice_per_period"),
+            models.CheckConstraint(
+                condition=Q(period_end_at__gt=F("period_start_at")), name="invoice_period_has_two_ends"
+            ),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="invoice_currency_code"),
+            models.CheckConstraint(
+                condition=Q(total_minor=F("net_minor") + F("tax_minor")), name="invoice_total_is_net_and_tax"
+            ),
+            models.CheckConstraint(
+                condition=Q(net_minor__gte=0, tax_minor__gte=0, total_minor__gt=0), name="invoice_sums_make_sense"
+            ),
+            models.CheckConstraint(
+                condition=Q(hyperswitch_payment_id__isnull=True) | ~Q(hyperswitch_payment_id=""),
+                name="invoice_payment_id_not_empty",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["paid", "refunded"], paid_at__isnull=False)
+                | ~Q(status__in=["paid", "refunded"]),
+                name="invoice_paid_says_when",
+            ),
+        ]
+
+    @property
+    def story_id(self) -> UUID:
+        return self.subscription_id
+
+
+class UnpaidSubscriptionAudit(KeyedRow):
+    """A subscription that was active without an effective payment, as it stood when it was found. Append-only."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=16)
+    # The whole row, column by column, and its invoices.
+    row = models.JSONField()
+    invoices = models.JSONField()
+    why = models.CharField(max_length=200)
+    found_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["-found_at"], name="unpaid_audit_newest_first")]
+
+
+class DistributionSubmission(KeyedRow):
+    """A work handed in for distribution, and the subscription that allowed it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+    title = models.CharField(max_length=120)
+    artist = models.CharField(max_length=120)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "-created_at"], name="submission_user_newest_first")]

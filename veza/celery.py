@@ -33,6 +33,7 @@ def _entry(task: str, every: timedelta) -> dict[str, object]:
 SWEEPS = {
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
+    "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
 }
 app.conf.beat_schedule = {task: _entry(task, every) for task, (enabled, every) in SWEEPS.items() if enabled}

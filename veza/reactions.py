@@ -1,10 +1,10 @@
 """Who reacts to what. A lower floor announces a fact; these functions run in the same transaction, in this order."""
 
 REACTIONS = {
-    "payment.succeeded": ["marketplace.orders.payment_succeeded"],
-    "payment.failed": ["marketplace.orders.payment_failed"],
+    "payment.succeeded": ["subscriptions.billing.payment_succeeded", "marketplace.orders.payment_succeeded"],
+    "payment.failed": ["subscriptions.billing.payment_failed", "marketplace.orders.payment_failed"],
     "order.completed": ["connect.transfers.plan_transfers"],
-    "refund.settled": ["marketplace.orders.refund_settled"],
+    "refund.settled": ["subscriptions.billing.refund_settled", "marketplace.orders.refund_settled"],
     "order.refund_settled": ["connect.settle.settle_order"],
 }
 

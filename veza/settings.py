@@ -152,6 +152,21 @@ REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
 # How long a payment page lives. Shorter frees unpaid orders sooner; Hyperswitch wants at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
 
+# --- Subscriptions ---
+# The clock of reminders, renewals and retries. Off, trials and periods still end on time, but nobody is charged.
+SUBSCRIPTION_WORKER_ENABLED = env.bool("SUBSCRIPTION_WORKER_ENABLED", default=True)
+SUBSCRIPTION_CHECK_INTERVAL = duration("SUBSCRIPTION_CHECK_INTERVAL", "1m")
+SUBSCRIPTION_REMINDER_BEFORE = duration("SUBSCRIPTION_REMINDER_BEFORE", "3d")
+# How long after a renewal failed the method is charged again: one try for each entry, within the grace.
+SUBSCRIPTION_RETRY_AFTER = [
+    parse_duration(written) for written in env.list("SUBSCRIPTION_RETRY_AFTER", default=["1d", "3d", "5d"])
+]
+SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
+# Where letters go: consolemail:// writes them to the log, smtp://user:password@host:25 sends them.
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="veza@localhost")
+EMAIL_TIMEOUT = 10
+
 # --- Workers ---
 # How often due transfers are looked for. Shorter pays sellers sooner and costs one indexed query.
 TRANSFER_RETRY_ENABLED = env.bool("TRANSFER_RETRY_ENABLED", default=True)
@@ -217,6 +232,8 @@ SPECTACULAR_SETTINGS = {
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",
+        "SubscriptionStatus": "subscriptions.states.SubscriptionStatus.choices",
+        "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
     },
     "POSTPROCESSING_HOOKS": [

@@ -15,10 +15,12 @@ class PlanOutput(serializers.ModelSerializer[Plan]):
             "id",
             "name",
             "price_minor",
+            "tax_basis_points",
             "currency",
             "interval",
             "trial_days",
             "can_sell_on_marketplace",
+            "can_distribute",
         )
 
 

@@ -1,9 +1,10 @@
-"""The proof across all floors: a payment's ledger against its rows, its order's items and its sellers' transfers."""
+"""The proof across all floors: a payment's ledger against its rows, its order's items and transfers, or its invoice."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import connect.proof
+import subscriptions.proof
 from marketplace.models import Order, OrderItem
 from marketplace.shares import TAKEN, accounts_of, left_of
 from payments.accounts import PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
@@ -17,6 +18,8 @@ def prove_payment(payment: Payment) -> Proof:
     order = Order.objects.filter(pk=payment.purpose_id).first() if payment.purpose == Payment.Purpose.ORDER else None
     if order is not None and payment.received_minor:
         terms = [*terms, *_shares(payment, order), *connect.proof.prove_order(order.pk)]
+    if payment.purpose == Payment.Purpose.INVOICE:
+        terms = [*terms, *subscriptions.proof.prove_invoice(payment)]
     return Proof(payment.pk, terms)
 
 

@@ -7,10 +7,11 @@ from django.apps import apps
 import connect.timeline
 import marketplace.timeline
 import payments.timeline
+import subscriptions.timeline
 from veza.core.models import OperatorCase, ProviderCall, StatusChange
 from veza.core.timeline import TimelineLine
 
-FLOORS = (payments.timeline, marketplace.timeline, connect.timeline)
+FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.timeline)
 # What one commit did carries one time: the news first, then what followed from it.
 ORDER_WITHIN_A_MOMENT = ("open", "call", "delivery", "move", "posting", "case")
 

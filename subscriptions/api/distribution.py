@@ -1,0 +1,67 @@
+"""The doors of distribution: may I, and here is a work."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from subscriptions import distribution
+from subscriptions.access import refuse_unless_may_distribute
+from subscriptions.models import DistributionSubmission
+from veza.core.api.idempotency import idempotent
+from veza.core.api.requests import user_id_of
+
+
+class EligibilityOutput(serializers.Serializer[Any]):
+    eligible = serializers.BooleanField()
+    plan = serializers.CharField()
+    until_at = serializers.DateTimeField(allow_null=True, help_text="Null: as long as you keep the plan.")
+
+
+class SubmissionInput(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=120)
+    artist = serializers.CharField(max_length=120)
+    note = serializers.CharField(max_length=2_000, required=False, allow_blank=True, default="")
+
+
+class SubmissionOutput(serializers.ModelSerializer[DistributionSubmission]):
+    class Meta:
+        model = DistributionSubmission
+        fields = ("id", "title", "artist", "note", "created_at")
+
+
+class Eligibility(APIView):
+    @extend_schema(
+        operation_id="distribution_eligibility",
+        summary="Whether you may submit works for distribution",
+        description="403 `subscription_payment_required` without a subscription that is paid for, 403 "
+        "`plan_does_not_allow` with one whose plan does not include it.",
+        responses=EligibilityOutput,
+        tags=["distribution"],
+    )
+    def get(self, request: Request) -> Response:
+        found = refuse_unless_may_distribute(user_id_of(request), at=timezone.now())
+        return Response({"eligible": True, "plan": found.plan.name, "until_at": found.until_at})
+
+
+class Submissions(APIView):
+    @extend_schema(
+        operation_id="distribution_submit",
+        summary="Submit a work for distribution",
+        request=SubmissionInput,
+        responses={201: SubmissionOutput},
+        tags=["distribution"],
+    )
+    @idempotent
+    def post(self, request: Request, *, result_id: UUID) -> Response:
+        asked = SubmissionInput(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = distribution.submit(
+            submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **asked.validated_data
+        )
+        return Response(SubmissionOutput(made).data, status=201)

@@ -1,0 +1,34 @@
+"""When a period ends, and when the clock has to look at a subscription."""
+
+from calendar import monthrange
+from datetime import datetime
+
+from django.conf import settings
+
+from subscriptions.models import Plan, SubscriptionInvoice
+
+_MONTHS = {Plan.Interval.MONTH.value: 1, Plan.Interval.YEAR.value: 12}
+
+
+def end_of(start_at: datetime, interval: str, *, anchor_day: int) -> datetime:
+    """The end of the period that starts at `start_at`: the anchor day of a later month, or that month's last day."""
+    months = start_at.month - 1 + _MONTHS[interval]
+    year, month = start_at.year + months // 12, months % 12 + 1
+    return start_at.replace(year=year, month=month, day=min(anchor_day, monthrange(year, month)[1]))
+
+
+def renewal_due_at(period_end_at: datetime, *, reminds: bool, at: datetime) -> datetime:
+    """When a period's end has to be looked at: ahead of it if its person is to be reminded, else when it comes."""
+    return max(at, period_end_at - settings.SUBSCRIPTION_REMINDER_BEFORE) if reminds else period_end_at
+
+
+def grace_ends_at(invoice: SubscriptionInvoice) -> datetime:
+    """Until when an unpaid renewal leaves its person what the last period gave."""
+    return invoice.period_start_at + settings.SUBSCRIPTION_GRACE
+
+
+def retry_due_at(invoice: SubscriptionInvoice, *, failing_since_at: datetime, charges: int) -> datetime | None:
+    """When an unpaid renewal that was charged `charges` times is charged again; None: no more, or only after grace."""
+    waits = settings.SUBSCRIPTION_RETRY_AFTER[charges - 1 :]
+    due_at: datetime | None = failing_since_at + waits[0] if waits else None
+    return due_at if due_at is not None and due_at < grace_ends_at(invoice) else None

@@ -1,0 +1,35 @@
+"""What an invoice's row says each account should hold of its payment, against what was posted."""
+
+from collections.abc import Iterator
+
+from payments.accounts import SUBSCRIPTION_INCOME, TAX
+from payments.ledger import balances
+from payments.models import Payment, Refund
+from payments.proof import Term
+from payments.states import RefundStatus
+from subscriptions.invoices import legs_of
+from subscriptions.models import SubscriptionInvoice
+
+
+def prove_invoice(payment: Payment) -> list[Term]:
+    """Income and tax of one payment of an invoice: due by the invoice it paid, less what was given back."""
+    due = _due(payment)
+    booked = balances(payment=payment)
+    return [
+        Term(f"held by {account}", booked.get((account, payment.currency), 0), due[account], payment.currency)
+        for account in (SUBSCRIPTION_INCOME, TAX)
+    ]
+
+
+def _due(payment: Payment) -> dict[str, int]:
+    due = {SUBSCRIPTION_INCOME: 0, TAX: 0}
+    invoice = SubscriptionInvoice.objects.filter(hyperswitch_payment_id=payment.provider_key).first()
+    if invoice is not None:
+        due |= legs_of(invoice)
+    for legs in _taken(payment):
+        due = {account: amount - legs.get(account, 0) for account, amount in due.items()}
+    return due
+
+
+def _taken(payment: Payment) -> Iterator[dict[str, int]]:
+    yield from Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)

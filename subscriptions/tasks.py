@@ -1,0 +1,24 @@
+"""What the clock does for subscriptions."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from subscriptions.models import Subscription
+from subscriptions.renewals import run_due
+from veza.core.causes import by_sweep
+from veza.core.sweeps import claim, tick
+
+LEASE = timedelta(minutes=2)
+
+
+@shared_task(name="subscriptions.run_due")
+def run_due_subscriptions(**_newer: object) -> None:
+    """Remind, renew, retry and let go, one subscription at a time, until nothing is due."""
+    cause = by_sweep("subscriptions.run_due")
+    tick(
+        "subscriptions.run_due",
+        take=lambda: claim(Subscription.objects.all(), due="due_at", lease=LEASE),
+        handle=lambda subscription: run_due(subscription.pk, cause=cause, at=timezone.now()),
+    )

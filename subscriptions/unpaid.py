@@ -1,0 +1,57 @@
+"""Cleaning up: subscriptions that say they are active while nothing stands behind them."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+
+from subscriptions import invoices
+from subscriptions.access import effective_payment
+from subscriptions.models import Subscription, UnpaidSubscriptionAudit
+from subscriptions.states import InvoiceStatus, SubscriptionStatus
+from veza.core.causes import Cause
+from veza.core.models import KeyedRow
+from veza.core.states import move
+
+WHY = "It was active without a free plan, an unexpired trial or a paid invoice."
+
+
+def find_unpaid(*, at: datetime, chunk: int = 500) -> Iterator[Subscription]:
+    """The active subscriptions without an effective payment at `at`, oldest first, in bounded memory."""
+    active = Subscription.objects.filter(status=SubscriptionStatus.ACTIVE).select_related("plan", "user")
+    for subscription in active.order_by("pk").iterator(chunk_size=chunk):
+        if effective_payment(subscription, at=at) is None:
+            yield subscription
+
+
+@transaction.atomic(durable=True)
+def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
+    """Keep the row as it stands for support, then expire it; False if it is not (or no longer) unpaid."""
+    active = Subscription.objects.locked().select_related("plan").filter(status=SubscriptionStatus.ACTIVE)
+    subscription = active.filter(pk=subscription_id).first()
+    if subscription is None or effective_payment(subscription, at=at) is not None:
+        return False
+    UnpaidSubscriptionAudit.objects.create(
+        subscription=subscription,
+        user_id=subscription.user_id,
+        plan=subscription.plan,
+        status=subscription.status,
+        row=_as_kept(subscription),
+        invoices=[_as_kept(invoice) for invoice in subscription.invoices.order_by("pk")],
+        why=WHY,
+        found_at=at,
+    )
+    move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
+    invoices.give_up_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
+    return True
+
+
+def _as_kept(row: KeyedRow) -> dict[str, Any]:
+    """Every column of the row, in JSON."""
+    columns = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    kept: dict[str, Any] = json.loads(json.dumps(columns, cls=DjangoJSONEncoder))
+    return kept

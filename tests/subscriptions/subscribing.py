@@ -1,0 +1,124 @@
+"""What happens around a subscription in a test: somebody subscribes, pays, and time passes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import factory
+from django.db import transaction
+from factory.django import DjangoModelFactory
+
+from payments import hyperswitch_api
+from payments.captures import note_payment
+from payments.models import Payment
+from subscriptions.access import effective_payment
+from subscriptions.completion import request_completion
+from subscriptions.models import Plan, Subscription, SubscriptionInvoice
+from subscriptions.offers import Offer
+from subscriptions.renewals import run_due
+from subscriptions.subscribing import request_subscription
+from tests.factories import PersonFactory
+from veza.core.causes import Cause, by_sweep
+from veza.core.ids import new_id
+from veza.core.models import User
+from veza.core.outcomes import Accepted
+
+BY_USER = Cause("user", actor="a subscriber")
+SWEEP = by_sweep("test")
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+class PlanFactory(DjangoModelFactory):
+    """A plan of 10.00 a month and 20 % tax that allows everything."""
+
+    class Meta:
+        model = Plan
+
+    name = factory.Sequence(lambda n: f"Plan {n}")
+    price_minor = 10_00
+    currency = "EUR"
+    tax_basis_points = 2_000
+    can_sell_on_marketplace = True
+    can_distribute = True
+
+
+def free_plan(**fields: Any) -> Plan:
+    return PlanFactory(price_minor=0, **fields)
+
+
+def subscribe(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Subscription:
+    return offered(plan, user=user, at=at).subscription
+
+
+def offered(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Offer:
+    user = user or PersonFactory()
+    return request_subscription(subscription_id=new_id(), user=user, plan_id=plan.pk, cause=BY_USER, at=at)
+
+
+def complete(subscription: Subscription, *, user_id: Any = None, at: datetime = NOW) -> Offer:
+    user_id = user_id or subscription.user_id
+    return request_completion(
+        subscription_id=subscription.pk, payment_id=new_id(), user_id=user_id, cause=BY_USER, at=at
+    )
+
+
+def active(sandbox, plan: Plan | None = None, *, user: User | None = None, at: datetime = NOW) -> Subscription:
+    """A subscription whose first invoice was paid on the payment page."""
+    subscription = subscribe(plan or PlanFactory(), user=user, at=at)
+    press(sandbox, "pay", subscription, at=at)
+    assert subscription.status == "active"
+    return subscription
+
+
+def press(sandbox, button: str, subscription: Subscription, *, at: datetime = NOW) -> None:
+    """Press a button of the last payment's page, and hear of what came of it."""
+    sandbox.pay(last_payment(subscription).provider_key, button)
+    hear(last_payment(subscription), at=at)
+    subscription.refresh_from_db()
+
+
+def hear(payment: Payment, *, at: datetime = NOW, **said: Any) -> None:
+    """What the provider's webhook about this payment brings, at `at`."""
+    outcome = hyperswitch_api.read_payment(payment.provider_key)
+    assert isinstance(outcome, Accepted)
+    with transaction.atomic():
+        note_payment(outcome.value, cause=Cause("webhook", actor="hyperswitch"), at=at)
+
+
+def clock(subscription: Subscription, at: datetime) -> Subscription:
+    """The sweep comes by at `at`; if it sent a charge, we hear of it."""
+    run_due(subscription.pk, cause=SWEEP, at=at)
+    for payment in payments_of(subscription):
+        if payment.status == "pending" and payment.off_session:
+            hear(payment, at=at)
+    subscription.refresh_from_db()
+    return subscription
+
+
+def payments_of(subscription: Subscription) -> list[Payment]:
+    return list(Payment.objects.filter(story_id=subscription.pk).order_by("pk"))
+
+
+def last_payment(subscription: Subscription) -> Payment:
+    return payments_of(subscription)[-1]
+
+
+def invoices_of(subscription: Subscription) -> list[SubscriptionInvoice]:
+    return list(subscription.invoices.order_by("period_start_at"))
+
+
+def last_invoice(subscription: Subscription) -> SubscriptionInvoice:
+    return invoices_of(subscription)[-1]
+
+
+def opens_doors(subscription: Subscription, at: datetime) -> bool:
+    found = Subscription.objects.select_related("plan").get(pk=subscription.pk)
+    return effective_payment(found, at=at) is not None
+
+
+def saved_card_will(sandbox, outcome: str, subscription: Subscription) -> None:
+    """What the bank says when the saved method is charged: succeeded, failed, processing."""
+    sandbox.control(f"customers/cus_{subscription.user_id.hex}", off_session_outcome=outcome)
+
+
+def days(number: float) -> timedelta:
+    return timedelta(days=number)
