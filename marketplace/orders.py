@@ -12,11 +12,11 @@ from django.utils import timezone
 from marketplace import licenses
 from marketplace.fulfilment import HELD, send_back, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.shares import TAKEN, accounts_of, left_of, sold
+from marketplace.shares import TAKEN, accounts_of, disputes_of, left_of, sold
 from marketplace.states import OrderStatus
 from payments.intents import open_payment, send_payment
 from payments.ledger import post_claimed
-from payments.models import Payment, Refund
+from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -179,6 +179,8 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         return
     order = Order.objects.locked().get(pk=payment.purpose_id)
     given_up = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
+    if given_up == OrderStatus.CANCELLED and payment.closing_at is not None:
+        given_up = OrderStatus.EXPIRED  # Nobody decided it: our clock closed the page.
     if may_move(order, given_up):
         move(order, given_up, cause=cause, at=at)
 
@@ -188,17 +190,26 @@ def refund_settled(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     if refund.payment.purpose != Payment.Purpose.ORDER:
         return
     order = Order.objects.locked().get(pk=refund.payment.purpose_id)
-    standing = _standing(order)
-    if order.status != standing:
-        move(order, standing, cause=cause, at=at)
-    licenses.follow_refunds(order, left_of(list(order.items.all()), TAKEN), cause=cause, at=at)
+    follow_money(order, cause=cause, at=at)
     announce("order.refund_settled", order, cause=cause, at=at)
 
 
+def follow_money(order: Order, *, cause: Cause, at: datetime) -> None:
+    """Bring a locked order and its licences to where its money is. One that was never fulfilled stays as it is."""
+    if order.completed_at is None:
+        return
+    standing = _standing(order)
+    if order.status != standing:
+        move(order, standing, cause=cause, at=at)
+    items = list(order.items.all())
+    licenses.follow_money(order, items, left_of(items, TAKEN), cause=cause, at=at)
+
+
 def _standing(order: Order) -> OrderStatus:
-    """Recomputed from the refunds each time, never toggled."""
+    """Recomputed from the refunds and the lost disputes each time, never toggled."""
     refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
-    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
-    return OrderStatus.REFUNDED if sum(done) >= order.total_minor else OrderStatus.COMPLETED
+    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
+    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True)
+    return OrderStatus.REFUNDED if sum(done) + sum(lost) >= order.total_minor else OrderStatus.COMPLETED

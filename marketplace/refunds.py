@@ -94,7 +94,7 @@ def place_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: Refun
         reason=wish.reason,
         requested_by_id=asked_by.pk,
     )
-    _keep_lines(refund, parts)
+    keep_lines(refund, parts)
     move(order, OrderStatus.REFUND_PENDING, cause=cause)
     return refund
 
@@ -151,7 +151,8 @@ def _parts(order: Order, items: Sequence[OrderItem], wish: RefundWish) -> list[I
     return [part for part in split(amount, left) if part.total_minor]
 
 
-def _keep_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
+def keep_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
+    """Fix how much of each item a refund gives back."""
     RefundLine.objects.bulk_create(
         RefundLine(
             refund=refund,

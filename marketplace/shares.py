@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from marketplace.models import OrderItem, RefundLine
 from payments.accounts import PLATFORM_FEE, TAX, seller_account
+from payments.models import Dispute, Payment
 from payments.states import RefundStatus
 from veza.core.money import allocate
 
@@ -91,9 +92,37 @@ def sold_shares(order_id: UUID) -> dict[UUID, int]:
 
 
 def seller_shares(order_id: UUID) -> dict[UUID, int]:
-    """What each seller of an order should have now: the share sold, less what succeeded refunds took from it."""
+    """What each seller of an order should have now: the share sold, less what succeeded refunds and lost disputes
+    took from it; never below zero."""
     items = list(OrderItem.objects.filter(order=order_id))
-    return _by_seller(left_of(items, TAKEN))
+    lost = _legs_of(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
+    shares = _by_seller(left_of(items, TAKEN))
+    return {seller: max(0, share - lost[seller_account(seller)]) for seller, share in shares.items()}
+
+
+def due_by_account(order_id: UUID) -> dict[str, int]:
+    """What each account of the ledger should hold of an order now, money in dispute taken out."""
+    due = accounts_of(left_of(list(OrderItem.objects.filter(order=order_id)), TAKEN))
+    taken = _legs_of(disputes_of(order_id))
+    return {account: amount - taken[account] for account, amount in due.items() if amount != taken[account]}
+
+
+def is_disputed(order_id: UUID) -> bool:
+    """Whether a bank is asking for this order's money and nothing is decided yet."""
+    return disputes_of(order_id).filter(held_at=Dispute.HeldAt.SUSPENSE).exists()
+
+
+def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
+    """The disputes of all payments of an order."""
+    return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
+
+
+def _legs_of(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
+    sums: defaultdict[str, int] = defaultdict(int)
+    for legs in disputes.values_list("legs", flat=True):
+        for account, amount in legs.items():
+            sums[account] += amount
+    return sums
 
 
 def _by_seller(shares: Iterable[ItemShares]) -> dict[UUID, int]:

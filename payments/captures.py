@@ -6,8 +6,9 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
+from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import PaymentSeen
-from payments.inbox import Handled, Result
+from payments.inbox import Handled, Result, wake_waiting
 from payments.ledger import post_received
 from payments.models import Payment
 from payments.states import PaymentStatus
@@ -39,7 +40,7 @@ OUR_WORD = {
 _HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
 
 
-def note_payment(seen: PaymentSeen, *, cause: Cause, at: datetime) -> Handled:
+def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled:
     """Bring our payment to where the provider says it is, with everything that follows, in this transaction.
 
     An object older than what we know, or one the table of moves forbids, is old news and changes nothing.
@@ -75,6 +76,8 @@ def _is_older(seen: PaymentSeen, payment: Payment) -> bool:
 def _newly_received(seen: PaymentSeen, payment: Payment) -> int:
     if seen.status not in _HAS_CAPTURED or seen.received_minor is None:
         return 0
+    if payment.received_currency not in ("", seen.currency):
+        return 0  # A person looks at it: one payment does not come in two currencies.
     return max(0, seen.received_minor - payment.received_minor)
 
 
@@ -96,15 +99,23 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
         "error_message": seen.error_message,
         "next_check_at": None,
     }
+    if newly:
+        known |= {"received_currency": seen.currency, "awaited": False}
+    if target != PaymentStatus.PENDING:
+        known["close_after"] = None
     if target == PaymentStatus.SUCCEEDED:
         known["succeeded_at"] = at
+    was_awaited = payment.awaited
     if payment.status == target:
         Payment.objects.filter(pk=payment.pk).update(**known)
-        payment.received_minor = known["received_minor"]
+        for name, value in known.items():
+            setattr(payment, name, value)
     else:
         move(payment, target, cause=cause, at=at, **known)
     if newly:
         post_received(payment, newly, currency=seen.currency, at=at)
+    if newly and was_awaited:
+        wake_waiting(payment.story_id)
     _tell(payment, seen, cause=cause, at=at)
 
 
@@ -112,6 +123,8 @@ def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) ->
     match payment.status:
         case PaymentStatus.SUCCEEDED:
             announce("payment.succeeded", payment, cause=cause, at=at)
+            if payment.disputed_minor:
+                book_disputes(payment, at=at)  # Taken from money nobody had claimed; now somebody has.
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
             announce("payment.failed", payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:
@@ -130,5 +143,5 @@ def _ask_a_person(payment: Payment, why: str) -> None:
         why=why,
         what_to_do="Compare the payment with the provider's dashboard, then accept it or give the money back.",
         amount_minor=payment.received_minor,
-        currency=payment.currency,
+        currency=payment.held_currency,
     )

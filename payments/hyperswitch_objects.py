@@ -172,4 +172,4 @@ def _time(said: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _shown(value: object) -> str:
-    return "missing" if value is None else f"{type(value).__name__} {ascii(str(value)[:40])}"
+    return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!a}"

@@ -14,14 +14,18 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from payments.forgeries import KEPT_BYTES, forgeries
 from payments.models import WebhookDelivery
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 
 log = structlog.get_logger(__name__)
-TRY_AGAIN_AFTER = timedelta(minutes=1)
+# How long after each try we try again ourselves; the last one repeats until KEEP_TRYING_FOR is over.
+TRY_AGAIN_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 10, 30, 60))
+KEEP_TRYING_FOR = timedelta(hours=24)
 
 
 class Result(StrEnum):
@@ -49,11 +53,16 @@ class Handled:
 
 @dataclass(frozen=True)
 class Event:
-    """What a delivery says, whatever provider's envelope it came in."""
+    """What a delivery says, whatever provider's envelope it came in.
+
+    `origin` is `reconcile` for what nobody delivered: we asked the provider and hand its answer to the same handler.
+    """
 
     event_id: str
     event_type: str
     said: Mapping[str, Any]
+    merchant_id: str = ""
+    origin: str = "webhook"
 
 
 class NotAnEvent(ValueError):
@@ -94,9 +103,12 @@ def take_in(
 ) -> Verdict:
     """Handle and log one delivery in one commit.
 
-    `refused` is the verdict on a delivery that must not be read at all (a bad signature, no secret set).
+    `refused` is the verdict on a delivery that must not be read at all (a bad signature, no secret set): it is
+    logged too, as long as there are not too many of them.
     Raises OperationalError only when the database is away: then there is neither effect nor row.
     """
+    if refused is not None and not forgeries.keeps(arrived.source_ip, len(arrived.raw), provider=arrived.provider):
+        return refused
     delivery_id, at = new_id(), timezone.now()
     cause = Cause("webhook", id=delivery_id, actor=arrived.provider, request_id=arrived.request_id)
     with transaction.atomic(durable=True):
@@ -108,15 +120,34 @@ def take_in(
             except NotAnEvent as error:
                 verdict = Verdict(f"error: {error}", http_status=400)
             else:
-                verdict = _apply_once(arrived.provider, event, handlers, cause=cause, at=at)
+                lock_event(arrived.provider, event)
+                verdict = apply_once(arrived.provider, event, handlers, cause=cause, at=at)
         _log(arrived, event, verdict, delivery_id=delivery_id, at=at)
     return verdict
 
 
-def _apply_once(provider: str, event: Event, handlers: Mapping[str, Handler], *, cause: Cause, at: datetime) -> Verdict:
+def lock_event(provider: str, event: Event) -> None:
+    """Let nobody else handle this event until the transaction ends: two deliveries of it take turns."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{provider}:{event.event_id}"])
+
+
+def apply_once(
+    provider: str,
+    event: Event,
+    handlers: Mapping[str, Handler],
+    *,
+    cause: Cause,
+    at: datetime,
+    besides: UUID | None = None,
+) -> Verdict:
+    """Hand a locked event to its handler, unless a delivery of it (one other than `besides`) is settled already.
+
+    The handler runs in a savepoint: whatever it raises is undone and becomes the verdict.
+    """
     earlier = WebhookDelivery.objects.filter(provider=provider, event_id=event.event_id, processing_result__in=FINAL)
+    if besides is not None:
+        earlier = earlier.exclude(pk=besides)
     for story_id in earlier.values_list("story_id", flat=True)[:1]:
         return Verdict(Result.DUPLICATE, story_id=story_id)
     handler = handlers.get(event.event_type)
@@ -133,13 +164,20 @@ def _apply_once(provider: str, event: Event, handlers: Mapping[str, Handler], *,
     return Verdict(handled.result, story_id=handled.story_id, again=handled.result in RETRIED)
 
 
+def wake_waiting(story_id: UUID) -> None:
+    """Make the deliveries of a story that wait for its payment due now: the payment is booked."""
+    waiting = WebhookDelivery.objects.filter(story_id=story_id, next_attempt_at__isnull=False)
+    waiting.filter(processing_result=Result.WAITING).update(next_attempt_at=Now())
+
+
 def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id: UUID, at: datetime) -> None:
+    kept = arrived.raw if arrived.signature_valid else arrived.raw[:KEPT_BYTES]
     WebhookDelivery.objects.create(
         pk=delivery_id,
         provider=arrived.provider,
         event_id=event.event_id if event else None,
         event_type=event.event_type[:60] if event else None,
-        payload=arrived.raw.decode("utf-8", "replace").replace("\0", "\ufffd"),
+        payload=kept.decode("utf-8", "replace").replace("\0", "\ufffd"),
         payload_sha256=hashlib.sha256(arrived.raw).hexdigest(),
         signature_valid=arrived.signature_valid,
         processing_result=verdict.result[:300],
@@ -149,5 +187,5 @@ def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id
         story_id=verdict.story_id,
         received_at=at,
         processed_at=at,
-        next_attempt_at=at + TRY_AGAIN_AFTER if verdict.again else None,
+        next_attempt_at=at + TRY_AGAIN_AFTER[0] if verdict.again else None,
     )

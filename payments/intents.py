@@ -18,7 +18,7 @@ from payments import hyperswitch_api
 from payments.captures import note_payment
 from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
-from payments.states import PaymentStatus
+from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.facts import announce
@@ -27,6 +27,9 @@ from veza.core.states import move
 
 # How long after each unanswered try the provider is asked again; the last one repeats.
 ASK_AGAIN = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
+
+# How long after its session a payment page is closed: a buyer who pressed the button in the last second is let through.
+GRACE = timedelta(minutes=5)
 
 
 def ask_again_after(checks: int) -> timedelta:
@@ -69,6 +72,7 @@ def open_payment(
         payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_check_at=timezone.now() + ask_again_after(0),
+        close_after=None if charges_method else timezone.now() + settings.ORDER_SESSION + GRACE,
     )
 
 
@@ -110,9 +114,10 @@ def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
         match outcome:
             case Accepted(value=seen):
                 note_payment(seen, cause=cause, at=timezone.now())
-            case Refused(code=hyperswitch_api.DOES_NOT_EXIST) if payment.status == PaymentStatus.CREATED:
+            case Refused(code=hyperswitch_api.DOES_NOT_EXIST) if payment.status in PAYMENT_OPEN:
                 at = timezone.now()
-                move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, next_check_at=None)
+                never = {"next_check_at": None, "close_after": None}
+                move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
                 pass
@@ -135,6 +140,8 @@ def _mark_sent(payment_id: UUID) -> Payment:
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_check_at=Now() + ask_again_after(payment.checks),
+        # The page's session begins when the provider makes it.
+        close_after=None if payment.off_session else Now() + timedelta(seconds=payment.session_seconds) + GRACE,
         checks=checks,
     )
     return payment

@@ -1,4 +1,4 @@
-"""Payments, refunds, what the provider sent us, and the ledger. Every amount is in minor units of `currency`."""
+"""Payments, refunds, disputes, what the provider sent us, and the ledger. Amounts are minor units of `currency`."""
 
 from typing import ClassVar, Self
 
@@ -7,7 +7,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from payments.states import PAYMENT_MOVES, PAYMENT_OPEN, REFUND_MOVES, PaymentStatus, RefundStatus
+from payments.states import (
+    DISPUTE_MOVES,
+    PAYMENT_MOVES,
+    PAYMENT_OPEN,
+    REFUND_MOVES,
+    DisputeStatus,
+    PaymentStatus,
+    RefundStatus,
+)
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
@@ -40,6 +48,8 @@ class Payment(StatefulRow):
     received_minor = models.BigIntegerField(default=0)
     refunded_minor = models.BigIntegerField(default=0)
     disputed_minor = models.BigIntegerField(default=0)
+    # In what it came; empty as long as nothing did. Another currency than ours is booked as it came.
+    received_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     # NULL until the provider acknowledged it; `provider_key` is what it will be.
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     payment_url = models.URLField(max_length=500, blank=True)
@@ -48,6 +58,11 @@ class Payment(StatefulRow):
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_check_at = models.DateTimeField(null=True, blank=True)
     checks = models.PositiveSmallIntegerField(default=0)
+    # When our clock closes it if nobody has paid (NULL: never), and since when it has been trying to.
+    close_after = models.DateTimeField(null=True, blank=True)
+    closing_at = models.DateTimeField(null=True, blank=True)
+    # A delivery about a refund or dispute came before the money and waits for it.
+    awaited = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     # `off_session` asks the provider to keep the method, so that it can be charged again without its owner.
@@ -84,7 +99,16 @@ class Payment(StatefulRow):
             models.Index(fields=["purpose", "purpose_id"], name="payment_purpose"),
             models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="payment_due"),
             models.Index(fields=["story_id"], name="payment_story"),
+            models.Index(
+                fields=["created_at"], condition=Q(status__in=["pending", "processing"]), name="payment_unsettled"
+            ),
+            models.Index(fields=["close_after"], condition=Q(close_after__isnull=False), name="payment_to_close"),
         ]
+
+    @property
+    def held_currency(self) -> str:
+        """The currency of the money we have, whatever was asked for."""
+        return self.received_currency or self.currency
 
     @property
     def provider_key(self) -> str:
@@ -161,11 +185,56 @@ class Refund(StatefulRow):
         indexes = [
             models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="refund_due"),
             models.Index(fields=["story_id"], name="refund_story"),
+            models.Index(fields=["created_at"], condition=Q(status="pending"), name="refund_unsettled"),
         ]
 
     @property
     def provider_key(self) -> str:
-        return provider_id("ref", self.pk)
+        """The id the provider knows it by: ours, unless it was made at the provider's dashboard."""
+        return self.hyperswitch_refund_id or provider_id("ref", self.pk)
+
+
+class Dispute(StatefulRow):
+    """The payer's bank asks for the money back. The provider makes its id; we hear of it when it is there.
+
+    `legs` is what the ledger holds of it now: {account: minor units}, from whom the money was taken. Empty when the
+    dispute takes nothing (not yet a dispute, won, cancelled).
+    """
+
+    class HeldAt(models.TextChoices):
+        NOWHERE = ""
+        SUSPENSE = "suspense"
+        BANK = "bank"
+
+    moves = DISPUTE_MOVES
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    story_id = models.UUIDField()
+    hyperswitch_dispute_id = models.CharField(max_length=64, unique=True)
+    status = models.CharField(max_length=10, choices=DisputeStatus)
+    stage = models.CharField(max_length=30)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    legs = models.JSONField(default=dict)
+    held_at = models.CharField(max_length=10, choices=HeldAt, default=HeldAt.NOWHERE, blank=True)
+    bookings = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=300, blank=True)
+    answer_by = models.DateTimeField(null=True, blank=True)
+    # When the provider is asked next: daily while it is young or open, at once after contradicting news.
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["Dispute"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=DisputeStatus.values), name="dispute_status_known"),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="dispute_amount_not_negative"),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="dispute_due"),
+            models.Index(fields=["story_id"], name="dispute_story"),
+        ]
 
 
 class WebhookDelivery(KeyedRow):
@@ -202,6 +271,21 @@ class WebhookDelivery(KeyedRow):
             models.Index(fields=["story_id", "received_at"], name="webhook_story"),
             models.Index(fields=["received_at"], condition=Q(signature_valid=False), name="webhook_attacks"),
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="webhook_due"),
+        ]
+
+
+class ForgedMinute(models.Model):
+    """Deliveries with a bad signature in one minute, beyond those that were kept."""
+
+    provider = models.CharField(max_length=20)
+    minute_at = models.DateTimeField()
+    deliveries = models.BigIntegerField()
+    bytes = models.BigIntegerField()
+
+    class Meta:
+        db_table = "webhook_forgeries"
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "minute_at"], name="one_count_per_provider_and_minute"),
         ]
 
 

@@ -10,27 +10,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments import hyperswitch_api, ledger
-from payments.accounts import PSP_CLEARING
+from payments import hyperswitch_api
 from payments.hyperswitch_objects import RefundSeen
-from payments.inbox import Handled, Result
 from payments.intents import ask_again_after
 from payments.models import Payment, Refund
+from payments.refund_news import acknowledge_refund, fail_refund, note_refund
 from payments.states import RefundStatus
 from veza.core import calls
-from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.facts import announce
-from veza.core.ids import row_id
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.states import may_move, move
+from veza.core.states import move
 
 
 class RefundAlreadyRequested(NotAllowed):
@@ -111,125 +108,58 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen]:
 
 
 def check_refund(refund_id: UUID, *, cause: Cause) -> None:
-    """Move on a due refund that is still pending: send it when the provider never acknowledged it, else ask."""
+    """Move on a due refund that is still pending: send what was never sent, ask about what was never answered.
+
+    An unanswered one is sent again under its id if a sweep sends it anyway. One that a person asked for is only asked
+    about, and left to the reconciler when it becomes an orphan.
+    """
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         Refund.objects.filter(pk=refund_id).update(next_check_at=None)
         return
-    if refund.hyperswitch_refund_id is None:
+    if refund.first_sent_at is None:
         send_refund(refund_id, cause=cause)
+        return
+    if refund.hyperswitch_refund_id is None and refund.send_after is not None:
+        send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
+        return
+    if is_orphan(refund):
+        Refund.objects.filter(pk=refund_id).update(next_check_at=None)
         return
     outcome = hyperswitch_api.read_refund(refund.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
+        Refund.objects.filter(pk=refund_id).update(
+            next_check_at=Now() + ask_again_after(refund.checks), checks=refund.checks + 1
+        )
         calls.record(outcome, subject=refund, our_id=refund.provider_key)
         if isinstance(outcome, Accepted):
             note_refund(outcome.value, cause=cause, at=timezone.now())
 
 
-def note_refund(seen: RefundSeen, *, cause: Cause, at: datetime) -> Handled:
-    """Bring our refund to where the provider says it is, with everything that follows, in this transaction."""
-    assert connection.in_atomic_block, "what a provider said is booked in one commit"
-    key = row_id("ref", seen.refund_id)
-    payment = Payment.objects.locked().filter(refunds=key).first() if key else None
-    if payment is None or key is None:
-        return Handled(Result.UNMATCHED)
-    refund = Refund.objects.locked().get(pk=key)
+def orphan_after() -> timedelta:
+    """How long after it was sent an unanswered refund is an orphan: no request of ours can still be under way."""
+    return max(settings.RECONCILE_REFUND_ORPHAN_AFTER, timedelta(seconds=2 * settings.HYPERSWITCH_DEADLINE_SECONDS))
+
+
+def is_orphan(refund: Refund) -> bool:
+    """Whether a refund was sent, never answered, and left alone long enough for the reconciler to decide."""
+    if refund.hyperswitch_refund_id is not None or refund.first_sent_at is None:
+        return False
+    return refund.first_sent_at <= timezone.now() - orphan_after()
+
+
+@transaction.atomic(durable=True)
+def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
+    """Fail a refund that the provider does not know, so that it can be asked for again. False if it has moved on."""
+    payment = Payment.objects.locked().get(refunds=refund_id)
+    refund = Refund.objects.locked().get(pk=refund_id)
     refund.payment = payment
-    if _is_older(seen, refund):
-        return Handled(_learn_late(refund, seen, cause=cause, at=at), refund.story_id)
-    if (seen.amount_minor, seen.currency) != (refund.amount_minor, refund.currency):
-        _ask_a_person(refund, f"The provider's refund is of {written(seen.amount_minor, seen.currency)}.")
-        return Handled(Result.WAITING, refund.story_id)
-    match seen.status:
-        case "succeeded":
-            return Handled(_succeed(refund, seen, cause=cause, at=at), refund.story_id)
-        case "failed":
-            return Handled(_fail(refund, seen, cause=cause, at=at), refund.story_id)
-        case "pending":
-            _acknowledge(refund, seen)
-            return Handled(Result.OK, refund.story_id)
-    _ask_a_person(refund, f"The provider says {seen.status!r}: a person there has to look at it.")
-    return Handled(Result.OK, refund.story_id)
-
-
-def _is_older(seen: RefundSeen, refund: Refund) -> bool:
-    known = refund.provider_updated_at
-    return known is not None and seen.updated_at is not None and seen.updated_at < known
-
-
-def _learn_late(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
-    """Old news. One of it tells something: a success before a known failure means that the money came back."""
-    if seen.status != "succeeded" or refund.status != RefundStatus.FAILED:
-        return Result.STALE
-    move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
-    _tell_of_bounce(refund)
-    return Result.OK
-
-
-def _succeed(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
-    if not may_move(refund, RefundStatus.SUCCEEDED):
-        return Result.STALE
-    if refund.payment.received_minor < refund.amount_minor:
-        return Result.WAITING  # The refund was faster than the payment's own news.
-    move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, seen))
-    Payment.objects.filter(pk=refund.payment_id).update(refunded_minor=F("refunded_minor") + refund.amount_minor)
-    refund.payment.refunded_minor += refund.amount_minor
-    _post(refund, [ledger.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.legs.items()], at=at)
+    if refund.status != RefundStatus.PENDING or refund.hyperswitch_refund_id is not None:
+        return False
+    why = {"error_code": "never_arrived", "error_message": "The provider does not know this refund."}
+    move(refund, RefundStatus.FAILED, cause=cause, at=at, next_check_at=None, **why)
     announce("refund.settled", refund, cause=cause, at=at)
-    return Result.OK
-
-
-def _fail(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
-    if refund.status == RefundStatus.PENDING:
-        move(refund, RefundStatus.FAILED, cause=cause, at=at, **_settled(refund, seen))
-    elif refund.status == RefundStatus.SUCCEEDED:
-        _bounce(refund, seen, cause=cause, at=at)
-    else:
-        return Result.STALE
-    announce("refund.settled", refund, cause=cause, at=at)
-    return Result.OK
-
-
-def _bounce(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> None:
-    """The bank sent the money back: mirror what was booked, and let a person find the buyer another way."""
-    move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_settled(refund, seen))
-    Payment.objects.filter(pk=refund.payment_id).update(refunded_minor=F("refunded_minor") - refund.amount_minor)
-    refund.payment.refunded_minor -= refund.amount_minor
-    _post(refund, [ledger.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.legs.items()], at=at)
-    _tell_of_bounce(refund)
-
-
-def _tell_of_bounce(refund: Refund) -> None:
-    open_case(
-        "refund_bounced",
-        refund,
-        why="The refund had succeeded and was then sent back by the buyer's bank.",
-        what_to_do="Ask the buyer for another way to be paid, then refund again; the licences are theirs meanwhile.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
-
-
-def _post(refund: Refund, lines: list[ledger.Line], *, at: datetime) -> None:
-    ledger.post(
-        f"refund:{refund.pk}:{refund.bookings}",
-        lines,
-        payment=refund.payment,
-        currency=refund.currency,
-        story_id=refund.story_id,
-        at=at,
-    )
-
-
-def _settled(refund: Refund, seen: RefundSeen) -> dict[str, Any]:
-    return {
-        "hyperswitch_refund_id": seen.refund_id,
-        "provider_updated_at": seen.updated_at or refund.provider_updated_at,
-        "error_code": seen.error_code,
-        "error_message": seen.error_message,
-        "next_check_at": None,
-        "bookings": refund.bookings + 1,
-    }
+    return True
 
 
 @transaction.atomic(durable=True)
@@ -263,29 +193,12 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, cause: Cause)
     at = timezone.now()
     match outcome:
         case Accepted(value=seen) if seen.status == "failed" and refund.status == RefundStatus.PENDING:
-            _fail(refund, seen, cause=cause, at=at)
+            fail_refund(refund, seen, cause=cause, at=at)
         case Accepted(value=seen):
-            _acknowledge(refund, seen)
+            acknowledge_refund(refund, seen)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
             move(refund, RefundStatus.FAILED, cause=cause, at=at, **why)
             announce("refund.settled", refund, cause=cause, at=at)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next check is set already.
-
-
-def _acknowledge(refund: Refund, seen: RefundSeen) -> None:
-    Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None).update(
-        hyperswitch_refund_id=seen.refund_id, next_check_at=None, checks=0
-    )
-
-
-def _ask_a_person(refund: Refund, why: str) -> None:
-    open_case(
-        "refund_in_doubt",
-        refund,
-        why=why,
-        what_to_do="Look at the refund in the provider's dashboard; Veza keeps it pending until the provider decides.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )

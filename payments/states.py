@@ -1,4 +1,4 @@
-"""What a payment and a refund may do next."""
+"""What a payment, a refund and a dispute may do next."""
 
 from collections.abc import Mapping
 
@@ -20,6 +20,16 @@ class RefundStatus(TextChoices):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     BOUNCED = "bounced"
+
+
+class DisputeStatus(TextChoices):
+    OPENED = "opened"
+    CHALLENGED = "challenged"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    WON = "won"
+    LOST = "lost"
 
 
 _P = PaymentStatus
@@ -45,3 +55,12 @@ REFUND_MOVES: Mapping[str, frozenset[str]] = {
     _R.SUCCEEDED: frozenset({_R.BOUNCED}),  # A bank may send it back days later.
     _R.BOUNCED: frozenset({_R.SUCCEEDED}),
 }
+
+_D = DisputeStatus
+DISPUTE_ENDS = (_D.ACCEPTED, _D.EXPIRED, _D.CANCELLED, _D.WON, _D.LOST)
+# The bank has the money for good.
+DISPUTE_LOST = (_D.LOST, _D.ACCEPTED, _D.EXPIRED)
+DISPUTE_UNDER_WAY = (_D.OPENED, _D.CHALLENGED)
+# A bank may change its mind at any time, so every edge exists. An end is left only on the provider's own answer to a
+# question of ours (payments/disputes.py): disputes have no usable clock, and a late delivery must not undo an end.
+DISPUTE_MOVES: Mapping[str, frozenset[str]] = {status: frozenset(set(_D) - {status}) for status in _D}

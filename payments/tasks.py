@@ -1,15 +1,18 @@
-"""What the clock does for payments and refunds."""
+"""What the clock does for payments, refunds, disputes and what the provider sent us."""
 
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 
-from payments import intents, refunds
+from payments import drift, reconcile, refunds, replay, retention, unpaid
 from payments.models import Payment, Refund
 from veza.core.causes import by_sweep
 from veza.core.sweeps import claim, tick
 
 LEASE = timedelta(minutes=2)
+# How long after a try that brought no answer an unpaid page is closed again.
+CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 
 
 @shared_task(name="payments.resend")
@@ -19,10 +22,49 @@ def resend(**_newer: object) -> None:
     tick(
         "payments.resend",
         take=lambda: claim(Payment.objects.all(), due="next_check_at", lease=LEASE),
-        handle=lambda payment: intents.check_payment(payment.pk, cause=cause),
+        handle=lambda payment: reconcile.move_on_payment(payment, cause=cause),
     )
     tick(
         "refunds.resend",
         take=lambda: claim(Refund.objects.all(), due="next_check_at", lease=LEASE),
         handle=lambda refund: refunds.check_refund(refund.pk, cause=cause),
     )
+
+
+@shared_task(name="payments.retry_deliveries")
+def retry_deliveries(**_newer: object) -> None:
+    """Handle the deliveries again that failed, matched nothing or waited."""
+    tick(
+        "payments.retry_deliveries",
+        take=lambda: claim(replay.due(), due="next_attempt_at", lease=LEASE),
+        handle=lambda delivery: replay.replay(delivery.pk),
+    )
+
+
+@shared_task(name="payments.close_unpaid")
+def close_unpaid(**_newer: object) -> None:
+    """Close the payment pages that nobody paid in time."""
+    cause = by_sweep("payments.close_unpaid")
+    tick(
+        "payments.close_unpaid",
+        take=lambda: claim(unpaid.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
+        handle=lambda payment: unpaid.close_unpaid(payment.pk, cause=cause),
+    )
+
+
+@shared_task(name="payments.reconcile")
+def reconcile_stuck(**_newer: object) -> None:
+    """Ask the provider about what should have been settled by now."""
+    reconcile.run(cause=reconcile.by_reconciler())
+
+
+@shared_task(name="payments.compare_lists")
+def compare_lists(**_newer: object) -> None:
+    """Compare the provider's lists with ours."""
+    drift.compare(cause=reconcile.by_reconciler())
+
+
+@shared_task(name="payments.clean_webhook_log")
+def clean_webhook_log(**_newer: object) -> None:
+    """Delete what the webhook log has kept long enough."""
+    retention.clean(settings.HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS)

@@ -4,15 +4,44 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from payments import captures, refunds
-from payments.hyperswitch_objects import Unreadable, read_payment_object, read_refund_object
-from payments.inbox import Event, Handled, Handler, NotAnEvent
+from django.conf import settings
+
+from payments.captures import note_payment
+from payments.disputes import note_dispute, note_dispute_read
+from payments.hyperswitch_objects import (
+    Unreadable,
+    read_dispute_object,
+    read_payment_object,
+    read_refund_object,
+)
+from payments.inbox import Event, Handled, Handler, NotAnEvent, Result
+from payments.models import WebhookDelivery
+from payments.refund_news import note_refund
+from payments.states import DisputeStatus
+from veza.core.cases import open_case
 from veza.core.causes import Cause
+from veza.core.ids import new_id
+from veza.core.models import OperatorCase
 from veza.core.strict_json import strict_json
 
-Seen = TypeVar("Seen")
+STRANGER = "delivery_of_a_stranger"
+
+
+class Ours(Protocol):
+    @property
+    def profile_id(self) -> str: ...
+
+
+Seen = TypeVar("Seen", bound=Ours)
+SeenBooked = TypeVar("SeenBooked", bound=Ours, contravariant=True)
+
+
+class Booking(Protocol[SeenBooked]):
+    """The verb that brings a row of ours to where the provider says it is."""
+
+    def __call__(self, seen: SeenBooked, /, *, cause: Cause, at: datetime) -> Handled: ...
 
 
 def is_signed_by_hyperswitch(raw: bytes, signature: str | None, *, secrets: Sequence[str]) -> bool:
@@ -41,7 +70,9 @@ def read_event(raw: bytes) -> Event:
         raise NotAnEvent("the body has no event_id")
     if not isinstance(event_type, str) or not event_type:
         raise NotAnEvent("the body has no event_type")
-    return Event(event_id, event_type, _object_of(envelope))
+    merchant_id = envelope.get("merchant_id")
+    said = _object_of(envelope)
+    return Event(event_id, event_type, said, merchant_id if isinstance(merchant_id, str) else "")
 
 
 def _object_of(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,21 +88,50 @@ def _object_of(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _read(event: Event, read: Callable[[Mapping[str, Any]], Seen]) -> Seen:
-    try:
-        return read(event.said)
-    except Unreadable as error:
-        raise NotAnEvent(str(error)) from error
+def _handler(read: Callable[[Mapping[str, Any]], Seen], book: Booking[Seen]) -> Handler:
+    """Read the object, see that it is ours, book it: the same for every class of event."""
+
+    def handle(event: Event, *, cause: Cause, at: datetime) -> Handled:
+        try:
+            seen = read(event.said)
+        except Unreadable as error:
+            raise NotAnEvent(str(error)) from error
+        if whose := _stranger(event, seen):
+            _tell_of_stranger(whose, cause)
+            return Handled(Result.IGNORED)
+        return book(seen, cause=cause, at=at)
+
+    return handle
 
 
-def _payment(event: Event, *, cause: Cause, at: datetime) -> Handled:
-    return captures.note_payment(_read(event, read_payment_object), cause=cause, at=at)
+def _stranger(event: Event, seen: Ours) -> str:
+    """Whose event it is, if not ours: the signing key is one profile's, but nobody promises that it stays so."""
+    if event.merchant_id and settings.HYPERSWITCH_MERCHANT_ID not in ("", event.merchant_id):
+        return f"merchant {event.merchant_id}"
+    if seen.profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", seen.profile_id):
+        return f"profile {seen.profile_id}"
+    return ""
 
 
-def _refund(event: Event, *, cause: Cause, at: datetime) -> Handled:
-    return refunds.note_refund(_read(event, read_refund_object), cause=cause, at=at)
+def _tell_of_stranger(whose: str, cause: Cause) -> None:
+    """One case stands for all of them: it is the provider's configuration that is wrong, not an event."""
+    if OperatorCase.objects.filter(kind=STRANGER, closed_at__isnull=True).exists():
+        return
+    open_case(
+        STRANGER,
+        WebhookDelivery(pk=cause.id or new_id()),
+        why=f"A delivery was signed with our secret and is about {whose[:200]}.",
+        what_to_do="See at the provider which profiles send here, and whether the secret is used anywhere else.",
+    )
 
 
+# What a delivery says of each kind of object, and what the provider answers when asked about one.
+DELIVERED: Mapping[str, Handler] = {
+    "payment": _handler(read_payment_object, note_payment),
+    "refund": _handler(read_refund_object, note_refund),
+    "dispute": _handler(read_dispute_object, note_dispute),
+}
+ASKED: Mapping[str, Handler] = {**DELIVERED, "dispute": _handler(read_dispute_object, note_dispute_read)}
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",
@@ -84,6 +144,10 @@ _PAYMENT_EVENTS = (
     "payment_expired",
     "action_required",
 )
-HANDLERS: Mapping[str, Handler] = dict.fromkeys(_PAYMENT_EVENTS, _payment) | dict.fromkeys(
-    ("refund_succeeded", "refund_failed"), _refund
+_REFUND_EVENTS = ("refund_succeeded", "refund_failed")
+_DISPUTE_EVENTS = tuple(f"dispute_{status}" for status in DisputeStatus.values)
+HANDLERS: Mapping[str, Handler] = (
+    dict.fromkeys(_PAYMENT_EVENTS, DELIVERED["payment"])
+    | dict.fromkeys(_REFUND_EVENTS, DELIVERED["refund"])
+    | dict.fromkeys(_DISPUTE_EVENTS, DELIVERED["dispute"])
 )

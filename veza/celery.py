@@ -32,6 +32,11 @@ def _entry(task: str, every: timedelta) -> dict[str, object]:
 
 SWEEPS = {
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
+    "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
+    "payments.close_unpaid": (True, timedelta(minutes=1)),
+    "payments.reconcile": (settings.RECONCILE_WORKER_ENABLED, settings.RECONCILE_INTERVAL),
+    "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, timedelta(days=1)),
+    "payments.clean_webhook_log": (True, timedelta(days=1)),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),

@@ -5,7 +5,10 @@ REACTIONS = {
     "payment.failed": ["subscriptions.billing.payment_failed", "marketplace.orders.payment_failed"],
     "order.completed": ["connect.transfers.plan_transfers"],
     "refund.settled": ["subscriptions.billing.refund_settled", "marketplace.orders.refund_settled"],
+    "refund.taken_in": ["marketplace.dashboard_refunds.refund_taken_in"],
+    "dispute.moved": ["marketplace.disputes.dispute_moved"],
     "order.refund_settled": ["connect.settle.settle_order"],
+    "order.dispute_moved": ["connect.settle.settle_order"],
 }
 
 # Which page of handlers reads a provider's webhooks: event type to the function that books it.

@@ -182,6 +182,16 @@ REVERSAL_BACKOFF_BASE = duration("REVERSAL_BACKOFF_BASE", "1m")
 REVERSAL_BACKOFF_MAX = duration("REVERSAL_BACKOFF_MAX", "1h")
 # How often requests that nobody has answered are asked about again (payments and refunds just made).
 RESEND_CHECK_INTERVAL = duration("RESEND_CHECK_INTERVAL", "15s")
+# How often the provider is asked about what should have been settled by now. Shorter heals lost webhooks sooner and
+# costs calls within HYPERSWITCH_RATE.
+RECONCILE_WORKER_ENABLED = env.bool("RECONCILE_WORKER_ENABLED", default=True)
+RECONCILE_INTERVAL = duration("RECONCILE_INTERVAL", "1h")
+# When an open payment, a pending refund, and a refund that was sent and never answered count as stuck.
+RECONCILE_ORDER_STUCK_AFTER = duration("RECONCILE_ORDER_STUCK_AFTER", "30m")
+RECONCILE_REFUND_STUCK_AFTER = duration("RECONCILE_REFUND_STUCK_AFTER", "30m")
+RECONCILE_REFUND_ORPHAN_AFTER = duration("RECONCILE_REFUND_ORPHAN_AFTER", "5m")
+# How long deliveries are kept. Zero or less means the default: a log deleted as it is written proves nothing.
+HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS = max(env.int("HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS", default=90), 0) or 90
 
 # --- People ---
 AUTH_USER_MODEL = "core.User"

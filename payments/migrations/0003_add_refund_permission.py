@@ -4,14 +4,13 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('payments', '0002_guard_moves'),
+        ("payments", "0002_guard_moves"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='refund',
-            options={'permissions': [('refund_for_buyer', 'May refund an order for its buyer')]},
+            name="refund",
+            options={"permissions": [("refund_for_buyer", "May refund an order for its buyer")]},
         ),
     ]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import connect.proof
 import subscriptions.proof
-from marketplace.models import Order, OrderItem
-from marketplace.shares import TAKEN, accounts_of, left_of
+from marketplace.models import Order
+from marketplace.shares import due_by_account
 from payments.accounts import PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
 from payments.models import Payment, Posting
 from payments.proof import Proof, Term, prove
@@ -33,7 +33,7 @@ def _shares(payment: Payment, order: Order) -> list[Term]:
     """What the items say each account should hold, against what was posted."""
     if order.completed_at is None:
         return []
-    due = accounts_of(left_of(list(OrderItem.objects.filter(order=order)), TAKEN))
+    due = due_by_account(order.pk)
     held = _held(payment)
     return [
         Term(f"held by {account}", held.get(account, 0), due.get(account, 0), payment.currency)

@@ -1,11 +1,13 @@
 """Cases for an operator: what only a person can decide."""
 
-from veza.core.models import OperatorCase, StatefulRow, story_of
+from django.db.models.functions import Now
+
+from veza.core.models import KeyedRow, OperatorCase, story_of
 
 
 def open_case(
     kind: str,
-    subject: StatefulRow,
+    subject: KeyedRow,
     *,
     why: str,
     what_to_do: str,
@@ -28,3 +30,9 @@ def open_case(
         ],
         ignore_conflicts=True,
     )
+
+
+def close_case(kind: str, subject: KeyedRow, *, note: str) -> None:
+    """Close the open case of this kind about `subject`, if there is one: what it asked for has come about by itself."""
+    standing = OperatorCase.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
+    standing.update(closed_at=Now(), closed_by="veza", note=note)

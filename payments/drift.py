@@ -1,0 +1,96 @@
+"""A daily comparison with the provider's own lists: what it knows and we do not is taken in.
+
+The lists are of what was made in a time, not of what changed: what is open on our side is asked about by id instead
+(payments/reconcile.py).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from payments import hyperswitch_api
+from payments.inbox import Event, NotAnEvent, Result
+from payments.models import Dispute, Refund
+from payments.reconcile import ask_about_payment
+from payments.webhooks import DELIVERED
+from veza.core.causes import Cause
+from veza.core.ids import new_id, row_id
+from veza.core.outcomes import Accepted, Outcome
+
+log = structlog.get_logger(__name__)
+# Each object is looked at on eight days: a provider that is away for a week costs nothing.
+WINDOW = timedelta(days=8)
+Said = Mapping[str, Any]
+
+
+@dataclass
+class Findings:
+    """How many objects the provider listed, how many of them were news, and whether every page came."""
+
+    listed: int = 0
+    news: int = 0
+    complete: bool = True
+
+
+def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
+    """Take in refunds and disputes of the last days that we do not know, or know otherwise."""
+    until = until or timezone.now()
+    findings = Findings()
+    for said in _all(hyperswitch_api.list_refunds, until, findings):
+        if not _is_known_refund(said):
+            _take_in("refund", said, findings, cause=cause)
+    for said in _all(hyperswitch_api.list_disputes, until, findings):
+        if not _is_known_dispute(said):
+            _take_in("dispute", said, findings, cause=cause)
+    log.info("drift_compared", listed=findings.listed, news=findings.news, complete=findings.complete)
+    return findings
+
+
+def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Findings) -> Iterator[Said]:
+    offset = 0
+    while True:
+        outcome = page(since=until - WINDOW, until=until, offset=offset)
+        if not isinstance(outcome, Accepted):
+            log.warning("drift_list_not_read", path=outcome.call.path, status=outcome.call.status)
+            findings.complete = False
+            return
+        yield from outcome.value
+        findings.listed += len(outcome.value)
+        offset += len(outcome.value)
+        if len(outcome.value) < hyperswitch_api.PAGE:
+            return
+
+
+def _is_known_refund(said: Said) -> bool:
+    known = Refund.objects.filter(hyperswitch_refund_id=str(said.get("refund_id")))
+    return known.filter(status=str(said.get("status"))).exists()
+
+
+def _is_known_dispute(said: Said) -> bool:
+    known = Dispute.objects.filter(hyperswitch_dispute_id=str(said.get("dispute_id")))
+    return known.filter(status=str(said.get("dispute_status")).removeprefix("dispute_")).exists()
+
+
+def _take_in(kind: str, said: Said, findings: Findings, *, cause: Cause) -> None:
+    result = _book(kind, said, cause=cause)
+    payment_key = row_id("pay", said.get("payment_id"))
+    if result == Result.WAITING and payment_key is not None:
+        # Money went back that we have not heard of coming: first the payment, then this.
+        ask_about_payment(payment_key, cause=cause)
+        result = _book(kind, said, cause=cause)
+    findings.news += result == Result.OK
+    log.info("drift", kind=kind, id=str(said.get(f"{kind}_id")), payment=str(said.get("payment_id")), result=result)
+
+
+def _book(kind: str, said: Said, *, cause: Cause) -> str:
+    event = Event(f"drift_{new_id().hex}", f"{kind}_listed", said, origin="reconcile")
+    try:
+        with transaction.atomic(durable=True):
+            return str(DELIVERED[kind](event, cause=cause, at=timezone.now()).result)
+    except NotAnEvent as error:
+        return f"error: {error}"

@@ -1,0 +1,70 @@
+"""Whose money a payment is now, account by account: what was claimed of it, less what went back.
+
+Always computed from the facts, never remembered, so that it does not matter in which order they became known: the
+claims of the floors above, the refunds that succeeded with the legs they were opened with, and after them the
+disputes by the provider's id, each spread over what is left. What finds nothing left is `recoverable`.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from payments.accounts import RECOVERABLE, UNAPPLIED
+from payments.models import Payment, Posting, Refund
+from payments.states import RefundStatus
+from veza.core.money import allocate
+
+Legs = dict[str, int]
+# Whoever posts under these causes claims received money for somebody (payments.ledger.post_claimed).
+_CLAIMS = ("order:", "invoice:")
+
+
+def left_of(payment: Payment) -> Legs:
+    """What each account has of the payment after its succeeded refunds; minor units of the currency we hold."""
+    left = _claimed(payment)
+    given_back = Refund.objects.filter(
+        payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency
+    ).values_list("legs", flat=True)
+    for legs in given_back:
+        for account, amount in legs.items():
+            if account != RECOVERABLE:
+                left[account] -= amount
+    return {account: amount for account, amount in left.items() if amount > 0}
+
+
+def unclaimed(payment: Payment) -> Legs:
+    """What nobody has claimed of the payment and nobody was given back."""
+    return {account: amount for account, amount in left_of(payment).items() if account == UNAPPLIED}
+
+
+def _claimed(payment: Payment) -> defaultdict[str, int]:
+    held: defaultdict[str, int] = defaultdict(int)
+    held[UNAPPLIED] = payment.received_minor
+    postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, debit=UNAPPLIED)
+    for cause, account, amount in postings.values_list("cause", "credit_id", "amount_minor"):
+        if cause.startswith(_CLAIMS):
+            held[account] += amount
+            held[UNAPPLIED] -= amount
+    return held
+
+
+def spread(amount_minor: int, left: Mapping[str, int]) -> Legs:
+    """Take `amount_minor` from the accounts in proportion to what each has left; the rest is recoverable."""
+    accounts = sorted(left)
+    found = min(amount_minor, sum(left.values()))
+    parts = dict(zip(accounts, allocate(found, [left[account] for account in accounts]), strict=True))
+    return without_nothing(parts | {RECOVERABLE: amount_minor - found})
+
+
+def within(wanted: Mapping[str, int], left: Mapping[str, int]) -> Legs:
+    """`wanted` legs, cut to what each account has left; what was cut is recoverable."""
+    parts = {account: min(amount, left.get(account, 0)) for account, amount in wanted.items() if account != RECOVERABLE}
+    return without_nothing(parts | {RECOVERABLE: sum(wanted.values()) - sum(parts.values())})
+
+
+def take(legs: Mapping[str, int], left: Mapping[str, int]) -> Legs:
+    """What is left after `legs` were taken."""
+    return without_nothing({account: amount - legs.get(account, 0) for account, amount in left.items()})
+
+
+def without_nothing(legs: Mapping[str, int]) -> Legs:
+    return {account: amount for account, amount in legs.items() if amount}

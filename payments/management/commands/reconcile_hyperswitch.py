@@ -1,0 +1,71 @@
+import json
+import signal
+from argparse import ArgumentParser
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from payments import reconcile
+from payments.models import Dispute, Payment, Refund
+from veza.core.causes import Cause
+
+SHOWN = 50
+
+
+class Command(BaseCommand):
+    help = "Ask Hyperswitch about payments, refunds and disputes that should have been settled by now."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one round; without it, one every RECONCILE_INTERVAL")
+        parser.add_argument("--dry-run", action="store_true", help="show what would be asked about and ask nothing")
+        parser.add_argument("--order", type=UUID, metavar="ID", help="only this order (or subscription), now")
+        parser.add_argument("--json", action="store_true", help="answer with one JSON line a round")
+
+    def handle(self, *, once: bool, dry_run: bool, order: UUID | None, json: bool, **_options: Any) -> None:
+        cause = reconcile.by_reconciler("manage.py reconcile_hyperswitch")
+        if dry_run:
+            self._show(_rows(order), as_json=json)
+        elif order is not None:
+            asked = reconcile.run_for_story(order, cause=cause)
+            self._tell({"asked": asked, "failed": 0}, as_json=json)
+        elif once:
+            self._round(cause, as_json=json)
+        else:
+            self._go_on(cause, as_json=json)
+
+    def _go_on(self, cause: Cause, *, as_json: bool) -> None:
+        stopping = Event()
+        signal.signal(signal.SIGTERM, lambda *_received: stopping.set())
+        while not stopping.is_set():
+            self._round(cause, as_json=as_json)
+            stopping.wait(settings.RECONCILE_INTERVAL.total_seconds())
+
+    def _round(self, cause: Cause, *, as_json: bool) -> None:
+        tallies = reconcile.run(cause=cause)
+        failed = sum(tally.failed for tally in tallies.values())
+        told = {kind: tally.done for kind, tally in tallies.items()}
+        self._tell({"asked": sum(told.values()), "failed": failed, **told}, as_json=as_json)
+        if failed:
+            raise CommandError(f"{failed} rows failed on our own side: the log says why.")
+
+    def _tell(self, told: dict[str, int], *, as_json: bool) -> None:
+        self.stdout.write(json.dumps(told) if as_json else f"Asked about {told['asked']}; {told['failed']} failed.")
+
+    def _show(self, rows: list[Payment | Refund | Dispute], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps({"would_ask": [str(row.pk) for row in rows], "dry_run": True}))
+            return
+        for row in rows[:SHOWN]:
+            self.stdout.write(f"{row._meta.verbose_name:8} {row.pk}  {row.status:10}  since {row.created_at:%F %T}")
+        self.stdout.write(f"{len(rows)} would be asked about; nothing was changed.")
+
+
+def _rows(order: UUID | None) -> list[Payment | Refund | Dispute]:
+    if order is not None:
+        payments, refunds, disputes = reconcile.open_in_story(order)
+        return [*payments, *refunds, *disputes]
+    stuck = [*reconcile.stuck_refunds(), *reconcile.orphan_refunds()]
+    return [*reconcile.stuck_payments(), *stuck, *reconcile.due_disputes()]

@@ -1,0 +1,204 @@
+"""Asking the provider about what should have been settled by now, because a webhook may never come.
+
+The answer becomes the event that a webhook would have brought, marked `origin=reconcile`, and goes to the same handler.
+It has no row in the webhook log, which tells what was sent to us; that we asked is a ProviderCall, and what followed
+names `reconcile` as its cause. An answer we do not get changes nothing and lets that row alone wait longer.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from payments import disputes, hyperswitch_api, intents, refunds
+from payments.inbox import Event
+from payments.models import Dispute, Payment, Refund
+from payments.states import PaymentStatus, RefundStatus
+from payments.webhooks import ASKED
+from veza.core import calls
+from veza.core.causes import Cause
+from veza.core.ids import new_id
+from veza.core.models import StatefulRow
+from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.sweeps import Tally, claim, tick
+
+log = structlog.get_logger(__name__)
+Row = TypeVar("Row", bound=StatefulRow)
+BATCH = 50
+LEASE = timedelta(minutes=5)
+# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
+DRAIN_FOR_SECONDS = 60
+_FIRST_PAUSE = timedelta(minutes=1)
+_DUE = Q(next_check_at__isnull=True) | Q(next_check_at__lte=Now())
+_OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
+
+def stuck_payments() -> models.QuerySet[Payment]:
+    """Payments that the provider has and that are still open after RECONCILE_ORDER_STUCK_AFTER."""
+    old = Q(created_at__lte=Now() - settings.RECONCILE_ORDER_STUCK_AFTER)
+    return Payment.objects.filter(old, _DUE, status__in=_OPEN_PAYMENT, hyperswitch_payment_id__isnull=False)
+
+
+def stuck_refunds() -> models.QuerySet[Refund]:
+    """Refunds that the provider has and that are still pending after RECONCILE_REFUND_STUCK_AFTER."""
+    old = Q(created_at__lte=Now() - settings.RECONCILE_REFUND_STUCK_AFTER)
+    return Refund.objects.filter(old, _DUE, status=RefundStatus.PENDING, hyperswitch_refund_id__isnull=False)
+
+
+def orphan_refunds() -> models.QuerySet[Refund]:
+    """Refunds that were sent and never answered, so long ago that no request can be under way any more."""
+    old = Q(first_sent_at__lte=Now() - refunds.orphan_after())
+    return Refund.objects.filter(old, _DUE, status=RefundStatus.PENDING, hyperswitch_refund_id__isnull=True)
+
+
+def due_disputes() -> models.QuerySet[Dispute]:
+    """Open and recent disputes that nobody has asked about for a day."""
+    return Dispute.objects.filter(disputes.due(), next_check_at__lte=Now())
+
+
+def by_reconciler(reason: str = "") -> Cause:
+    """The cause of everything that follows from our asking."""
+    return Cause("reconcile", actor="payments.reconcile", reason=reason)
+
+
+def run(*, cause: Cause) -> dict[str, Tally]:
+    """Ask about everything that is stuck, oldest due first, for at most a minute of each kind."""
+    return {
+        "payments": _drain("payments.reconcile", stuck_payments, lambda row: ask_about_payment(row.pk, cause=cause)),
+        "refunds": _drain("refunds.reconcile", stuck_refunds, lambda row: ask_about_refund(row.pk, cause=cause)),
+        "orphans": _drain("orphans.reconcile", orphan_refunds, lambda row: ask_about_refund(row.pk, cause=cause)),
+        "disputes": _drain("disputes.reconcile", due_disputes, lambda row: ask_about_dispute(row.pk, cause=cause)),
+    }
+
+
+def run_for_story(story_id: UUID, *, cause: Cause) -> int:
+    """Ask about everything open in one order's or subscription's story now, however young; how many were asked."""
+    payments, pending, argued = open_in_story(story_id)
+    for payment in payments:
+        ask_about_payment(payment.pk, cause=cause)
+    for refund in pending:
+        ask_about_refund(refund.pk, cause=cause)
+    for dispute in argued:
+        ask_about_dispute(dispute.pk, cause=cause)
+    return len(payments) + len(pending) + len(argued)
+
+
+def open_in_story(story_id: UUID) -> tuple[list[Payment], list[Refund], list[Dispute]]:
+    """What of a story the provider could be asked about: what it was told of and has not settled, and disputes."""
+    known = Payment.objects.filter(story_id=story_id, hyperswitch_payment_id__isnull=False)
+    sent = Refund.objects.filter(story_id=story_id, first_sent_at__isnull=False)
+    return (
+        list(known.filter(status__in=_OPEN_PAYMENT)),
+        list(sent.filter(status=RefundStatus.PENDING)),
+        list(Dispute.objects.filter(story_id=story_id)),
+    )
+
+
+def move_on_payment(payment: Payment, *, cause: Cause) -> None:
+    """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged."""
+    if payment.hyperswitch_payment_id is None:
+        intents.check_payment(payment.pk, cause=cause)
+    else:
+        ask_about_payment(payment.pk, cause=cause)
+
+
+def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
+    """Read a payment at the provider and hand what it says to the webhook's handler. Returns what came of it."""
+    payment = Payment.objects.get(pk=payment_id)
+    outcome = hyperswitch_api.read_payment(payment.provider_key, force_sync=True)
+    return _hand_over("payment", payment, outcome, still_open=Q(status__in=_OPEN_PAYMENT), cause=cause)
+
+
+def ask_about_refund(refund_id: UUID, *, cause: Cause) -> str:
+    """The same for a refund. An orphan that the provider does not know is given up, or sent again by a sweep."""
+    refund = Refund.objects.get(pk=refund_id)
+    outcome = hyperswitch_api.read_refund(refund.provider_key, force_sync=True)
+    result = _hand_over("refund", refund, outcome, still_open=Q(status=RefundStatus.PENDING), cause=cause)
+    unknown_there = isinstance(outcome, Refused) and outcome.code == hyperswitch_api.DOES_NOT_EXIST
+    if not unknown_there or refund.hyperswitch_refund_id is not None or not refunds.is_orphan(refund):
+        return result
+    if refund.send_after is not None:
+        refunds.send_refund(refund_id, cause=cause)
+        return "sent again"
+    if not refunds.give_up_refund(refund_id, cause=cause, at=timezone.now()):
+        return result
+    log.error("reconcile", kind="refund", id=str(refund.pk), story=str(refund.story_id), result="orphan failed")
+    return "orphan failed"
+
+
+def ask_about_dispute(dispute_id: UUID, *, cause: Cause) -> str:
+    """The same for a dispute; only this may take an end of it back."""
+    dispute = Dispute.objects.get(pk=dispute_id)
+    disputes.look_again_later(dispute_id)
+    outcome = hyperswitch_api.read_dispute(dispute.hyperswitch_dispute_id)
+    return _hand_over("dispute", dispute, outcome, still_open=None, cause=cause)
+
+
+def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | None, cause: Cause) -> str:
+    at = timezone.now()
+    model = type(row)
+    with transaction.atomic(durable=True):
+        match outcome:
+            case Accepted(value=seen):
+                event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", seen.said, origin="reconcile")
+                result = str(ASKED[kind](event, cause=cause, at=at).result)
+                again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0}
+            case Refused() | NotSent() | Unknown():
+                result = _why(outcome)
+                again = _longer(row)
+        calls.record(outcome, subject=row, our_id=_provider_key(row))
+        if still_open is not None:
+            model._default_manager.filter(still_open, pk=row.pk).update(**again)
+        became = model._default_manager.values_list("status", flat=True).get(pk=row.pk)
+    log.info(
+        "reconcile",
+        origin="reconcile",
+        kind=kind,
+        id=str(row.pk),
+        story=str(row.story_id),
+        age_seconds=round((at - row.created_at).total_seconds()),
+        status=row.status,
+        became=became,
+        result=result,
+    )
+    return result
+
+
+def _provider_key(row: Payment | Refund | Dispute) -> str:
+    return row.hyperswitch_dispute_id if isinstance(row, Dispute) else row.provider_key
+
+
+def _why(outcome: Refused | NotSent | Unknown) -> str:
+    return f"refused: {outcome.code}" if isinstance(outcome, Refused) else outcome.why
+
+
+def _longer(row: Any) -> dict[str, object]:
+    """This row alone is left in peace, each time for twice as long."""
+    if isinstance(row, Dispute):
+        return {}
+    pause = min(_FIRST_PAUSE * 2 ** min(row.checks, 10), settings.RECONCILE_INTERVAL)
+    return {"next_check_at": Now() + pause, "checks": min(row.checks + 1, 1_000)}
+
+
+def _drain(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[Row], object]) -> Tally:
+    # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
+    rows().filter(next_check_at__isnull=True).update(next_check_at=Now())
+    ends_at = time.monotonic() + DRAIN_FOR_SECONDS
+
+    def take() -> Sequence[Row]:
+        over = time.monotonic() > ends_at
+        return [] if over else claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH)
+
+    def handle(row: Row) -> None:
+        if time.monotonic() < ends_at:  # Else it is left to its lease.
+            ask(row)
+
+    return tick(name, take=take, handle=handle)

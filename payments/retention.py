@@ -1,0 +1,51 @@
+"""The webhook log is kept for a while and no longer. What a delivery did is told by status changes for ever."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from threading import Event
+
+import structlog
+from django.db import connection
+from django.utils import timezone
+
+from payments.models import ForgedMinute, WebhookDelivery
+
+log = structlog.get_logger(__name__)
+BATCH = 10_000
+PAUSE_SECONDS = 0.1
+_DELETE = """
+DELETE FROM webhook_log WHERE id = ANY(ARRAY(
+    SELECT id FROM webhook_log WHERE received_at < %s ORDER BY received_at LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+def oldest_to_keep(days: int) -> datetime:
+    """The time before which deliveries are deleted."""
+    return timezone.now() - timedelta(days=days)
+
+
+def outdated(days: int) -> int:
+    """How many deliveries are older than `days`."""
+    return WebhookDelivery.objects.filter(received_at__lt=oldest_to_keep(days)).count()
+
+
+def clean(days: int, *, stopping: Event | None = None, tell: Callable[[int], object] = lambda done: None) -> int:
+    """Delete deliveries older than `days`, batch by batch with a pause between; how many there were.
+
+    Each batch is a commit of its own. Ends after the running one when `stopping` is set; `tell` hears the sum so far.
+    """
+    assert days > 0, "a log that is deleted as it is written proves nothing"
+    stopping, before, done = stopping or Event(), oldest_to_keep(days), 0
+    while not stopping.is_set():
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE, [before, BATCH])
+            deleted = cursor.rowcount
+        done += deleted
+        tell(done)
+        if deleted < BATCH:
+            break
+        stopping.wait(PAUSE_SECONDS)
+    ForgedMinute.objects.filter(minute_at__lt=before).delete()
+    log.info("webhook_log_cleaned", deleted=done, before=before.isoformat(), stopped=stopping.is_set())
+    return done

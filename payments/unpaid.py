@@ -1,0 +1,42 @@
+"""Payment pages that nobody paid are closed by our clock: an abandoned session sends no webhook."""
+
+from uuid import UUID
+
+import structlog
+from django.db import models, transaction
+from django.db.models.functions import Coalesce, Now
+
+from payments.intents import cancel_payment
+from payments.models import Payment
+from payments.states import PAYMENT_OPEN
+from veza.core.causes import Cause
+
+log = structlog.get_logger(__name__)
+
+
+def to_close() -> models.QuerySet[Payment]:
+    """Payments that have an end: claimed by `close_after`."""
+    return Payment.objects.filter(close_after__isnull=False)
+
+
+def close_unpaid(payment_id: UUID, *, cause: Cause) -> None:
+    """Ask the provider to cancel a payment whose session is over; cancelled or unknown there, it has expired.
+
+    One that is being paid after all stays: the provider refuses, and what it says is booked instead. Without an answer
+    it is tried again when its lease is over.
+    """
+    if not _begin(payment_id):
+        return
+    payment = cancel_payment(payment_id, reason="abandoned", cause=cause)
+    log.info("unpaid_closed", payment=str(payment_id), story=str(payment.story_id), status=payment.status)
+
+
+@transaction.atomic(durable=True)
+def _begin(payment_id: UUID) -> bool:
+    """Commit that it is our clock that closes it: the webhook of the cancel may be faster than the answer."""
+    payment = Payment.objects.locked().get(pk=payment_id)
+    if payment.status not in PAYMENT_OPEN:
+        Payment.objects.filter(pk=payment_id).update(close_after=None)
+        return False
+    Payment.objects.filter(pk=payment_id).update(closing_at=Coalesce("closing_at", Now()))
+    return True

@@ -1,0 +1,405 @@
+"""The webhook's table of cases, whole: the answer, the row in the log, and the effects."""
+
+import hashlib
+import json
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+
+from payments import forgeries
+from payments.forgeries import KEPT_BYTES, KEPT_PER_ADDRESS
+from payments.models import ForgedMinute, Posting, WebhookDelivery
+from payments.webhooks import is_signed_by_hyperswitch
+from tests.buying import (
+    SECRET,
+    WEBHOOK,
+    ago,
+    deliver,
+    deliver_payment,
+    envelope,
+    order_of,
+    paid,
+    payment_object,
+    payment_of,
+    refund_object,
+    refund_of,
+    signed,
+)
+from tests.factories import OfferFactory
+from veza.core.ids import new_id, provider_id
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_forged_yet():
+    forgeries.forgeries.forget()
+
+
+@pytest.fixture
+def payment(sandbox):
+    return payment_of(order_of(OfferFactory()))
+
+
+def only_row() -> WebhookDelivery:
+    return WebhookDelivery.objects.get()
+
+
+def nothing_happened(payment) -> bool:
+    payment.refresh_from_db()
+    return payment.status == "pending" and not Posting.objects.exists()
+
+
+def test_a_chunked_body_is_refused_and_leaves_no_row(payment):
+    answer = Client().generic("POST", WEBHOOK, b"", headers={"Transfer-Encoding": "chunked"}, CONTENT_LENGTH="")
+
+    assert answer.status_code == 411
+    assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.parametrize("declared", ["65537", "9" * 5_000])
+def test_a_body_over_64_kb_is_refused_before_anything_is_written(payment, declared):
+    answer = Client().generic("POST", WEBHOOK, b" ", CONTENT_LENGTH=declared)
+
+    assert answer.status_code == 413
+    assert not WebhookDelivery.objects.exists()
+
+
+def test_a_body_of_exactly_64_kb_is_taken_in(payment):
+    raw = envelope("payment_succeeded", payment_object(payment))
+    padded = raw + b" " * (64 * 1024 - len(raw))
+
+    assert deliver(padded).json() == {"result": "ok"}
+    assert deliver(padded + b" ").status_code == 413
+    assert WebhookDelivery.objects.count() == 1
+
+
+def test_without_a_secret_the_door_is_closed_and_says_whose_fault_it_is(payment, settings):
+    settings.HYPERSWITCH_WEBHOOK_SECRETS = []
+
+    answer = deliver_payment(payment)
+
+    assert (answer.status_code, only_row().signature_valid) == (500, False)
+    assert only_row().processing_result == "error: HYPERSWITCH_WEBHOOK_SECRET is not set"
+    assert nothing_happened(payment)
+
+
+RIGHT = signed(b"{}")
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["", "0", RIGHT[:-2], RIGHT + "00", "z" * 128, "é" * 64, f"{RIGHT},{RIGHT}", "sha512=" + RIGHT, signed(b"[]")],
+)
+def test_a_bad_signature_is_401_kept_and_never_handled(payment, signature):
+    answer = deliver(b"{}", signature=signature)
+
+    assert (answer.status_code, only_row().processing_result) == (401, "signature_invalid")
+    assert (only_row().signature_valid, only_row().event_id, only_row().event_type) == (False, None, None)
+    assert nothing_happened(payment)
+
+
+def test_a_missing_signature_and_the_256_variant_are_401(payment):
+    raw = envelope("payment_succeeded", payment_object(payment))
+
+    answers = [
+        Client().post(WEBHOOK, raw, content_type="application/json", headers=headers).status_code
+        for headers in ({}, {"x-webhook-signature-256": hashlib.sha256(raw).hexdigest()})
+    ]
+
+    assert answers == [401, 401]
+    assert nothing_happened(payment)
+
+
+def test_hex_in_upper_case_is_the_same_signature(payment):
+    raw = envelope("payment_succeeded", payment_object(payment))
+
+    assert deliver(raw, signature=signed(raw).upper()).json() == {"result": "ok"}
+
+
+def test_one_changed_byte_is_another_body(payment):
+    raw = envelope("payment_succeeded", payment_object(payment))
+
+    assert deliver(raw.replace(b"succeeded", b"Succeeded", 1), signature=signed(raw)).status_code == 401
+
+
+@pytest.mark.parametrize("secret", ["the-old-secret", "the-new-secret"])
+def test_two_secrets_are_in_force_while_one_is_replaced(payment, settings, secret):
+    settings.HYPERSWITCH_WEBHOOK_SECRETS = ["the-old-secret", "the-new-secret"]
+    raw = envelope("payment_succeeded", payment_object(payment))
+
+    assert deliver(raw, signature=signed(raw, secret)).json() == {"result": "ok"}
+    assert deliver(raw, signature=signed(raw, SECRET)).status_code == 401
+
+
+def test_the_signature_is_the_providers_own():
+    """The vector of the wire contract: 354 bytes, signed with `demo_hash_key`."""
+    raw = (
+        '{"merchant_id":"merchant_demo","event_id":"evt_0190000000007000800000000000abcd",'
+        '"event_type":"refund_succeeded","content":{"type":"refund_details","object":{"refund_id":"ref_demo",'
+        '"payment_id":"pay_demo","amount":100,"currency":"EUR","status":"succeeded","reason":"café"}},'
+        '"timestamp":"2026-08-12T08:15:02.099Z","processor_merchant_id":"merchant_demo"}'
+    ).encode()
+    signature = (
+        "de234613d92414e4363b1a44822258ba5dd6f749c4e38a3fcf5efeebcf63a9d5"
+        "3fcbcdc5373b9b2e53a2523b15a0608e71d8a6c471febee0d3712d8b2230b558"
+    )
+
+    assert len(raw) == 354
+    assert is_signed_by_hyperswitch(raw, signature, secrets=["demo_hash_key"])
+
+
+BROKEN = {
+    "not JSON": b"{",
+    "no object": b"[1]",
+    "no event id": b'{"event_type":"payment_succeeded"}',
+    "no event type": b'{"event_id":"evt_1"}',
+    "a number for an event id": b'{"event_id":1,"event_type":"payment_succeeded"}',
+    "an absurd event id": json.dumps({"event_id": "e" * 101, "event_type": "payment_succeeded"}).encode(),
+    "60,000 brackets": b"[" * 60_000,
+    "NaN": b'{"event_id":"evt_1","event_type":"x","amount":NaN}',
+    "a key twice": b'{"event_id":"evt_1","event_id":"evt_2","event_type":"x"}',
+    "NUL": b'{"event_id":"evt_1\\u0000","event_type":"x"}',
+    "a lone surrogate": b'{"event_id":"evt_1","event_type":"x\\ud800"}',
+    "bad UTF-8": b'{"event_id":"evt_1","event_type":"\xff"}',
+    "an endless number": b'{"event_id":"evt_1","event_type":"x","amount":' + b"9" * 5_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
+def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
+    answer = deliver(raw)
+
+    row = only_row()
+    assert (answer.status_code, row.signature_valid, row.next_attempt_at) == (400, True, None)
+    assert row.processing_result.startswith("error: ")
+    assert row.payload_sha256 == hashlib.sha256(raw).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"amount_received": True},
+        {"amount_received": "1200"},
+        {"amount_received": 12.0},
+        {"amount_received": -1},
+        {"amount_received": 2**60},
+        {"amount": None},
+        {"payment_id": None},
+        {"payment_id": ["pay_1"]},
+        {"currency": "EURO"},
+        {"currency": "XXX"},
+        {"updated": "yesterday"},
+        {"updated": "2026-08-12T08:15:02"},
+        {"updated": 17},
+    ],
+    ids=str,
+)
+def test_a_field_of_the_wrong_kind_is_400_and_books_nothing(payment, said):
+    assert deliver_payment(payment, **said).status_code == 400
+    assert next(iter(said)) in only_row().processing_result
+    assert nothing_happened(payment)
+
+
+def test_a_refund_event_without_a_refund_id_is_400(payment):
+    said = payment_object(payment)
+
+    assert deliver(envelope("refund_succeeded", said)).status_code == 400
+    assert only_row().processing_result.startswith("error: refund_id")
+
+
+def test_the_same_event_twice_is_a_duplicate(payment):
+    deliver_payment(payment, event_id="evt_1")
+
+    answer = deliver_payment(payment, event_id="evt_1")
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: duplicate"})
+    assert WebhookDelivery.objects.count() == 2
+    assert Posting.objects.filter(cause__contains=":received:").count() == 1
+
+
+def test_old_news_is_stale(payment):
+    deliver_payment(payment)
+
+    answer = deliver_payment(payment, status="processing", updated=ago(minutes=5))
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: stale"})
+
+
+@pytest.mark.parametrize("event_type", ["mandate_active", "payout_success", "something_new"])
+def test_an_event_nobody_handles_is_ignored_and_kept(payment, event_type):
+    answer = deliver(envelope(event_type, payment_object(payment)))
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: ignored"})
+    assert only_row().event_type == event_type
+    assert nothing_happened(payment)
+
+
+def test_an_unknown_status_is_ignored_with_a_case(payment):
+    answer = deliver(envelope("payment_succeeded", payment_object(payment, status="frozen")))
+
+    assert answer.json() == {"result": "skipped: ignored"}
+    assert "frozen" in OperatorCase.objects.get().why
+    assert nothing_happened(payment)
+
+
+def test_an_unknown_payment_is_unmatched_and_due_again(sandbox):
+    stranger = provider_id("pay", new_id())
+    said = {"payment_id": stranger, "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "EUR"}
+
+    answer = deliver(envelope("payment_succeeded", said))
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: unmatched"})
+    assert only_row().next_attempt_at is not None
+
+
+def test_a_refund_before_its_payment_waits(sandbox):
+    order = paid(order_of(OfferFactory()))
+    refund = refund_of(order)
+    other = order_of(OfferFactory())
+    said = refund_object(refund, refund_id="ref_dashboard", payment_id=payment_of(other).provider_key)
+
+    answer = deliver(envelope("refund_succeeded", said))
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: waiting"})
+    assert WebhookDelivery.objects.get(event_type="refund_succeeded").story_id == other.pk
+
+
+def test_a_handled_event_is_ok_with_its_row_in_the_same_commit(payment):
+    answer = deliver_payment(payment)
+
+    row = only_row()
+    assert (answer.status_code, row.processing_result, row.story_id) == (200, "ok", payment.story_id)
+    assert Posting.objects.filter(story_id=row.story_id).exists()
+    assert payment.postings.first().at == row.received_at
+
+
+def test_a_handler_that_fails_is_500_undone_and_due_again(payment, monkeypatch):
+    monkeypatch.setattr("marketplace.licenses.grant", lambda *args: 1 / 0)
+
+    answer = deliver_payment(payment)
+
+    assert (answer.status_code, only_row().processing_result) == (500, "error: ZeroDivisionError: division by zero")
+    assert only_row().next_attempt_at is not None
+    assert nothing_happened(payment)
+
+
+def test_without_a_database_it_is_503_and_the_log_knows_the_hash(payment, monkeypatch, caplog):
+    def away(*args, **kwargs):
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr("payments.api.webhook.take_in", away)
+
+    answer = deliver(b"{}")
+
+    assert answer.status_code == 503
+    assert hashlib.sha256(b"{}").hexdigest() in caplog.text
+
+
+@pytest.mark.parametrize("shape", ["flat", "object", "content without type"])
+def test_the_flatter_shapes_say_the_same(payment, shape):
+    said, head = payment_object(payment), {"event_id": "evt_1", "event_type": "payment_succeeded"}
+    body = {"flat": {**head, **said}, "object": {**head, "object": said}}.get(
+        shape, {**head, "content": {"object": said}}
+    )
+
+    assert deliver(json.dumps(body).encode()).json() == {"result": "ok"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "pay_1",
+        [],
+        {"object": "pay_1"},
+        {"object": ["pay_1"]},
+        {"object": {"id": "12345_pay_1", "status": "succeeded", "amount": {"order_amount": 1, "currency": "EUR"}}},
+        {"object": {"payment_id": {"id": "pay_1"}, "status": "succeeded"}},
+        None,
+    ],
+    ids=str,
+)
+def test_odd_shapes_are_400_and_never_a_5xx(sandbox, content):
+    body = {"event_id": "evt_1", "event_type": "payment_succeeded", "content": content}
+
+    assert deliver(json.dumps(body).encode()).status_code == 400
+
+
+def test_the_objects_status_wins_over_the_events_name(payment):
+    raw = envelope("payment_failed", payment_object(payment, status="succeeded"))
+
+    assert deliver(raw).json() == {"result": "ok"}
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
+
+
+@pytest.mark.parametrize("stranger", [{"profile_id": "pro_other"}, {"merchant_id": "merchant_other"}], ids=str)
+def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger):
+    for event_id in ("evt_1", "evt_2"):
+        said = payment_object(payment)
+        body = json.loads(envelope("payment_succeeded", said, event_id=event_id))
+        body["merchant_id"] = stranger.get("merchant_id", body["merchant_id"])
+        body["content"]["object"] |= {"profile_id": stranger.get("profile_id", said["profile_id"])}
+        assert deliver(json.dumps(body).encode()).json() == {"result": "skipped: ignored"}
+
+    assert OperatorCase.objects.get().kind == "delivery_of_a_stranger"
+    assert nothing_happened(payment)
+
+
+def test_forged_deliveries_beyond_a_few_are_counted_and_not_kept(sandbox):
+    total = KEPT_PER_ADDRESS + 15
+
+    answers = {deliver(b"x" * 10_000, signature="00").status_code for _ in range(total)}
+    forgeries.forgeries._written_at = 0
+    deliver(b"x" * 10_000, signature="00")
+
+    assert answers == {401}
+    assert WebhookDelivery.objects.count() == KEPT_PER_ADDRESS
+    assert sum(ForgedMinute.objects.values_list("deliveries", flat=True)) == total + 1 - KEPT_PER_ADDRESS
+    assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {KEPT_BYTES}
+
+
+def test_a_flood_from_many_addresses_is_capped_too(sandbox):
+    for number in range(forgeries.KEPT_IN_ALL + 20):
+        Client(REMOTE_ADDR=f"198.51.{number // 250}.{number % 250 + 1}").post(WEBHOOK, b"x", content_type="text/plain")
+
+    assert WebhookDelivery.objects.count() == forgeries.KEPT_IN_ALL
+
+
+def test_a_real_delivery_is_kept_whole_in_the_middle_of_a_flood(payment):
+    for _ in range(KEPT_PER_ADDRESS + 1):
+        deliver(b"x", signature="00")
+
+    assert deliver_payment(payment).json() == {"result": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "seen"),
+    [
+        (0, "203.0.113.9", "192.0.2.1"),
+        (1, "198.51.100.7, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.7, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (1, "", "192.0.2.1"),
+    ],
+)
+def test_the_source_is_what_our_own_proxies_saw(sandbox, settings, proxies, forwarded, seen):
+    settings.TRUSTED_PROXIES = proxies
+    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+
+    Client(REMOTE_ADDR="192.0.2.1").post(WEBHOOK, b"{}", content_type="text/plain", headers=headers)
+
+    assert only_row().source_ip == seen
+
+
+def test_the_row_keeps_who_sent_it_and_under_which_request_id(sandbox):
+    deliver(b"{}", **{"user-agent": "Hyperswitch-Backend-Server", "x-request-id": "req-17"})
+
+    assert (only_row().user_agent, only_row().request_id) == ("Hyperswitch-Backend-Server", "req-17")
+
+
+def test_a_delivery_without_a_request_id_is_given_one(sandbox):
+    deliver(b"{}")
+
+    assert len(only_row().request_id) == 36
