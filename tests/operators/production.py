@@ -1,11 +1,20 @@
 """The environment of a complete production, as an operator would write it, and processes started in it."""
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from django.db import connection
+
+from dev.ports import HOST, free_port
+from dev.valkey import find_server
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
@@ -71,3 +80,41 @@ def started(*command: str | Path, said: dict[str, str], log: Path) -> Iterator[s
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def database_url() -> str:
+    """The test database, as another process reaches it."""
+    said = connection.settings_dict
+    who = quote(said["USER"]) + (f":{quote(said['PASSWORD'])}" if said["PASSWORD"] else "")
+    return f"postgres://{who}@{said['HOST'] or '127.0.0.1'}:{said['PORT'] or 5432}/{said['NAME']}"
+
+
+@contextmanager
+def a_redis(folder: Path) -> Iterator[str]:
+    """The broker this test run was given, or one of our own. One that merely listens is never used."""
+    if url := os.environ.get("REDIS_URL"):
+        yield url
+        return
+    port = free_port()
+    command = [str(find_server()), "--port", str(port), "--bind", HOST, "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _listens(port), seconds=10)
+        yield f"redis://{HOST}:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_until(holds: Callable[[], object], *, seconds: float) -> Any:
+    """What `holds` returned once it was true. Fails the test when it never is."""
+    deadline = time.monotonic() + seconds
+    while not (seen := holds()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {seconds} s"
+        time.sleep(0.05)
+    return seen
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex((HOST, port)) == 0

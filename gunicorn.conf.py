@@ -1,0 +1,35 @@
+"""How the web process is served: gunicorn reads this file by itself when it starts beside it.
+
+Everything can be said otherwise on the command line, as `make demo` does.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+# gunicorn's script starts with its own folder on the path, not with ours.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from veza.core.logs import logging_config
+
+wsgi_app = "veza.wsgi"
+bind = os.environ.get("WEB_BIND", "127.0.0.1:8000")
+worker_class = "gthread"  # A thread waits for the database while another answers; the code is synchronous.
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+# Longer than the longest request: two calls to a provider, 15 s each, and the database's 15 s for a statement.
+timeout = 60
+# SIGTERM: no new requests, those in hand have this long to finish. The container's grace has to be longer.
+graceful_timeout = 45
+keepalive = 75  # Longer than a proxy keeps its side open, so that it never sends into a closed connection.
+max_requests, max_requests_jitter = 20_000, 2_000  # A slow leak never becomes a problem.
+# Workers' signs of life go to memory: on a busy disk they would look dead. It is also all that can be written to.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes a private file in it.
+control_socket_disable = True
+limit_request_line, limit_request_fields = 4_094, 60
+
+# The same JSON lines as everything else, warnings of libraries included. No access log: Veza logs each request itself, with its id.
+logging.captureWarnings(True)
+logconfig_dict = logging_config(os.environ.get("LOG_LEVEL", "INFO"))
+logconfig_dict["loggers"] |= {"gunicorn.error": {"propagate": True, "handlers": []}}
