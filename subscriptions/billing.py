@@ -1,9 +1,10 @@
 """What news about money does to invoices and subscriptions: paid, failed, given back. In the commit of the news."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from payments.models import Payment, Refund
+from payments.models import Dispute, Payment, Refund
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -28,9 +29,10 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
         return
     wanted = _can_use(subscription)
     period = _period_paid(subscription, invoice, at=at)
-    invoices.settle(invoice, payment, period=period, cause=cause, at=at)
+    span = (period.start_at, period.end_at)
+    invoices.settle(invoice, payment, period=span, cause=cause, at=at)
     if wanted:
-        _begin_period(subscription, invoice, payment, cause=cause, at=at)
+        _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
     invoices.give_back(payment, invoices.legs_of(invoice), reason=reason, at=at)
@@ -60,6 +62,11 @@ def refund_settled(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     follow_money(refund.payment, cause=cause, at=at)
 
 
+def dispute_moved(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
+    """A dispute over an invoice was opened, decided or taken back: one that is lost ends the access."""
+    follow_money(dispute.payment, cause=cause, at=at)
+
+
 def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
     """Bring the invoice that `payment` paid to where the payment's own sums say it is."""
     if payment.purpose != Payment.Purpose.INVOICE:
@@ -67,7 +74,8 @@ def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
     subscription, invoice = _locked(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # A payment that never paid it, and goes back on its own.
-    all_gone = payment.refunded_minor >= invoice.total_minor
+    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True)
+    all_gone = payment.refunded_minor + sum(lost) >= invoice.total_minor
     if all_gone and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:
@@ -105,28 +113,39 @@ def _is_renewal(subscription: Subscription, invoice: SubscriptionInvoice) -> boo
     return subscription.period_end_at is not None and invoice.period_start_at >= subscription.period_end_at
 
 
-def _period_paid(
-    subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime
-) -> tuple[datetime, datetime]:
+@dataclass(frozen=True)
+class _Period:
+    start_at: datetime
+    end_at: datetime
+    anchor_day: int
+
+
+def _period_paid(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> _Period:
     """The period the money buys: the invoice's own, unless nothing of it could be used until now.
 
     A renewal keeps its period although it is paid late: its beginning was used on grace.
     """
     begun = subscription.invoices.filter(paid_at__isnull=False).exists()
     if begun and at < invoice.period_end_at:
-        return invoice.period_start_at, invoice.period_end_at
-    return at, end_of(at, invoice.plan.interval, anchor_day=at.day)
+        return _Period(invoice.period_start_at, invoice.period_end_at, subscription.anchor_day)
+    return _Period(at, end_of(at, invoice.plan.interval, anchor_day=at.day), at.day)
 
 
 def _begin_period(
-    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause, at: datetime
+    subscription: Subscription,
+    invoice: SubscriptionInvoice,
+    payment: Payment,
+    *,
+    anchor_day: int,
+    cause: Cause,
+    at: datetime,
 ) -> None:
     kept: dict[str, Any] = {"hyperswitch_customer_id": payment.customer_key, "past_due_since_at": None}
     if payment.payment_method_id:
         kept["hyperswitch_payment_method_id"] = payment.payment_method_id
     held_until_at = subscription.period_end_at if subscription.status in ENTITLING else None
     if held_until_at is None or invoice.period_end_at > held_until_at:
-        kept |= _of_period(subscription, invoice, at=at)
+        kept |= _of_period(subscription, invoice, at=at) | {"anchor_day": anchor_day}
     if subscription.status == SubscriptionStatus.ACTIVE:
         Subscription.objects.filter(pk=subscription.pk).update(**kept)
     else:
@@ -134,13 +153,11 @@ def _begin_period(
 
 
 def _of_period(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> dict[str, Any]:
-    starts_anew = invoice.period_start_at == at
     return {
         "plan": invoice.plan,
         "next_plan": None if subscription.next_plan_id == invoice.plan_id else subscription.next_plan,
         "period_start_at": invoice.period_start_at,
         "period_end_at": invoice.period_end_at,
-        "anchor_day": at.day if starts_anew else subscription.anchor_day,
         "due_at": _renewal_due_at(subscription, invoice, at=at),
     }
 

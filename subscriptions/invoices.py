@@ -129,10 +129,10 @@ def legs_of(invoice: SubscriptionInvoice) -> dict[str, int]:
 
 
 def legs_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
-    """What refunds under way or done have left of each leg."""
-    taken = Refund.objects.filter(payment=payment, status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
+    """What disputes, and refunds under way or done, have left of each leg."""
+    refunds = payment.refunds.filter(status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
     left = legs_of(invoice)
-    for legs in taken.values_list("legs", flat=True):
+    for legs in (*refunds.values_list("legs", flat=True), *payment.disputes.values_list("legs", flat=True)):
         left = {account: amount - legs.get(account, 0) for account, amount in left.items()}
     return left
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from payments.accounts import SUBSCRIPTION_INCOME, TAX
 from payments.ledger import balances
-from payments.models import Payment, Refund
+from payments.models import Payment
 from payments.proof import Term
 from payments.states import RefundStatus
 from subscriptions.invoices import legs_of
@@ -32,4 +32,5 @@ def _due(payment: Payment) -> dict[str, int]:
 
 
 def _taken(payment: Payment) -> Iterator[dict[str, int]]:
-    yield from Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
+    yield from payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
+    yield from payment.disputes.values_list("legs", flat=True)

@@ -1,0 +1,218 @@
+"""The doors of subscriptions, as a subscriber's program knocks at them."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from payments.models import LedgerAccount
+from subscriptions.models import Subscription
+from tests.buying import deliver_payment
+from tests.factories import PersonFactory
+from tests.subscriptions.subscribing import PlanFactory, free_plan, last_payment
+from veza.core.models import User
+
+pytestmark = pytest.mark.django_db
+API = "/api/v1"
+
+
+@pytest.fixture
+def user() -> User:
+    return PersonFactory()
+
+
+@pytest.fixture
+def api(user) -> APIClient:
+    return as_client(user)
+
+
+def as_client(user: User) -> APIClient:
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(user)
+    return client
+
+
+def subscribed(api: APIClient, plan, **headers):
+    return api.post(f"{API}/subscriptions/subscribe", {"plan_id": str(plan.pk)}, format="json", headers=headers)
+
+
+def paid(api: APIClient, plan) -> Subscription:
+    subscription = Subscription.objects.get(pk=subscribed(api, plan).json()["id"])
+    deliver_payment(last_payment(subscription))
+    return subscription
+
+
+def standing(api: APIClient) -> dict:
+    return api.get(f"{API}/me/subscription").json()
+
+
+def test_a_paid_plan_answers_with_the_page_and_the_secret(sandbox, api):
+    answer = subscribed(api, PlanFactory())
+
+    said = answer.json()
+    assert (answer.status_code, said["status"], said["invoice"]["total_minor"]) == (201, "pending_payment", 12_00)
+    assert said["payment_url"].startswith(sandbox.url)
+    assert said["client_secret"].startswith(said["hyperswitch_payment_id"])
+
+
+def test_a_free_plan_answers_with_nothing_to_pay(api):
+    said = subscribed(api, free_plan()).json()
+
+    assert (said["status"], said["invoice"], said["payment_url"]) == ("active", None, None)
+
+
+def test_without_an_answer_from_the_provider_it_is_accepted_and_completed_later(sandbox, api):
+    sandbox.fault("drop", "^/payments$", method="POST", when="after")
+
+    answer = subscribed(api, PlanFactory())
+    later = api.post(f"{API}/subscriptions/complete/{answer.json()['id']}")
+
+    assert (answer.status_code, answer.json()["payment_url"]) == (202, None)
+    assert (later.status_code, later.json()["payment_url"] is not None) == (200, True)
+
+
+def test_the_same_key_subscribes_once(sandbox, api):
+    plan = PlanFactory()
+
+    first, second = (subscribed(api, plan, **{"Idempotency-Key": "k1"}).json() for _ in range(2))
+
+    assert (first["id"], first["hyperswitch_payment_id"]) == (second["id"], second["hyperswitch_payment_id"])
+
+
+def test_a_second_subscription_is_a_conflict_with_a_code(api):
+    subscribed(api, free_plan())
+
+    answer = subscribed(api, free_plan())
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "already_subscribed")
+
+
+def test_a_plan_that_does_not_exist_is_404(api, user):
+    answer = api.post(f"{API}/subscriptions/subscribe", {"plan_id": str(user.pk)}, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "plan_not_found")
+
+
+def test_i_see_that_i_have_none(api):
+    said = standing(api)
+
+    assert (said["subscription"], said["active"], said["needs_payment"]) == (None, False, False)
+
+
+def test_i_see_my_plan_and_period(sandbox, api):
+    plan = PlanFactory()
+    paid(api, plan)
+
+    said = standing(api)
+    assert (said["active"], said["needs_payment"], said["plan"]["id"]) == (True, False, str(plan.pk))
+    assert said["period_end_at"] > said["period_start_at"]
+
+
+def test_i_see_that_i_have_to_pay_and_how(sandbox, api):
+    key = subscribed(api, PlanFactory()).json()["id"]
+
+    said = standing(api)
+    assert (said["active"], said["needs_payment"], f"complete/{key}" in said["message"]) == (False, True, True)
+    assert api.post(said["complete_url"]).status_code == 200
+
+
+def test_an_active_row_without_a_payment_needs_one(api, user):
+    Subscription.objects.create(user=user, plan=PlanFactory(), status="active", anchor_day=1)
+
+    assert (standing(api)["active"], standing(api)["needs_payment"]) == (False, True)
+
+
+def test_there_is_nothing_to_complete_for_what_is_paid(sandbox, api):
+    subscription = paid(api, PlanFactory())
+
+    answer = api.post(f"{API}/subscriptions/complete/{subscription.pk}")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_pay")
+
+
+def test_anothers_subscription_is_404(sandbox, api):
+    key = subscribed(as_client(PersonFactory()), PlanFactory()).json()["id"]
+
+    assert api.post(f"{API}/subscriptions/complete/{key}").status_code == 404
+
+
+def test_cancel_and_change(sandbox, api):
+    paid(api, PlanFactory())
+    dearer = PlanFactory(price_minor=99_00)
+
+    changed = api.post(f"{API}/subscriptions/change", {"plan_id": str(dearer.pk)}, format="json").json()
+    later = api.post(f"{API}/subscriptions/cancel", {}, format="json").json()
+    now = api.post(f"{API}/subscriptions/cancel", {"now": True}, format="json").json()
+
+    assert changed["next_plan"]["id"] == str(dearer.pk)
+    assert (later["status"], later["cancel_at_period_end"], now["status"]) == ("active", True, "cancelled")
+
+
+def test_nobody_cancels_nothing(api):
+    answer = api.post(f"{API}/subscriptions/cancel", {}, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_subscription")
+
+
+def test_my_invoices_and_nobody_elses(sandbox, api):
+    subscription = paid(api, PlanFactory())
+    paid(as_client(PersonFactory()), PlanFactory())
+
+    (invoice,) = api.get(f"{API}/subscriptions/invoices").json()["results"]
+    assert invoice["subscription_id"] == str(subscription.pk)
+    assert (invoice["status"], invoice["tax_minor"], invoice["total_minor"]) == ("paid", 2_00, 12_00)
+
+
+def submitted(api: APIClient):
+    return api.post(f"{API}/distribution/submit", {"title": "Song", "artist": "Me"}, format="json")
+
+
+def test_the_gate_of_distribution_wants_a_payment(sandbox, api):
+    subscribed(api, PlanFactory())
+
+    for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
+        assert (answer.status_code, answer.json()["code"]) == (403, "subscription_payment_required")
+
+
+def test_the_gate_of_distribution_wants_the_right_plan(api):
+    subscribed(api, free_plan(can_distribute=False))
+
+    for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
+        assert (answer.status_code, answer.json()["code"]) == (403, "plan_does_not_allow")
+
+
+def test_who_has_paid_may_distribute(sandbox, api):
+    plan = PlanFactory()
+    paid(api, plan)
+
+    assert api.get(f"{API}/distribution/eligibility").json()["plan"] == plan.name
+    assert submitted(api).status_code == 201
+
+
+def test_anybody_may_become_a_seller_once(api, user):
+    first, second = (api.post(f"{API}/me/creator").json() for _ in range(2))
+
+    assert (first, first["can_sell"]) == (second, False)
+    assert LedgerAccount.objects.filter(code=f"seller:{user.pk}").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "me/subscription"),
+        ("post", "me/creator"),
+        ("get", "subscriptions/invoices"),
+        ("post", "subscriptions/subscribe"),
+        ("post", "subscriptions/cancel"),
+        ("post", "subscriptions/change"),
+        ("post", "subscriptions/complete/0190a000-0000-7000-8000-000000000001"),
+        ("get", "distribution/eligibility"),
+        ("post", "distribution/submit"),
+    ],
+)
+def test_strangers_are_asked_to_log_in(method, path):
+    assert getattr(APIClient(), method)(f"{API}/{path}").status_code == 401
+
+
+def test_anybody_may_see_the_plans():
+    PlanFactory()
+
+    assert APIClient().get(f"{API}/subscriptions/plans").json()["results"][0]["can_distribute"] is True

@@ -1,0 +1,256 @@
+"""News about money: settled once, whatever the subscription has become meanwhile. By webhook, as it comes."""
+
+import pytest
+
+from payments.models import Posting
+from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.refunds import request_refund
+from tests.buying import (
+    deliver,
+    deliver_payment,
+    deliver_refund,
+    envelope,
+    order_of,
+    payment_object,
+    payment_of,
+)
+from tests.factories import OfferFactory
+from tests.subscriptions.subscribing import (
+    BY_USER,
+    NOW,
+    PlanFactory,
+    active,
+    complete,
+    days,
+    hear,
+    invoices_of,
+    last_invoice,
+    last_payment,
+    opens_doors,
+    payments_of,
+    press,
+    subscribe,
+)
+from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
+from veza.core.ids import new_id
+from veza.core.states import move
+
+pytestmark = pytest.mark.django_db
+
+
+def refund_of(invoice: SubscriptionInvoice, amount_minor: int | None = None):
+    refund = request_refund(
+        refund_id=new_id(),
+        invoice_id=invoice.pk,
+        amount_minor=amount_minor,
+        reason="Asked by the subscriber.",
+        asked_by_id=invoice.subscription.user_id,
+        cause=BY_USER,
+    )
+    refund.refresh_from_db()
+    return refund
+
+
+def now_active(sandbox) -> Subscription:
+    """Active in the real time that webhooks come in."""
+    subscription = subscribe(PlanFactory())
+    sandbox.pay(last_payment(subscription).provider_key)
+    deliver_payment(last_payment(subscription))
+    subscription.refresh_from_db()
+    return subscription
+
+
+def proved(subscription: Subscription) -> bool:
+    return all(prove_payment(payment).balanced for payment in payments_of(subscription))
+
+
+def test_the_webhook_pays_the_invoice_and_activates_the_subscription(sandbox):
+    subscription = subscribe(PlanFactory())
+
+    assert deliver_payment(last_payment(subscription)).json() == {"result": "ok"}
+
+    subscription.refresh_from_db()
+    invoice = last_invoice(subscription)
+    assert (subscription.status, invoice.status) == ("active", "paid")
+    assert invoice.hyperswitch_payment_id == last_payment(subscription).provider_key
+
+
+def test_a_replay_changes_nothing_and_paid_at_does_not_move(sandbox):
+    subscription = now_active(sandbox)
+    before = (last_invoice(subscription).paid_at, subscription.period_end_at, Posting.objects.count())
+
+    deliver_payment(last_payment(subscription), event_id="another")
+
+    subscription.refresh_from_db()
+    assert (last_invoice(subscription).paid_at, subscription.period_end_at, Posting.objects.count()) == before
+
+
+def test_the_money_is_income_and_tax_and_the_ledger_proves_it(sandbox):
+    subscription = now_active(sandbox)
+
+    posted = Posting.objects.filter(cause=f"invoice:{last_invoice(subscription).pk}:paid")
+    assert dict(posted.values_list("credit_id", "amount_minor")) == {"subscription_income": 10_00, "tax": 2_00}
+    assert proved(subscription)
+
+
+def test_a_failure_expires_it_and_a_late_success_opens_it_again(sandbox):
+    subscription = subscribe(PlanFactory())
+    deliver_payment(last_payment(subscription), status="failed")
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("expired", "failed")
+
+    deliver_payment(last_payment(subscription))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+
+def test_a_failure_after_the_success_takes_nothing_away(sandbox):
+    subscription = now_active(sandbox)
+
+    deliver_payment(last_payment(subscription), status="failed", event_id="late")
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+
+@pytest.mark.parametrize("status", ["active", "cancelled"])
+def test_a_subscription_that_moved_on_keeps_its_status_while_its_invoice_is_settled(sandbox, status):
+    subscription = subscribe(PlanFactory())
+    move(subscription, status, cause=Cause("command"), at=NOW)
+
+    deliver_payment(last_payment(subscription))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == (status, "paid")
+    assert last_payment(subscription).refunds.count() == (status == "cancelled")
+
+
+@pytest.mark.parametrize("status", ["active", "cancelled"])
+def test_a_failed_payment_leaves_the_status_of_a_subscription_that_moved_on(sandbox, status):
+    subscription = subscribe(PlanFactory())
+    move(subscription, status, cause=Cause("command"), at=NOW)
+
+    deliver_payment(last_payment(subscription), status="failed")
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == (status, "failed")
+
+
+def test_an_orders_payment_is_none_of_our_business(sandbox):
+    order = order_of(OfferFactory())
+
+    deliver_payment(payment_of(order))
+
+    order.refresh_from_db()
+    assert (order.status, SubscriptionInvoice.objects.count()) == ("completed", 0)
+
+
+def test_the_wrong_amount_opens_no_door(sandbox):
+    subscription = subscribe(PlanFactory())
+
+    deliver_payment(last_payment(subscription), amount_received=1)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_payment(subscription).status) == ("pending_payment", "mismatched")
+
+
+def test_a_forged_webhook_opens_no_door(sandbox):
+    subscription = subscribe(PlanFactory())
+    raw = envelope("payment_succeeded", payment_object(last_payment(subscription)))
+
+    assert deliver(raw, signature="00" * 64).status_code == 401
+
+    assert not opens_doors(subscription, NOW)
+
+
+def test_an_invoice_paid_twice_sends_the_second_money_back(sandbox):
+    subscription = subscribe(PlanFactory())
+    press(sandbox, "decline", subscription)
+    complete(subscription)
+    first, second = payments_of(subscription)
+
+    deliver_payment(first)
+    deliver_payment(second)
+
+    second.refresh_from_db()
+    refund = second.refunds.get()
+    assert (refund.legs, refund.amount_minor) == ({"unapplied": 12_00}, 12_00)
+    deliver_refund(refund)
+    assert (last_invoice(subscription).status, proved(subscription)) == ("paid", True)
+
+
+def test_a_full_refund_ends_the_access(sandbox):
+    subscription = now_active(sandbox)
+
+    deliver_refund(refund_of(last_invoice(subscription)))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("expired", "refunded")
+    assert proved(subscription)
+
+
+def test_a_partial_refund_does_not_and_the_rest_does(sandbox):
+    subscription = now_active(sandbox)
+    deliver_refund(refund_of(last_invoice(subscription), 5_00))
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+    deliver_refund(refund_of(last_invoice(subscription)))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, proved(subscription)) == ("expired", True)
+
+
+def test_a_refund_that_bounces_gives_the_access_back(sandbox):
+    subscription = now_active(sandbox)
+    refund = refund_of(last_invoice(subscription))
+    deliver_refund(refund)
+
+    deliver_refund(refund, status="failed")
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+    assert subscription.due_at is not None
+    assert proved(subscription)
+
+
+def test_a_refund_of_a_period_long_past_takes_nothing_from_this_one(sandbox):
+    subscription = active(sandbox, at=NOW - days(400))
+    first = last_invoice(subscription)
+    second = SubscriptionInvoice.objects.create(
+        subscription=subscription,
+        plan=subscription.plan,
+        period_start_at=NOW,
+        period_end_at=NOW + days(3_000),
+        net_minor=10_00,
+        tax_minor=0,
+        total_minor=10_00,
+        currency="EUR",
+        status="paid",
+        paid_at=NOW,
+        hyperswitch_payment_id="pay_of_the_second",
+    )
+
+    deliver_refund(refund_of(first))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, [row.status for row in invoices_of(subscription)]) == ("active", ["refunded", "paid"])
+    assert second.status == "paid"
+
+
+def test_the_saved_method_is_remembered_for_renewals(sandbox):
+    subscription = active(sandbox)
+
+    assert subscription.hyperswitch_payment_method_id.startswith("pm_")
+    assert subscription.hyperswitch_customer_id == f"cus_{subscription.user_id.hex}"
+
+
+def test_news_heard_twice_in_any_order_settles_once(sandbox):
+    subscription = subscribe(PlanFactory())
+    sandbox.pay(last_payment(subscription).provider_key)
+    for _ in range(3):
+        hear(last_payment(subscription))
+
+    assert Posting.objects.filter(cause__startswith="invoice:").count() == 2

@@ -1,0 +1,139 @@
+"""Another plan from the next period on, or none: at the period's end, or now."""
+
+import pytest
+
+from subscriptions.access import SubscriptionPaymentRequired
+from subscriptions.changes import NoSubscription, cancel, change_plan
+from subscriptions.models import Subscription
+from subscriptions.renewals import run_due
+from tests.buying import deliver_payment
+from tests.factories import PersonFactory
+from tests.subscriptions.subscribing import (
+    BY_USER,
+    NOW,
+    SWEEP,
+    PlanFactory,
+    active,
+    clock,
+    days,
+    free_plan,
+    last_invoice,
+    last_payment,
+    opens_doors,
+    payments_of,
+    saved_card_will,
+    subscribe,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def ended(subscription: Subscription, *, now: bool = False, at=NOW) -> Subscription:
+    return cancel(user_id=subscription.user_id, now=now, cause=BY_USER, at=at)
+
+
+def changed(subscription: Subscription, plan, at=NOW) -> Subscription:
+    return change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+
+
+def test_a_cancelled_subscription_is_kept_to_the_end_of_what_was_paid(sandbox):
+    subscription = active(sandbox)
+    end_at = subscription.period_end_at
+
+    assert ended(subscription).status == "active"
+    assert opens_doors(subscription, end_at - days(1))
+
+    assert clock(subscription, end_at).status == "cancelled"
+    assert len(payments_of(subscription)) == 1
+
+
+def test_cancelling_now_closes_the_doors_now(sandbox):
+    subscription = active(sandbox)
+
+    assert ended(subscription, now=True).status == "cancelled"
+
+    assert not opens_doors(subscription, NOW)
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_cancelling_what_nobody_paid_ends_it_and_its_page(sandbox, now):
+    subscription = subscribe(PlanFactory())
+
+    assert ended(subscription, now=now).status == "cancelled"
+    run_due(subscription.pk, cause=SWEEP, at=NOW)
+
+    assert (last_invoice(subscription).status, last_payment(subscription).status) == ("void", "cancelled")
+    assert sandbox.pay(last_payment(subscription).provider_key).status_code == 409
+
+
+def test_money_for_an_invoice_that_is_wanted_no_more_goes_back(sandbox):
+    subscription = subscribe(PlanFactory())
+    ended(subscription)
+
+    deliver_payment(last_payment(subscription))
+
+    assert last_payment(subscription).refunds.get().legs == {"unapplied": 12_00}
+    assert last_invoice(subscription).status == "void"
+
+
+def test_there_is_nothing_to_cancel_without_a_subscription():
+    with pytest.raises(NoSubscription):
+        cancel(user_id=PersonFactory().pk, now=True, cause=BY_USER, at=NOW)
+
+
+def test_a_change_takes_effect_with_the_next_period_and_its_price(sandbox):
+    subscription, dearer = active(sandbox), PlanFactory(price_minor=20_00)
+
+    changed(subscription, dearer)
+    subscription.refresh_from_db()
+    assert subscription.plan_id != dearer.pk
+    clock(subscription, subscription.period_end_at)
+
+    assert (subscription.plan_id, subscription.next_plan_id) == (dearer.pk, None)
+    assert last_invoice(subscription).total_minor == 24_00
+
+
+def test_a_change_to_a_dearer_plan_gives_its_rights_only_when_it_is_paid(sandbox):
+    subscription = active(sandbox, PlanFactory(can_sell_on_marketplace=False))
+    dearer = PlanFactory(can_sell_on_marketplace=True)
+    changed(subscription, dearer)
+    saved_card_will(sandbox, "failed", subscription)
+
+    clock(subscription, subscription.period_end_at)
+
+    assert (subscription.status, subscription.plan_id == dearer.pk) == ("past_due", False)
+
+
+def test_a_change_to_a_free_plan_owes_nothing_any_more(sandbox):
+    subscription, free = active(sandbox), free_plan()
+
+    changed(subscription, free)
+    clock(subscription, subscription.period_end_at)
+
+    assert (subscription.status, subscription.plan_id, subscription.invoices.count()) == ("active", free.pk, 1)
+
+
+def test_a_change_from_a_free_plan_leaves_it_until_the_new_one_is_paid(sandbox):
+    subscription = subscribe(free_plan(can_sell_on_marketplace=False))
+    changed(subscription, PlanFactory())
+
+    clock(subscription, subscription.period_end_at)
+
+    assert (subscription.status, subscription.plan.price_minor) == ("past_due", 0)
+
+
+def test_naming_ones_own_plan_takes_change_and_cancellation_back(sandbox):
+    subscription = active(sandbox)
+    changed(subscription, PlanFactory())
+    ended(subscription)
+
+    again = changed(subscription, subscription.plan)
+
+    assert (again.next_plan, again.cancel_at_period_end) == (None, False)
+
+
+def test_an_unpaid_plan_cannot_be_changed(sandbox):
+    subscription = subscribe(PlanFactory())
+
+    with pytest.raises(SubscriptionPaymentRequired):
+        changed(subscription, PlanFactory())

@@ -1,0 +1,75 @@
+"""The clean-up: active without a payment is found, kept for support, expired; and found once."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+
+from subscriptions.models import Subscription, UnpaidSubscriptionAudit
+from subscriptions.unpaid import expire_unpaid, find_unpaid
+from tests.factories import PersonFactory
+from tests.subscriptions.subscribing import NOW, SWEEP, PlanFactory, active, free_plan, subscribe
+
+pytestmark = pytest.mark.django_db
+
+
+def seeded(**fields) -> Subscription:
+    """Active, as an import or an old hole left it: nobody ever paid."""
+    return Subscription.objects.create(
+        user=PersonFactory(), plan=PlanFactory(), status="active", anchor_day=1, **fields
+    )
+
+
+def run(*options: str) -> dict:
+    printed = []
+    out = type("Out", (), {"write": lambda self, text: printed.append(text), "flush": lambda self: None})()
+    call_command("expire_unpaid_subscriptions", "--json", *options, stdout=out)
+    return json.loads(printed[-1])
+
+
+def test_only_what_nobody_pays_for_is_found(sandbox):
+    active(sandbox), subscribe(free_plan()), subscribe(PlanFactory(trial_days=9)), subscribe(PlanFactory())
+    unpaid = seeded()
+
+    assert list(find_unpaid(at=NOW)) == [unpaid]
+
+
+def test_a_dry_run_changes_nothing():
+    seeded()
+
+    assert run("--dry-run") == {"found": 1, "expired": 0, "dry_run": True}
+
+    assert UnpaidSubscriptionAudit.objects.count() == 0
+
+
+def test_it_is_expired_and_the_whole_row_is_kept_with_its_date():
+    unpaid = seeded(hyperswitch_customer_id="cus_old")
+
+    assert run() == {"found": 1, "expired": 1, "dry_run": False}
+
+    unpaid.refresh_from_db()
+    kept = UnpaidSubscriptionAudit.objects.get(subscription=unpaid)
+    assert (unpaid.status, kept.status, kept.user_id) == ("expired", "active", unpaid.user_id)
+    assert (kept.row["hyperswitch_customer_id"], kept.row["id"], kept.invoices) == ("cus_old", str(unpaid.pk), [])
+
+
+def test_doing_it_again_finds_nothing():
+    seeded()
+    run()
+
+    assert run() == {"found": 0, "expired": 0, "dry_run": False}
+
+
+def test_one_that_was_paid_meanwhile_is_left_alone(sandbox):
+    subscription = active(sandbox)
+
+    assert not expire_unpaid(subscription.pk, cause=SWEEP, at=NOW)
+
+
+def test_what_was_kept_can_not_be_changed():
+    seeded()
+    run()
+
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        UnpaidSubscriptionAudit.objects.update(why="nothing")
