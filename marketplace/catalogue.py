@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from marketplace.models import LicenseOffer, Product
+from subscriptions import access
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
 
@@ -20,7 +22,8 @@ class NotASeller(NotAllowed):
 def list_product(*, product_id: UUID, seller: User, title: str, description: str, offers: Sequence[Any]) -> Product:
     """Put a product up for sale with its offers. Asking again with the same id returns the first one.
 
-    An offer is a mapping of `license`, `price_minor`, `currency`, `tax_basis_points`, `rights`. Raises NotASeller.
+    An offer is a mapping of `license`, `price_minor`, `currency`, `tax_basis_points`, `rights`. Raises NotASeller,
+    SubscriptionPaymentRequired, PlanDoesNotAllow.
     """
     refuse_unless_may_sell(seller)
     product, made = Product.objects.get_or_create(
@@ -37,7 +40,8 @@ def change_product(
 ) -> Product:
     """Change a product of the seller's own; offers named by their licence are changed or added, others stay.
 
-    What was sold keeps its price and rights: an order holds its own copy. Raises NotFound, NotASeller.
+    What was sold keeps its price and rights: an order holds its own copy. Raises NotFound, and what
+    `refuse_unless_may_sell` raises.
     """
     product = Product.objects.filter(pk=product_id, seller=seller).first()
     if product is None:
@@ -51,9 +55,11 @@ def change_product(
 
 
 def refuse_unless_may_sell(seller: User) -> None:
-    """Raises NotASeller for a person who has not become one."""
+    """Raises NotASeller for a person who has not become one, and SubscriptionPaymentRequired or PlanDoesNotAllow for
+    one whose plan does not let them sell."""
     if seller.seller_since_at is None:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
+    access.refuse_unless_may_sell(seller.pk, at=timezone.now())
 
 
 def _put_offers(product: Product, offers: Sequence[Mapping[str, Any]]) -> None:

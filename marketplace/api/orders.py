@@ -147,7 +147,8 @@ class Orders(OwnOrders):
 
     @extend_schema(operation_id="orders_list", summary="List your orders, newest first")
     def get(self, request: Request) -> Response:
-        return self.get_paginated_response(shown(self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []))
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(shown(page or []))
 
     @extend_schema(
         operation_id="orders_create",

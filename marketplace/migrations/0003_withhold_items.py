@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('marketplace', '0002_guard_moves'),
+        ("marketplace", "0002_guard_moves"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='orderitem',
-            name='withheld',
+            model_name="orderitem",
+            name="withheld",
             field=models.BooleanField(default=False),
         ),
     ]

@@ -2,29 +2,44 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import veza.core.ids
 from django.conf import settings
 from django.db import migrations, models
 
+import veza.core.ids
+
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('marketplace', '0003_withhold_items'),
+        ("marketplace", "0003_withhold_items"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CartItem',
+            name="CartItem",
             fields=[
-                ('id', models.UUIDField(default=veza.core.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('offer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='marketplace.licenseoffer')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cart_items', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(default=veza.core.ids.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "offer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="marketplace.licenseoffer"
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="cart_items",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('owner', 'offer'), name='an_offer_once_per_cart')],
+                "constraints": [models.UniqueConstraint(fields=("owner", "offer"), name="an_offer_once_per_cart")],
             },
         ),
     ]

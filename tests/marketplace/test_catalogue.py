@@ -1,11 +1,13 @@
 """Sellers list and change their own products; everybody filters and orders what is for sale."""
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from marketplace.models import LicenseOffer, Product
 from tests.buying import order_of
 from tests.factories import OfferFactory, PersonFactory, ProductFactory, SellerFactory
+from tests.subscriptions.subscribing import free_plan, subscribe
 
 pytestmark = pytest.mark.django_db
 PRODUCTS = "/api/v1/marketplace/products"
@@ -14,7 +16,10 @@ NEW = {"title": "Grotesk Nine", "offers": [{"license": "personal", "price_minor"
 
 @pytest.fixture
 def seller():
-    return SellerFactory()
+    """A seller whose plan lets them sell."""
+    seller = SellerFactory()
+    subscribe(free_plan(), user=seller, at=timezone.now())
+    return seller
 
 
 @pytest.fixture
@@ -51,6 +56,15 @@ def test_somebody_who_is_no_seller_lists_nothing():
 
     assert (answer.status_code, answer.json()["code"]) == (403, "not_a_seller")
     assert not Product.objects.exists()
+
+
+def test_a_seller_without_a_plan_lists_nothing():
+    client = APIClient()
+    client.force_authenticate(SellerFactory())
+
+    answer = client.post(PRODUCTS, NEW, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "subscription_payment_required")
 
 
 def test_a_seller_cannot_list_in_the_name_of_another(api, seller):

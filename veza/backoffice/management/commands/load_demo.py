@@ -13,9 +13,12 @@ from django.utils import timezone
 
 from connect.accounts import request_account
 from marketplace.models import LicenseOffer, Product
-from payments.accounts import seller_account
-from payments.ledger import open_accounts
+from subscriptions.access import may_sell
+from subscriptions.creators import become_creator
 from subscriptions.models import Plan
+from subscriptions.subscribing import open_subscription
+from veza.core.causes import Cause
+from veza.core.ids import new_id
 from veza.core.models import User
 
 BUYER, SUPPORT, ADMIN = "buyer@demo.example", "support@demo.example", "admin@demo.example"
@@ -33,6 +36,8 @@ OFFERS = (
 PLANS = (("Listener", 0, 0, False), ("Creator", 9_90, 14, True), ("Studio", 29_00, 0, True))
 
 
+SELLERS_PLAN = "Creator"
+COMMAND = Cause("command", actor="load_demo")
 # The API page's examples name the first of these, so that they work when pasted.
 PRODUCT_ID = "0190a000-0000-7000-8000-{:012d}"
 
@@ -54,8 +59,6 @@ class Command(BaseCommand):
         self._person(BUYER, "Bea Buyer")
         self._person(SUPPORT, "Sam Support", is_staff=True)
         self._person(ADMIN, "Ada Admin", is_staff=True, is_superuser=True)
-        for email, (name, titles) in SELLERS.items():
-            self._seller(self._person(email, name), titles)
         for name, price, trial_days, can_sell in PLANS:
             Plan.objects.get_or_create(
                 name=name,
@@ -64,8 +67,11 @@ class Command(BaseCommand):
                     "currency": "EUR",
                     "trial_days": trial_days,
                     "can_sell_on_marketplace": can_sell,
+                    "can_distribute": can_sell,
                 },
             )
+        for email, (name, titles) in SELLERS.items():
+            self._seller(self._person(email, name), titles)
         people = {"buyer": BUYER, "sellers": list(SELLERS), "staff": SUPPORT, "admin": ADMIN}
         loaded = people | {"products": Product.objects.count()}
         self.stdout.write(json.dumps(loaded) if options["json"] else f"{loaded['products']} products are for sale.")
@@ -76,9 +82,11 @@ class Command(BaseCommand):
         return user
 
     def _seller(self, seller: User, titles: list[str]) -> None:
-        if seller.seller_since_at is None:
-            User.objects.filter(pk=seller.pk).update(seller_since_at=timezone.now())
-        open_accounts([seller_account(seller.pk)])
+        now = timezone.now()
+        become_creator(user_id=seller.pk, at=now)
+        if not may_sell(seller.pk, now):
+            plan = Plan.objects.get(name=SELLERS_PLAN)
+            open_subscription(subscription_id=new_id(), user=seller, plan_id=plan.pk, cause=COMMAND, at=now)
         for title in titles:
             product, _ = Product.objects.get_or_create(
                 pk=UUID(PRODUCT_ID.format(next(self.numbers))),
