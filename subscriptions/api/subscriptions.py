@@ -19,6 +19,7 @@ from subscriptions.standing import Standing, standing_of
 from subscriptions.states import SubscriptionStatus
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import cause_of, user_id_of
+from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 
 
@@ -100,6 +101,8 @@ def _status_of(made: Offer, done: int) -> int:
 
 
 class Subscribe(APIView):
+    throttle_classes = (Reading, MovingMoney)
+
     @extend_schema(
         operation_id="subscriptions_subscribe",
         summary="Subscribe to a plan",
@@ -130,6 +133,8 @@ class Subscribe(APIView):
 
 
 class Complete(APIView):
+    throttle_classes = (Reading, MovingMoney)
+
     @extend_schema(
         operation_id="subscriptions_complete",
         summary="Get the page where an unpaid subscription is paid",

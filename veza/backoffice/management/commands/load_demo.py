@@ -66,7 +66,9 @@ class Command(BaseCommand):
                     "price_minor": price,
                     "currency": "EUR",
                     "trial_days": trial_days,
+                    "tax_basis_points": 2_000,
                     "can_sell_on_marketplace": can_sell,
+                    "can_distribute": can_sell,
                     "can_distribute": can_sell,
                 },
             )

@@ -1,0 +1,107 @@
+"""The probe against a running Veza: nobody gets through, and a hole is found when there is one."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from subscriptions import access
+from subscriptions.access import Effective
+from subscriptions.models import DistributionSubmission, Subscription
+from tests.buying import envelope, payment_object, signed
+from tests.factories import PersonFactory
+from tests.subscriptions.subscribing import PlanFactory, active, free_plan, last_payment
+from veza.backoffice.unpaid_attempts import ATTEMPTS
+from veza.core.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture
+def veza(sandbox, live_server, monkeypatch) -> str:
+    """A running Veza with three plans and the sandbox behind it, as in the demo."""
+    cache.clear()
+    free_plan(name="Listener", can_sell_on_marketplace=False, can_distribute=False)
+    PlanFactory(name="Creator", price_minor=9_90, trial_days=14)
+    PlanFactory(name="Studio", price_minor=29_00)
+    prober = User.objects.create_user("probe@example.com", PASSWORD)
+    monkeypatch.setenv("PROBE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("PROBE_EMAIL", prober.email)
+    return str(live_server.url)
+
+
+def probe(base_url: str, *options: str) -> dict:
+    out = StringIO()
+    try:
+        asked = ["--base-url", base_url, "--email", "probe@example.com", "--json", *options]
+        call_command("probe_unpaid_subscription", *asked, stdout=out)
+    finally:
+        probe.said = out.getvalue()
+    return json.loads(probe.said)
+
+
+def test_nobody_gets_through_and_nothing_stays_behind(veza):
+    report = probe(veza, "--destructive")
+
+    assert (len(report["attempts"]), report["got_through"]) == (len(ATTEMPTS), {})
+    assert set(Subscription.objects.values_list("status", flat=True)) <= {"cancelled", "expired"}
+    assert DistributionSubmission.objects.count() == 0
+
+
+def test_a_dry_run_lists_what_it_would_do_and_does_nothing(veza):
+    report = probe(veza)
+
+    assert (report["dry_run"], len(report["attempts"])) == (True, len(ATTEMPTS))
+    assert Subscription.objects.count() == 0
+
+
+def test_anothers_delivery_replayed_opens_nothing(veza, sandbox, tmp_path):
+    other = active(sandbox, user=PersonFactory())
+    body = envelope("payment_succeeded", payment_object(last_payment(other)))
+    (tmp_path / "captured.json").write_text(json.dumps({"body": body.decode(), "signature": signed(body)}))
+
+    report = probe(veza, "--destructive", "--captured", str(tmp_path / "captured.json"))
+
+    assert report["got_through"] == {}
+
+
+def test_a_status_that_is_believed_is_found(veza, monkeypatch):
+    def believes_the_status(subscription, *, at):
+        return Effective(subscription, subscription.plan, None)
+
+    monkeypatch.setattr(access, "effective_payment", believes_the_status)
+    monkeypatch.setattr(access, "ENTITLING", ("pending_payment", "trialing", "active"))
+
+    with pytest.raises(CommandError) as error:
+        probe(veza, "--destructive")
+
+    assert error.value.returncode == 1
+    assert "subscribe_and_use" in json.loads(probe.said)["got_through"]
+
+
+def test_a_signature_that_nobody_checks_is_found(veza, monkeypatch):
+    monkeypatch.setattr("payments.api.webhook.is_signed_by_hyperswitch", lambda *args, **kwargs: True)
+
+    with pytest.raises(CommandError) as error:
+        probe(veza, "--destructive")
+
+    assert error.value.returncode == 1
+    assert {"forge_webhook", "replay_webhook"} <= set(json.loads(probe.said)["got_through"])
+
+
+def test_a_veza_that_is_not_there_is_not_called_safe():
+    with pytest.raises(CommandError, match="no answer") as error:
+        probe("http://127.0.0.1:9")
+
+    assert error.value.returncode == 2
+
+
+def test_an_account_that_pays_is_not_used(veza, sandbox):
+    active(sandbox, user=User.objects.get(email="probe@example.com"), at=timezone.now())
+
+    with pytest.raises(CommandError, match="another account"):
+        probe(veza, "--destructive")

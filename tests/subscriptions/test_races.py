@@ -1,0 +1,89 @@
+"""Two at once, with real connections: one live subscription, one charge, one payment page."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from payments.models import Payment
+from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.subscribing import SubscribingMeanwhile
+from subscriptions.tasks import run_due_subscriptions
+from tests.buying import deliver_payment
+from tests.factories import PersonFactory
+from tests.subscriptions.subscribing import (
+    PlanFactory,
+    active,
+    complete,
+    invoices_of,
+    last_payment,
+    payments_of,
+    press,
+    subscribe,
+)
+from veza.core.errors import NotAllowed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def together(work: Callable[[], Any], *, times: int = 4) -> list[Any]:
+    """Do it in as many threads at the same moment; what each returned, or the rule that refused it."""
+    barrier, ends = threading.Barrier(times), []
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            ends.append(work())
+        except NotAllowed as refused:
+            ends.append(refused)
+        except Exception as error:
+            ends.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return ends
+
+
+def test_subscribing_at_once_leaves_one_live_subscription(sandbox):
+    plan, user = PlanFactory(), PersonFactory()
+
+    ends = together(lambda: subscribe(plan, user=user))
+
+    assert {type(end) for end in ends} <= {Subscription, SubscribingMeanwhile}
+    assert Subscription.objects.filter(status="pending_payment").count() == 1
+
+
+def test_beats_at_once_charge_a_period_once(sandbox):
+    subscription = active(sandbox)
+    Subscription.objects.filter(pk=subscription.pk).update(due_at=subscription.period_end_at)
+
+    together(run_due_subscriptions)
+
+    assert (len(invoices_of(subscription)), len(payments_of(subscription))) == (2, 2)
+    assert SubscriptionInvoice.objects.count() == 2
+
+
+def test_completing_at_once_opens_one_page(sandbox):
+    subscription = subscribe(PlanFactory())
+    press(sandbox, "decline", subscription)
+
+    together(lambda: complete(subscription))
+
+    assert Payment.objects.filter(status="pending").count() == 1
+
+
+def test_the_same_news_from_several_deliveries_settles_once(sandbox):
+    subscription = subscribe(PlanFactory())
+    payment = last_payment(subscription)
+
+    ends = together(lambda: deliver_payment(payment).json()["result"])
+
+    assert sorted(ends) == ["ok"] + ["skipped: stale"] * 3
+    assert Subscription.objects.get().status == "active"

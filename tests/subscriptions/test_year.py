@@ -1,0 +1,17 @@
+"""A simulated year ends with exactly the invoices and the money it should. tests/benchmarks has it with a thousand."""
+
+import pytest
+
+from tests.subscriptions.year import Year
+from veza.backoffice.proof import prove_all
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_year_of_subscribers_ends_with_exactly_the_invoices_and_money_it_should(sandbox):
+    year = Year(sandbox, subscribers=10)
+
+    year.run()
+
+    assert year.found() == year.expected()
+    assert [proof for proof in prove_all() if not proof.balanced] == []
