@@ -1,0 +1,108 @@
+"""Somebody else takes an invoice's money back, a bank or a colleague at the provider's dashboard."""
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from payments.disputes import note_dispute_read
+from payments.hyperswitch_objects import DisputeSeen, read_dispute_object
+from payments.models import Dispute, Payment
+from tests.buying import deliver, deliver_refund, envelope
+from tests.subscriptions.subscribing import SWEEP, last_invoice, last_payment
+from tests.subscriptions.test_billing import now_active, proved, refund_of
+
+pytestmark = pytest.mark.django_db
+
+
+def bank_says(payment: Payment, status: str, *, amount_minor: int | None = None):
+    """A dispute of the whole payment, unless an amount is given."""
+    said = {
+        "dispute_id": "dp_1",
+        "payment_id": payment.provider_key,
+        "amount": str(amount_minor or payment.amount_minor),
+        "currency": payment.currency,
+        "dispute_stage": "dispute",
+        "dispute_status": f"dispute_{status}",
+    }
+    return deliver(envelope(f"dispute_{status}", said))
+
+
+def refunded_at_dashboard(payment: Payment, amount_minor: int):
+    """A refund that nobody here asked for."""
+    said = {
+        "refund_id": f"ref_dashboard_{amount_minor}",
+        "payment_id": payment.provider_key,
+        "status": "succeeded",
+        "amount": amount_minor,
+        "currency": payment.currency,
+        "updated_at": "2099-01-01T00:00:00.000Z",
+    }
+    return deliver(envelope("refund_succeeded", said))
+
+
+def test_a_dispute_ends_the_access_when_it_is_lost(sandbox):
+    subscription, seen = now_active(sandbox), []
+
+    for status in ("opened", "lost"):
+        bank_says(last_payment(subscription), status)
+        subscription.refresh_from_db()
+        seen.append((subscription.status, last_invoice(subscription).status))
+
+    assert seen == [("active", "paid"), ("expired", "refunded")]
+    assert proved(subscription)
+
+
+def test_a_dispute_that_is_won_takes_nothing_away(sandbox):
+    subscription = now_active(sandbox)
+
+    for status in ("opened", "won"):
+        bank_says(last_payment(subscription), status)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)
+
+
+def test_a_part_refunded_and_the_rest_lost_is_all_gone(sandbox):
+    subscription = now_active(sandbox)
+    deliver_refund(refund_of(last_invoice(subscription), 5_00))
+
+    bank_says(last_payment(subscription), "lost", amount_minor=7_00)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, proved(subscription)) == ("expired", True)
+
+
+def test_a_dispute_won_after_all_gives_the_access_back(sandbox):
+    subscription = now_active(sandbox)
+    bank_says(last_payment(subscription), "lost")
+    dispute = last_payment(subscription).disputes.get()
+
+    with transaction.atomic():
+        note_dispute_read(as_won(dispute), cause=SWEEP, at=timezone.now())
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)
+
+
+def as_won(dispute: Dispute) -> DisputeSeen:
+    """The provider's own answer when it is asked."""
+    said = {
+        "dispute_id": dispute.hyperswitch_dispute_id,
+        "payment_id": dispute.payment.provider_key,
+        "amount": str(dispute.amount_minor),
+        "currency": dispute.currency,
+        "dispute_stage": "dispute",
+        "dispute_status": "dispute_won",
+    }
+    return read_dispute_object(said)
+
+
+@pytest.mark.parametrize(("amounts", "status"), [((12_00,), "expired"), ((5_00,), "active"), ((5_00, 7_00), "expired")])
+def test_refunds_made_at_the_dashboard_count_like_ours(sandbox, amounts, status):
+    subscription = now_active(sandbox)
+
+    for amount_minor in amounts:
+        refunded_at_dashboard(last_payment(subscription), amount_minor)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, proved(subscription)) == (status, True)
