@@ -80,7 +80,7 @@ def test_a_status_that_is_believed_is_found(veza, monkeypatch):
         probe(veza, "--destructive")
 
     assert error.value.returncode == 1
-    assert "subscribe_and_use" in json.loads(probe.said)["got_through"]
+    assert "POST /marketplace/products" in json.loads(probe.said)["got_through"]["subscribe_and_use"]
 
 
 def test_a_signature_that_nobody_checks_is_found(veza, monkeypatch):

@@ -40,6 +40,10 @@ class Attacker:
         said = self._expect(200, "POST", "auth/login", {"email": self.email, "password": self.password})
         self._token = str(said["access_token"])
 
+    def become_seller(self) -> None:
+        """Anybody may: so that only the plan stands between this account and selling."""
+        self._expect(200, "POST", "me/creator")
+
     def plans(self) -> list[dict[str, Any]]:
         """Every plan that is offered, cheapest first."""
         said = self._expect(200, "GET", "subscriptions/plans?page_size=100")

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = (
         "Try over HTTP to hold paid rights without paying, with an account of its own (PROBE_EMAIL, PROBE_PASSWORD). "
         "Without --destructive it only lists what it would do. Exit status 1: something got through; 2: it could not "
-        "be decided. The account's only trial is used up; everything else is cancelled again."
+        "be decided. The account becomes a seller and its only trial is used up; the rest is cancelled again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -57,6 +57,7 @@ class Command(BaseCommand):
         attacker.log_in()
         if attacker.standing()["active"]:
             raise Undecided(f"{attacker.email} has a subscription that counts. Probe with another account.")
+        attacker.become_seller()
         through = {}
         for attempt in chosen:
             attacker.cancel(now=True)  # Nothing to cancel is as good.
