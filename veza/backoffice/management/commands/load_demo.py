@@ -69,7 +69,6 @@ class Command(BaseCommand):
                     "tax_basis_points": 2_000,
                     "can_sell_on_marketplace": can_sell,
                     "can_distribute": can_sell,
-                    "can_distribute": can_sell,
                 },
             )
         for email, (name, titles) in SELLERS.items():
