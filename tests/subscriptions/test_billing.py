@@ -1,8 +1,14 @@
 """News about money: settled once, whatever the subscription has become meanwhile. By webhook, as it comes."""
 
-import pytest
+from datetime import timedelta
 
-from payments.models import Posting
+import pytest
+from django.utils import timezone
+
+from payments import reconcile
+from payments.mismatches import accept
+from payments.models import Payment, Posting
+from payments.unpaid import close_unpaid
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (
@@ -18,6 +24,7 @@ from tests.factories import OfferFactory
 from tests.subscriptions.subscribing import (
     BY_USER,
     NOW,
+    SWEEP,
     PlanFactory,
     active,
     complete,
@@ -254,3 +261,35 @@ def test_news_heard_twice_in_any_order_settles_once(sandbox):
         hear(last_payment(subscription))
 
     assert Posting.objects.filter(cause__startswith="invoice:").count() == 2
+
+
+def test_a_webhook_that_never_comes_is_made_up_for_by_asking(sandbox):
+    subscription = subscribe(PlanFactory())
+    sandbox.pay(last_payment(subscription).provider_key)
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    Payment.objects.filter(story_id=subscription.pk).update(created_at=an_hour_ago)
+
+    reconcile.run(cause=reconcile.by_reconciler())
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+
+def test_a_page_that_is_closed_unpaid_ends_the_subscription_that_waited_for_it(sandbox):
+    subscription = subscribe(PlanFactory())
+
+    close_unpaid(last_payment(subscription).pk, cause=SWEEP)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("expired", "failed")
+
+
+def test_an_accepted_surplus_activates_and_only_the_surplus_goes_back(sandbox):
+    subscription = subscribe(PlanFactory())
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+
+    accept(payment_id=last_payment(subscription).pk, cause=Cause("staff", reason="The buyer agrees."))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_payment(subscription).refunds.get().amount_minor) == ("active", 3_00)
+    assert proved(subscription)
