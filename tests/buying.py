@@ -119,6 +119,29 @@ def refund_object(refund: Refund, **said: Any) -> dict[str, Any]:
     return seen | said
 
 
+def dispute_object(*, payment: Payment, amount_minor: int, status: str, dispute_id: str = "dp_1", **said: Any) -> Any:
+    seen = {
+        "dispute_id": dispute_id,
+        "payment_id": payment.provider_key,
+        "amount": str(amount_minor),
+        "currency": payment.currency,
+        "dispute_stage": "dispute",
+        "dispute_status": status,
+        "connector_reason": "Not as described",
+        "connector_reason_code": "13.3",
+        "challenge_required_by": "2026-10-20T11:12:53.000Z",
+        "profile_id": "pro_sandbox",
+    }
+    return seen | said
+
+
+def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **said: Any) -> Any:
+    """The bank's word on a dispute of the whole payment, unless an amount is given."""
+    amount = payment.amount_minor if amount_minor is None else amount_minor
+    seen = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **said)
+    return deliver(envelope(f"dispute_{status}", seen))
+
+
 def ago(**time: float) -> str:
     return _time(timezone.now() - timedelta(**time))
 
