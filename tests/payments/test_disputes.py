@@ -30,7 +30,7 @@ def order(sandbox):
 
 def standing(order) -> tuple:
     order.refresh_from_db()
-    statuses = {license.status for license in License.objects.filter(order=order)}
+    statuses = set(License.objects.filter(order=order).values_list("status", flat=True))
     return order.status, statuses
 
 

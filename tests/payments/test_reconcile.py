@@ -1,0 +1,329 @@
+"""What the provider knows and nobody told us: asked for by the clock, booked by the webhook's own handler."""
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+
+from marketplace.models import License, Order
+from payments import reconcile, tasks
+from payments.models import Payment, Refund, WebhookDelivery
+from tests.buying import (
+    deliver_payment,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
+from tests.factories import OfferFactory
+from veza.core.models import ProviderCall, StatusChange
+
+pytestmark = pytest.mark.django_db
+RECONCILE = reconcile.by_reconciler()
+
+
+def older(model, **time: float) -> None:
+    past = timezone.now() - timedelta(**time)
+    model.objects.update(created_at=past)
+    model.objects.filter(first_sent_at__isnull=False).update(first_sent_at=past)
+    model.objects.filter(next_check_at__isnull=False).update(next_check_at=past)
+
+
+def asked(sandbox, kind: str = "payments") -> int:
+    return sum(call["method"] == "GET" and call["path"].startswith(f"/{kind}/") for call in sandbox.calls())
+
+
+@pytest.fixture
+def stuck(sandbox):
+    """An order whose buyer paid, and whose webhook never came."""
+    order = two_sellers_order()
+    sandbox.pay(payment_of(order).provider_key)
+    older(Payment, minutes=31)
+    return order
+
+
+def test_a_stuck_order_is_completed_as_its_webhook_would_have(stuck):
+    reconcile.run(cause=RECONCILE)
+
+    stuck.refresh_from_db()
+    assert (stuck.status, License.objects.count()) == ("completed", 2)
+    assert set(StatusChange.objects.filter(to_status="completed").values_list("cause_kind", flat=True)) == {"reconcile"}
+
+
+def test_asking_leaves_no_row_in_the_log_of_what_was_sent_to_us(stuck):
+    reconcile.run(cause=RECONCILE)
+
+    assert not WebhookDelivery.objects.exists()
+    assert ProviderCall.objects.filter(method="GET", outcome="accepted").count() == 1
+
+
+def test_the_real_webhook_after_the_reconciler_changes_nothing(stuck):
+    reconcile.run(cause=RECONCILE)
+    before = payment_of(stuck).succeeded_at
+
+    assert deliver_payment(payment_of(stuck)).json() == {"result": "skipped: stale"}
+    assert payment_of(stuck).succeeded_at == before
+
+
+def test_a_recent_order_is_left_alone(sandbox):
+    order = two_sellers_order()
+    sandbox.pay(payment_of(order).provider_key)
+
+    reconcile.run(cause=RECONCILE)
+
+    assert asked(sandbox) == 0
+
+
+def test_a_completed_order_is_left_alone(sandbox):
+    paid(two_sellers_order())
+    older(Payment, hours=3)
+
+    reconcile.run(cause=RECONCILE)
+
+    assert asked(sandbox) == 0
+
+
+def test_a_payment_the_provider_never_acknowledged_belongs_to_the_sweep_that_sends(sandbox):
+    sandbox.fault("drop", "^/payments$", method="POST", when="before")
+    two_sellers_order()
+    older(Payment, hours=3)
+
+    reconcile.run(cause=RECONCILE)
+
+    assert asked(sandbox) == 0
+
+
+@pytest.mark.parametrize("status", [500, 429, 404])
+def test_a_provider_that_does_not_answer_leaves_the_row_and_lets_it_alone_wait(sandbox, stuck, status):
+    other = two_sellers_order()
+    sandbox.pay(payment_of(other).provider_key)
+    older(Payment, minutes=31)
+    sandbox.fault("status", payment_of(stuck).provider_key, method="GET", when="before", status=status, times=0)
+
+    for _ in range(2):
+        reconcile.run(cause=RECONCILE)
+
+    row = payment_of(stuck)
+    assert (row.status, row.checks) == ("pending", 1)
+    assert row.next_check_at > timezone.now()
+    assert payment_of(other).status == "succeeded"
+
+
+def test_each_silence_makes_the_wait_longer(sandbox, stuck):
+    sandbox.fault("status", "^/payments/", method="GET", when="before", status=500, times=0)
+    waits = []
+
+    for _ in range(3):
+        Payment.objects.update(next_check_at=None)
+        reconcile.run(cause=RECONCILE)
+        waits.append(round((payment_of(stuck).next_check_at - timezone.now()).total_seconds() / 60))
+
+    assert waits == [1, 2, 4]
+
+
+def test_a_success_that_did_not_say_how_much_is_read_by_the_next_sweep(sandbox):
+    order = two_sellers_order()
+    sandbox.pay(payment_of(order).provider_key)
+    deliver_payment(payment_of(order), amount_received=None)
+
+    tasks.resend()
+
+    order.refresh_from_db()
+    assert order.status == "completed"
+
+
+@pytest.fixture
+def refundable(sandbox):
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "order_status"),
+    [("succeeded", "succeeded", "refunded"), ("failed", "failed", "completed")],
+)
+def test_a_stuck_refund_is_settled_with_the_providers_words(sandbox, refundable, outcome, status, order_status):
+    refund = refund_of(refundable)
+    said = {"error_code": "54", "error_message": "No credit possible."} if outcome == "failed" else {}
+    sandbox.control(f"refunds/{refund.provider_key}", status=outcome, silent=True, **said)
+    older(Refund, minutes=31)
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    refundable.refresh_from_db()
+    assert (refund.status, refund.error_message) == (status, said.get("error_message", ""))
+    assert refundable.status == order_status
+
+
+def orphan(sandbox, order, *, when: str) -> Refund:
+    """A refund whose answer never came, because it was lost or because the provider never saw the request."""
+    sandbox.fault("drop", "^/refunds$", method="POST", when=when)
+    refund = refund_of(order)
+    assert refund.hyperswitch_refund_id is None
+    return refund
+
+
+def test_an_orphan_that_the_provider_knows_is_adopted(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="after")
+    older(Refund, minutes=6)
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
+
+
+def test_an_orphan_that_the_provider_does_not_know_is_failed_and_the_order_restored(sandbox, refundable, caplog):
+    refund = orphan(sandbox, refundable, when="before")
+    older(Refund, minutes=6)
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    refundable.refresh_from_db()
+    assert (refund.status, refundable.status) == ("failed", "completed")
+    assert [record.levelname for record in caplog.records if "orphan failed" in record.getMessage()].count("ERROR") == 1
+
+
+def test_an_orphan_is_left_as_it_is_when_the_provider_does_not_say(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+    older(Refund, minutes=6)
+    sandbox.fault("status", "^/refunds/", method="GET", when="before", status=503, times=0)
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.error_code) == ("pending", "")
+
+
+def test_a_recent_orphan_is_left_alone(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, asked(sandbox, "refunds")) == ("pending", 0)
+
+
+def test_the_sweep_does_not_send_a_persons_refund_again_and_leaves_the_orphan(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+    older(Refund, minutes=6)
+
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.next_check_at) == ("pending", None)
+    assert sum(call["method"] == "POST" and call["path"] == "/refunds" for call in sandbox.calls()) == 1
+
+
+def test_a_refund_that_was_never_sent_is_no_orphan_and_is_sent(sandbox, refundable):
+    refund = refund_of(refundable)
+    sandbox.reset()
+    Refund.objects.update(first_sent_at=None, hyperswitch_refund_id=None, created_at=timezone.now() - timedelta(days=1))
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, asked(sandbox, "refunds")) == ("pending", 0)
+
+
+def test_a_refund_that_a_sweep_sends_is_sent_again_under_its_id_and_never_failed_by_age(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+    Refund.objects.update(send_after=timezone.now() - timedelta(days=1))
+    older(Refund, hours=20)
+
+    reconcile.run(cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
+
+
+def test_nothing_open_is_nothing_asked(sandbox, refundable):
+    refund = refund_of(refundable)
+    deliver_refund(refund)
+    older(Payment, days=1)
+    older(Refund, days=1)
+
+    tallies = reconcile.run(cause=RECONCILE)
+
+    assert sum(tally.done + tally.failed for tally in tallies.values()) == 0
+
+
+def test_a_large_backlog_is_drained_past_the_rows_that_fail(sandbox, monkeypatch):
+    monkeypatch.setattr(reconcile, "BATCH", 3)
+    offer = OfferFactory()
+    orders = [order_of(offer) for _ in range(10)]
+    for order in orders:
+        sandbox.pay(payment_of(order).provider_key)
+    older(Payment, minutes=31)
+    for order in orders[:4]:
+        sandbox.fault("status", payment_of(order).provider_key, method="GET", when="before", status=500, times=0)
+
+    reconcile.run(cause=RECONCILE)
+
+    assert Order.objects.filter(status="completed").count() == 6
+    assert asked(sandbox) == 10
+
+
+def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
+    other = two_sellers_order()
+    sandbox.pay(payment_of(other).provider_key)
+    older(Payment, minutes=31)
+    complete = Order.objects.get(pk=other.pk).pk
+    grant = "marketplace.licenses.grant"
+    monkeypatch.setattr(grant, lambda order, items: None if order.pk == complete else 1 / 0)
+
+    tallies = reconcile.run(cause=RECONCILE)
+
+    assert (tallies["payments"].done, tallies["payments"].failed) == (1, 1)
+    assert {payment_of(stuck).status, payment_of(other).status} == {"pending", "succeeded"}
+
+
+def test_the_log_tells_the_story_with_age_and_status(stuck, caplog):
+    caplog.set_level("INFO")
+
+    reconcile.run(cause=RECONCILE)
+
+    told = [record.getMessage() for record in caplog.records if "'reconcile'" in record.getMessage()]
+    assert any(all(word in line for word in ("age_seconds", "pending", "succeeded", str(stuck.pk))) for line in told)
+
+
+def test_the_command_asks_about_one_order_however_young(sandbox):
+    order, other = two_sellers_order(), two_sellers_order()
+    for each in (order, other):
+        sandbox.pay(payment_of(each).provider_key)
+
+    call_command("reconcile_hyperswitch", "--order", str(order.pk), stdout=io.StringIO())
+
+    assert (payment_of(order).status, payment_of(other).status) == ("succeeded", "pending")
+
+
+def test_a_dry_run_of_the_command_asks_nothing(sandbox, stuck):
+    out = io.StringIO()
+
+    call_command("reconcile_hyperswitch", "--dry-run", "--json", stdout=out)
+
+    assert json.loads(out.getvalue())["would_ask"] == [str(payment_of(stuck).pk)]
+    assert asked(sandbox) == 0
+
+
+def test_one_round_of_the_command_answers_in_json(stuck):
+    out = io.StringIO()
+
+    call_command("reconcile_hyperswitch", "--once", "--json", stdout=out)
+
+    assert json.loads(out.getvalue()) == {
+        "asked": 1,
+        "failed": 0,
+        "payments": 1,
+        "refunds": 0,
+        "orphans": 0,
+        "disputes": 0,
+    }

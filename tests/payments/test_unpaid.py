@@ -1,0 +1,111 @@
+"""An order that nobody pays ends by our clock: an abandoned session sends no webhook."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from payments import tasks
+from payments.models import Payment
+from tests.buying import deliver_payment, order_of, paid, payment_of
+from tests.factories import OfferFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(sandbox):
+    return order_of(OfferFactory())
+
+
+def session_over() -> None:
+    Payment.objects.filter(close_after__isnull=False).update(close_after=timezone.now() - timedelta(seconds=1))
+
+
+def standing(order) -> tuple[str, str]:
+    order.refresh_from_db()
+    return order.status, payment_of(order).status
+
+
+def test_a_page_lives_for_its_session_and_five_minutes(order, settings):
+    left = payment_of(order).close_after - timezone.now()
+
+    assert settings.ORDER_SESSION + timedelta(minutes=4) < left <= settings.ORDER_SESSION + timedelta(minutes=5)
+
+
+def test_an_unpaid_order_expires_and_is_cancelled_at_the_provider(sandbox, order):
+    session_over()
+
+    tasks.close_unpaid()
+
+    assert standing(order) == ("expired", "cancelled")
+    assert sandbox.hyperswitch("GET", f"/payments/{payment_of(order).provider_key}").json()["status"] == "cancelled"
+
+
+def test_the_webhook_of_our_cancel_may_be_faster_than_its_answer(sandbox, order):
+    session_over()
+    sandbox.fault("drop", "/cancel$", method="POST", when="after")
+    tasks.close_unpaid()
+    assert standing(order) == ("pending", "pending")
+
+    deliver_payment(payment_of(order), status="cancelled", amount_received=None)
+
+    assert standing(order) == ("expired", "cancelled")
+
+
+def test_a_page_that_the_provider_never_made_has_expired(sandbox):
+    sandbox.fault("drop", "^/payments$", method="POST", when="before")
+    order = order_of(OfferFactory())
+    session_over()
+
+    tasks.close_unpaid()
+
+    assert standing(order) == ("expired", "cancelled")
+
+
+def test_a_payment_under_way_never_expires(sandbox, order):
+    sandbox.control(f"payments/{payment_of(order).provider_key}", status="processing", silent=True)
+    session_over()
+
+    tasks.close_unpaid()
+
+    assert standing(order) == ("pending", "processing")
+    assert payment_of(order).close_after is None
+
+
+def test_a_buyer_who_paid_in_the_last_second_gets_the_order(sandbox, order):
+    sandbox.pay(payment_of(order).provider_key)
+    session_over()
+
+    tasks.close_unpaid()
+
+    assert standing(order) == ("completed", "succeeded")
+
+
+def test_without_an_answer_the_order_stays_and_is_tried_again_later(sandbox, order):
+    session_over()
+    sandbox.fault("status", "/cancel$", method="POST", when="before", status=503)
+
+    tasks.close_unpaid()
+
+    assert standing(order) == ("pending", "pending")
+    assert payment_of(order).close_after > timezone.now()
+
+
+def test_a_paid_order_has_no_end(order):
+    paid(order)
+
+    assert payment_of(order).close_after is None
+
+
+def test_money_that_comes_for_an_expired_order_completes_it(order):
+    session_over()
+    tasks.close_unpaid()
+
+    assert paid(order).status == "completed"
+
+
+def test_a_cancel_that_was_not_ours_cancels_the_order(order):
+    deliver_payment(payment_of(order), status="cancelled", amount_received=None)
+
+    assert standing(order) == ("cancelled", "cancelled")
