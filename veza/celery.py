@@ -4,8 +4,9 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from celery import Celery
-from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent
+from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
 
@@ -31,6 +32,13 @@ def give_a_sign_of_life(**_about: object) -> None:
     """Touch the file that the container's health check looks at (`alive.py`)."""
     if path := os.environ.get("VEZA_ALIVE_FILE"):
         Path(path).touch()
+
+
+@task_prerun.connect
+def name_the_tick(task_id: str = "", **_about: object) -> None:
+    """Every line that a task logs carries its id. What the task before it left is forgotten."""
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(tick=task_id)
 
 
 def _entry(task: str, every: timedelta) -> dict[str, object]:

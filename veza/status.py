@@ -117,12 +117,15 @@ def _provider(name: str, *, enabled: bool, usable: bool) -> str:
         return DISABLED
     if not usable:
         return DEGRADED
-    lately = ProviderCall.objects.filter(provider=name, id__gte=_first_id_of_late()).order_by("-id")
+    lately = ProviderCall.objects.filter(provider=name, id__gte=first_id_since(_LATELY_SECONDS)).order_by("-id")
     outcomes = set(lately.values_list("outcome", flat=True)[:_CALLS_LOOKED_AT])
     return DEGRADED if outcomes and outcomes <= {"unknown", "not sent"} else OK
 
 
-def _first_id_of_late() -> UUID:
-    """Ids begin with their milliseconds, so the primary key finds the latest rows without another index."""
-    milliseconds = int((time.time() - _LATELY_SECONDS) * 1000)
+def first_id_since(seconds: float) -> UUID:
+    """The smallest id of a row made `seconds` ago.
+
+    Ids begin with their milliseconds, so the primary key finds the latest rows without another index.
+    """
+    milliseconds = int((time.time() - seconds) * 1000)
     return UUID(int=milliseconds << 80)

@@ -6,6 +6,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from veza.backoffice.evidence import OrderEvidence
+from veza.metrics import metrics
 from veza.status import Health, Status
 
 handler400 = "veza.core.api.errors.handler400"
@@ -16,6 +17,7 @@ handler500 = "veza.core.api.errors.handler500"
 urlpatterns = [
     path("paid", TemplateView.as_view(template_name="paid.html"), name="paid"),
     path("admin/", admin.site.urls),
+    path("metrics", metrics, name="metrics"),
     path("api/v1/health", Health.as_view(), name="health"),
     path("api/v1/status", Status.as_view(), name="status"),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),

@@ -14,6 +14,7 @@ from django.db import close_old_connections, connection, models, transaction
 from django.db.models.functions import Now
 
 from veza.core.models import Heartbeat, KeyedRow
+from veza.core.traces import following
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=KeyedRow)
@@ -51,14 +52,15 @@ def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row]
     while batch := take():
         for row in batch:
             _drop_dead_connections()
-            try:
-                handle(row)
-            except Exception as error:
-                tally.failed += 1
-                tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
-                log.exception("sweep_row_failed", sweep=name, row=str(row.pk))
-            else:
-                tally.done += 1
+            with following(row, sweep=name):
+                try:
+                    handle(row)
+                except Exception as error:
+                    tally.failed += 1
+                    tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
+                    log.exception("sweep_row_failed")
+                else:
+                    tally.done += 1
     _beat(name, tally)
     return tally
 

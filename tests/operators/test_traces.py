@@ -1,0 +1,64 @@
+"""A worker's log lines carry the request they go back to."""
+
+import json
+
+import pytest
+import structlog
+
+from connect.models import ConnectedAccount
+from connect.tasks import send_transfers
+from payments.models import Payment
+from tests.buying import deliver, envelope, order_of, payment_object, payment_of
+from tests.factories import OfferFactory
+from veza.core.sweeps import tick
+
+pytestmark = pytest.mark.django_db
+log = structlog.get_logger("tests.traces")
+
+
+def lines_of(caplog):
+    return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+
+
+def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_story(sandbox, caplog):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    deliver(envelope("payment_succeeded", payment_object(payment)), **{"x-request-id": "webhook-7"})
+    structlog.contextvars.clear_contextvars()
+    batches = [[payment], []]
+
+    tick("tests.sweep", take=lambda: batches.pop(0), handle=lambda row: log.warning("looked"))
+
+    (line,) = [line for line in lines_of(caplog) if line["event"] == "looked"]
+    assert (line["request_id"], line["sweep"], line["row"]) == ("webhook-7", "tests.sweep", str(payment.pk))
+    assert line["story"] == str(order.pk)
+
+
+def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afresh(sandbox, caplog):
+    rows = [payment_of(order_of(OfferFactory())) for _ in range(2)]
+    batches = [rows, []]
+
+    def fail(_row: Payment) -> None:
+        raise RuntimeError("not today")
+
+    tick("tests.sweep", take=lambda: batches.pop(0), handle=fail)
+
+    failed = [line for line in lines_of(caplog) if line["event"] == "sweep_row_failed"]
+    assert [line["story"] for line in failed] == [str(row.story_id) for row in rows]
+    assert "row" not in structlog.contextvars.get_contextvars()
+
+
+def test_giving_up_a_transfer_is_logged_under_the_request_of_the_webhook_that_planned_it(sandbox, caplog, settings):
+    settings.TRANSFER_RETRY_MAX_RETRIES = 0
+    offer = OfferFactory()
+    account = sandbox.create_account()
+    ConnectedAccount.objects.create(seller=offer.product.seller, stripe_account_id=account, transfers_active=True)
+    body = json.dumps({"error": {"type": "invalid_request_error", "message": "No."}})
+    sandbox.fault("status", "^/v1/transfers$", method="POST", status=400, body=body, times=0)
+    payment = payment_of(order_of(offer))
+    deliver(envelope("payment_succeeded", payment_object(payment)), **{"x-request-id": "webhook-8"})
+
+    send_transfers()
+
+    given_up = [line for line in lines_of(caplog) if line["event"] == "transfer_given_up"]
+    assert [line["request_id"] for line in given_up] == ["webhook-8"]

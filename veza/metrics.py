@@ -1,0 +1,225 @@
+"""`/metrics` for Prometheus: what the rows say about the money's way, right now.
+
+Everything is read from the database, so it does not matter which process is asked, how many there are, or whether one
+was restarted. The rows looked at are those of partial indexes, and counting stops at CAP. A figure
+that cannot be read is left out and named in `veza_metrics_failed`.
+"""
+
+import hmac
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import Error, models
+from django.db.models import Count, Min, Sum
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from connect.models import SellerTransfer
+from payments import unpaid
+from payments.models import Dispute, ForgedMinute, Payment, Refund, WebhookDelivery
+from payments.states import RefundStatus
+from subscriptions.models import Subscription
+from veza.core.api.problems import Problem, to_http
+from veza.core.api.requests import source_address
+from veza.core.models import Heartbeat, OperatorCase, ProviderCall
+from veza.core.remembered import Remembered
+from veza.status import OK, first_id_since, state
+
+log = structlog.get_logger(__name__)
+CAP = 10_000
+CALLS_CAP = 5_000
+DELIVERIES_OVER = timedelta(hours=1)
+CALLS_OVER = timedelta(minutes=5)
+QUANTILES = (0.5, 0.95, 0.99)
+Family = GaugeMetricFamily
+
+
+def _services() -> Iterator[Family]:
+    said = state()
+    up = Family(
+        "veza_up", "1 if a service we stand on answers, 0 if not; a disabled one is absent.", labels=["service"]
+    )
+    for name, service in said["services"].items():
+        if service["status"] != "disabled":
+            up.add_metric([name], service["status"] == OK)
+    yield up
+    yield Family("veza_maintenance", "1 while buyers and sellers are turned away.", value=said["maintenance"])
+    build = Family("veza_build_info", "Which Veza this is.", labels=["version", "environment"])
+    build.add_metric([said["version"], settings.VEZA_ENVIRONMENT], 1)
+    yield build
+
+
+def _deliveries() -> Iterator[Family]:
+    since = Now() - DELIVERIES_OVER
+    latest = WebhookDelivery.objects.filter(received_at__gte=since).order_by("-received_at")
+    found = Counter(latest.values_list("provider", "processing_result")[:CAP])
+    results: Counter[tuple[str, str]] = Counter()
+    for (provider, result), count in found.items():
+        results[provider, "error" if result.startswith("error") else result] += count
+    yield _counted("veza_webhook_deliveries", "Deliveries of the last hour.", ["provider", "result"], results)
+    forged = ForgedMinute.objects.filter(minute_at__gte=since).values_list("provider").annotate(Sum("deliveries"))
+    uncounted = {(provider,): count for provider, count in forged}
+    yield _counted(
+        "veza_webhook_forgeries_uncounted", "Forged deliveries of the last hour not kept.", ["provider"], uncounted
+    )
+
+
+def _waiting() -> Iterator[Family]:
+    """How long the oldest of each kind has waited, by the rows' own beginning."""
+    oldest = Family("veza_oldest_waiting_seconds", "Age of the oldest row not settled yet.", labels=["kind"])
+    # Not external: those are the rows of the partial index on refunds under way.
+    refunds = Refund.objects.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL)
+    for kind, rows, begun in (
+        ("refund", refunds, "created_at"),
+        ("transfer", SellerTransfer.objects.unsent(), "created_at"),
+        ("reversal", SellerTransfer.objects.to_reverse(), "next_retry_at"),
+        ("transfer_in_doubt", SellerTransfer.objects.unsent(), "in_doubt_since"),
+        ("case", OperatorCase.objects.filter(closed_at__isnull=True), "opened_at"),
+    ):
+        oldest.add_metric([kind], _age(rows, begun))
+    yield oldest
+
+
+def _due() -> Iterator[Family]:
+    """The queue: rows whose time has come and that no worker has taken."""
+    rows = Family("veza_due_rows", f"Rows due and not taken, counted up to {CAP}.", labels=["queue"])
+    late = Family("veza_due_oldest_seconds", "How late the row is that is due longest.", labels=["queue"])
+    for queue, found, due in (
+        ("payments", Payment.objects.all(), "next_check_at"),
+        ("refunds", Refund.objects.all(), "next_check_at"),
+        ("disputes", Dispute.objects.all(), "next_check_at"),
+        ("deliveries", WebhookDelivery.objects.all(), "next_attempt_at"),
+        ("unpaid_pages", unpaid.to_close(), "close_after"),
+        ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),
+        ("reversals", SellerTransfer.objects.to_reverse(), "next_retry_at"),
+        ("subscriptions", Subscription.objects.all(), "due_at"),
+    ):
+        longest_first = found.filter(**{f"{due}__lte": Now()}).order_by(due)[:CAP]
+        seen = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))
+        rows.add_metric([queue], seen["rows"])
+        late.add_metric([queue], _seconds_since(seen["earliest"]))
+    yield from (rows, late)
+
+
+def _cases() -> Iterator[Family]:
+    standing = OperatorCase.objects.filter(closed_at__isnull=True).values_list("kind", "currency")
+    opened = Counter[tuple[str, ...]]()
+    doubt: dict[tuple[str, ...], int] = {}
+    for kind, currency, count, amount in standing.annotate(Count("id"), Sum("amount_minor")):
+        opened[kind,] += count
+        doubt[kind, currency] = amount
+    unsure = SellerTransfer.objects.unsent().filter(in_doubt_since__isnull=False).values_list("currency")
+    for currency, amount in unsure.annotate(Sum("amount_minor")):
+        doubt["transfer_in_doubt", currency] = amount
+    yield _counted("veza_cases_open", "What waits for a person.", ["kind"], opened)
+    yield _counted("veza_amount_in_doubt_minor", "Money in doubt, in minor units.", ["kind", "currency"], doubt)
+
+
+def _calls() -> Iterator[Family]:
+    since = first_id_since(CALLS_OVER.total_seconds())
+    latest = ProviderCall.objects.filter(id__gte=since).order_by("-id")[:CALLS_CAP]
+    outcomes: Counter[tuple[str, ...]] = Counter()
+    took: dict[str, list[int]] = defaultdict(list)
+    for provider, outcome, milliseconds in latest.values_list("provider", "outcome", "milliseconds"):
+        outcomes[provider, outcome] += 1
+        took[provider].append(milliseconds)
+    yield _counted("veza_provider_calls", "Calls of the last 5 minutes.", ["provider", "outcome"], outcomes)
+    latency = Family("veza_provider_seconds", "How long calls took, last 5 minutes.", labels=["provider", "quantile"])
+    for provider, times in took.items():
+        times.sort()
+        for quantile in QUANTILES:
+            latency.add_metric([provider, str(quantile)], times[int(quantile * (len(times) - 1))] / 1000)
+    yield latency
+
+
+def _heartbeats() -> Iterator[Family]:
+    age = Family("veza_worker_heartbeat_age_seconds", "Since a sweep last came to its end.", labels=["worker"])
+    failed = Family("veza_worker_last_failed", "Rows that failed in its last run.", labels=["worker"])
+    done = Family("veza_worker_last_done", "Rows handled in its last run.", labels=["worker"])
+    now = timezone.now()
+    for beat in Heartbeat.objects.all():
+        age.add_metric([beat.name], max(0.0, (now - beat.beat_at).total_seconds()))
+        failed.add_metric([beat.name], beat.failed)
+        done.add_metric([beat.name], beat.done)
+    yield from (age, failed, done)
+
+
+FIGURES: dict[str, Callable[[], Iterable[Family]]] = {
+    "deliveries": _deliveries,
+    "waiting": _waiting,
+    "due": _due,
+    "cases": _cases,
+    "calls": _calls,
+    "heartbeats": _heartbeats,
+}
+
+
+def _read_all() -> list[Family]:
+    families = list(_services())
+    failed = Family("veza_metrics_failed", "1 for each figure that could not be read.", labels=["figure"])
+    for name, figure in FIGURES.items():
+        try:
+            families += figure()
+        except Error:
+            log.exception("metrics_not_read", figure=name)
+            failed.add_metric([name], 1)
+    return [*families, failed]
+
+
+# However many ask, the database is asked once in five seconds.
+_families = Remembered(_read_all, seconds=5)
+
+
+class _Rows(Collector):
+    def collect(self) -> Iterable[Family]:
+        return _families()
+
+
+registry = CollectorRegistry()
+registry.register(_Rows())
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponseBase:
+    """Prometheus's text, for whoever shows METRICS_TOKEN; without one set, for this machine only."""
+    if not _may_read(request):
+        problem = Problem(403, "metrics_refused", "Show METRICS_TOKEN as a bearer token, or ask from the same machine.")
+        return to_http(problem, request)
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(shown.encode(), settings.METRICS_TOKEN.encode())
+    if request.headers.get("X-Forwarded-For") and not settings.TRUSTED_PROXIES:
+        return False  # A proxy nobody told us of: every caller would look like this machine.
+    address = source_address(request)
+    return address is not None and ip_address(address).is_loopback
+
+
+def _counted(name: str, documentation: str, labels: list[str], values: Any) -> Family:
+    family = Family(name, documentation, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family
+
+
+def _age(rows: "models.QuerySet[Any]", field: str) -> float:
+    return _seconds_since(rows.order_by().aggregate(earliest=Min(field))["earliest"])
+
+
+def _seconds_since(at: datetime | None) -> float:
+    """0 when there is nothing to measure from, or it is yet to come."""
+    return max(0.0, (timezone.now() - at).total_seconds()) if at else 0.0
