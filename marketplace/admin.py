@@ -1,47 +1,107 @@
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 
+from marketplace.acts import AskAboutOrder, CancelOrder, RefundForBuyer
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
-from veza.core.admin_base import ReadOnlyAdmin, ReadOnlyLines, StoryAdmin
-from veza.core.money import written
+from marketplace.states import OrderStatus
+from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status
+from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter, first_id_since
+
+# A payment page lives for an hour; its order has an end soon after.
+UNPAID_TOO_LONG = timedelta(hours=2)
+REFUND_TOO_LONG = timedelta(minutes=30)
 
 
-class ItemLines(ReadOnlyLines):
-    model = OrderItem
-    fields = ("title", "license", "seller", "net_minor", "tax_minor", "fee_minor", "seller_minor")
+class SoldByFilter(SellerFilter):
+    """Orders with something of this seller's in them."""
+
+    def of(self, queryset: "QuerySet[Any]", sellers: list[UUID]) -> "QuerySet[Any]":
+        return queryset.filter(pk__in=OrderItem.objects.filter(seller__in=sellers).values("order"))
+
+
+@column("next")
+def order_next(row: Order) -> str:
+    match row.status:
+        case OrderStatus.PENDING:
+            return "the buyer pays"
+        case OrderStatus.REFUND_PENDING:
+            return "Hyperswitch reports"
+        case OrderStatus.COMPLETED if row.refund_deadline is not None:
+            return f"refund until {row.refund_deadline:%Y-%m-%d}"
+    return NOTHING
 
 
 @admin.register(Order)
 class OrderAdmin(StoryAdmin):
-    list_display = ("shown_id", "buyer", "total", "status", "created_at", "completed_at")
-    list_filter = ("status", "currency")
+    list_display = (short_id, person("buyer"), money("total"), status, age, order_next)
+    list_filter = ("status", StuckFilter, AgeFilter, SoldByFilter, TotalFilter, CurrencyFilter)
     list_select_related = ("buyer",)
-    search_fields = ("=id", "buyer__email")
-    ordering = ("-created_at",)
-    inlines = (ItemLines,)
+    found_by = ("id", "id__endswith", "buyer__email")
+    facts = (
+        person("buyer"),
+        money("total"),
+        money("tax", "of it tax"),
+        age,
+        moment("completed_at"),
+        order_next,
+    )
+    acts = (RefundForBuyer(), AskAboutOrder(), CancelOrder())
+    empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
-    @admin.display(description="total")
-    def total(self, order: Order) -> str:
-        return written(order.total_minor, order.currency)
+    def panels(self, row: Order) -> Sequence[Panel]:
+        items = row.items.select_related("seller", "order").order_by("pk")
+        share = money("seller", "seller's share", currency="order.currency")
+        columns = [
+            column("work")(lambda item: item.title),
+            column("licence")(lambda item: item.license),
+            person("seller"),
+            money("net", "price", currency="order.currency"),
+            money("tax", currency="order.currency"),
+            money("fee", "our fee", currency="order.currency"),
+            share,
+        ]
+        return [panel("What was bought", items, columns)]
+
+    def stuck(self, rows: "QuerySet[Order]") -> "QuerySet[Order]":
+        """Unpaid though its page is long over, or a refund that Hyperswitch has not reported on for half an hour."""
+        unpaid = Q(status=OrderStatus.PENDING, pk__lt=first_id_since(UNPAID_TOO_LONG))
+        waiting = Q(status=OrderStatus.REFUND_PENDING, pk__lt=first_id_since(REFUND_TOO_LONG))
+        return rows.filter(unpaid | waiting)
+
+
+@column("work")
+def work(row: License) -> str:
+    return f"{row.item.title}, {row.item.license}"
 
 
 @admin.register(License)
 class LicenseAdmin(StoryAdmin):
-    list_display = ("shown_id", "holder", "item", "status", "exclusive", "created_at")
-    list_filter = ("status", "exclusive")
+    list_display = (short_id, person("holder"), work, status, "exclusive", age)
+    list_filter = ("status", "exclusive", AgeFilter)
     list_select_related = ("holder", "item")
-    search_fields = ("=id", "=order__id", "holder__email")
-    ordering = ("-created_at",)
-
-
-class OfferLines(ReadOnlyLines):
-    model = LicenseOffer
+    found_by = ("id", "order", "holder__email")
+    facts = (person("holder"), work, age)
+    empty = "No licence matches. A licence is given when its order is paid."
 
 
 @admin.register(Product)
 class ProductAdmin(ReadOnlyAdmin):
-    list_display = ("title", "seller", "published", "created_at")
-    list_filter = ("published",)
+    list_display = ("title", person("seller"), "published", age)
+    list_filter = ("published", SellerFilter, AgeFilter)
     list_select_related = ("seller",)
-    search_fields = ("title", "seller__email")
-    inlines = (OfferLines,)
-    ordering = ("-created_at",)
+    found_by = ("id", "title__icontains", "seller__email")
+    facts = (person("seller"), age)
+    empty = "Nothing is for sale. Sellers list their works through the API; load_demo makes a few."
+
+    def panels(self, row: Product) -> Sequence[Panel]:
+        kind = column("licence")(lambda offer: offer.license)
+        tax = column("tax")(lambda offer: f"{offer.tax_basis_points / 100:g} %")
+        for_sale = column("for sale")(lambda offer: "yes" if offer.active else "no")
+        offers = LicenseOffer.objects.filter(product=row).order_by("pk")
+        return [panel("Licences", offers, [kind, money("price", "price before tax"), tax, for_sale])]

@@ -1,51 +1,167 @@
-from django.contrib import admin
+from datetime import timedelta
+from typing import Any
 
-from payments.models import LedgerAccount, Payment, Posting, Refund, WebhookDelivery
-from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin, amount
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.html import format_html
+
+from payments.acts import AcceptMismatch, AskAboutPayment, AskAboutRefund, GiveBackMismatch, ReplayDelivery
+from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
+from payments.states import PaymentStatus, RefundStatus
+from payments.webhooks import HANDLERS
+from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_columns import NOTHING, age, amount, badge, column, moment, money, person, short_id, status, when
+from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, StuckFilter, first_id_since
+from veza.core.logs import masked_json
+
+
+@column("next")
+def payment_next(row: Payment) -> Any:
+    if row.status == PaymentStatus.MISMATCHED:
+        return "a person decides"
+    if row.next_check_at is not None:
+        return format_html("asked about {}", when(row.next_check_at))
+    if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_after is not None:
+        return format_html("closes {}", when(row.close_after))
+    return NOTHING
 
 
 @admin.register(Payment)
 class PaymentAdmin(StoryAdmin):
-    list_display = ("shown_id", "payer", amount, "status", "received_minor", "refunded_minor", "created_at")
-    list_filter = ("status", "purpose", "currency")
+    list_display = (short_id, person("payer"), amount, status, age, money("refunded"), payment_next)
+    list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "purpose")
     list_select_related = ("payer",)
-    search_fields = ("=id", "=hyperswitch_payment_id", "=purpose_id", "payer__email")
-    ordering = ("-created_at",)
+    found_by = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "story_id", "payer__email")
+    facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
+    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch())
+    empty = "No payment matches. A payment is made with its order or invoice."
+
+    def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":
+        """Mismatched, or open for longer than the reconciler waits."""
+        old = first_id_since(settings.RECONCILE_ORDER_STUCK_AFTER)
+        under_way = Q(status__in=[PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING], pk__lt=old)
+        return rows.filter(under_way | Q(status=PaymentStatus.MISMATCHED))
+
+
+@column("next")
+def refund_next(row: Refund) -> Any:
+    if row.status != RefundStatus.PENDING:
+        return row.error_message or NOTHING
+    if row.next_check_at is not None:
+        return format_html("asked about {}", when(row.next_check_at))
+    return "sent by the worker" if row.first_sent_at is None else "Hyperswitch reports"
 
 
 @admin.register(Refund)
 class RefundAdmin(StoryAdmin):
-    list_display = ("shown_id", amount, "status", "source", "reason", "error_message", "created_at", "succeeded_at")
-    list_filter = ("status", "source", "currency")
-    search_fields = ("=id", "=hyperswitch_refund_id", "=payment__id")
-    ordering = ("-created_at",)
+    list_display = (short_id, person("payment.payer", "buyer"), amount, status, age, "source", refund_next)
+    list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "source")
+    list_select_related = ("payment__payer",)
+    found_by = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "story_id", "payment__payer__email")
+    facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
+    acts = (AskAboutRefund(),)
+    empty = "No refund matches. A refund is asked for on the order's page."
+
+    def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
+        """Pending for longer than the reconciler waits."""
+        old = first_id_since(settings.RECONCILE_REFUND_STUCK_AFTER)
+        return rows.filter(status=RefundStatus.PENDING, pk__lt=old)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(StoryAdmin):
+    list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("answer_by"), age)
+    list_filter = ("status", AgeFilter, AmountFilter, CurrencyFilter)
+    list_select_related = ("payment__payer",)
+    found_by = ("id", "hyperswitch_dispute_id", "story_id", "payment__payer__email")
+    facts = (person("payment.payer", "buyer"), amount, moment("answer_by"), age)
+    empty = "No bank asks for money back."
+
+
+class EventFilter(admin.SimpleListFilter):
+    """The events that somebody handles: asking the log which there are would read all of it."""
+
+    title, parameter_name = "event", "event_type"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(HANDLERS)]
+
+    def queryset(self, request: Any, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(event_type=self.value()) if self.value() else queryset
+
+
+class SignatureFilter(admin.SimpleListFilter):
+    title, parameter_name = "signature", "signature"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [("bad", "Bad: an attack, or a wrong secret"), ("good", "Good")]
+
+    def queryset(self, request: Any, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(signature_valid=self.value() == "good") if self.value() else queryset
+
+
+class ResultFilter(admin.SimpleListFilter):
+    title, parameter_name = "result", "result"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [("ok", "Handled"), ("error", "Failed"), ("waiting", "Still tried"), ("skipped", "Skipped")]
+
+    def queryset(self, request: Any, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        match self.value():
+            case "ok":
+                return queryset.filter(processing_result="ok")
+            case "waiting":
+                return queryset.filter(next_attempt_at__isnull=False)
+            case "error" | "skipped" as word:
+                return queryset.filter(processing_result__startswith=word)
+        return queryset
+
+
+@column("result")
+def result(row: WebhookDelivery) -> Any:
+    word, _, rest = row.processing_result.partition(": ")
+    return format_html("{} {}", badge(word), rest)
+
+
+@column("signature")
+def signature(row: WebhookDelivery) -> Any:
+    return badge("good") if row.signature_valid else badge("bad")
 
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
-    list_display = (
-        "received_at",
-        "provider",
-        "event_type",
-        "event_id",
-        "processing_result",
-        "signature_valid",
-        "source_ip",
-    )
-    list_filter = ("provider", "signature_valid", "event_type")
-    search_fields = ("=event_id", "=story_id")
-    ordering = ("-received_at",)
-    exclude = ("payload",)  # It holds the browser's secret of the payment.
+    list_display = (moment("received_at", "received"), "provider", "event_type", result, signature, "source_ip")
+    list_filter = (SignatureFilter, ResultFilter, StuckFilter, AgeFilter, EventFilter)
+    found_by = ("id", "event_id", "story_id")
+    facts = (moment("received_at", "received"), result, signature)
+    exclude = ("payload",)  # It holds the browser's secret of the payment: shown masked, exported never.
+    acts = (ReplayDelivery(),)
+    row_template = "admin/delivery.html"
+    empty = "No delivery matches. Deliveries are kept for as long as HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS says."
+
+    def story(self, row: WebhookDelivery) -> dict[str, Any]:
+        return {"payload": masked_json(row.payload)}
+
+    def stuck(self, rows: "QuerySet[WebhookDelivery]") -> "QuerySet[WebhookDelivery]":
+        """Not settled, and tried again for more than ten minutes."""
+        return rows.filter(next_attempt_at__isnull=False, received_at__lt=timezone.now() - timedelta(minutes=10))
+
+
+@column("from")
+def debit(row: Posting) -> str:
+    return row.debit_id
+
+
+@column("to")
+def credit(row: Posting) -> str:
+    return row.credit_id
 
 
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
-    list_display = ("at", "debit_id", "credit_id", amount, "cause", "leg")
-    search_fields = ("=cause", "=story_id", "=debit__code", "=credit__code")
-    ordering = ("-id",)
-
-
-@admin.register(LedgerAccount)
-class LedgerAccountAdmin(ReadOnlyAdmin):
-    list_display = ("code",)
-    search_fields = ("code",)
+    list_display = (moment("at", "when"), debit, credit, amount, "cause", "leg")
+    list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
+    found_by = ("id", "cause", "story_id", "debit_id", "credit_id")
+    empty = "Nothing has been booked yet."

@@ -70,7 +70,7 @@ def _deliveries(story_id: UUID) -> list[TimelineLine]:
 
 def _postings(story_id: UUID) -> list[TimelineLine]:
     postings = list(Posting.objects.filter(story_id=story_id))
-    names = _account_names({code for posting in postings for code in (posting.debit_id, posting.credit_id)})
+    names = account_names({code for posting in postings for code in (posting.debit_id, posting.credit_id)})
     return [
         TimelineLine(
             posting.at,
@@ -82,7 +82,7 @@ def _postings(story_id: UUID) -> list[TimelineLine]:
     ]
 
 
-def _account_names(codes: set[str]) -> dict[str, str]:
+def account_names(codes: set[str]) -> dict[str, str]:
     """What a person calls each account: a seller by their e-mail."""
     sellers = {seller_id: code for code in codes if (seller_id := seller_of(code))}
     emails = User.objects.filter(pk__in=sellers).values_list("pk", "email")

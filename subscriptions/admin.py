@@ -1,5 +1,17 @@
-from django.contrib import admin
+from collections.abc import Sequence
 
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils.html import format_html
+
+from subscriptions.acts import (
+    AskAboutSubscription,
+    CompleteSubscription,
+    EndSubscription,
+    ExpireSubscription,
+    RefundInvoice,
+)
 from subscriptions.models import (
     DistributionSubmission,
     Plan,
@@ -7,65 +19,116 @@ from subscriptions.models import (
     SubscriptionInvoice,
     UnpaidSubscriptionAudit,
 )
-from veza.core.admin_base import ReadOnlyAdmin, ReadOnlyLines, StoryAdmin
-from veza.core.money import written
+from subscriptions.states import SubscriptionStatus
+from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status, when
+from veza.core.admin_lists import AgeFilter, CurrencyFilter, StuckFilter, TotalFilter
+
+
+@column("tax")
+def tax_rate(row: Plan) -> str:
+    return f"{row.tax_basis_points / 100:g} %"
 
 
 @admin.register(Plan)
 class PlanAdmin(ReadOnlyAdmin):
     list_display = (
         "name",
-        "price_minor",
-        "currency",
+        money("price", "price before tax"),
         "interval",
-        "tax_basis_points",
+        tax_rate,
         "trial_days",
         "can_sell_on_marketplace",
         "can_distribute",
         "active",
     )
+    found_by = ("id", "name")
+    empty = "There are no plans. load_demo makes a few."
 
 
-class InvoiceLines(ReadOnlyLines):
-    model = SubscriptionInvoice
-    fields = ("plan", "period_start_at", "period_end_at", "net_minor", "tax_minor", "currency", "status", "paid_at")
+@column("plan")
+def plan(row: Subscription | SubscriptionInvoice) -> str:
+    return row.plan.name
+
+
+@column("next")
+def subscription_next(row: Subscription) -> object:
+    if row.due_at is None:
+        return NOTHING
+    return format_html("looked at {}", when(row.due_at))
 
 
 @admin.register(Subscription)
 class SubscriptionAdmin(StoryAdmin):
-    list_display = ("shown_id", "user", "plan", "status", "period_end_at", "cancel_at_period_end", "due_at")
-    list_filter = ("status", "plan", "cancel_at_period_end")
+    list_display = (
+        short_id,
+        person("user"),
+        plan,
+        status,
+        age,
+        moment("period_end_at", "period ends"),
+        subscription_next,
+    )
+    list_filter = ("status", StuckFilter, AgeFilter, "plan", "cancel_at_period_end")
     list_select_related = ("user", "plan")
-    search_fields = ("=id", "user__email")
-    ordering = ("-created_at",)
-    inlines = (InvoiceLines,)
+    found_by = ("id", "id__endswith", "user__email")
+    facts = (person("user"), plan, age, moment("period_end_at", "period ends"), subscription_next)
+    acts = (AskAboutSubscription(), CompleteSubscription(), ExpireSubscription(), EndSubscription())
+    empty = "Nobody has subscribed yet, or nothing matches."
+
+    def panels(self, row: Subscription) -> Sequence[Panel]:
+        columns = [
+            short_id,
+            plan,
+            money("total"),
+            money("tax", "of it tax"),
+            status,
+            moment("period_start_at", "from"),
+            moment("period_end_at", "until"),
+            moment("paid_at"),
+        ]
+        invoices = row.invoices.select_related("plan").order_by("-pk")
+        return [panel("Invoices", invoices, columns, empty="It has cost nothing so far.")]
+
+    def stuck(self, rows: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
+        """Behind with paying, or due and not looked at."""
+        return rows.filter(Q(status=SubscriptionStatus.PAST_DUE) | Q(due_at__lt=Now()))
 
 
 @admin.register(SubscriptionInvoice)
 class InvoiceAdmin(StoryAdmin):
-    list_display = ("shown_id", "subscription", "plan", "total", "status", "period_start_at", "paid_at")
-    list_filter = ("status", "plan")
-    list_select_related = ("subscription", "plan")
-    search_fields = ("=id", "=subscription__id", "=hyperswitch_payment_id", "subscription__user__email")
-    ordering = ("-created_at",)
-
-    @admin.display(description="total")
-    def total(self, invoice: SubscriptionInvoice) -> str:
-        return written(invoice.total_minor, invoice.currency)
+    list_display = (short_id, person("subscription.user", "who"), plan, money("total"), status, age, moment("paid_at"))
+    list_filter = ("status", AgeFilter, TotalFilter, CurrencyFilter)
+    list_select_related = ("subscription__user", "plan")
+    found_by = ("id", "subscription", "hyperswitch_payment_id", "subscription__user__email")
+    facts = (
+        person("subscription.user", "who"),
+        plan,
+        money("total"),
+        money("tax", "of it tax"),
+        moment("period_start_at", "from"),
+        moment("period_end_at", "until"),
+        moment("paid_at"),
+    )
+    acts = (RefundInvoice(),)
+    empty = "No invoice matches. An invoice is made for each period that costs something."
 
 
 @admin.register(UnpaidSubscriptionAudit)
 class UnpaidSubscriptionAuditAdmin(ReadOnlyAdmin):
-    list_display = ("found_at", "subscription_id", "user", "plan", "status", "why")
-    list_filter = ("found_at", "plan")
+    list_display = (moment("found_at", "found"), person("user"), plan, status, "why")
     list_select_related = ("user", "plan")
-    search_fields = ("=subscription__id", "user__email")
-    ordering = ("-found_at",)
+    list_filter = (AgeFilter,)
+    found_by = ("id", "subscription", "user__email")
+    facts = (person("user"), plan, moment("found_at", "found"))
+    empty = "No subscription was active without being paid for: expire_unpaid_subscriptions has found none."
 
 
 @admin.register(DistributionSubmission)
 class DistributionSubmissionAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "user", "title", "artist")
+    list_display = (short_id, person("user"), "title", "artist", age)
     list_select_related = ("user",)
-    search_fields = ("user__email", "title")
-    ordering = ("-created_at",)
+    list_filter = (AgeFilter,)
+    found_by = ("id", "user__email")
+    facts = (person("user"), age)
+    empty = "Nothing was handed in for distribution yet."

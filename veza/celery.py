@@ -56,6 +56,7 @@ SWEEPS = {
     "payments.clean_webhook_log": (True, timedelta(days=1)),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
+    "backoffice.add_up": (True, timedelta(minutes=1)),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
 }
 app.conf.beat_schedule = {task: _entry(task, every) for task, (enabled, every) in SWEEPS.items() if enabled}

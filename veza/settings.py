@@ -41,6 +41,7 @@ WRITTEN_DOWN = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys()
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
 REACTIONS_PAGE = "veza.reactions"
+STATE_OF_SERVICES = "veza.status.state"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",
@@ -68,6 +69,7 @@ MIDDLEWARE = [
     "veza.core.api.requests.RequestIdMiddleware",
     "veza.core.api.maintenance.MaintenanceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "veza.core.api.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -263,6 +265,14 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+# Where a page may get what it is made of: from us alone. No script and no style stands inside a page.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "object-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 

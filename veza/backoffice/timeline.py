@@ -8,18 +8,19 @@ import connect.timeline
 import marketplace.timeline
 import payments.timeline
 import subscriptions.timeline
+from veza.backoffice.story import acts_in
 from veza.core.models import OperatorCase, ProviderCall, StatusChange
 from veza.core.timeline import TimelineLine
 
 FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.timeline)
 # What one commit did carries one time: the news first, then what followed from it.
-ORDER_WITHIN_A_MOMENT = ("open", "call", "delivery", "move", "posting", "case")
+ORDER_WITHIN_A_MOMENT = ("act", "open", "call", "delivery", "move", "posting", "case")
 
 
 def timeline_of(story_id: UUID) -> list[TimelineLine]:
     """Everything that happened in the story of one order or subscription, oldest first."""
     told = [line for floor in FLOORS for line in floor.lines(story_id)]
-    told += [*_moves(story_id), *_calls(story_id), *_cases(story_id)]
+    told += [*acts_in(story_id), *_moves(story_id), *_calls(story_id), *_cases(story_id)]
     return sorted(told, key=lambda line: (line.at, ORDER_WITHIN_A_MOMENT.index(line.kind)))
 
 
@@ -56,7 +57,13 @@ def _calls(story_id: UUID) -> list[TimelineLine]:
 
 
 def _cases(story_id: UUID) -> list[TimelineLine]:
-    return [
-        TimelineLine(case.opened_at, f"A case was opened for an operator: {case.why} {case.what_to_do}", "case")
-        for case in OperatorCase.objects.filter(story_id=story_id)
-    ]
+    told = []
+    for case in OperatorCase.objects.filter(story_id=story_id):
+        told.append(
+            TimelineLine(case.opened_at, f"A case was opened for an operator: {case.why} {case.what_to_do}", "case")
+        )
+        if case.closed_at is not None:
+            told.append(
+                TimelineLine(case.closed_at, f"{case.closed_by} closed the case ({case.kind}): {case.note}", "case")
+            )
+    return told

@@ -1,20 +1,37 @@
 """The ground floor's pages: people, what happened, what waits for a person."""
 
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
-from veza.core.admin_base import ReadOnlyAdmin, amount
+from veza.core import cases, platform
+from veza.core.acts import Act, ActForm, Asked
+from veza.core.admin_base import MoneySite, ReadOnlyAdmin
+from veza.core.admin_columns import NOTHING, badge, column, moment, short_id, when
+from veza.core.admin_lists import AgeFilter, CappedPaginator, find
+from veza.core.causes import Cause
 from veza.core.models import Heartbeat, OperatorCase, PlatformSetting, ProviderCall, StatusChange, User
+from veza.core.money import written
 
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes no parameter; its stub does.
     """People. Staff are made here; buyers and sellers too, until they can sign up."""
 
-    ordering = ("email",)
-    list_display = ("email", "name", "is_staff", "is_active", "seller_since_at", "created_at")
-    list_filter = ("is_staff", "is_active")
-    search_fields = ("email", "name")
+    change_form_template = "admin/person.html"
+    paginator = CappedPaginator
+    show_full_result_count = False
+    sortable_by = ()
+    ordering = ("-pk",)
+    list_display = ("email", "name", "is_staff", "is_active", moment("seller_since_at", "seller since"), "joined")
+    list_filter = ("is_staff", "is_active", AgeFilter)
+    search_fields = ("email",)
     readonly_fields = ("seller_since_at", "created_at", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
@@ -23,36 +40,246 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2", "is_staff")}),)
 
+    @admin.display(description="joined")
+    def joined(self, person: User) -> Any:
+        return when(person.created_at)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> tuple["QuerySet[Any]", bool]:
+        return (find(queryset, ("id", "email"), search_term) if search_term.strip() else queryset), False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        told, site = extra_context or {}, cast(MoneySite, self.admin_site)
+        person = self.get_object(request, object_id)
+        if person is not None:
+            told |= {"story_panels": site.panels_of_person(person), "timeline": site.timeline_of_person(person)}
+        return super().change_view(request, object_id, form_url, told)
+
+
+class WordFilter(admin.SimpleListFilter):
+    """A filter over words that are known here: asking the table which there are would read all of it."""
+
+    words: ClassVar[Sequence[str]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(word, word) for word in self.words]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+
+
+class CauseFilter(WordFilter):
+    title, parameter_name = "who or what", "cause_kind"
+    words = ("webhook", "user", "staff", "sweep", "reconcile", "command", "reaction")
+
+
+class ProviderFilter(WordFilter):
+    title, parameter_name = "provider", "provider"
+    words = ("hyperswitch", "stripe")
+
+
+class OutcomeFilter(WordFilter):
+    title, parameter_name = "outcome", "outcome"
+    words = ("accepted", "refused", "not sent", "unknown")
+
+
+@column("what")
+def machine(change: StatusChange) -> str:
+    return change.machine.partition(".")[2]
+
+
+@column("went to")
+def went_to(change: StatusChange) -> Any:
+    return badge(change.to_status)
+
+
+@column("row")
+def subject(row: Any) -> str:
+    return str(row.subject_id)[-8:]
+
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(ReadOnlyAdmin):
-    list_display = ("at", "machine", "subject_id", "from_status", "to_status", "cause_kind", "actor", "reason")
-    list_filter = ("machine", "to_status", "cause_kind")
-    search_fields = ("=subject_id", "=story_id")
-    ordering = ("-id",)
+    list_display = (moment("at", "when"), machine, subject, "from_status", went_to, "cause_kind", "actor", "reason")
+    list_filter = (CauseFilter, AgeFilter)
+    found_by = ("id", "subject_id", "story_id")
+    empty = "Nothing has changed its status yet."
+
+
+@column("outcome")
+def outcome(call: ProviderCall) -> Any:
+    return badge(call.outcome)
 
 
 @admin.register(ProviderCall)
 class ProviderCallAdmin(ReadOnlyAdmin):
-    list_display = ("at", "provider", "method", "path", "outcome", "status", "milliseconds", "detail")
-    list_filter = ("provider", "outcome")
-    search_fields = ("=our_id", "=subject_id", "=story_id")
-    ordering = ("-id",)
+    list_display = (moment("at", "when"), "provider", "method", "path", outcome, "status", "milliseconds", "detail")
+    list_filter = (ProviderFilter, OutcomeFilter, AgeFilter)
+    found_by = ("id", "subject_id", "story_id")
+    empty = "No provider has been called yet."
+
+
+class CloseCase(Act):
+    """The one thing to do about a case here: say that it is dealt with, and how."""
+
+    label, permission = "Close the case", "core.close_case"
+
+    def offered(self, row: OperatorCase) -> bool:
+        return row.closed_at is None
+
+    def preview(self, row: OperatorCase, *, asked: Asked) -> list[str]:
+        return [
+            "The case is closed with your note. No money moves and nothing is sent.",
+            "If what it is about happens again, a new case is opened.",
+        ]
+
+    def perform(self, row: OperatorCase, *, cause: Cause, asked: Asked) -> str:
+        cases.close_by_hand(case_id=row.pk, cause=cause)
+        return "The case is closed."
+
+
+@column("in doubt")
+def in_doubt(case: OperatorCase) -> str:
+    return written(case.amount_minor, case.currency) if case.currency and case.amount_minor else NOTHING
+
+
+@column("kind")
+def kind(case: OperatorCase) -> str:
+    return case.kind.replace("_", " ")
+
+
+@column("open")
+def still_open(case: OperatorCase) -> Any:
+    return badge(case.status)
+
+
+class CaseKindFilter(admin.SimpleListFilter):
+    title, parameter_name = "kind", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        kinds = OperatorCase.objects.filter(closed_at__isnull=True).values_list("kind", flat=True).distinct()
+        return [(word, word.replace("_", " ")) for word in kinds.order_by("kind")[:50]]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class CaseStateFilter(admin.SimpleListFilter):
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("closed", "Closed")]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        return queryset.filter(closed_at__isnull=self.value() == "open") if self.value() else queryset
 
 
 @admin.register(OperatorCase)
 class OperatorCaseAdmin(ReadOnlyAdmin):
-    list_display = ("opened_at", "kind", "subject", "subject_id", amount, "why", "what_to_do", "closed_at")
-    list_filter = ("kind", ("closed_at", admin.EmptyFieldListFilter))
-    search_fields = ("=subject_id", "=story_id")
-    ordering = ("-id",)
+    list_display = (short_id, kind, in_doubt, still_open, moment("opened_at", "since"), "why")
+    list_filter = (CaseStateFilter, CaseKindFilter, AgeFilter)
+    found_by = ("id", "subject_id", "story_id")
+    acts = (CloseCase(),)
+    facts = (kind, in_doubt, moment("opened_at", "since"))
+    empty = "No case waits for a person. Veza opens one when only a person can decide."
+    row_template = "admin/case.html"
+
+    def story(self, row: OperatorCase) -> dict[str, Any]:
+        site = cast(MoneySite, self.admin_site)
+        return {"story_panels": site.panels_of(row.story_id) if row.story_id else []}
 
 
 @admin.register(Heartbeat)
 class HeartbeatAdmin(ReadOnlyAdmin):
-    list_display = ("name", "beat_at", "done", "failed", "last_error", "last_error_at")
+    ordering = ("name",)
+    exports = False
+    list_display = ("name", moment("beat_at", "last beat"), "done", "failed", "last_error", moment("last_error_at"))
+    empty = "No worker has finished a round yet. Start a worker and beat."
+
+
+class MaintenanceForm(ActForm):
+    message = forms.CharField(
+        max_length=300,
+        required=False,
+        label="What buyers and sellers are told",
+        help_text="Left empty: “Veza is being maintained. Nothing is lost; please come back soon.”",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    field_order = ("message", "reason")
+
+
+class _Maintenance(Act):
+    permission = "core.set_maintenance"
+    for_selection = False
+
+    def standing(self, row: PlatformSetting) -> str:
+        return str(_is_on(row))
+
+
+class StartMaintenance(_Maintenance):
+    label = "Start maintenance"
+
+    def form(self, row: Any, data: Any = None) -> ActForm:
+        return MaintenanceForm(data)
+
+    def offered(self, row: PlatformSetting) -> bool:
+        return row.name == platform.MAINTENANCE and not _is_on(row)
+
+    def preview(self, row: PlatformSetting, *, asked: Asked) -> list[str]:
+        told = asked.answers.get("message") or "that Veza is being maintained"
+        return [
+            f"Within five seconds buyers and sellers are answered 503 and told: {told}.",
+            "Webhooks, workers, logging in, this back-office and the health page go on. No money is lost or late.",
+        ]
+
+    def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
+        platform.switch_maintenance(
+            on=True, message=asked.answers.get("message", ""), cause=cause, at=timezone.now()
+        )
+        return "Maintenance is on: buyers and sellers are asked to come back."
+
+
+class EndMaintenance(_Maintenance):
+    label = "End maintenance"
+
+    def offered(self, row: PlatformSetting) -> bool:
+        return row.name == platform.MAINTENANCE and _is_on(row)
+
+    def preview(self, row: PlatformSetting, *, asked: Asked) -> list[str]:
+        return ["Within five seconds buyers and sellers can use Veza again."]
+
+    def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
+        platform.switch_maintenance(on=False, cause=cause, at=timezone.now())
+        return "Maintenance is over."
+
+
+def _is_on(row: PlatformSetting) -> bool:
+    return bool(row.value.get("on")) if isinstance(row.value, dict) else row.value is True
+
+
+@column("is")
+def setting_value(row: PlatformSetting) -> str:
+    if row.name == platform.MAINTENANCE:
+        return "on" if _is_on(row) else "off"
+    return str(row.value)
 
 
 @admin.register(PlatformSetting)
 class PlatformSettingAdmin(ReadOnlyAdmin):
-    list_display = ("name", "value", "changed_by", "reason", "changed_at")
+    ordering = ("name",)
+    exports = False
+    list_display = ("name", setting_value, "changed_by", "reason", moment("changed_at", "since"))
+    facts = (setting_value, moment("changed_at", "since"))
+    acts = (StartMaintenance(), EndMaintenance())
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        # The switch is there from the first day: otherwise nobody could turn it.
+        PlatformSetting.objects.get_or_create(name=platform.MAINTENANCE, defaults={"value": {"on": False}})
+        return super().get_queryset(request)

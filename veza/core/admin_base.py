@@ -1,17 +1,28 @@
 """What every admin page of Veza has in common: nothing is added, changed or deleted by hand."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
-from django.contrib import admin
-from django.contrib.admin import AdminSite, ModelAdmin, TabularInline
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+import structlog
+from django.contrib.admin import AdminSite, ShowFacets
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
 
-from veza.core.models import story_of
-from veza.core.money import written
+from veza.core.acts import Act
+from veza.core.admin_acts import Acting
+from veza.core.admin_columns import Column, Fact, Panel, all_facts, badge
+from veza.core.admin_export import lines_of
+from veza.core.admin_lists import CappedPaginator, find
+from veza.core.causes import Cause
+from veza.core.models import User, story_of
 from veza.core.timeline import ProofLine, TimelineLine
+
+log = structlog.get_logger(__name__)
 
 
 class MoneySite(AdminSite):
@@ -26,15 +37,37 @@ class MoneySite(AdminSite):
     def proof_of(self, story_id: UUID) -> Sequence[ProofLine]:
         raise NotImplementedError
 
+    def panels_of(self, story_id: UUID) -> Sequence[Panel]:
+        """Every row of the story, floor by floor."""
+        raise NotImplementedError
 
-if TYPE_CHECKING:  # Django's own classes take no parameter; their stubs do.
+    def panels_of_person(self, person: User) -> Sequence[Panel]:
+        """What somebody bought, subscribed to, sold and was paid."""
+        raise NotImplementedError
+
+    def timeline_of_person(self, person: User) -> Sequence[TimelineLine]:
+        """What happened lately to the money of somebody who sells."""
+        raise NotImplementedError
+
+    def begin_act(self, act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
+        raise NotImplementedError
+
+    def end_act(self, act_id: UUID, *, word: str, sentence: str) -> None:
+        raise NotImplementedError
+
+    def may_export(self, request: HttpRequest) -> bool:
+        raise NotImplementedError
+
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
     _ModelAdmin = ModelAdmin[Any]
-    _TabularInline = TabularInline[Any, Any]
 else:
-    _ModelAdmin, _TabularInline = ModelAdmin, TabularInline
+    _ModelAdmin = object
 
 
-class LookOnly:
+class LookOnly(_ModelAdmin):
     """Rows to look at. What may be done about them is an action with a reason, never an edited field."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -47,23 +80,46 @@ class LookOnly:
         return False
 
 
-class ReadOnlyLines(LookOnly, _TabularInline):
-    """The rows that belong to the one on the page."""
+class ReadOnlyAdmin(LookOnly, Acting):
+    """A list of rows and a page for each.
 
-    extra = 0
+    `found_by` are the indexed fields that the search looks into. `facts` are the columns shown first on a row's page;
+    the fields of `exclude` are shown nowhere and exported nowhere.
+    """
 
-
-class ReadOnlyAdmin(LookOnly, _ModelAdmin):
-    """A list of rows and a page for each."""
-
+    row_template = "admin/row.html"
+    paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    sortable_by = ()  # Newest first is an index; any other order would read the table.
     list_per_page = 50
+    list_max_show_all = 50
+    ordering: ClassVar[Any] = ("-pk",)
+    actions_selection_counter = True
+    found_by: ClassVar[tuple[str, ...]] = ()
+    facts: ClassVar[Sequence[Column]] = ()
+    exports: ClassVar[bool] = True
+    # What an empty list means, and what to do then.
+    empty: ClassVar[str] = "Nothing here yet."
 
+    def get_urls(self) -> list[Any]:
+        export = self.admin_site.admin_view(self.export)
+        return [
+            path("export/", export, name=f"{self.opts.app_label}_{self.opts.model_name}_export"),
+            *super().get_urls(),
+        ]
 
-class StoryAdmin(ReadOnlyAdmin):
-    """A row that belongs to a story: its page shows the money timeline and the ledger's proof."""
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return self.found_by
 
-    change_form_template = "admin/story.html"
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> tuple["QuerySet[Any]", bool]:
+        return (find(queryset, self.found_by, search_term) if search_term.strip() else queryset), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        told = {"may_export": self._may_export(request), "empty": self.empty, "title": self._plural()}
+        return super().changelist_view(request, {**told, **(extra_context or {})})
 
     def change_view(
         self,
@@ -72,20 +128,66 @@ class StoryAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        told: dict[str, Any] = {}
-        row = self.get_object(request, object_id)
-        site = self.admin_site
-        if row is not None and isinstance(site, MoneySite):
-            story = story_of(row)
-            told = {
-                "timeline": site.timeline_of(story),
-                "next_steps": site.next_steps_of(story),
-                "proof": site.proof_of(story),
-            }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told})
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return HttpResponseRedirect(self._list_page())
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{str(row)[:1].upper()}{str(row)[1:]}",
+            "opts": self.opts,
+            "row": row,
+            "status_badge": badge(row.status) if isinstance(getattr(row, "status", None), str) else "",
+            "back": self._list_page(),
+            "facts": [Fact(str(getattr(each, "short_description", "")), each(row)) for each in self.facts],
+            "details": all_facts(row, besides=self.exclude or ()),
+            "panels": self.panels(row),
+            "acts": [(act, self.where(act, row)) for act in self.acts_for(request, row)],
+            **self.story(row),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, self.row_template, context)
+
+    def panels(self, row: Any) -> Sequence[Panel]:
+        """The rows that belong to this one."""
+        return []
+
+    def story(self, row: Any) -> dict[str, Any]:
+        """What the page tells beside the row itself."""
+        return {}
+
+    def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+        """The list as it is filtered, as a file."""
+        if not self.has_view_permission(request) or not self._may_export(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        left_out = set(self.exclude or ())
+        fields = [field for field in self.model._meta.concrete_fields if field.name not in left_out]
+        log.info("rows_exported", model=self.model._meta.label_lower, by=request.user.get_username())
+        name = self._plural().lower().replace(" ", "-")
+        return StreamingHttpResponse(
+            lines_of(rows, fields),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
+        )
+
+    def _may_export(self, request: HttpRequest) -> bool:
+        return self.exports and cast(MoneySite, self.admin_site).may_export(request)
+
+    def _plural(self) -> str:
+        return str(self.opts.verbose_name_plural).capitalize()
 
 
-@admin.display(description="amount")
-def amount(row: Any) -> str:
-    """The amount as a person writes it, for a list's column."""
-    return written(row.amount_minor, row.currency)
+class StoryAdmin(ReadOnlyAdmin):
+    """A row that belongs to a story: its page shows the money timeline and the ledger's proof."""
+
+    def story(self, row: Any) -> dict[str, Any]:
+        site, story = cast(MoneySite, self.admin_site), story_of(row)
+        return {
+            "story_id": story,
+            "timeline": site.timeline_of(story),
+            "next_steps": site.next_steps_of(story),
+            "proof": site.proof_of(story),
+            "story_panels": site.panels_of(story),
+        }

@@ -1,8 +1,17 @@
 """Cases for an operator: what only a person can decide."""
 
+from uuid import UUID
+
 from django.db.models.functions import Now
 
+from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
 from veza.core.models import KeyedRow, OperatorCase, story_of
+
+
+class CaseClosed(NotAllowed):
+    code = "case_closed"
+    http_status = 409
 
 
 def open_case(
@@ -36,3 +45,11 @@ def close_case(kind: str, subject: KeyedRow, *, note: str) -> None:
     """Close the open case of this kind about `subject`, if there is one: what it asked for has come about by itself."""
     standing = OperatorCase.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
     standing.update(closed_at=Now(), closed_by="veza", note=note)
+
+
+def close_by_hand(*, case_id: UUID, cause: Cause) -> None:
+    """Close a case that a person has dealt with; the cause's reason is the note. Raises CaseClosed."""
+    standing = OperatorCase.objects.filter(pk=case_id, closed_at__isnull=True)
+    if not standing.update(closed_at=Now(), closed_by=cause.actor, note=cause.reason):
+        case = OperatorCase.objects.get(pk=case_id)
+        raise CaseClosed(f"Already closed by {case.closed_by} at {case.closed_at:%Y-%m-%d %H:%M:%S} UTC: {case.note}")

@@ -29,6 +29,14 @@ class KeyedRow(models.Model):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        return f"{self._meta.verbose_name} {self.shown_id}"
+
+    @property
+    def shown_id(self) -> str:
+        """The last eight characters: what a person reads out on the telephone."""
+        return str(self.pk)[-8:]
+
 
 class StatefulRow(KeyedRow):
     """A row whose `status` is moved by `core.states.move` along the edges in `moves`, and by nothing else."""
@@ -39,11 +47,6 @@ class StatefulRow(KeyedRow):
 
     class Meta:
         abstract = True
-
-    @property
-    def shown_id(self) -> str:
-        """The last eight characters: what a person reads out on the telephone."""
-        return str(self.pk)[-8:]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -181,6 +184,9 @@ class Heartbeat(models.Model):
     last_error = models.TextField(blank=True)
     last_error_at = models.DateTimeField(null=True, blank=True)
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class ProviderRate(models.Model):
     """When a provider may next be called: one row a provider, shared by every process on every machine."""
@@ -197,6 +203,9 @@ class PlatformSetting(models.Model):
     changed_by = models.CharField(max_length=200, blank=True)
     reason = models.TextField(blank=True)
     changed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class IdempotentRequest(KeyedRow):

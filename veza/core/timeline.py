@@ -8,7 +8,7 @@ from veza.core.money import written
 
 @dataclass(frozen=True)
 class TimelineLine:
-    """`text` is a plain sentence; `kind` is one of open, move, posting, call, delivery, case."""
+    """`text` is a plain sentence; `kind` is one of act, open, move, posting, call, delivery, case."""
 
     at: datetime
     text: str

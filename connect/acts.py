@@ -1,0 +1,43 @@
+"""What staff may do about a transfer to a seller and about taking it back."""
+
+from connect import reversals, transfers
+from connect.models import SellerTransfer
+from connect.states import TransferStatus
+from veza.core.acts import Act, Asked
+from veza.core.causes import Cause
+
+
+class RetryTransfer(Act):
+    label, permission = "Retry the transfer", "connect.retry_transfer"
+
+    def offered(self, row: SellerTransfer) -> bool:
+        return row.status == TransferStatus.PERMANENTLY_FAILED and row.completed_at is None
+
+    def preview(self, row: SellerTransfer, *, asked: Asked) -> list[str]:
+        return [
+            f"The worker asks Stripe again to send {row.amount()} to {row.seller.email}, within a minute.",
+            f"It was given up because: {row.last_error or 'no reason was kept'}.",
+            "If Stripe already has it, Veza finds it there instead of sending it twice.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
+        transfers.retry(transfer_id=row.pk, cause=cause)
+        return "The worker sends it within a minute."
+
+
+class RetryReversal(Act):
+    label, permission = "Retry the reversal", "connect.retry_reversal"
+
+    def offered(self, row: SellerTransfer) -> bool:
+        return row.status == TransferStatus.PERMANENTLY_FAILED and bool(row.stripe_transfer_id)
+
+    def preview(self, row: SellerTransfer, *, asked: Asked) -> list[str]:
+        return [
+            f"The worker asks Stripe to take back {row.owed()} from {row.seller.email}, within a minute.",
+            f"It was given up because: {row.last_error or 'no reason was kept'}.",
+            "The buyer's refund does not depend on it. What Stripe takes back is booked when it says so.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
+        reversals.retry(transfer_id=row.pk, cause=cause)
+        return "The worker takes it back within a minute."

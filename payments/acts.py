@@ -1,0 +1,122 @@
+"""What staff may do about a payment, a refund and a delivery."""
+
+from typing import Any
+
+from payments import mismatches, reconcile
+from payments.intents import check_payment
+from payments.models import Payment, Refund, WebhookDelivery
+from payments.refunds import check_refund
+from payments.replay import replay
+from payments.states import PaymentStatus, RefundStatus
+from veza.core.acts import Act, Asked
+from veza.core.causes import Cause
+from veza.core.money import written
+
+_OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
+
+class _AskProvider(Act):
+    permission = "payments.ask_provider"
+
+    def preview(self, row: Payment | Refund, *, asked: Asked) -> list[str]:
+        return [
+            f"Hyperswitch is asked about {row.provider_key} now: one call that moves no money.",
+            "What it says is booked exactly as its webhook would have been. No answer changes nothing.",
+        ]
+
+    def _came_of_it(self, row: Any, said: str) -> str:
+        before = row.status
+        row.refresh_from_db()
+        if row.status != before:
+            return f"Hyperswitch answered: the {row._meta.verbose_name} went from {before} to {row.status}."
+        return f"Hyperswitch was asked ({said}): the {row._meta.verbose_name} is still {row.status}."
+
+
+class AskAboutPayment(_AskProvider):
+    label = "Ask the provider now"
+
+    def offered(self, row: Payment) -> bool:
+        return row.status in _OPEN_PAYMENT
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        if row.hyperswitch_payment_id is None:
+            check_payment(row.pk, cause=cause)
+            return self._came_of_it(row, "it had never acknowledged this payment")
+        return self._came_of_it(row, reconcile.ask_about_payment(row.pk, cause=cause))
+
+
+class AskAboutRefund(_AskProvider):
+    label = "Ask the provider now"
+
+    def offered(self, row: Refund) -> bool:
+        return row.status == RefundStatus.PENDING
+
+    def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
+        if row.first_sent_at is None:
+            check_refund(row.pk, cause=cause)
+            return self._came_of_it(row, "it had never been sent")
+        return self._came_of_it(row, reconcile.ask_about_refund(row.pk, cause=cause))
+
+
+class ReplayDelivery(Act):
+    label, permission = "Handle it again", "payments.replay_delivery"
+
+    def offered(self, row: WebhookDelivery) -> bool:
+        return row.signature_valid
+
+    def standing(self, row: WebhookDelivery) -> str:
+        return f"{row.processing_result} {row.attempts}"
+
+    def preview(self, row: WebhookDelivery, *, asked: Asked) -> list[str]:
+        return [
+            f"The stored {row.event_type or 'delivery'} is handed to its handler again.",
+            "What was booked already stays as it is: an event counts once, however often it is handled.",
+        ]
+
+    def perform(self, row: WebhookDelivery, *, cause: Cause, asked: Asked) -> str:
+        return f"Handled again: {replay(row.pk, cause=cause).result}."
+
+
+class _Mismatch(Act):
+    permission = "payments.resolve_mismatch"
+
+    def offered(self, row: Payment) -> bool:
+        return row.status == PaymentStatus.MISMATCHED
+
+    def _came(self, row: Payment) -> str:
+        came, wanted = written(row.received_minor, row.held_currency), written(row.amount_minor, row.currency)
+        return f"{came} came where {wanted} was asked for."
+
+
+class AcceptMismatch(_Mismatch):
+    label = "Accept what was paid"
+
+    def offered(self, row: Payment) -> bool:
+        enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
+        return super().offered(row) and enough
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        surplus = row.received_minor - row.amount_minor
+        steps = [self._came(row), "What it pays for is fulfilled: licences are given and transfers planned."]
+        if surplus:
+            steps.append(f"The surplus of {written(surplus, row.currency)} goes back to the buyer by itself.")
+        return steps
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        mismatches.accept(payment_id=row.pk, cause=cause)
+        return "The payment is accepted."
+
+
+class GiveBackMismatch(_Mismatch):
+    label = "Give it all back"
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        return [
+            self._came(row),
+            "All of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
+            "Nothing is fulfilled. The payment is cancelled once the refund has succeeded.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        mismatches.give_back(payment_id=row.pk, cause=cause)
+        return "The refund is opened; the worker sends it."

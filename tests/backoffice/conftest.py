@@ -1,0 +1,43 @@
+"""Staff, and a story of an order for them to look at."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from tests.buying import paid, refund_of, two_sellers_order
+from veza.core.models import User
+
+
+def staff(*groups: str, email: str = "") -> User:
+    """Somebody of the staff who is in these groups."""
+    person = User.objects.create_user(email or f"{'-'.join(groups) or 'nobody'}@staff.example", "a-long-password")
+    User.objects.filter(pk=person.pk).update(is_staff=True)
+    person.refresh_from_db()
+    person.groups.set(Group.objects.filter(name__in=groups))
+    return person
+
+
+def browser(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def boss(client):
+    client.force_login(User.objects.create_superuser("boss@staff.example", "a-long-password"))
+    return client
+
+
+@pytest.fixture
+def bought(sandbox):
+    """An order that is paid, with a refund on its way."""
+    order = paid(two_sellers_order())
+    refund_of(order)
+    order.refresh_from_db()
+    return order

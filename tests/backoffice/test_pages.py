@@ -1,0 +1,56 @@
+"""Every page of the back-office opens, says things as a person would, and costs the same for many rows."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from tests.buying import paid, two_sellers_order
+
+pytestmark = pytest.mark.django_db
+
+LISTS = sorted(model._meta.label_lower for model in admin.site._registry)
+WITH_MONEY = ["marketplace.order", "payments.payment", "payments.refund", "connect.sellertransfer"]
+
+
+def list_of(label: str) -> str:
+    return reverse(f"admin:{label.replace('.', '_')}_changelist")
+
+
+def page_of(row) -> str:
+    meta = row._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+
+
+def opened(client, address: str, said: dict[str, str]) -> str:
+    page = client.get(address, said)
+    assert page.status_code == 200, address
+    return page.content.decode()
+
+
+@pytest.mark.parametrize("label", LISTS)
+def test_every_list_opens_when_it_is_empty(boss, label):
+    opened(boss, list_of(label), {})
+    opened(boss, list_of(label), {"q": "nobody@example.com"})
+
+
+def test_every_list_opens_with_rows_and_every_row_has_a_page(boss, bought):
+    for label in LISTS:
+        opened(boss, list_of(label), {})
+        for row in apps.get_model(label).objects.all()[:2]:
+            assert " object (" not in opened(boss, page_of(row), {}), label
+
+
+@pytest.mark.parametrize("label", WITH_MONEY)
+def test_a_list_costs_no_more_queries_for_more_rows(boss, sandbox, label, bought):
+    with CaptureQueriesContext(connection) as few:
+        boss.get(list_of(label))
+    for _ in range(3):
+        paid(two_sellers_order())
+
+    with CaptureQueriesContext(connection) as more:
+        boss.get(list_of(label))
+
+    assert len(more) == len(few)

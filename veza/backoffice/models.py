@@ -1,0 +1,64 @@
+"""What the back-office keeps for itself: who pressed which button, and sums that nobody should add up twice."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from veza.core.models import KeyedRow
+
+
+class StaffAct(KeyedRow):
+    """One press of a button on one row: kept before anything is done, with what came of it once that is known.
+
+    The id is the press's own, so the same press is never carried out twice.
+    """
+
+    act = models.CharField(max_length=60)
+    label = models.CharField(max_length=100)
+    subject = models.CharField(max_length=60)
+    subject_id = models.CharField(max_length=60)
+    story_id = models.UUIDField(null=True, blank=True)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    request_id = models.CharField(max_length=100, blank=True)
+    # Empty while it is being done, and for ever if the process died meanwhile.
+    word = models.CharField(max_length=10, blank=True)
+    sentence = models.TextField(blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "action of staff"
+        verbose_name_plural = "actions of staff"
+        permissions = [("export_rows", "May export lists as files")]
+        indexes = [
+            models.Index(fields=["story_id", "at"], name="staff_act_story"),
+            models.Index(fields=["subject_id"], name="staff_act_subject"),
+            models.Index(fields=["-at"], name="staff_act_newest_first"),
+        ]
+
+
+class FlowHour(models.Model):
+    """Postings of one hour, added up by what caused them and between which kinds of accounts. All sellers are one."""
+
+    hour_at = models.DateTimeField()
+    currency = models.CharField(max_length=3)
+    cause = models.CharField(max_length=20)
+    debit = models.CharField(max_length=60)
+    credit = models.CharField(max_length=60)
+    amount_minor = models.BigIntegerField()
+    postings = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["hour_at", "currency", "cause", "debit", "credit"], name="one_sum_per_hour_and_flow"
+            ),
+        ]
+
+
+class FlowMark(models.Model):
+    """Up to which posting the hours are added up: one row, locked while more is added."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    last_id = models.UUIDField()
+    at = models.DateTimeField()

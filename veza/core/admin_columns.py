@@ -1,0 +1,199 @@
+"""How the back-office writes what a row holds: amounts as a person writes them, times with their age, ids short."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.admin.utils import quote
+from django.db import models
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from veza.core.money import written
+
+Column = Callable[[Any], Any]
+NOTHING = "-"
+_STEPS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
+
+
+def column(label: str) -> Callable[[Callable[[Any], Any]], Column]:
+    """Make a function of a row a column that is headed `label`."""
+
+    def headed(write: Callable[[Any], Any]) -> Column:
+        write.short_description = label  # type: ignore[attr-defined]  # How Django's lists and our pages ask for it.
+        return write
+
+    return headed
+
+
+def money(name: str, label: str = "", *, currency: str = "currency") -> Column:
+    """The column of `<name>_minor`; `currency` is the way to its currency, such as `order.currency`."""
+
+    @column(label or name.replace("_", " "))
+    def amount(row: Any) -> str:
+        minor, code = getattr(row, f"{name}_minor"), _follow(row, currency)
+        return written(minor, code) if code else NOTHING
+
+    amount.__name__ = name
+    return amount
+
+
+amount = money("amount")
+
+
+def moment(name: str, label: str = "") -> Column:
+    """The column of a time: when it was, and under the pointer how long ago."""
+
+    @column(label or name.removesuffix("_at").replace("_", " "))
+    def at(row: Any) -> str | SafeString:
+        return when(getattr(row, name))
+
+    at.__name__ = name
+    return at
+
+
+def when(at: datetime | None) -> str | SafeString:
+    """A time in UTC with how far away it is."""
+    if at is None:
+        return NOTHING
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.isoformat(timespec="seconds"),
+        _far(at),
+        f"{at:%Y-%m-%d %H:%M}",
+    )
+
+
+def _far(at: datetime) -> str:
+    away = at - timezone.now()
+    return f"in {lasting(away)}" if away > timedelta(0) else f"{lasting(-away)} ago"
+
+
+def lasting(time: timedelta) -> str:
+    """A duration as support says it: `40 s`, `12 min`, `5 h`, `3 d`."""
+    for unit, step in _STEPS:
+        if time >= step:
+            return f"{time // step} {unit}"
+    return f"{max(int(time.total_seconds()), 0)} s"
+
+
+@column("age")
+def age(row: Any) -> str | SafeString:
+    at = row.created_at
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(timespec="seconds"), at, _age(at))
+
+
+def _age(at: datetime) -> str:
+    return lasting(timezone.now() - at)
+
+
+@column("status")
+def status(row: Any) -> SafeString:
+    return badge(str(row.status))
+
+
+def badge(word: str) -> SafeString:
+    """A status as a coloured word; the word alone says it as well."""
+    return format_html('<span class="badge badge-{}">{}</span>', word.replace(" ", "-"), word.replace("_", " "))
+
+
+@column("id")
+def short_id(row: Any) -> SafeString:
+    """The last eight characters: what a person reads out on the telephone."""
+    return format_html('<code title="{}">{}</code>', row.pk, str(row.pk)[-8:])
+
+
+def person(name: str, label: str = "") -> Column:
+    """The column of somebody: their e-mail."""
+
+    @column(label or name.rpartition(".")[2])
+    def who(row: Any) -> str:
+        somebody = _follow(row, name)
+        return somebody.email if somebody else NOTHING
+
+    who.__name__ = name.replace(".", "_")
+    return who
+
+
+def linked(row: models.Model | None) -> str | SafeString:
+    """The row's name, leading to its page where it has one."""
+    if row is None:
+        return NOTHING
+    where = address_of(row)
+    return format_html('<a href="{}">{}</a>', where, row) if where else str(row)
+
+
+def address_of(row: models.Model) -> str:
+    """Where a row's page is; empty for a row that has none."""
+    meta = row._meta
+    try:
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
+    except NoReverseMatch:
+        return ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    label: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows that belong to the one on the page; each leads to its own page. `empty` says what it means if none does."""
+
+    title: str
+    heads: list[str]
+    lines: list[tuple[str, list[Any]]]
+    empty: str = "None."
+
+
+def panel(title: str, rows: Iterable[models.Model], columns: Iterable[Column], *, empty: str = "None.") -> Panel:
+    wanted = list(columns)
+    heads = [str(getattr(each, "short_description", "")) for each in wanted]
+    lines = [(address_of(row), [each(row) for each in wanted]) for row in rows]
+    return Panel(title, heads, lines, empty)
+
+
+def all_facts(row: models.Model, *, besides: Iterable[str] = ()) -> list[Fact]:
+    """Every field of the row, as a person reads it, but for those named in `besides`."""
+    left_out = set(besides)
+    if any(field.name.endswith("_minor") for field in row._meta.concrete_fields):
+        left_out.add("currency")
+    return [
+        Fact(_label(field), _value(row, field)) for field in row._meta.concrete_fields if field.name not in left_out
+    ]
+
+
+def _label(field: "models.Field[Any, Any]") -> str:
+    name = str(field.verbose_name).removesuffix(" minor").removesuffix(" at")
+    return "id" if field.primary_key and name == "id" else name
+
+
+def _value(row: models.Model, field: "models.Field[Any, Any]") -> Any:
+    said = getattr(row, field.name)
+    match field:
+        case models.ForeignKey():
+            return linked(said)
+        case models.JSONField():
+            return format_html("<pre>{}</pre>", json.dumps(said, indent=2, ensure_ascii=False)) if said else NOTHING
+        case models.DateTimeField():
+            return when(said)
+        case models.BooleanField():
+            return "yes" if said else "no"
+    currency: Any = getattr(row, "currency", None)
+    if field.name.endswith("_minor") and currency:
+        return written(said, currency)
+    if field.name == "status" and isinstance(said, str):
+        return badge(said)
+    return NOTHING if said in (None, "") else said
+
+
+def _follow(row: Any, way: str) -> Any:
+    for step in way.split("."):
+        row = getattr(row, step, None)
+    return row
