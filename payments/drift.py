@@ -39,7 +39,7 @@ class Findings:
 
 def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
     """Take in refunds and disputes of the last days that we do not know, or know otherwise."""
-    until = until or timezone.now()
+    until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
     findings = Findings()
     for said in _all(hyperswitch_api.list_refunds, until, findings):
         if not _is_known_refund(said):

@@ -64,9 +64,9 @@ def open_refund(
 ) -> Refund:
     """Record a refund that nobody has told the provider about yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in its currency and `legs` says from whom it comes, account by
-    account. A refund that no person sends has `send_after`: the sweep does, from then on. Asking again with the same
-    id returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    `payment` is locked by the caller; `amount_minor` is in the currency that came and `legs` says from whom it comes,
+    account by account. A refund that no person sends has `send_after`: the sweep does, from then on. Asking again with
+    the same id returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert sum(legs.values()) == amount_minor, "the legs of a refund add up to it"
@@ -82,7 +82,7 @@ def open_refund(
         pk=refund_id,
         story_id=payment.story_id,
         amount_minor=amount_minor,
-        currency=payment.currency,
+        currency=payment.held_currency,
         legs=dict(legs),
         source=source,
         reason=reason,

@@ -1,0 +1,142 @@
+"""What the provider's lists hold and we do not: taken in, as if its webhook had come."""
+
+import pytest
+
+from connect.models import SellerTransfer
+from connect.settle import have
+from marketplace.models import License
+from payments import drift, reconcile
+from payments.models import Dispute, Posting, Refund
+from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of, two_sellers_order
+from tests.factories import OfferFactory
+from veza.backoffice.proof import prove_payment
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(sandbox):
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+def at_the_dashboard(sandbox, order, amount: int, **said) -> dict:
+    key = payment_of(order).provider_key
+    return sandbox.control("dashboard_refunds", payment_id=key, amount=amount, silent=True, **said)
+
+
+def compare() -> drift.Findings:
+    return drift.compare(cause=reconcile.by_reconciler())
+
+
+def test_a_refund_made_at_the_dashboard_is_taken_in_with_its_items_and_a_case(sandbox, order):
+    at_the_dashboard(sandbox, order, 18_00, status="succeeded")
+
+    assert compare().news == 1
+
+    order.refresh_from_db()
+    assert (order.status, Refund.objects.get().source) == ("refunded", "external")
+    assert not License.objects.filter(status="active").exists()
+    assert sum(have(row) for row in SellerTransfer.objects.all()) == 0
+    assert OperatorCase.objects.get().kind == "refund_at_dashboard"
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_a_part_given_back_at_the_dashboard_leaves_the_licenses(sandbox, order):
+    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+
+    compare()
+
+    order.refresh_from_db()
+    assert (order.status, License.objects.filter(status="active").count()) == ("completed", 2)
+    assert payment_of(order).refunded_minor == 5_00
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_comparing_again_finds_nothing_new(sandbox, order):
+    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+    compare()
+
+    assert compare().news == 0
+    assert Refund.objects.count() == 1
+
+
+def test_the_webhook_after_the_comparison_changes_nothing(sandbox, order):
+    made = at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+    compare()
+    postings = Posting.objects.count()
+
+    assert deliver(envelope("refund_succeeded", made)).json() == {"result": "skipped: stale"}
+    assert Posting.objects.count() == postings
+
+
+def test_a_dispute_whose_webhook_never_came_is_taken_in(sandbox, order):
+    sandbox.control("disputes", payment_id=payment_of(order).provider_key, amount=18_00, silent=True)
+
+    compare()
+
+    assert Dispute.objects.get().status == "opened"
+    assert set(License.objects.values_list("status", flat=True)) == {"suspended"}
+
+
+def test_money_back_on_a_payment_we_have_not_heard_of_brings_the_payment_first(sandbox):
+    order = two_sellers_order()
+    sandbox.pay(payment_of(order).provider_key)
+    at_the_dashboard(sandbox, order, 18_00, status="succeeded")
+
+    compare()
+
+    order.refresh_from_db()
+    assert (order.status, payment_of(order).received_minor) == ("refunded", 18_00)
+
+
+def test_a_refund_of_a_payment_that_is_not_ours_changes_nothing(sandbox):
+    sandbox.hyperswitch("POST", "/payments", json={"payment_id": "pay_of_another", "amount": 100, "currency": "EUR"})
+    sandbox.control("payments/pay_of_another", status="succeeded", silent=True)
+    sandbox.control("dashboard_refunds", payment_id="pay_of_another", amount=100, status="succeeded", silent=True)
+
+    assert compare().news == 0
+    assert not Refund.objects.exists()
+
+
+def test_every_page_of_a_list_is_read(sandbox, order, monkeypatch):
+    monkeypatch.setattr("payments.hyperswitch_api.PAGE", 2)
+    for _ in range(5):
+        at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+
+    assert compare() == drift.Findings(listed=5, news=5)
+
+
+def test_a_list_that_cannot_be_read_is_said(sandbox, order):
+    sandbox.fault("status", "^/disputes/list", method="GET", when="before", status=500)
+
+    assert not compare().complete
+
+
+def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, order):
+    deliver_refund(refund_of(order))
+    said = {"refund_id": "ref_more", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
+
+    deliver(envelope("refund_succeeded", {**said, "amount": 4_00, "currency": "EUR"}))
+
+    terms = {term.label: term.booked_minor for term in prove_payment(payment_of(order)).terms}
+    assert (terms["refunded"], terms["recoverable"]) == (22_00, 4_00)
+    assert prove_payment(payment_of(order)).balanced
+    assert OperatorCase.objects.filter(kind="refund_at_dashboard").count() == 1
+
+
+def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_money(sandbox):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    from_payment = {"payment_id": payment.provider_key, "status": "partially_captured", "amount": 12_00}
+    deliver(envelope("payment_captured", {**from_payment, "amount_received": 5_00, "currency": "EUR"}))
+    said = {"refund_id": "ref_d", "payment_id": payment.provider_key, "status": "succeeded", "amount": 5_00}
+
+    deliver(envelope("refund_succeeded", {**said, "currency": "EUR"}))
+
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (payment.status, order.status) == ("cancelled", "cancelled")
+    assert prove_payment(payment).balanced

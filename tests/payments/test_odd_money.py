@@ -1,0 +1,153 @@
+"""Money that comes late, wrong or foreign is in the books, fulfils nothing wrongly, and a person is told what to do."""
+
+import pytest
+
+from marketplace.models import License
+from payments import mismatches, reconcile, tasks
+from payments.ledger import balances
+from payments.mismatches import NotMismatched, TooLittleReceived
+from payments.models import Refund
+from tests.buying import (
+    deliver,
+    deliver_payment,
+    deliver_refund,
+    envelope,
+    order_of,
+    paid,
+    payment_object,
+    payment_of,
+    refund_of,
+)
+from tests.factories import OfferFactory
+from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
+
+
+@pytest.fixture
+def order(sandbox):
+    order = order_of(OfferFactory())  # 12.00 with tax
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+def open_cases() -> set[str]:
+    return set(OperatorCase.objects.filter(closed_at=None).values_list("kind", flat=True))
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_late_success_completes_an_order_that_was_given_up(order, end):
+    deliver_payment(payment_of(order), status=end, amount_received=None)
+
+    assert paid(order).status == "completed"
+    assert prove_payment(payment_of(order)).balanced
+
+
+ODD = {
+    "too little": {"amount_received": 11_99},
+    "too much": {"amount_received": 12_01},
+    "another currency": {"currency": "USD"},
+    "a part": {"status": "partially_captured", "amount_received": 5_00},
+}
+
+
+@pytest.mark.parametrize("said", ODD.values(), ids=ODD.keys())
+def test_wrong_money_is_booked_as_it_came_fulfils_nothing_and_opens_a_case(order, said):
+    deliver(envelope("payment_captured", payment_object(payment_of(order), **said)))
+
+    currency, amount = said.get("currency", "EUR"), said.get("amount_received", 12_00)
+    assert balances()["unapplied", currency] == amount
+    assert payment_of(order).status == "mismatched"
+    assert (License.objects.count(), open_cases()) == (0, {"payment_mismatch"})
+    assert prove_payment(payment_of(order)).balanced
+
+
+@pytest.mark.parametrize("status", ["review", "conflicted", "cancelled_post_capture", "failed"])
+def test_doubt_after_a_success_opens_a_case_and_takes_nothing_from_the_buyer(order, status):
+    paid(order)
+
+    deliver(envelope("action_required", payment_object(payment_of(order), status=status)))
+
+    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch"})
+    assert License.objects.get().status == "active"
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_the_rest_that_arrives_completes_the_order(order):
+    part = payment_object(payment_of(order), status="partially_captured", amount_received=5_00)
+    deliver(envelope("payment_captured", part))
+
+    assert paid(order).status == "completed"
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_a_person_accepts_too_much_and_the_surplus_goes_back_by_itself(sandbox, order):
+    payment = payment_of(order)
+    sandbox.control(f"payments/{payment.provider_key}", amount_received=15_00, silent=True)
+    deliver_payment(payment, amount_received=15_00)
+
+    mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+    tasks.resend()
+    deliver_refund(Refund.objects.get())
+
+    order.refresh_from_db()
+    assert (order.status, open_cases()) == ("completed", set())
+    assert (Refund.objects.get().amount_minor, Refund.objects.get().status) == (3_00, "succeeded")
+    assert License.objects.get().status == "active"
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_too_little_cannot_be_accepted(order):
+    deliver_payment(payment_of(order), amount_received=11_99)
+
+    with pytest.raises(TooLittleReceived):
+        mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+
+@pytest.mark.parametrize("said", [ODD["too little"], ODD["another currency"]], ids=["too little", "another currency"])
+def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, order, said):
+    deliver_payment(payment_of(order), **said)
+
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    order.refresh_from_db()
+    assert (payment_of(order).status, order.status) == ("cancelled", "cancelled")
+    assert not any(balances().values())
+
+
+def test_there_is_nothing_to_decide_about_the_right_money(order):
+    paid(order)
+
+    with pytest.raises(NotMismatched):
+        mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+
+def test_a_refund_in_review_stays_pending_with_a_case_until_it_is_decided(sandbox, order):
+    paid(order)
+    refund = refund_of(order)
+    sandbox.control(f"refunds/{refund.provider_key}", status="review", silent=True)
+
+    for _ in range(2):
+        reconcile.ask_about_refund(refund.pk, cause=reconcile.by_reconciler())
+    refund.refresh_from_db()
+    assert (refund.status, open_cases()) == ("pending", {"refund_in_doubt"})
+
+    deliver_refund(refund)
+    refund.refresh_from_db()
+    assert refund.status == "succeeded"
+
+
+def test_a_refund_that_bounces_gives_license_and_share_back_with_a_case(order):
+    paid(order)
+    refund = refund_of(order)
+    deliver_refund(refund)
+
+    deliver_refund(refund, status="failed")
+
+    order.refresh_from_db()
+    assert (order.status, License.objects.get().status, open_cases()) == ("completed", "active", {"refund_bounced"})
+    assert prove_payment(payment_of(order)).balanced
