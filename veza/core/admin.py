@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
 from veza.core import cases, platform
 from veza.core.acts import Act, ActForm, Asked
@@ -240,9 +239,7 @@ class StartMaintenance(_Maintenance):
         ]
 
     def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
-        platform.switch_maintenance(
-            on=True, message=asked.answers.get("message", ""), cause=cause, at=timezone.now()
-        )
+        platform.set_maintenance(on=True, message=asked.answers.get("message", ""), cause=cause)
         return "Maintenance is on: buyers and sellers are asked to come back."
 
 
@@ -256,7 +253,7 @@ class EndMaintenance(_Maintenance):
         return ["Within five seconds buyers and sellers can use Veza again."]
 
     def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
-        platform.switch_maintenance(on=False, cause=cause, at=timezone.now())
+        platform.set_maintenance(on=False, cause=cause)
         return "Maintenance is over."
 
 

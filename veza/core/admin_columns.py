@@ -124,7 +124,7 @@ def linked(row: models.Model | None) -> str | SafeString:
     if row is None:
         return NOTHING
     where = address_of(row)
-    return format_html('<a href="{}">{}</a>', where, row) if where else str(row)
+    return format_html('<a href="{}">{}</a>', where, row) if where else str(row.pk)
 
 
 def address_of(row: models.Model) -> str:
