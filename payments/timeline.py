@@ -3,16 +3,17 @@
 from uuid import UUID
 
 from payments.accounts import IN_WORDS, seller_of
-from payments.models import Payment, Posting, Refund, WebhookDelivery
-from payments.states import PaymentStatus, RefundStatus
+from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
+from payments.states import DISPUTE_UNDER_WAY, PaymentStatus, RefundStatus
 from veza.core.models import User
 from veza.core.money import written
 from veza.core.timeline import TimelineLine
 
 
 def lines(story_id: UUID) -> list[TimelineLine]:
-    """Payments opened, refunds asked for, deliveries taken in and postings made, in no order."""
-    return [*_payments(story_id), *_refunds(story_id), *_deliveries(story_id), *_postings(story_id)]
+    """Payments opened, refunds asked for, disputes, deliveries taken in and postings made, in no order."""
+    told = [*_payments(story_id), *_refunds(story_id), *_disputes(story_id)]
+    return [*told, *_deliveries(story_id), *_postings(story_id)]
 
 
 def next_steps(story_id: UUID) -> list[str]:
@@ -30,6 +31,8 @@ def next_steps(story_id: UUID) -> list[str]:
             if refund.next_check_at is None
             else f"Hyperswitch is asked about refund {refund.shown_id} again at {refund.next_check_at:%H:%M:%S}."
         )
+    for dispute in Dispute.objects.filter(story_id=story_id, status__in=DISPUTE_UNDER_WAY):
+        steps.append(f"The bank will decide dispute {dispute.hyperswitch_dispute_id}; it is read every day.")
     return steps
 
 
@@ -53,6 +56,18 @@ def _refunds(story_id: UUID) -> list[TimelineLine]:
             "open",
         )
         for refund in Refund.objects.filter(story_id=story_id)
+    ]
+
+
+def _disputes(story_id: UUID) -> list[TimelineLine]:
+    return [
+        TimelineLine(
+            dispute.created_at,
+            f"The buyer's bank disputed {written(dispute.amount_minor, dispute.currency)} "
+            f"({dispute.hyperswitch_dispute_id}): {dispute.reason or 'no reason given'}.",
+            "open",
+        )
+        for dispute in Dispute.objects.filter(story_id=story_id)
     ]
 
 
