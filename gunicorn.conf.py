@@ -29,7 +29,8 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True
 limit_request_line, limit_request_fields = 4_094, 60
 
-# The same JSON lines as everything else, warnings of libraries included. No access log: Veza logs each request itself, with its id.
+# The same JSON lines as everything else, warnings of libraries included. No access log: Veza logs each request
+# itself, with its id.
 logging.captureWarnings(True)
 logconfig_dict = logging_config(os.environ.get("LOG_LEVEL", "INFO"))
 logconfig_dict["loggers"] |= {"gunicorn.error": {"propagate": True, "handlers": []}}

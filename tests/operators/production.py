@@ -50,7 +50,7 @@ def environment(said: dict[str, str]) -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | said
 
 
-def run(*command: str | Path, said: dict[str, str], seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, said: dict[str, str], seconds: float = 90) -> subprocess.CompletedProcess[str]:
     """Run `python COMMAND` to its end."""
     return subprocess.run(
         [sys.executable, *command],

@@ -123,7 +123,7 @@ PROCESSES = {
 
 @pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
 def test_each_process_ends_with_the_messages_instead_of_starting(command):
-    ended = run(*command, said=BROKEN, seconds=40)
+    ended = run(*command, said=BROKEN, seconds=90)
 
     assert ended.returncode != 0
     assert "Set SECRET_KEY" in ended.stderr

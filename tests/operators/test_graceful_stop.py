@@ -54,7 +54,7 @@ def web(said, tmp_path):
     PersonFactory(email="buyer@example.com", password=PBKDF2PasswordHasher().encode(PASSWORD, "salt"))
     url = f"http://{said['WEB_BIND']}/api/v1"
     with started("-m", "gunicorn", "--config", "gunicorn.conf.py", said=said, log=tmp_path / "web.log") as process:
-        wait_until(lambda: alive.web_is_alive(said["WEB_BIND"], ""), seconds=30)
+        wait_until(lambda: alive.web_is_alive(said["WEB_BIND"], ""), seconds=60)
         log_in = requests.post(
             f"{url}/auth/login", json={"email": "buyer@example.com", "password": PASSWORD}, timeout=10
         )
@@ -65,7 +65,7 @@ def web(said, tmp_path):
 
 def in_hand(sandbox, path):
     """Wait until the provider has the call: from then on the process stands in the middle of it."""
-    wait_until(lambda: any(call["path"] == path and call["method"] == "POST" for call in sandbox.calls()), seconds=10)
+    wait_until(lambda: any(call["path"] == path and call["method"] == "POST" for call in sandbox.calls()), seconds=40)
 
 
 def ask_in_the_background(ask):
@@ -89,9 +89,9 @@ def test_sigterm_lets_a_request_in_hand_finish(web, sandbox):
     in_hand(sandbox, "/payments")
 
     process.send_signal(signal.SIGTERM)
-    thread.join(20)
+    thread.join(40)
 
-    assert (answers, process.wait(20)) == ([201], 0)
+    assert (answers, process.wait(40)) == ([201], 0)
     assert Order.objects.get().status == "pending"
 
 
@@ -102,7 +102,7 @@ def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, sa
     in_hand(sandbox, "/payments")
 
     kill_all(process)
-    thread.join(20)
+    thread.join(40)
     Payment.objects.update(next_check_at=Now())
     resend()
 
@@ -146,7 +146,7 @@ def test_sigterm_lets_a_tick_in_hand_finish(worker):
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(20) == 0
+    assert process.wait(40) == 0
     transfer.refresh_from_db()
     assert (transfer.status, transfer.in_doubt_since) == ("completed", None)
 

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from tests.operators.production import run
 from veza.backoffice.acceptance import provider
 from veza.backoffice.acceptance.caller import Answer, Caller
 from veza.backoffice.acceptance.preflight import REMINDER, look
@@ -113,6 +114,15 @@ def test_the_command_exits_with_one_at_a_closed_gate(stack, monkeypatch):
         call_command("payment_e2e_preflight", "--base-url", stack.url)
 
     assert closed.value.returncode == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_database_is_needed_where_the_operator_sits(stack):
+    nowhere = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "OPERATOR_EMAIL": stack.operator.email}
+
+    ended = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, said=nowhere)
+
+    assert ended.returncode == 0, ended.stderr
 
 
 LIVE_PAGE = "https://api.hyperswitch.io/payment_link/m/pay_1"

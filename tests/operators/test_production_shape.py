@@ -150,7 +150,7 @@ def test_the_migrate_command_runs_to_its_end(said):
 
 def test_the_web_command_serves_in_production_and_its_health_check_knows(said, tmp_path):
     with started(*as_here(COMMANDS["web"]), said=said, log=tmp_path / "web.log"):
-        wait_until(lambda: healthy("web", said), seconds=30)
+        wait_until(lambda: healthy("web", said), seconds=60)
 
     assert not healthy("web", said)
 
@@ -158,7 +158,7 @@ def test_the_web_command_serves_in_production_and_its_health_check_knows(said, t
 def test_the_web_process_logs_nothing_but_json(said, tmp_path):
     log = tmp_path / "web.log"
     with started(*as_here(COMMANDS["web"]), said=said, log=log):
-        wait_until(lambda: healthy("web", said), seconds=30)
+        wait_until(lambda: healthy("web", said), seconds=60)
         wait_until(lambda: '"path": "/api/v1/health"' in log.read_text(), seconds=5)
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -174,7 +174,7 @@ def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(s
         started(*worker, said=said, log=tmp_path / "worker.log"),
         started(*beat, said=beat_said, log=tmp_path / "beat.log"),
     ):
-        wait_until(lambda: Heartbeat.objects.filter(name="payments.resend").exists(), seconds=30)
+        wait_until(lambda: Heartbeat.objects.filter(name="payments.resend").exists(), seconds=60)
         assert healthy("worker", said)
         assert healthy("beat", beat_said)
 

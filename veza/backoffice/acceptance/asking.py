@@ -43,7 +43,7 @@ def wishes_of(options: dict[str, Any], *, password_needed: bool = True) -> Wishe
     """The wishes that the command line and the environment hold. Raises CommandError when one is missing."""
     if not options["base_url"].startswith(("http://", "https://")):
         raise CommandError("Say where Veza answers: --base-url https://… or E2E_BASE_URL.", returncode=2)
-    email = os.environ.get("OPERATOR_EMAIL", "")
+    email = os.environ.get("OPERATOR_EMAIL", "") or (input("Your e-mail address: ") if sys.stdin.isatty() else "")
     staff_email = os.environ.get("STAFF_EMAIL", "")
     limit = options.get("limit_minor")
     walking = ("pay", "refund", "staff", "product", "license", "report_dir", "poll_seconds", "patience_seconds")
