@@ -1,16 +1,83 @@
 """Sellers' accounts at Stripe: opened once, and believed only as far as Stripe last described them."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import F, TextChoices
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from connect import stripe_api
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
-from connect.stripe_objects import AccountSeen
-from veza.core.errors import NotFound
+from connect.stripe_calls import ACCOUNT_GONE
+from connect.stripe_objects import AccountSeen, LinkSeen
+from marketplace.catalogue import NotASeller
+from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
-from veza.core.outcomes import Accepted, Outcome
+from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.sweeps import Tally, claim, tick
+
+SWEEP = "connect.look_at_accounts"
+# After a look that brought no answer, the next one.
+LOOK_AGAIN_AFTER = timedelta(minutes=5)
+
+Value = TypeVar("Value")
+
+
+class AccountRefused(NotAllowed):
+    code = "account_refused"
+
+
+class StripeSilent(NotAllowed):
+    code = "stripe_unavailable"
+    http_status = 503
+
+
+class Standing(TextChoices):
+    """Where a seller is on the way to being paid."""
+
+    NONE = "none"
+    ONBOARDING = "onboarding"
+    ACTIVE = "active"
+    RESTRICTED = "restricted"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A seller's account and where they go to finish it."""
+
+    account: ConnectedAccount
+    link: LinkSeen
+
+
+def standing_of(account: ConnectedAccount | None) -> Standing:
+    """Where the seller stands. Only the capability `transfers` decides whether money can go."""
+    if account is None or account.stripe_account_id is None:
+        return Standing.NONE
+    if account.transfers_active:
+        return Standing.ACTIVE
+    return Standing.RESTRICTED if account.details_submitted else Standing.ONBOARDING
+
+
+def start_onboarding(*, seller: User, country: str) -> Opened:
+    """Open the seller's account at Stripe, if they have none yet, and make a link to its forms.
+
+    The link is for one visit within minutes. Raises NotASeller, AccountRefused, StripeSilent.
+    """
+    if seller.seller_since_at is None:
+        raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
+    _value(request_account(seller_id=seller.pk, country=country))
+    account = ConnectedAccount.objects.get(seller=seller)
+    link = stripe_api.create_account_link(
+        stripe_account_id=account.stripe_account_id or "",
+        return_url=f"{settings.PUBLIC_BASE_URL}/connect/returned",
+        refresh_url=f"{settings.PUBLIC_BASE_URL}/connect/refresh",
+    )
+    return Opened(account, _value(link))
 
 
 def request_account(*, seller_id: UUID, country: str) -> Outcome[AccountSeen]:
@@ -25,19 +92,32 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[AccountSeen]:
         account_id=account.pk,
         email=account.seller.email,
         country=account.country,
-        idempotency_key=f"{account.pk}:account",
+        idempotency_key=f"{account.pk}:account:{account.key_epoch}",
     )
     if isinstance(outcome, Accepted):
-        note_account(seller_id=seller_id, seen=outcome.value)
+        note_account(seller_id=seller_id, seen=outcome.value, at=timezone.now())
+    elif isinstance(outcome, Refused):
+        _may_be_asked_for_otherwise(account)
     return outcome
 
 
 @transaction.atomic(durable=True)
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
-    """Commit that a seller is to have an account, before Stripe is asked for it."""
+    """Commit that a seller is to have an account, before Stripe is asked for it.
+
+    The country stays until Stripe has refused it: an unanswered request is repeated as it was.
+    """
     seller = User.objects.get(pk=seller_id)
     account, _ = ConnectedAccount.objects.get_or_create(seller=seller, defaults={"country": country})
+    if not account.country:
+        ConnectedAccount.objects.filter(pk=account.pk, country="").update(country=country)
+        account.refresh_from_db()
     return account
+
+
+def _may_be_asked_for_otherwise(account: ConnectedAccount) -> None:
+    refused = ConnectedAccount.objects.filter(pk=account.pk, key_epoch=account.key_epoch)
+    refused.filter(stripe_account_id__isnull=True).update(key_epoch=F("key_epoch") + 1, country="")
 
 
 def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
@@ -45,24 +125,82 @@ def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
     account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
     if account is None or account.stripe_account_id is None:
         raise NotFound("This seller has no Stripe account.")
+    asked_at = timezone.now()
     outcome = stripe_api.read_account(account.stripe_account_id)
     if isinstance(outcome, Accepted):
-        note_account(seller_id=seller_id, seen=outcome.value)
+        note_account(seller_id=seller_id, seen=outcome.value, at=asked_at)
+    elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_GONE:
+        note_gone(account_id=account.pk)
     return outcome
 
 
+def look_due() -> Tally:
+    """Read every account that Stripe has told us something about."""
+    nudged = ConnectedAccount.objects.filter(look_due_at__isnull=False)
+    return tick(
+        SWEEP,
+        take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
+        handle=lambda account: _look(account.pk, account.seller_id),
+    )
+
+
+def _look(account_id: UUID, seller_id: UUID) -> None:
+    outcome = refresh_account(seller_id=seller_id)
+    if isinstance(outcome, Accepted | Refused):
+        ConnectedAccount.objects.filter(pk=account_id).update(look_due_at=None)
+
+
 @transaction.atomic
-def note_account(*, seller_id: UUID, seen: AccountSeen) -> None:
-    """Keep what Stripe says of an account. One that can receive now wakes the transfers that waited for it."""
+def note_account(*, seller_id: UUID, seen: AccountSeen, at: datetime) -> None:
+    """Keep what Stripe said of an account at `at`. One that can receive now wakes the transfers that waited for it.
+
+    What was said before the last of what we know changes nothing.
+    """
     account = ConnectedAccount.objects.locked().get(seller=seller_id)
+    if is_old_news(account, at):
+        return
     ConnectedAccount.objects.filter(pk=account.pk).update(
         stripe_account_id=seen.account_id,
         transfers_active=seen.transfers_active,
         payouts_enabled=seen.payouts_enabled,
         details_submitted=seen.details_submitted,
         country=seen.country or account.country,
+        currently_due=list(seen.currently_due),
+        described_at=_to_the_second(at),
         updated_at=Now(),
     )
     if seen.transfers_active:
-        waiting = SellerTransfer.objects.unsent().filter(seller=seller_id, waiting_for=WaitingFor.ACCOUNT)
-        waiting.update(next_retry_at=Now())
+        wake_transfers(seller_id)
+
+
+def is_old_news(account: ConnectedAccount, at: datetime) -> bool:
+    """Whether we know something later of the account than what was said at `at`."""
+    return account.described_at is not None and _to_the_second(at) < account.described_at
+
+
+def _to_the_second(at: datetime) -> datetime:
+    # Stripe dates its events by whole seconds: one of the same second as our own look may be the newer.
+    return at.replace(microsecond=0)
+
+
+def wake_transfers(seller_id: UUID) -> None:
+    """Send now what waited for the seller's account. The caller holds the account's lock."""
+    waiting = SellerTransfer.objects.unsent().filter(seller=seller_id, waiting_for=WaitingFor.ACCOUNT)
+    waiting.filter(pk__in=list(waiting.locked().values_list("pk", flat=True))).update(next_retry_at=Now())
+
+
+def note_gone(*, account_id: UUID) -> None:
+    """Stripe lets us do nothing with the account any more: it was closed, or the seller took our access away."""
+    ConnectedAccount.objects.filter(pk=account_id).update(
+        transfers_active=False, payouts_enabled=False, updated_at=Now()
+    )
+
+
+def _value(outcome: Outcome[Value]) -> Value:
+    match outcome:
+        case Accepted(value=value):
+            return value
+        case Refused(message=message):
+            raise AccountRefused(message or "Stripe refused this account.")
+        case NotSent() | Unknown():
+            raise StripeSilent("Stripe has not answered. Ask again in a minute: nothing is lost.")

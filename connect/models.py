@@ -8,7 +8,15 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from connect.states import REVERSAL_MOVES, TRANSFER_MOVES, TRANSFER_UNSENT, ReversalStatus, TransferStatus
+from connect.states import (
+    PAYOUT_MOVES,
+    REVERSAL_MOVES,
+    TRANSFER_MOVES,
+    TRANSFER_UNSENT,
+    PayoutStatus,
+    ReversalStatus,
+    TransferStatus,
+)
 from marketplace.models import Order
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 from veza.core.money import written
@@ -25,6 +33,14 @@ class ConnectedAccount(KeyedRow):
     payouts_enabled = models.BooleanField(default=False)
     details_submitted = models.BooleanField(default=False)
     country = models.CharField(max_length=2, blank=True)
+    # What Stripe still asks of the seller, in its own words.
+    currently_due = models.JSONField(default=list, blank=True)
+    # Grows when Stripe refuses to make the account: it repeats a stored refusal for a day under the same key.
+    key_epoch = models.PositiveIntegerField(default=0)
+    # When Stripe said the above, by its own clock: what it said earlier arrives too late.
+    described_at = models.DateTimeField(null=True, blank=True)
+    # Stripe says that something happened to it: it is read.
+    look_due_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -36,6 +52,9 @@ class ConnectedAccount(KeyedRow):
                 condition=Q(stripe_account_id__isnull=True) | ~Q(stripe_account_id=""),
                 name="connected_account_id_not_empty",
             ),
+        ]
+        indexes = [
+            models.Index(fields=["look_due_at"], condition=Q(look_due_at__isnull=False), name="account_look_due"),
         ]
 
     def can_receive(self) -> bool:
@@ -51,6 +70,15 @@ class SellerTransferQuerySet(LockableQuerySet["SellerTransfer"]):
     def to_reverse(self) -> Self:
         """Transfers of which Stripe should take something back."""
         return self.filter(status=TransferStatus.REVERSAL_PENDING)
+
+    def owed_by(self, seller_id: UUID, currency: str) -> Self:
+        """What Stripe could not take back from a seller, the oldest first: their balance was too low, or a person
+        has to look at it.
+        """
+        stuck = Q(status=TransferStatus.REVERSAL_PENDING, waiting_for=WaitingFor.DEBT)
+        given_up = Q(status=TransferStatus.PERMANENTLY_FAILED, stripe_transfer_id__isnull=False)
+        owing = self.filter(stuck | given_up, seller=seller_id, currency=currency)
+        return owing.filter(reversal_target_minor__gt=F("reversed_minor")).order_by("pk")
 
     def due(self) -> Self:
         """Rows whose time has come, by the database's clock."""
@@ -70,7 +98,7 @@ class WaitingFor(models.TextChoices):
 class SellerTransfer(StatefulRow):
     """One sending of an order's money to one seller, and how much of it is to be taken back again.
 
-    `reversal_target_minor` is what should be back in the end, `reversed_minor` what is. While
+    `reversal_target_minor` is what Stripe should have taken back in the end, `reversed_minor` what it has. While
     `in_doubt_since` is set, a request may have reached Stripe and nothing definite came back: amount,
     destination and key are frozen.
     """
@@ -92,6 +120,12 @@ class SellerTransfer(StatefulRow):
     stripe_reversal_id = models.CharField(max_length=64, null=True, blank=True)
     reversal_target_minor = models.BigIntegerField(default=0)
     reversed_minor = models.BigIntegerField(default=0)
+    # Of the target: taken back in Stripe's dashboard though nobody here wanted it. The seller is not paid it again.
+    adopted_minor = models.BigIntegerField(default=0)
+    # What the seller gave back by being sent less of later transfers, instead of through Stripe.
+    covered_minor = models.BigIntegerField(default=0)
+    # Of the set-off: undone again, because the order it was earned with was refunded.
+    undone_minor = models.BigIntegerField(default=0)
     # Part of every key we give Stripe, which repeats a stored refusal for a day: it grows after a definite
     # refusal that may not be repeated, and never while an outcome is unknown.
     key_epoch = models.PositiveIntegerField(default=0)
@@ -101,6 +135,8 @@ class SellerTransfer(StatefulRow):
     waiting_for = models.CharField(max_length=20, choices=WaitingFor, default=WaitingFor.NOTHING, blank=True)
     retry_count = models.PositiveSmallIntegerField(default=0)
     next_retry_at = models.DateTimeField(null=True, blank=True)
+    # Stripe says that something happened to it: it is read, and what is new is booked.
+    look_due_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -122,6 +158,20 @@ class SellerTransfer(StatefulRow):
                     reversal_target_minor__lte=F("amount_minor") - F("set_off_minor"),
                 ),
                 name="transfer_reversed_within_target_within_sent",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    adopted_minor__gte=0,
+                    adopted_minor__lte=F("reversal_target_minor"),
+                    undone_minor__gte=0,
+                    undone_minor__lte=F("set_off_minor"),
+                    covered_minor__gte=0,
+                    covered_minor__lte=F("amount_minor")
+                    - F("set_off_minor")
+                    - F("reversal_target_minor")
+                    + F("adopted_minor"),
+                ),
+                name="transfer_given_back_once",
             ),
             models.CheckConstraint(
                 condition=~Q(status="reversal_pending") | Q(next_retry_at__isnull=False),
@@ -153,6 +203,12 @@ class SellerTransfer(StatefulRow):
                 fields=["next_retry_at"], condition=Q(status="reversal_pending"), name="transfer_reversal_due"
             ),
             models.Index(fields=["seller", "-created_at", "-id"], name="transfer_seller_newest_first"),
+            models.Index(
+                fields=["seller"],
+                condition=Q(status__in=["reversal_pending", "permanently_failed"]),
+                name="transfer_owed",
+            ),
+            models.Index(fields=["look_due_at"], condition=Q(look_due_at__isnull=False), name="transfer_look_due"),
         ]
 
     @property
@@ -168,6 +224,16 @@ class SellerTransfer(StatefulRow):
     def owed_minor(self) -> int:
         """What is still to be taken back."""
         return self.reversal_target_minor - self.reversed_minor
+
+    @property
+    def takeable_minor(self) -> int:
+        """What could still be asked back of what was sent."""
+        return max(0, self.sent_minor - self.reversal_target_minor - self.covered_minor)
+
+    @property
+    def kept_back_minor(self) -> int:
+        """What was set off against a debt and still is."""
+        return self.set_off_minor - self.undone_minor
 
     @property
     def key(self) -> str:
@@ -229,6 +295,96 @@ class TransferReversal(StatefulRow):
     @property
     def amount_minor(self) -> int:
         return self.to_minor - self.from_minor
+
+    def amount(self) -> str:
+        return written(self.amount_minor, self.currency)
+
+
+class SetOff(KeyedRow):
+    """Part of a transfer that was not sent, because the seller owed it for another order.
+
+    `transfer` was sent `amount_minor` less, and that much less of `debt` is taken back. What is undone is owed
+    again.
+    """
+
+    transfer = models.ForeignKey(SellerTransfer, on_delete=models.PROTECT, related_name="set_offs")
+    debt = models.ForeignKey(SellerTransfer, on_delete=models.PROTECT, related_name="paid_by")
+    amount_minor = models.BigIntegerField()
+    undone_minor = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["SetOff"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "seller_set_offs"
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="set_off_takes_something"),
+            models.CheckConstraint(
+                condition=Q(undone_minor__gte=0, undone_minor__lte=F("amount_minor")), name="set_off_undone_within_it"
+            ),
+            models.CheckConstraint(condition=~Q(transfer=F("debt")), name="set_off_between_two_transfers"),
+        ]
+
+    @property
+    def standing_minor(self) -> int:
+        """What of it has not been undone."""
+        return self.amount_minor - self.undone_minor
+
+    def amount(self) -> str:
+        return written(self.amount_minor, self.currency)
+
+
+class SellerPayout(StatefulRow):
+    """Money from a seller's account at Stripe to their bank, asked for by the seller.
+
+    Until `external_payout_id` is there a request may have reached Stripe or not, as `first_sent_at` tells; it is
+    sent again under the same key. Its story is the seller's.
+    """
+
+    moves = PAYOUT_MOVES
+
+    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payouts")
+    stripe_account_id = models.CharField(max_length=64)
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=12, choices=PayoutStatus, default=PayoutStatus.PENDING)
+    external_payout_id = models.CharField(max_length=64, null=True, blank=True)
+    first_sent_at = models.DateTimeField(null=True, blank=True)
+    # Whether a request may be at Stripe without an answer.
+    in_doubt = models.BooleanField(default=False)
+    # When Stripe is asked next: again after no answer, now and then while the bank has it.
+    next_check_at = models.DateTimeField(null=True, blank=True)
+    failure_code = models.CharField(max_length=100, blank=True)
+    failure_message = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["SellerPayout"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "seller_payouts"
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=PayoutStatus.values), name="payout_status_known"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payout_amount_positive"),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="payout_currency_code"),
+            models.UniqueConstraint(
+                fields=["external_payout_id"],
+                condition=Q(external_payout_id__isnull=False) & ~Q(external_payout_id=""),
+                name="one_payout_per_stripe_id",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="payout_due"),
+            models.Index(fields=["seller", "-created_at", "-id"], name="payout_seller_newest_first"),
+        ]
+
+    @property
+    def story_id(self) -> UUID:
+        return self.seller_id
+
+    @property
+    def key(self) -> str:
+        return f"{self.pk}:payout"
 
     def amount(self) -> str:
         return written(self.amount_minor, self.currency)

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from uuid import UUID
 
+from django.db.models import F, Sum
+
 from connect.models import SellerTransfer, TransferReversal
 from connect.states import ReversalStatus
 from payments.accounts import STRIPE_BALANCE
@@ -25,8 +27,21 @@ def prove_order(order_id: UUID) -> list[Term]:
         terms += [
             Term(f"sent {row.shown_id}", booked.get(f"transfer:{row.pk}", 0), sent, row.currency),
             Term(f"taken back {row.shown_id}", back, row.reversed_minor, row.currency),
+            *_set_off(row),
         ]
     return terms
+
+
+def _set_off(row: SellerTransfer) -> list[Term]:
+    """A set-off has no posting: the transfer and the debt must say what its rows say."""
+    kept = row.set_offs.aggregate(all=Sum("amount_minor"), undone=Sum("undone_minor"))
+    paid = row.paid_by.aggregate(left=Sum(F("amount_minor") - F("undone_minor")))["left"] or 0
+    said = [
+        ("set off", kept["all"] or 0, row.set_off_minor),
+        ("of it undone", kept["undone"] or 0, row.undone_minor),
+        ("paid by set-off", paid, row.covered_minor),
+    ]
+    return [Term(f"{what} {row.shown_id}", rows, own, row.currency) for what, rows, own in said if rows or own]
 
 
 def differences(chunk: int = 1_000) -> Iterator[str]:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.books import post_taken_back
+from connect.adoption import adopt, book_taken_back
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
 from connect.retries import debt_wait
 from connect.states import ReversalStatus, TransferStatus
@@ -91,6 +91,11 @@ def go_on(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
         begin_reversal(transfer, cause=cause, at=at)
         return
     done = TransferStatus.REVERSED if transfer.reversed_minor == transfer.sent_minor else TransferStatus.COMPLETED
+    if transfer.status == done:
+        return
+    if transfer.status == TransferStatus.COMPLETED:
+        # All of it was taken back without our asking: it passes through the state in which it would have been asked.
+        move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, next_retry_at=Now())
     settled = {"next_retry_at": None, "retry_count": 0, "waiting_for": WaitingFor.NOTHING, "last_error": ""}
     move(transfer, done, cause=cause, at=at, **settled)
 
@@ -126,8 +131,7 @@ def _made(
         _reversed_twice(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
-    post_taken_back(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=intent.amount_minor, at=at)
-    change(transfer, reversed_minor=intent.to_minor, stripe_reversal_id=stripe_reversal_id)
+    book_taken_back(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=intent.amount_minor, at=at)
     go_on(transfer, cause=cause, at=at)
 
 
@@ -172,51 +176,13 @@ def _adopt(
     transfer: SellerTransfer, intent: TransferReversal, seen: TransferSeen, *, cause: Cause, at: datetime
 ) -> None:
     """Book what Stripe took back and we have not booked, ours or made elsewhere, and go on from there."""
-    booked = set(transfer.reversals.values_list("stripe_reversal_id", flat=True))
-    new = [one for one in reversed(seen.reversals) if one.reversal_id not in booked]
-    if sum(one.amount_minor for one in new) != seen.reversed_minor - transfer.reversed_minor:
+    if not adopt(transfer, seen, intent=intent, cause=cause, at=at):
         _close(intent, "", "Stripe's reversals do not add up to what it took back.", cause=cause, at=at)
         give_up(transfer, f"Stripe took back {seen.reversed_minor} in ways we cannot list", cause=cause, at=at)
         return
-    for one in new:
-        _adopt_one(transfer, intent, one, cause=cause, at=at)
     if intent.status == ReversalStatus.SENDING:
         _close(intent, "already_reversed", "Stripe had taken it back already.", cause=cause, at=at)
-    change(transfer, key_epoch=transfer.key_epoch + 1)
     go_on(transfer, cause=cause, at=at)
-
-
-def _adopt_one(
-    transfer: SellerTransfer, intent: TransferReversal, one: ReversalSeen, *, cause: Cause, at: datetime
-) -> None:
-    start, end = transfer.reversed_minor, transfer.reversed_minor + one.amount_minor
-    if one.our_id == str(intent.pk):
-        move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=one.reversal_id)
-    else:
-        transfer.reversals.create(
-            story_id=transfer.story_id,
-            from_minor=start,
-            to_minor=end,
-            currency=transfer.currency,
-            key=f"{transfer.pk}:found:{one.reversal_id}",
-            status=ReversalStatus.MADE,
-            stripe_reversal_id=one.reversal_id,
-        )
-        _made_elsewhere(transfer, one)
-    post_taken_back(transfer, stripe_reversal_id=one.reversal_id, amount_minor=one.amount_minor, at=at)
-    target = max(transfer.reversal_target_minor, end)
-    change(transfer, reversed_minor=end, reversal_target_minor=target, stripe_reversal_id=one.reversal_id)
-
-
-def _made_elsewhere(transfer: SellerTransfer, one: ReversalSeen) -> None:
-    open_case(
-        "reversal_made_elsewhere",
-        transfer,
-        why=f"{one.reversal_id} was not made by us: somebody reversed the transfer in Stripe's dashboard.",
-        what_to_do="It is booked. Check with whoever made it that it was meant for this order.",
-        amount_minor=one.amount_minor,
-        currency=transfer.currency,
-    )
 
 
 def _reversed_twice(transfer: SellerTransfer, intent: TransferReversal, stripe_reversal_id: str) -> None:

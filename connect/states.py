@@ -1,4 +1,4 @@
-"""What a transfer to a seller, and one reversal of it, may do next."""
+"""What a transfer to a seller, one reversal of it, and a payout to a seller's bank may do next."""
 
 from collections.abc import Mapping
 
@@ -21,6 +21,14 @@ class ReversalStatus(TextChoices):
     REFUSED = "refused"
 
 
+class PayoutStatus(TextChoices):
+    PENDING = "pending"
+    IN_TRANSIT = "in_transit"
+    PAID = "paid"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 _T = TransferStatus
 TRANSFER_MOVES: Mapping[str, frozenset[str]] = {
     _T.PENDING: frozenset({_T.COMPLETED, _T.FAILED, _T.CANCELLED, _T.PERMANENTLY_FAILED}),
@@ -39,3 +47,13 @@ _R = ReversalStatus
 REVERSAL_MOVES: Mapping[str, frozenset[str]] = {
     _R.SENDING: frozenset({_R.MADE, _R.REFUSED}),
 }
+
+_P = PayoutStatus
+PAYOUT_MOVES: Mapping[str, frozenset[str]] = {
+    _P.PENDING: frozenset({_P.IN_TRANSIT, _P.PAID, _P.FAILED, _P.CANCELLED}),
+    _P.IN_TRANSIT: frozenset({_P.PAID, _P.FAILED, _P.CANCELLED}),
+    # A bank may send it back within days.
+    _P.PAID: frozenset({_P.FAILED}),
+}
+# Stripe has not said the last word about these.
+PAYOUT_OPEN = (_P.PENDING, _P.IN_TRANSIT)

@@ -1,47 +1,38 @@
 """The only place that talks to Stripe: our words in, one of four outcomes out. It touches no row of ours.
 
-What an answer means for money follows Stripe's documentation of errors and of idempotent requests
-(docs.stripe.com/api/errors, docs.stripe.com/error-low-level): a 400 or 404 with an error object was not
-done; 401 and 403 were turned away at the gate; 409, 429, 5xx, a timeout and whatever cannot be read, a 200
-included, may have moved money. A stored refusal is repeated for a day under the same key, so a request that
-may later succeed needs a new one.
+What an answer means for money is judged in `stripe_calls`.
 """
 
-import time
-from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import stripe
-from django.conf import settings
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from connect.stripe_connection import stripe_client
+from connect.stripe_calls import about, ask, assert_amount, assert_given
 from connect.stripe_objects import (
     AccountSeen,
+    LinkSeen,
+    PayoutSeen,
     ReversalSeen,
     TransferSeen,
     read_account_object,
+    read_balance_object,
+    read_link_object,
     read_page,
+    read_payout_object,
+    read_payout_page,
     read_reversal_object,
     read_transfer_object,
 )
-from veza.core.money import MAX_MINOR
-from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
-from veza.core.rate import wait_for_turn
+from veza.core.outcomes import Accepted, Outcome, Unknown
 
 # Of the sender, whoever that is for the call: our platform for a transfer, the seller for a reversal.
 BALANCE_TOO_LOW = frozenset({"balance_insufficient", "insufficient_funds"})
 DOES_NOT_EXIST = "resource_missing"
 _PAGE = 100
 _MAX_PAGES = 50
-_GATE = frozenset({401, 403})
-_DEFINITE = frozenset({400, 402, 404})
-
-Seen = TypeVar("Seen")
-Checked = TypeVar("Checked")
 
 
 def create_transfer(
@@ -57,8 +48,8 @@ def create_transfer(
 
     Everything sent is a function of the arguments: Stripe refuses the same key with other parameters.
     """
-    _assert_amount(amount_minor)
-    _assert_given(destination=destination, currency=currency, idempotency_key=idempotency_key)
+    assert_amount(amount_minor)
+    assert_given(destination=destination, currency=currency, idempotency_key=idempotency_key)
     params: Any = {
         "amount": amount_minor,
         "currency": currency.lower(),
@@ -67,26 +58,26 @@ def create_transfer(
         "description": f"Order {order_id}",
         "metadata": {"order_id": str(order_id), "transfer_id": str(transfer_id)},
     }
-    outcome = _ask(
+    outcome = ask(
         "POST",
         "/v1/transfers",
         lambda client: client.v1.transfers.create(params, {"idempotency_key": idempotency_key}),
         read_transfer_object,
     )
     asked = (amount_minor, currency.upper(), destination)
-    return _about(outcome, lambda seen: (seen.amount_minor, seen.currency, seen.destination) == asked)
+    return about(outcome, lambda seen: (seen.amount_minor, seen.currency, seen.destination) == asked)
 
 
 def read_transfer(stripe_transfer_id: str) -> Outcome[TransferSeen]:
     """What Stripe knows of a transfer, its newest ten reversals included."""
-    _assert_given(stripe_transfer_id=stripe_transfer_id)
-    outcome = _ask(
+    assert_given(stripe_transfer_id=stripe_transfer_id)
+    outcome = ask(
         "GET",
         f"/v1/transfers/{stripe_transfer_id}",
         lambda client: client.v1.transfers.retrieve(stripe_transfer_id),
         read_transfer_object,
     )
-    return _about(outcome, lambda seen: seen.transfer_id == stripe_transfer_id)
+    return about(outcome, lambda seen: seen.transfer_id == stripe_transfer_id)
 
 
 def list_transfers(
@@ -109,7 +100,7 @@ def list_transfers(
         raise ValueError("all transfers of the platform are never asked for")
     found: list[TransferSeen] = []
     for _ in range(_MAX_PAGES):
-        page = _ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), read_page)
+        page = ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), read_page)
         if not isinstance(page, Accepted):
             return page
         found += page.value.transfers
@@ -126,14 +117,14 @@ def create_reversal(
 
     The amount is always sent: left out, Stripe takes back the whole rest.
     """
-    _assert_amount(amount_minor)
-    _assert_given(stripe_transfer_id=stripe_transfer_id, idempotency_key=idempotency_key)
+    assert_amount(amount_minor)
+    assert_given(stripe_transfer_id=stripe_transfer_id, idempotency_key=idempotency_key)
     params: Any = {
         "amount": amount_minor,
         "description": f"Refund of order {order_id}",
         "metadata": {"order_id": str(order_id), "reversal_id": str(reversal_id)},
     }
-    outcome = _ask(
+    outcome = ask(
         "POST",
         f"/v1/transfers/{stripe_transfer_id}/reversals",
         lambda client: client.v1.transfers.reversals.create(
@@ -142,12 +133,12 @@ def create_reversal(
         read_reversal_object,
     )
     asked = (stripe_transfer_id, amount_minor)
-    return _about(outcome, lambda seen: (seen.transfer_id, seen.amount_minor) == asked)
+    return about(outcome, lambda seen: (seen.transfer_id, seen.amount_minor) == asked)
 
 
 def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[AccountSeen]:
     """Make an account for a seller who is only ever paid: the one capability asked for is `transfers`."""
-    _assert_given(email=email, country=country, idempotency_key=idempotency_key)
+    assert_given(email=email, country=country, idempotency_key=idempotency_key)
     params: Any = {
         "type": "express",
         "country": country,
@@ -155,7 +146,7 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
         "capabilities": {"transfers": {"requested": True}},
         "metadata": {"account_id": str(account_id)},
     }
-    return _ask(
+    return ask(
         "POST",
         "/v1/accounts",
         lambda client: client.v1.accounts.create(params, {"idempotency_key": idempotency_key}),
@@ -165,80 +156,100 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
 
 def read_account(stripe_account_id: str) -> Outcome[AccountSeen]:
     """What Stripe knows of a connected account."""
-    _assert_given(stripe_account_id=stripe_account_id)
-    outcome = _ask(
+    assert_given(stripe_account_id=stripe_account_id)
+    outcome = ask(
         "GET",
         f"/v1/accounts/{stripe_account_id}",
         lambda client: client.v1.accounts.retrieve(stripe_account_id),
         read_account_object,
+        of_account=True,
     )
-    return _about(outcome, lambda seen: seen.account_id == stripe_account_id)
+    return about(outcome, lambda seen: seen.account_id == stripe_account_id)
+
+
+def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url: str) -> Outcome[LinkSeen]:
+    """An address for one visit to Stripe's onboarding, within minutes. It is never stored or mailed."""
+    assert_given(stripe_account_id=stripe_account_id, return_url=return_url, refresh_url=refresh_url)
+    params: Any = {
+        "account": stripe_account_id,
+        "type": "account_onboarding",
+        "return_url": return_url,
+        "refresh_url": refresh_url,
+    }
+    return ask(
+        "POST",
+        "/v1/account_links",
+        lambda client: client.v1.account_links.create(params),
+        read_link_object,
+        of_account=True,
+    )
+
+
+def read_balance(stripe_account_id: str) -> Outcome[dict[str, int]]:
+    """What a connected account can pay out now: {currency: minor units}."""
+    assert_given(stripe_account_id=stripe_account_id)
+    return ask(
+        "GET",
+        "/v1/balance",
+        lambda client: client.v1.balance.retrieve(options={"stripe_account": stripe_account_id}),
+        read_balance_object,
+        of_account=True,
+    )
+
+
+def create_payout(
+    *, payout_id: UUID, stripe_account_id: str, amount_minor: int, currency: str, idempotency_key: str
+) -> Outcome[PayoutSeen]:
+    """Send `amount_minor` from a connected account to its owner's bank."""
+    assert_amount(amount_minor)
+    assert_given(stripe_account_id=stripe_account_id, currency=currency, idempotency_key=idempotency_key)
+    params: Any = {"amount": amount_minor, "currency": currency.lower(), "metadata": {"payout_id": str(payout_id)}}
+    options: Any = {"stripe_account": stripe_account_id, "idempotency_key": idempotency_key}
+    outcome = ask(
+        "POST",
+        "/v1/payouts",
+        lambda client: client.v1.payouts.create(params, options),
+        read_payout_object,
+        of_account=True,
+    )
+    asked = (amount_minor, currency.upper())
+    return about(outcome, lambda seen: (seen.amount_minor, seen.currency) == asked)
+
+
+def read_payout(external_payout_id: str, *, stripe_account_id: str) -> Outcome[PayoutSeen]:
+    """What Stripe knows of a payout of a connected account."""
+    assert_given(external_payout_id=external_payout_id, stripe_account_id=stripe_account_id)
+    outcome = ask(
+        "GET",
+        f"/v1/payouts/{external_payout_id}",
+        lambda client: client.v1.payouts.retrieve(external_payout_id, options={"stripe_account": stripe_account_id}),
+        read_payout_object,
+        of_account=True,
+    )
+    return about(outcome, lambda seen: seen.payout_id == external_payout_id)
+
+
+def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list[PayoutSeen]]:
+    """The payouts of a connected account since `made_from`, newest first."""
+    assert_given(stripe_account_id=stripe_account_id)
+    filters: dict[str, Any] = {"limit": _PAGE, "created": {"gte": int(made_from.timestamp())}}
+    found: list[PayoutSeen] = []
+    for _ in range(_MAX_PAGES):
+        perform = partial(_page_of_payouts, dict(filters), stripe_account_id)
+        page = ask("GET", "/v1/payouts", perform, read_payout_page, of_account=True)
+        if not isinstance(page, Accepted):
+            return page
+        seen, has_more = page.value
+        found += seen
+        if not has_more or not seen:
+            return Accepted(found, page.call)
+        filters["starting_after"] = found[-1].payout_id
+    return Unknown(f"more than {_PAGE * _MAX_PAGES} payouts", page.call)
 
 
 def _page_of_transfers(filters: Any, client: stripe.StripeClient) -> stripe.StripeObject:
     return client.v1.transfers.list(filters)
 
 
-def _assert_amount(amount_minor: object) -> None:
-    # The SDK drops None and writes True as `true`: both would move another amount than was meant.
-    if type(amount_minor) is not int or not 0 < amount_minor <= MAX_MINOR:
-        raise ValueError(f"an amount is a positive integer of minor units, not {amount_minor!r}")
-
-
-def _assert_given(**texts: str) -> None:
-    # An empty transfer id would be POST /v1/transfers//reversals, an empty key a random one.
-    for name, text in texts.items():
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"Stripe is never asked without {name}")
-
-
-def _about(outcome: Outcome[Checked], is_what_we_asked: Callable[[Checked], bool]) -> Outcome[Checked]:
-    if isinstance(outcome, Accepted) and not is_what_we_asked(outcome.value):
-        return Unknown("the answer is not about what we asked", outcome.call)
-    return outcome
-
-
-def _ask(
-    method: str,
-    path: str,
-    perform: Callable[[stripe.StripeClient], stripe.StripeObject],
-    read: Callable[[Mapping[str, Any]], Seen],
-) -> Outcome[Seen]:
-    if not settings.STRIPE_SECRET_KEY:
-        return NotSent("Stripe is switched off: set STRIPE_SECRET_KEY", Call("stripe", method, path, 0, 0))
-    wait_for_turn("stripe", per_second=settings.STRIPE_RATE_PER_SECOND)
-    client = stripe_client()
-    started = time.monotonic()
-
-    def call(status: int) -> Call:
-        return Call("stripe", method, path, status, round((time.monotonic() - started) * 1000))
-
-    try:
-        return Accepted(read(perform(client).to_dict()), call(200))
-    except stripe.StripeError as error:
-        return _judged(error, call(error.http_status or 0))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        # Valid JSON of another shape makes the SDK stumble after the answer has come: money may have moved.
-        return Unknown(f"the answer could not be read: {error}"[:300], call(200))
-
-
-def _judged(error: stripe.StripeError, call: Call) -> Outcome[Any]:
-    said = error.error
-    code = str((said.code if said else error.code) or "")
-    if call.status == 0:
-        if _never_connected(error):
-            return NotSent("Stripe could not be reached", call)
-        return Unknown(str(error.user_message), call)
-    if call.status in _GATE:
-        return NotSent(f"Stripe turned us away ({call.status} {code}): check STRIPE_SECRET_KEY", call)
-    if isinstance(error, stripe.IdempotencyError):
-        return Unknown("idempotency_error: this key was used with other parameters", call)
-    definite = call.status in _DEFINITE and not isinstance(error, stripe.RateLimitError)
-    if definite and (said is not None or code):
-        return Refused(code, str(error.user_message or "")[:500], call)
-    return Unknown(f"Stripe answered {call.status} {code}".strip(), call)
-
-
-def _never_connected(error: stripe.StripeError) -> bool:
-    reason = error.__cause__.args[0] if error.__cause__ is not None and error.__cause__.args else None
-    return isinstance(getattr(reason, "reason", None), NewConnectionError | ConnectTimeoutError)
+def _page_of_payouts(filters: Any, stripe_account_id: str, client: stripe.StripeClient) -> stripe.StripeObject:
+    return client.v1.payouts.list(filters, {"stripe_account": stripe_account_id})

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from connect import reversals, transfers
+from connect import accounts, looks, payouts, reversals, transfers
 
 
 @shared_task(name="connect.send_transfers")
@@ -15,3 +15,16 @@ def send_transfers(**_newer: object) -> None:  # _newer: beat and workers are de
 def process_reversals(**_newer: object) -> None:
     """Take back from every transfer that is due."""
     reversals.process_due()
+
+
+@shared_task(name="connect.look_at_stripe")
+def look_at_stripe(**_newer: object) -> None:
+    """Read the accounts and transfers that Stripe told us something about."""
+    accounts.look_due()
+    looks.look_due()
+
+
+@shared_task(name="connect.move_on_payouts")
+def move_on_payouts(**_newer: object) -> None:
+    """Ask Stripe about payouts that it has not said the last word about."""
+    payouts.move_on_due()

@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
-from connect.models import SellerTransfer, TransferReversal, WaitingFor
+from django.db.models import Q
+
+from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.states import TRANSFER_UNSENT, ReversalStatus, TransferStatus
 from veza.core.models import StatusChange
 from veza.core.money import written
@@ -17,8 +19,8 @@ _WAITS = {
 
 
 def lines(story_id: UUID) -> list[TimelineLine]:
-    """Transfers planned and sent, and what was taken back again, in no order."""
-    return [*_transfers(story_id), *_reversals(story_id)]
+    """Transfers planned and sent, what was kept back, and what was taken back again, in no order."""
+    return [*_transfers(story_id), *_set_offs(story_id), *_reversals(story_id)]
 
 
 def next_steps(story_id: UUID) -> list[str]:
@@ -32,9 +34,24 @@ def _transfers(story_id: UUID) -> list[TimelineLine]:
     for row in SellerTransfer.objects.filter(order=story_id).select_related("seller"):
         planned = f"A transfer of {written(row.amount_minor, row.currency)} to {row.seller.email} was planned."
         told.append(TimelineLine(row.created_at, planned, "open"))
-        if row.completed_at is not None:
+        if row.completed_at is not None and row.sent_minor:
             sent = f"Stripe sent {row.amount()} to {row.seller.email} ({row.stripe_transfer_id})."
             told.append(TimelineLine(row.completed_at, sent, "open"))
+    return told
+
+
+def _set_offs(story_id: UUID) -> list[TimelineLine]:
+    """Told in both orders: the one whose money was kept back, and the one it was owed for."""
+    told = []
+    rows = SetOff.objects.filter(Q(transfer__order=story_id) | Q(debt__order=story_id))
+    for one in rows.select_related("transfer__seller", "debt"):
+        undone = f" {written(one.undone_minor, one.currency)} of it is owed again." if one.undone_minor else ""
+        seller = one.transfer.seller.email
+        if one.transfer.order_id == story_id:
+            text = f"{one.amount()} was kept back from {seller}, who owed it for order {one.debt.order_id}.{undone}"
+        else:
+            text = f"{one.amount()} that {seller} owed was kept back from order {one.transfer.order_id}.{undone}"
+        told.append(TimelineLine(one.created_at, text, "open"))
     return told
 
 

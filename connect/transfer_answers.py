@@ -13,6 +13,7 @@ from django.utils import timezone
 from connect.books import post_sent
 from connect.models import SellerTransfer, WaitingFor
 from connect.reversal_answers import begin_reversal
+from connect.set_off import pay_by_set_off
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe_objects import TransferSeen
@@ -126,13 +127,15 @@ def _not_sent(transfer: SellerTransfer, sending: Sending, outcome: NotSent, *, c
 def _nothing_left_to_send(transfer: SellerTransfer, *, cause: Cause, at: datetime, **cleared: Any) -> bool:
     """Once it is certain that nothing was sent, what was to be taken back is simply not sent."""
     target, left = transfer.reversal_target_minor, transfer.sent_minor - transfer.reversal_target_minor
-    if left == 0:
+    if left == 0 and transfer.kept_back_minor == 0:
         cleared |= {"reversal_target_minor": 0, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
         move(transfer, TransferStatus.CANCELLED, cause=cause, at=at, **cleared)
         return True
     if target:
         change(transfer, amount_minor=transfer.amount_minor - target, reversal_target_minor=0)
-    return False
+    if left == 0:
+        pay_by_set_off(transfer, cause=cause, at=at, **cleared)
+    return left == 0
 
 
 def _sent_twice(transfer: SellerTransfer, seen: TransferSeen) -> None:

@@ -16,13 +16,14 @@ from connect import stripe_api
 from connect.draining import drain
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.retries import KEY_IS_SAFE_FOR
+from connect.set_off import lock_with_debts, pay_by_set_off, set_off
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe_objects import TransferSeen
 from connect.transfer_answers import NOT_ALLOWED_TO_RECEIVE, Sending, record_transfer, several_found
 from connect.waiting import change, try_later, wait, with_transfers
 from marketplace.models import Order
-from marketplace.shares import sold_shares
+from marketplace.shares import is_disputed, sold_shares
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
@@ -65,7 +66,7 @@ def send_due() -> Tally:
 
 def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen] | None:
     """Send one transfer and book the answer. None when it is not to be sent now."""
-    sending = claim_transfer(transfer_id)
+    sending = claim_transfer(transfer_id, cause=cause)
     if sending is None:
         return None
     outcome = _find(sending) if sending.key_may_be_forgotten else None
@@ -76,21 +77,29 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen] |
 
 
 @transaction.atomic(durable=True)
-def claim_transfer(transfer_id: UUID) -> Sending | None:
+def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
     """Commit that a transfer is about to be sent: from here on it is in doubt, and what is sent is frozen.
 
-    A row that is in doubt already keeps its amount, account and key. None when it is not to be sent now.
+    What the seller owes us is set off first. A row that is in doubt already keeps its amount, account and key.
+    None when it is not to be sent now.
     """
     # Locked, so that an account that becomes active now finds this row waiting and wakes it.
     account = ConnectedAccount.objects.locked().filter(seller__transfers=transfer_id).first()
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer, debts = lock_with_debts(transfer_id)
     if transfer.status not in TRANSFER_UNSENT:
         return None
     first, doubted_at, now = transfer.in_doubt_since is None, transfer.in_doubt_since, timezone.now()
     fields: dict[str, Any] = {"sendings": transfer.sendings + 1, "waiting_for": WaitingFor.NOTHING}
     if doubted_at is None:
+        if is_disputed(transfer.order_id):
+            _wait_for_dispute(transfer)
+            return None
         if account is None or not account.can_receive():
             _wait_for_account(transfer)
+            return None
+        set_off(transfer, debts, cause=cause, at=now)
+        if transfer.sent_minor == 0:
+            pay_by_set_off(transfer, cause=cause, at=now)
             return None
         fields |= {"in_doubt_since": Now(), "destination": account.stripe_account_id}
     change(transfer, **fields)
@@ -109,6 +118,13 @@ def _wait_for_account(transfer: SellerTransfer) -> None:
     why = "The seller has no Stripe account that can receive transfers."
     # Becoming active makes the row due at once; this is for news that never came.
     wait(transfer, WaitingFor.ACCOUNT, look_again=with_transfers().longest, why=why)
+
+
+def _wait_for_dispute(transfer: SellerTransfer) -> None:
+    # Its end makes the row due at once.
+    wait(
+        transfer, WaitingFor.DISPUTE, look_again=with_transfers().longest, why="The buyer's bank disputes the payment."
+    )
 
 
 def _send(sending: Sending) -> Outcome[TransferSeen]:

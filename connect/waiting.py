@@ -15,7 +15,7 @@ from connect.retries import backoff
 from connect.states import TransferStatus
 from veza.core.cases import open_case
 from veza.core.causes import Cause
-from veza.core.models import OperatorCase
+from veza.core.models import OperatorCase, StatefulRow
 from veza.core.states import move
 
 log = structlog.get_logger(__name__)
@@ -112,9 +112,9 @@ def _what_to_do(transfer: SellerTransfer, *, sending: bool) -> str:
     return "Correct what Stripe refused, such as the seller's account, then retry the transfer."
 
 
-def stripe_turned_us_away(transfer: SellerTransfer, why: str) -> None:
+def stripe_turned_us_away(row: StatefulRow, why: str) -> None:
     """Open one case for all rows: the key, not the row, is at fault."""
     log.error("stripe_turned_us_away", why=why)
     if not OperatorCase.objects.filter(kind=TURNED_AWAY, closed_at__isnull=True).exists():
         what_to_do = "Check STRIPE_SECRET_KEY. Nothing is lost: every row goes on by itself afterwards."
-        open_case(TURNED_AWAY, transfer, why=why, what_to_do=what_to_do)
+        open_case(TURNED_AWAY, row, why=why, what_to_do=what_to_do)

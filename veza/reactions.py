@@ -12,4 +12,4 @@ REACTIONS = {
 }
 
 # Which page of handlers reads a provider's webhooks: event type to the function that books it.
-PROVIDERS = {"hyperswitch": "payments.webhooks.HANDLERS"}
+PROVIDERS = {"hyperswitch": "payments.webhooks.HANDLERS", "stripe": "connect.webhooks.HANDLERS"}

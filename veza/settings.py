@@ -247,6 +247,8 @@ SPECTACULAR_SETTINGS = {
         "SubscriptionStatus": "subscriptions.states.SubscriptionStatus.choices",
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
+        "PayoutStatus": "connect.states.PayoutStatus.choices",
+        "AccountStanding": "connect.accounts.Standing.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -27,6 +27,8 @@ docs = csp_override(
 
 urlpatterns = [
     path("paid", TemplateView.as_view(template_name="paid.html"), name="paid"),
+    path("connect/returned", TemplateView.as_view(template_name="connect_returned.html"), name="connect-returned"),
+    path("connect/refresh", TemplateView.as_view(template_name="connect_refresh.html"), name="connect-refresh"),
     path("admin/", admin.site.urls),
     path("metrics", metrics, name="metrics"),
     path("api/v1/health", Health.as_view(), name="health"),

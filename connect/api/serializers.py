@@ -29,9 +29,32 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
         read_only_fields = fields
 
 
+class ReasonOutput(serializers.Serializer[Any]):
+    """A refund or a lost dispute, and how much of it was the seller's."""
+
+    kind = serializers.ChoiceField(choices=[("refund", "refund"), ("dispute", "dispute")])
+    id = serializers.UUIDField()
+    amount_minor = serializers.IntegerField()
+
+
+class DebtOutput(serializers.Serializer[Any]):
+    """What the seller still owes of one transfer. It is taken from their balance at Stripe or from their next sales."""
+
+    transfer_id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    owed_minor = serializers.IntegerField()
+    waiting_for = serializers.CharField(allow_blank=True)
+    next_try_at = serializers.DateTimeField(allow_null=True)
+    because = ReasonOutput(many=True)
+
+
 class BalanceOutput(serializers.Serializer[Any]):
-    """What waits to be sent to the seller, and what the seller owes us, in one currency."""
+    """What waits to be sent to the seller, and what the seller owes us, in one currency.
+
+    `debts` may come to more than `debt_minor`: what waits to be sent is set off against them.
+    """
 
     available_minor = serializers.IntegerField()
     debt_minor = serializers.IntegerField()
     currency = serializers.CharField()
+    debts = DebtOutput(many=True)

@@ -1,6 +1,7 @@
-"""The door for Hyperswitch's deliveries. It reads bytes, checks the signature and hands over; it decides nothing."""
+"""The door for a provider's deliveries. It reads bytes, checks the signature and hands over; it decides nothing."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import structlog
@@ -10,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.inbox import Arrived, Verdict, take_in
+from payments.inbox import Arrived, Event, Handler, Verdict, take_in
 from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
 from veza.core.api.requests import request_id_of, source_address
 
@@ -25,27 +26,50 @@ BAD_SIGNATURE = Verdict("signature_invalid", http_status=401)
 @require_POST
 def hyperswitch_webhook(request: HttpRequest) -> HttpResponse:
     """Take in one delivery: 200 when it is settled, anything else when Hyperswitch should send it again."""
+
+    def is_signed(raw: bytes) -> bool:
+        signature = request.headers.get("x-webhook-signature-512")
+        return is_signed_by_hyperswitch(raw, signature, secrets=settings.HYPERSWITCH_WEBHOOK_SECRETS)
+
+    return receive(
+        request,
+        "hyperswitch",
+        is_signed=is_signed,
+        no_secret=None if settings.HYPERSWITCH_WEBHOOK_SECRETS else NO_SECRET,
+        read=read_event,
+        handlers=HANDLERS,
+    )
+
+
+def receive(
+    request: HttpRequest,
+    provider: str,
+    *,
+    is_signed: Callable[[bytes], bool],
+    no_secret: Verdict | None,
+    read: Callable[[bytes], Event],
+    handlers: Mapping[str, Handler],
+) -> HttpResponse:
+    """What every provider's door does: bounds, signature, inbox, answer. `no_secret` is the verdict without one."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if not declared.isdecimal():
         # A chunked body reaches WSGI as nothing at all: a signature over nothing would be checked.
         return _answer(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length")
-    if len(declared) > MAX_DIGITS or int(declared) > MAX_BYTES:
+    if len(declared) > 9 or int(declared) > MAX_BYTES:
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KB")
     raw = request.read(MAX_BYTES + 1)
-    signed = is_signed_by_hyperswitch(
-        raw, request.headers.get("x-webhook-signature-512"), secrets=settings.HYPERSWITCH_WEBHOOK_SECRETS
-    )
+    signed = is_signed(raw)
     arrived = Arrived(
-        provider="hyperswitch",
+        provider=provider,
         raw=raw,
         signature_valid=signed,
         source_ip=source_address(request),
         user_agent=request.headers.get("User-Agent", ""),
         request_id=request_id_of(request),
     )
-    refused = None if signed else BAD_SIGNATURE if settings.HYPERSWITCH_WEBHOOK_SECRETS else NO_SECRET
+    refused = None if signed else no_secret or BAD_SIGNATURE
     try:
-        verdict = take_in(arrived, read=read_event, handlers=HANDLERS, refused=refused)
+        verdict = take_in(arrived, read=read, handlers=handlers, refused=refused)
     except (OperationalError, InterfaceError):
         log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connect import stripe_api
-from connect.stripe_objects import AccountSeen, ReversalSeen, TransferSeen
+from connect.stripe_objects import AccountSeen, PayoutSeen, ReversalSeen, TransferSeen
 from veza.core.ids import new_id
 from veza.core.outcomes import Accepted, Call, NotSent, Refused, Unknown
 
@@ -40,10 +40,13 @@ class Stripe:
 @pytest.fixture
 def stripe(monkeypatch) -> Stripe:
     double = Stripe()
-    for name in ("create_transfer", "list_transfers", "create_reversal"):
+    kept = ("create_transfer", "list_transfers", "create_reversal", "create_payout", "list_payouts", "create_account")
+    for name in (*kept, "create_account_link"):
         monkeypatch.setattr(stripe_api, name, lambda _name=name, **given: double.answer(_name, given))
-    for name in ("read_transfer", "read_account"):
-        monkeypatch.setattr(stripe_api, name, lambda key, _name=name: double.answer(_name, {"id": key}))
+    for name in ("read_transfer", "read_account", "read_balance", "read_payout"):
+        monkeypatch.setattr(
+            stripe_api, name, lambda key, _name=name, **given: double.answer(_name, {"id": key, **given})
+        )
     return double
 
 
@@ -93,6 +96,22 @@ def taken_back(stripe_reversal_id: str = "") -> Any:
 
 def account(*, active: bool) -> Accepted[AccountSeen]:
     return Accepted(AccountSeen("acct_1", active, active, True, "DE"), call())
+
+
+def has(**available: int) -> Accepted[dict[str, int]]:
+    """What the account has: `has(EUR=5_00)`."""
+    return Accepted(available, call())
+
+
+def paid_out(external_payout_id: str = "po_1", status: str = "pending") -> Any:
+    """Stripe takes the payout."""
+
+    def answer(given: dict[str, Any]) -> Accepted[PayoutSeen]:
+        amount, currency = given["amount_minor"], given["currency"]
+        seen = PayoutSeen(external_payout_id, amount, currency, status, str(given["payout_id"]), "", "")
+        return Accepted(seen, call())
+
+    return answer
 
 
 def looked(seen: TransferSeen) -> Accepted[TransferSeen]:

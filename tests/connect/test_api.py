@@ -6,6 +6,7 @@ from rest_framework.test import APIClient
 from connect.balance import balances_of
 from connect.reversals import reverse_transfer
 from connect.transfers import send_transfer
+from payments.models import Refund
 from tests.connect.conftest import refused, sent, taken_back
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund
 
@@ -75,7 +76,9 @@ def test_what_waits_to_be_sent_is_available(api):
     transfer = planned(amount_minor=9_00)
     api.force_authenticate(transfer.seller)
 
-    assert api.get("/connect/balance").json() == [{"available_minor": 9_00, "debt_minor": 0, "currency": "EUR"}]
+    assert api.get("/connect/balance").json() == [
+        {"available_minor": 9_00, "debt_minor": 0, "currency": "EUR", "debts": []}
+    ]
 
 
 def test_what_is_being_taken_back_is_no_debt(stripe):
@@ -94,6 +97,19 @@ def test_what_the_seller_could_not_give_back_is_a_debt(stripe):
     (balance,) = balances_of(transfer.seller_id)
 
     assert (balance.available_minor, balance.debt_minor) == (0, 9_00)
+
+
+def test_each_debt_names_the_order_and_the_refund_behind_it(stripe, api):
+    transfer = sent_and_refunded(stripe)
+    stripe.will("create_reversal", refused("balance_insufficient"))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+    api.force_authenticate(transfer.seller)
+
+    ((debt,),) = (one["debts"] for one in api.get("/connect/balance").json())
+
+    assert (debt["order_id"], debt["owed_minor"], debt["waiting_for"]) == (str(transfer.order_id), 9_00, "debt")
+    refund_id = str(Refund.objects.get(story_id=transfer.order_id).pk)
+    assert debt["because"] == [{"kind": "refund", "id": refund_id, "amount_minor": 9_00}]
 
 
 def test_what_was_taken_back_leaves_nothing(stripe):

@@ -201,7 +201,7 @@ def test_the_wrong_key_stops_the_worker_and_loses_nothing(sandbox, transfer, set
 
 
 def test_a_frozen_worker_that_wakes_up_late_sends_under_the_same_key(sandbox, transfer):
-    frozen = claim_transfer(transfer.pk)
+    frozen = claim_transfer(transfer.pk, cause=BY_TEST)
     send_transfer(transfer.pk, cause=BY_TEST)
 
     outcome = transfers._send(frozen)

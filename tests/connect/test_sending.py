@@ -159,7 +159,7 @@ def test_a_seller_whose_account_cannot_receive_waits_without_a_call(stripe):
 def test_an_account_that_becomes_active_wakes_the_transfers_that_waited(stripe):
     transfer = send(planned(make_seller(active=False)))
 
-    note_account(seller_id=transfer.seller_id, seen=AccountSeen("acct_7", True, True, True, "DE"))
+    note_account(seller_id=transfer.seller_id, seen=AccountSeen("acct_7", True, True, True, "DE"), at=timezone.now())
 
     assert SellerTransfer.objects.unsent().due().get() == transfer
 
@@ -292,7 +292,8 @@ def test_amount_account_and_key_are_frozen_while_in_doubt(stripe):
     stripe.will("create_transfer", unknown(), sent())
     transfer = send(planned(amount_minor=9_00))
     refund(transfer.order, transfer.seller, 4_00)
-    note_account(seller_id=transfer.seller_id, seen=AccountSeen("acct_other", True, True, True, "DE"))
+    other = AccountSeen("acct_other", True, True, True, "DE")
+    note_account(seller_id=transfer.seller_id, seen=other, at=timezone.now())
 
     send(transfer)
 

@@ -95,3 +95,20 @@ def test_the_proof_shows_a_transfer_that_was_never_booked():
     (said,) = differences()
 
     assert f"sent {transfer.shown_id} is 0 in the ledger and 900 in the rows" in said
+
+
+def test_a_set_off_is_told_in_both_orders(stripe):
+    seller = make_seller()
+    debt = planned(seller, amount_minor=4_00)
+    stripe.will("create_transfer", sent())
+    send_transfer(debt.pk, cause=BY_TEST)
+    refund(debt.order, seller, 4_00)
+    stripe.will("create_reversal", refused("balance_insufficient"))
+    reverse_transfer(debt.pk, cause=BY_TEST)
+    transfer = planned(seller, amount_minor=4_00)
+    send_transfer(transfer.pk, cause=BY_TEST)
+
+    texts = [line.text for order in (transfer.order_id, debt.order_id) for line in lines(order)]
+
+    assert f"4.00 EUR was kept back from {seller.email}, who owed it for order {debt.order_id}." in texts
+    assert f"4.00 EUR that {seller.email} owed was kept back from order {transfer.order_id}." in texts

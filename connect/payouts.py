@@ -1,0 +1,244 @@
+"""Payouts: a seller moves money from their account at Stripe to their bank, when they ask for it.
+
+Never more than the account has: its balance is read first, less what is being taken back from it, and Stripe has
+the last word. A payout that nobody answered is asked again under the same key; the ledger is not touched, because
+the money left our books when it was transferred.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Sum
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from connect import stripe_api
+from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
+from connect.retries import KEY_IS_SAFE_FOR
+from connect.states import PAYOUT_OPEN, PayoutStatus
+from connect.stripe_objects import PayoutSeen
+from connect.waiting import stripe_turned_us_away
+from payments.inbox import Handled, Result
+from veza.core import calls
+from veza.core.causes import Cause, by_sweep
+from veza.core.errors import NotAllowed
+from veza.core.money import written
+from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.states import may_move, move
+from veza.core.sweeps import Tally, claim, tick
+
+SWEEP = "connect.move_on_payouts"
+# After a call that brought no answer; and how often a payout that the bank has is asked about, webhooks or not.
+ASK_AGAIN_AFTER = timedelta(minutes=2)
+ASK_THE_BANK_AGAIN_AFTER = timedelta(hours=6)
+# How long a bank may still send back what was paid: five of its own days.
+MAY_BOUNCE_FOR = timedelta(days=8)
+_STATUS = {
+    "pending": PayoutStatus.PENDING,
+    "in_transit": PayoutStatus.IN_TRANSIT,
+    "paid": PayoutStatus.PAID,
+    "failed": PayoutStatus.FAILED,
+    "canceled": PayoutStatus.CANCELLED,
+}
+
+
+class AccountNotReady(NotAllowed):
+    code = "payouts_not_enabled"
+
+
+class PayoutExceedsBalance(NotAllowed):
+    code = "payout_exceeds_balance"
+
+
+class BalanceUnknown(NotAllowed):
+    code = "stripe_unavailable"
+    http_status = 503
+
+
+def request_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str, cause: Cause) -> SellerPayout:
+    """Pay `amount_minor` out to the seller's bank. Asking again with the same id finds the first payout.
+
+    Raises AccountNotReady, PayoutExceedsBalance, BalanceUnknown.
+    """
+    payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
+    if payout is None:
+        _refuse_more_than_there_is(seller_id, amount_minor, currency)
+        payout = open_payout(payout_id=payout_id, seller_id=seller_id, amount_minor=amount_minor, currency=currency)
+    if payout.status == PayoutStatus.PENDING and payout.external_payout_id is None:
+        send_payout(payout.pk, cause=cause)
+        payout.refresh_from_db()
+    return payout
+
+
+def _refuse_more_than_there_is(seller_id: UUID, amount_minor: int, currency: str) -> None:
+    account = _ready_account(seller_id)
+    match stripe_api.read_balance(account.stripe_account_id or ""):
+        case Accepted(value=available):
+            pass
+        case Refused(message=message):
+            raise AccountNotReady(message or "Stripe does not let us see this account.")
+        case NotSent() | Unknown():
+            raise BalanceUnknown("Stripe has not said what the account has. Ask again in a minute.")
+    left = max(0, available.get(currency, 0) - _being_taken_back(seller_id, currency))
+    if amount_minor > left:
+        raise PayoutExceedsBalance(f"Only {written(left, currency)} can be paid out now.")
+
+
+def _ready_account(seller_id: UUID) -> ConnectedAccount:
+    account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
+    if account is None or not account.payouts_enabled:
+        raise AccountNotReady("Stripe pays out once your account is complete: POST /api/v1/connect/account.")
+    return account
+
+
+def _being_taken_back(seller_id: UUID, currency: str) -> int:
+    rows = SellerTransfer.objects.to_reverse().filter(seller=seller_id, currency=currency)
+    return rows.aggregate(owed=Sum(F("reversal_target_minor") - F("reversed_minor")))["owed"] or 0
+
+
+@transaction.atomic(durable=True)
+def open_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str) -> SellerPayout:
+    """Record a payout that nobody has told Stripe about yet. Asking again with the same id returns the first."""
+    account = _ready_account(seller_id)
+    payout, _ = SellerPayout.objects.get_or_create(
+        pk=payout_id,
+        seller_id=seller_id,
+        defaults={
+            "stripe_account_id": account.stripe_account_id or "",
+            "amount_minor": amount_minor,
+            "currency": currency,
+            "next_check_at": Now() + ASK_AGAIN_AFTER,
+        },
+    )
+    return payout
+
+
+def move_on_due() -> Tally:
+    """Send what nobody answered, and ask about what the bank has."""
+    cause = by_sweep(SWEEP)
+    open_rows = SellerPayout.objects.filter(next_check_at__isnull=False)
+    return tick(
+        SWEEP,
+        take=lambda: claim(open_rows, due="next_check_at", lease=ASK_AGAIN_AFTER),
+        handle=lambda payout: move_on_payout(payout.pk, cause=cause),
+    )
+
+
+def move_on_payout(payout_id: UUID, *, cause: Cause) -> None:
+    """Send a payout that Stripe has not acknowledged; ask about one that it has."""
+    payout = SellerPayout.objects.get(pk=payout_id)
+    if payout.external_payout_id is None:
+        send_payout(payout_id, cause=cause)
+        return
+    seen = stripe_api.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
+    calls.record(seen, subject=payout, our_id=payout.key)
+    if isinstance(seen, Accepted):
+        record_payout(payout_id, seen, cause=cause)
+
+
+def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[PayoutSeen] | None:
+    """Ask Stripe for the payout and keep the answer. None when Stripe has acknowledged it already."""
+    payout = claim_payout(payout_id)
+    if payout is None:
+        return None
+    outcome = _find(payout)
+    if outcome is None:
+        outcome = stripe_api.create_payout(
+            payout_id=payout.pk,
+            stripe_account_id=payout.stripe_account_id,
+            amount_minor=payout.amount_minor,
+            currency=payout.currency,
+            idempotency_key=payout.key,
+        )
+    calls.record(outcome, subject=payout, our_id=payout.key)
+    record_payout(payout_id, outcome, cause=cause, first=not payout.in_doubt)
+    return outcome
+
+
+@transaction.atomic(durable=True)
+def claim_payout(payout_id: UUID) -> SellerPayout | None:
+    """Commit that Stripe is about to be asked. None when it has acknowledged the payout already."""
+    payout = SellerPayout.objects.locked().get(pk=payout_id)
+    if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
+        return None
+    sent_before = payout.first_sent_at
+    SellerPayout.objects.filter(pk=payout_id).update(
+        first_sent_at=sent_before or Now(), in_doubt=True, next_check_at=Now() + ASK_AGAIN_AFTER
+    )
+    return payout
+
+
+def _find(payout: SellerPayout) -> Outcome[PayoutSeen] | None:
+    """Look for a payout whose answer was lost too long ago for its key. None when it may simply be asked for."""
+    if not payout.in_doubt or payout.first_sent_at is None or timezone.now() - payout.first_sent_at < KEY_IS_SAFE_FOR:
+        return None
+    made_from = payout.first_sent_at - timedelta(hours=1)
+    listed = stripe_api.list_payouts(stripe_account_id=payout.stripe_account_id, made_from=made_from)
+    if not isinstance(listed, Accepted):
+        return Unknown("Stripe's payouts could not be listed", listed.call)
+    found = [seen for seen in listed.value if seen.our_id == str(payout.pk)]
+    return Accepted(found[0], listed.call) if found else None
+
+
+@transaction.atomic(durable=True)
+def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause, first: bool = False) -> None:
+    """Keep what came of asking. Only a definite no ends the payout; what was not answered is asked again.
+
+    `first`: nothing can have reached Stripe before this try.
+    """
+    payout, at = SellerPayout.objects.locked().get(pk=payout_id), timezone.now()
+    match outcome:
+        case Accepted(value=seen):
+            _follow(payout, seen, cause=cause, at=at)
+        case Refused(code=code, message=message):
+            if payout.status == PayoutStatus.PENDING and payout.external_payout_id is None:
+                ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
+                ended |= {"failure_code": code[:100], "failure_message": message[:500]}
+                move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
+        case NotSent(why=why):
+            if outcome.call.status > 0:
+                stripe_turned_us_away(payout, why)
+            if first:
+                SellerPayout.objects.filter(pk=payout_id, external_payout_id__isnull=True).update(in_doubt=False)
+        case Unknown():
+            """It stays in doubt and due: the claim has said when it is asked for again."""
+
+
+def note_payout(seen: PayoutSeen, *, stripe_account_id: str, cause: Cause, at: datetime) -> Handled:
+    """Bring a payout of ours to where Stripe says it is. It may be earlier than the answer to our own request."""
+    payouts = SellerPayout.objects.locked().filter(stripe_account_id=stripe_account_id)
+    payout = payouts.filter(external_payout_id=seen.payout_id).first() or _by_our_id(payouts, seen)
+    if payout is None:
+        return Handled(Result.UNMATCHED)
+    return Handled(Result.OK if _follow(payout, seen, cause=cause, at=at) else Result.STALE, payout.story_id)
+
+
+def _by_our_id(payouts: Any, seen: PayoutSeen) -> SellerPayout | None:
+    try:
+        found: SellerPayout | None = payouts.filter(pk=UUID(seen.our_id), external_payout_id__isnull=True).first()
+    except ValueError:
+        return None
+    return found
+
+
+def _follow(payout: SellerPayout, seen: PayoutSeen, *, cause: Cause, at: datetime) -> bool:
+    """Whether the payout stands where Stripe says it does, or could be moved there: otherwise it is old news."""
+    known: dict[str, Any] = {"external_payout_id": payout.external_payout_id or seen.payout_id, "in_doubt": False}
+    told = {"failure_code": seen.failure_code, "failure_message": seen.failure_message}
+    to = _STATUS.get(seen.status)
+    known["next_check_at"] = _next_check(payout, to or payout.status, at=at)
+    if to is not None and may_move(payout, to):
+        move(payout, to, cause=cause, at=at, **known, **told)
+        return True
+    if to == payout.status or payout.external_payout_id is None:
+        SellerPayout.objects.filter(pk=payout.pk).update(**known)
+    return to == payout.status
+
+
+def _next_check(payout: SellerPayout, status: str, *, at: datetime) -> Any:
+    if status in PAYOUT_OPEN:
+        return Now() + ASK_THE_BANK_AGAIN_AFTER
+    young = at - payout.created_at < MAY_BOUNCE_FOR
+    return Now() + timedelta(days=1) if status == PayoutStatus.PAID and young else None

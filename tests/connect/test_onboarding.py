@@ -1,0 +1,130 @@
+"""A seller opens an account at Stripe, comes back, and is paid once Stripe says that transfers are active."""
+
+import pytest
+import requests
+from rest_framework.test import APIClient
+
+from connect.models import ConnectedAccount, SellerTransfer
+from connect.stripe_objects import LinkSeen
+from connect.transfers import send_due
+from tests.connect.conftest import account as account_seen
+from tests.connect.conftest import call, refused, unknown
+from tests.connect.factories import planned
+from tests.factories import PersonFactory, SellerFactory
+from veza.core.outcomes import Accepted
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/api/v1/connect/account"
+LINK = Accepted(LinkSeen("https://connect.example/setup/1", 1_900_000_000), call())
+
+
+@pytest.fixture
+def seller():
+    return SellerFactory()
+
+
+@pytest.fixture
+def api(seller):
+    api = APIClient()
+    api.force_authenticate(seller)
+    return api
+
+
+def ask(api, country="DE"):
+    return api.post(ADDRESS, {"country": country}, format="json")
+
+
+def test_a_seller_without_an_account_is_told_so(api):
+    assert api.get(ADDRESS).json()["status"] == "none"
+
+
+def test_opening_an_account_answers_a_link_to_stripes_forms(stripe, api, settings):
+    settings.PUBLIC_BASE_URL = "https://veza.example"
+    stripe.will("create_account", account_seen(active=False))
+    stripe.will("create_account_link", LINK)
+
+    answer = ask(api)
+
+    assert (answer.status_code, answer.json()["url"]) == (201, "https://connect.example/setup/1")
+    asked = stripe.asked[-1][1]
+    assert asked["return_url"] == "https://veza.example/connect/returned"
+    assert asked["refresh_url"] == "https://veza.example/connect/refresh"
+
+
+def test_asking_again_makes_a_new_link_to_the_same_account(stripe, api):
+    stripe.will("create_account", account_seen(active=False))
+    stripe.will("read_account", account_seen(active=False))
+    stripe.will("create_account_link", LINK, LINK)
+
+    ask(api), ask(api)
+
+    assert stripe.names() == ["create_account", "create_account_link", "read_account", "create_account_link"]
+
+
+def test_an_unanswered_opening_is_repeated_under_the_same_key(stripe, api):
+    stripe.will("create_account", unknown(), account_seen(active=False))
+    stripe.will("create_account_link", LINK)
+
+    assert (ask(api).status_code, ask(api, country="FR").status_code) == (503, 201)
+
+    first, second = (given for name, given in stripe.asked if name == "create_account")
+    assert first == second
+
+
+def test_a_refused_opening_may_be_asked_for_otherwise(stripe, api):
+    stripe.will("create_account", refused("country_unsupported", "This country is not supported."))
+    stripe.will("create_account", account_seen(active=False))
+    stripe.will("create_account_link", LINK)
+
+    first, second = ask(api, country="AQ"), ask(api, country="FR")
+
+    assert (first.status_code, first.json()["code"], second.status_code) == (400, "account_refused", 201)
+    assert len(set(stripe.keys())) == 2
+    assert [given["country"] for name, given in stripe.asked if name == "create_account"] == ["AQ", "FR"]
+
+
+def test_somebody_who_is_no_seller_opens_nothing(stripe):
+    api = APIClient()
+    api.force_authenticate(PersonFactory())
+
+    assert ask(api).json()["code"] == "not_a_seller"
+    assert stripe.asked == []
+
+
+@pytest.mark.parametrize("country", ["Germany", "de", "", "D1"])
+def test_a_country_has_two_letters(stripe, api, country):
+    assert ask(api, country=country).status_code == 400
+
+
+def test_coming_back_proves_nothing_the_account_is_read(stripe, api, seller):
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", details_submitted=True)
+    stripe.will("read_account", account_seen(active=True))
+
+    assert api.get(ADDRESS).json()["status"] == "active"
+
+
+def test_what_stripe_still_asks_is_shown_while_stripe_is_silent(stripe, api, seller):
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", currently_due=["external_account"])
+    stripe.will("read_account", unknown())
+
+    told = api.get(ADDRESS).json()
+
+    assert (told["status"], told["currently_due"]) == ("onboarding", ["external_account"])
+
+
+@pytest.mark.parametrize("page", ["/connect/returned", "/connect/refresh"])
+def test_the_pages_stripe_sends_the_browser_to_are_there(client, page):
+    assert client.get(page).status_code == 200
+
+
+def test_a_transfer_waits_for_onboarding_and_goes_after_it(sandbox, api, seller):
+    transfer = planned(seller)
+    url = ask(api).json()["url"]
+    send_due()
+    assert SellerTransfer.objects.get(pk=transfer.pk).waiting_for == "account"
+
+    requests.post(url, allow_redirects=False, timeout=10)
+    assert api.get(ADDRESS).json()["status"] == "active"
+    send_due()
+
+    assert SellerTransfer.objects.get(pk=transfer.pk).status == "completed"

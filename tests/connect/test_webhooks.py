@@ -1,0 +1,246 @@
+"""Stripe's webhooks: believed only when signed about now, kept once, right in any order, and read again afterwards."""
+
+import time
+
+import pytest
+
+from connect.accounts import look_due as look_at_accounts
+from connect.looks import look_due as look_at_stripe
+from connect.models import ConnectedAccount, SellerTransfer
+from payments.models import WebhookDelivery
+from payments.replay import replay
+from tests.connect.conftest import account as account_read
+from tests.connect.conftest import looked, not_sent
+from tests.connect.factories import completed, make_seller, planned
+from tests.connect.stripe_deliveries import (
+    SECRET,
+    account_shown,
+    deliver,
+    event,
+    signature,
+    transfer_shown,
+)
+from tests.connect.test_reversals import reversed_at_stripe
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def secrets(settings):
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_being_replaced", SECRET]
+    settings.STRIPE_SECRET_KEY = "sk_test_sandbox"
+
+
+@pytest.fixture
+def account():
+    return make_seller(active=False).connected_account
+
+
+def result(response):
+    return response.status_code, response.json()["result"]
+
+
+def now_active(account) -> bool:
+    account.refresh_from_db()
+    return account.transfers_active
+
+
+BAD = {
+    "another secret": lambda raw: signature(raw, secret="whsec_other"),
+    "an empty header": lambda _raw: "",
+    "garbage": lambda _raw: "t=soon,v1=,,=",
+    "no time": lambda raw: signature(raw).partition(",")[2],
+    "two times": lambda raw: f"t={int(time.time())},{signature(raw)}",
+    "only v0": lambda raw: signature(raw).replace("v1=", "v0="),
+    "too old": lambda raw: signature(raw, at=time.time() - 301),
+    "too far ahead": lambda raw: signature(raw, at=time.time() + 310),
+    "an enormous time": lambda raw: "t=" + "9" * 400 + "," + signature(raw).partition(",")[2],
+    "letters that are not ASCII": lambda raw: signature(raw)[:-1] + "é",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_signature_is_answered_401_logged_and_never_handled(name, account):
+    raw = event("account.updated", account_shown(account))
+
+    assert result(deliver(raw, header=BAD[name](raw))) == (401, "signature_invalid")
+    assert WebhookDelivery.objects.get().provider == "stripe"
+    assert not now_active(account)
+
+
+def test_a_signature_under_either_secret_counts_also_beside_another(account):
+    raw = event("account.updated", account_shown(account))
+    header = signature(raw, secret="whsec_other") + "," + signature(raw).partition(",")[2]
+
+    assert result(deliver(raw, header=header)) == (200, "ok")
+
+
+def test_without_a_secret_nothing_is_handled(settings, account):
+    settings.STRIPE_WEBHOOK_SECRETS = []
+
+    assert deliver(event("account.updated", account_shown(account))).status_code == 500
+    assert not now_active(account)
+
+
+@pytest.mark.parametrize("raw", [b"no json", b"[]", b"{}", b'{"object": "event", "id": "evt_1"}'])
+def test_signed_bytes_that_are_no_event_are_answered_400(raw):
+    assert deliver(raw).status_code == 400
+
+
+def test_an_event_of_the_other_mode_is_ignored(account):
+    assert result(deliver(event("account.updated", account_shown(account), livemode=True))) == (200, "skipped: ignored")
+
+
+def test_an_event_nobody_handles_is_ignored():
+    assert result(deliver(event("balance.available", {}))) == (200, "skipped: ignored")
+
+
+def test_an_account_that_becomes_active_wakes_the_transfers_that_waited(account):
+    transfer = planned(account.seller, waiting_for="account")
+    SellerTransfer.objects.filter(pk=transfer.pk).update(next_retry_at="2099-01-01T00:00Z")
+
+    assert result(deliver(event("account.updated", account_shown(account)))) == (200, "ok")
+
+    assert now_active(account)
+    assert SellerTransfer.objects.unsent().due().get() == transfer
+
+
+def test_an_account_that_stops_being_active_is_known_at_once(account):
+    deliver(event("account.updated", account_shown(account)))
+
+    deliver(
+        event("account.updated", account_shown(account, transfers="inactive", requirements={"currently_due": ["id"]}))
+    )
+
+    assert not now_active(account)
+    assert account.currently_due == ["id"]
+
+
+def test_the_same_event_twice_is_kept_once(account):
+    raw = event("account.updated", account_shown(account))
+
+    assert [result(deliver(raw))[1] for _ in range(2)] == ["ok", "skipped: duplicate"]
+
+
+def test_an_older_event_that_arrives_later_changes_nothing(account):
+    deliver(event("account.updated", account_shown(account, transfers="inactive")))
+
+    late = event("account.updated", account_shown(account), created=int(time.time()) - 60)
+    assert result(deliver(late)) == (200, "skipped: stale")
+
+    assert not now_active(account)
+
+
+def test_whatever_an_event_says_the_account_is_read_afterwards(account, stripe):
+    deliver(event("account.updated", account_shown(account)))
+    stripe.will("read_account", account_read(active=False))
+
+    look_at_accounts()
+
+    assert not now_active(account)
+    assert account.look_due_at is None
+
+
+def test_an_account_that_could_not_be_read_is_read_again(account, stripe):
+    deliver(event("account.updated", account_shown(account)))
+    stripe.will("read_account", not_sent(401))
+
+    look_at_accounts()
+
+    account.refresh_from_db()
+    assert account.look_due_at is not None
+
+
+@pytest.mark.parametrize(("status", "active"), [("active", True), ("inactive", False), ("pending", False)])
+def test_the_capability_transfers_decides(account, status, active):
+    capability = {"id": "transfers", "object": "capability", "account": account.stripe_account_id, "status": status}
+
+    assert result(deliver(event("capability.updated", capability))) == (200, "ok")
+
+    assert now_active(account) == active
+
+
+def test_another_capability_decides_nothing(account):
+    capability = {"id": "card_payments", "account": account.stripe_account_id, "status": "active"}
+
+    assert result(deliver(event("capability.updated", capability))) == (200, "skipped: ignored")
+
+
+def test_a_capability_told_late_changes_nothing(account):
+    deliver(event("account.updated", account_shown(account)))
+    capability = {"id": "transfers", "account": account.stripe_account_id, "status": "inactive"}
+
+    late = event("capability.updated", capability, created=int(time.time()) - 60)
+
+    assert result(deliver(late)) == (200, "skipped: stale")
+    assert now_active(account)
+
+
+def test_a_seller_who_takes_our_access_away_can_receive_nothing(account):
+    deliver(event("account.updated", account_shown(account)))
+
+    deliver(event("account.application.deauthorized", {"id": "ca_1"}, account=account.stripe_account_id))
+
+    assert not now_active(account)
+
+
+def test_news_of_an_account_before_its_answer_is_tried_again(account):
+    ConnectedAccount.objects.update(stripe_account_id=None)
+    account.stripe_account_id = "acct_new"
+    raw = event("account.updated", account_shown(account))
+    assert result(deliver(raw)) == (200, "skipped: unmatched")
+
+    ConnectedAccount.objects.update(stripe_account_id="acct_new")
+    replay(WebhookDelivery.objects.get().pk)
+
+    assert now_active(account)
+
+
+def test_a_reversal_by_hand_is_read_and_adopted_with_a_case(stripe):
+    transfer = completed(amount_minor=9_00)
+    raw = event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00))
+    assert result(deliver(raw)) == (200, "ok")
+    stripe.will("read_transfer", looked(reversed_at_stripe(transfer, 4_00)))
+
+    look_at_stripe()
+
+    transfer.refresh_from_db()
+    assert (transfer.reversed_minor, transfer.look_due_at) == (4_00, None)
+    assert OperatorCase.objects.filter(kind="reversal_made_elsewhere").exists()
+
+
+def test_a_reversal_told_twice_is_read_once(stripe):
+    transfer = completed(amount_minor=9_00)
+    stripe.will("read_transfer", looked(reversed_at_stripe(transfer, 4_00)))
+
+    for _ in range(2):
+        deliver(event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00)))
+        look_at_stripe()
+
+    assert stripe.names() == ["read_transfer"]
+
+
+def test_a_reversal_we_know_of_is_not_read(stripe):
+    transfer = completed(amount_minor=9_00, reversal_target_minor=4_00, reversed_minor=4_00)
+
+    assert result(deliver(event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00)))) == (200, "ok")
+
+    look_at_stripe()
+    assert stripe.asked == []
+
+
+def test_a_reversal_of_a_transfer_without_an_answer_yet_is_tried_again():
+    transfer = planned()
+    transfer.stripe_transfer_id = "tr_1"
+
+    delivered = deliver(event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00)))
+
+    assert result(delivered) == (200, "skipped: unmatched")
+    assert WebhookDelivery.objects.get().next_attempt_at is not None
+
+
+def test_an_event_whose_object_cannot_be_read_is_answered_400(account):
+    shown = {**transfer_shown(completed(), reversed_minor=1), "amount_reversed": "4.00"}
+
+    assert deliver(event("transfer.reversed", shown)).status_code == 400
