@@ -5,6 +5,7 @@ Each web process counts for itself: with four of them up to four times as many r
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 from threading import Lock
 
@@ -27,8 +28,8 @@ ON CONFLICT (provider, minute_at) DO UPDATE
 class Forgeries:
     """Who sent us how many deliveries with a bad signature, in the running minute."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, Lock()
         self.forget()
 
     def forget(self) -> None:
@@ -43,7 +44,7 @@ class Forgeries:
 
         What is counted in the last second of a flood is told when the next forged delivery comes.
         """
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if self._minute != now // 60:
                 self._minute, self._kept = now // 60, Counter()

@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 
+from payments.forgeries import forgeries
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 
@@ -42,3 +43,9 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
     settings.STRIPE_RATE_PER_SECOND = 10_000
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return sandbox_process
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_forged_yet() -> None:
+    """What one test forges must not keep the next one's from the log."""
+    forgeries.forget()
