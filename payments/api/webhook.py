@@ -55,7 +55,7 @@ def receive(
     if not declared.isdecimal():
         # A chunked body reaches WSGI as nothing at all: a signature over nothing would be checked.
         return _answer(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length")
-    if len(declared) > 9 or int(declared) > MAX_BYTES:
+    if len(declared) > MAX_DIGITS or int(declared) > MAX_BYTES:
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KB")
     raw = request.read(MAX_BYTES + 1)
     signed = is_signed(raw)
