@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Throttle(SimpleRateThrottle):
-    """Counts in the cache that all processes share. While the cache is away everybody is let in, and the log says so."""
+    """Counts in the cache that all processes share. While it is away everybody is let in, and the log says so."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         try:
