@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from connect.breaker import stripe_is_failing
 from connect.models import SellerTransfer, SellerTransferQuerySet
 from connect.retries import LEASE
-from veza.core.outcomes import NotSent, Outcome
+from veza.core.outcomes import NotSent, Outcome, Unknown
 from veza.core.sweeps import Tally, claim, tick
 
 # A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
@@ -27,32 +29,36 @@ def drain(
     perform: Callable[[UUID], Outcome[Any] | None],
     park: Callable[[UUID, str], None],
 ) -> Tally:
-    """Perform every row that is due. Stops early when Stripe turns us away: the other rows would fare no
-    better.
+    """Perform every row that is due, STRIPE_CALLS_AT_ONCE of them at once.
 
-    A row that raises is parked, so that it counts a retry instead of coming back for ever; one that raises
-    because the database is away does not.
+    Stops early when Stripe turns us away or fails for everybody: the other rows would fare no better. A row that
+    raises is parked, so that it counts a retry instead of coming back for ever; one that raises because the
+    database is away does not.
     """
     started = taken_at = time.monotonic()
-    turned_away = False
+    stopped = False
 
     def take() -> list[SellerTransfer]:
         nonlocal taken_at
         taken_at = time.monotonic()
-        if turned_away or taken_at - started > DRAIN_FOR.total_seconds():
+        if stopped or taken_at - started > DRAIN_FOR.total_seconds():
             return []
         return claim(rows(), due="next_retry_at", lease=LEASE, limit=BATCH)
 
     def handle(row: SellerTransfer) -> None:
-        nonlocal turned_away
-        if turned_away or time.monotonic() - taken_at > (LEASE - ONE_CALL).total_seconds():
+        nonlocal stopped
+        if stopped or time.monotonic() - taken_at > (LEASE - ONE_CALL).total_seconds():
             return
         try:
-            turned_away = isinstance(perform(row.pk), NotSent)
+            stopped |= _is_the_end(perform(row.pk))
         except (OperationalError, InterfaceError):
             raise
         except Exception as error:
             park(row.pk, f"{type(error).__name__}: {error}")
             raise
 
-    return tick(name, take=take, handle=handle)
+    return tick(name, take=take, handle=handle, at_once=settings.STRIPE_CALLS_AT_ONCE)
+
+
+def _is_the_end(outcome: Outcome[Any] | None) -> bool:
+    return isinstance(outcome, NotSent) or (isinstance(outcome, Unknown) and stripe_is_failing())

@@ -15,7 +15,7 @@ from connect.retries import debt_wait
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW
 from connect.stripe_objects import ReversalSeen, TransferSeen
-from connect.waiting import change, give_up, stripe_turned_us_away, try_later, wait, with_reversals
+from connect.waiting import change, give_up, stripe_turned_us_away, unanswered, wait, with_reversals
 from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -58,7 +58,7 @@ def record_reversal(taking: TakingBack, outcome: Outcome[ReversalSeen], *, cause
         case NotSent():
             _not_sent(transfer, intent, taking, outcome, cause=cause, at=at)
         case Unknown(why=why):
-            try_later(transfer, why, with_reversals(), cause=cause, at=at)
+            unanswered(transfer, why, with_reversals(), cause=cause, at=at)
 
 
 @transaction.atomic(durable=True)
@@ -82,7 +82,7 @@ def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: R
             _not_sent(transfer, intent, taking, looked, cause=cause, at=at)
         case _:
             why = looked.why if isinstance(looked, Unknown) else "The transfer could not be read."
-            try_later(transfer, why, with_reversals(), cause=cause, at=at)
+            unanswered(transfer, why, with_reversals(), cause=cause, at=at)
 
 
 def go_on(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:

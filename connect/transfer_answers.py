@@ -17,7 +17,7 @@ from connect.set_off import pay_by_set_off
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe_objects import TransferSeen
-from connect.waiting import change, give_up, stripe_turned_us_away, try_later, wait, with_transfers
+from connect.waiting import change, give_up, stripe_turned_us_away, try_later, unanswered, wait, with_transfers
 from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -64,7 +64,7 @@ def record_transfer(sending: Sending, outcome: Outcome[TransferSeen], *, cause: 
         case NotSent():
             _not_sent(transfer, sending, outcome, cause=cause, at=at)
         case Unknown(why=why):
-            try_later(transfer, why, with_transfers(), cause=cause, at=at)
+            unanswered(transfer, why, with_transfers(), cause=cause, at=at)
 
 
 def accept(transfer: SellerTransfer, seen: TransferSeen, *, cause: Cause, at: datetime) -> None:

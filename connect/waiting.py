@@ -10,6 +10,7 @@ import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 
+from connect.breaker import stripe_is_failing
 from connect.models import SellerTransfer, WaitingFor
 from connect.retries import backoff
 from connect.states import TransferStatus
@@ -78,6 +79,14 @@ def try_later(
         last_error=why[:500],
         **fields,
     )
+
+
+def unanswered(transfer: SellerTransfer, why: str, patience: Patience, *, cause: Cause, at: datetime) -> None:
+    """Try later what Stripe did not answer. It counts as a retry only while Stripe answers others."""
+    if stripe_is_failing():
+        change(transfer, next_retry_at=Now() + patience.base, last_error=why[:500])
+        return
+    try_later(transfer, why, patience, cause=cause, at=at)
 
 
 def give_up(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, **fields: Any) -> None:

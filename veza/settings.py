@@ -145,6 +145,8 @@ STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_WEBHOOK_SECRETS = [secret for secret in env.list("STRIPE_WEBHOOK_SECRET", default=[]) if secret]
 STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").rstrip("/")
 STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
+# How many calls one worker has under way at once. More hides Stripe's answering time; STRIPE_RATE still holds.
+STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
 
 # --- The marketplace's rules ---
 # In which currencies sellers may offer. Add one only after checking that both providers settle it.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from connect.draining import drain
 from connect.models import SellerTransfer
 from connect.reversals import process_due, reverse_transfer
 from connect.transfers import send_due, send_transfer
@@ -108,3 +109,18 @@ def test_a_refund_that_races_the_sending_ends_with_an_unpaid_seller(sandbox, sel
 
     assert sum(moved(sandbox, "transfer")) == sum(moved(sandbox, "reversal"))
     assert set(SellerTransfer.objects.values_list("status", flat=True)) <= {"reversed", "cancelled"}
+
+
+def test_one_worker_has_several_calls_under_way_and_none_twice(sandbox, seller, settings):
+    settings.STRIPE_CALLS_AT_ONCE = 4
+    rows = [planned(seller) for _ in range(12)]
+    together_at_stripe = threading.Barrier(4, timeout=20)
+
+    def perform(transfer_id):
+        together_at_stripe.wait()  # Breaks, and fails the row, unless four are here at once.
+        return send_transfer(transfer_id, cause=BY_TEST)
+
+    tally = drain("a test", rows=SellerTransfer.objects.unsent, perform=perform, park=lambda *_: None)
+
+    assert (tally.done, tally.failed) == (len(rows), 0)
+    assert set(called(sandbox, "/v1/transfers").values()) == {1}

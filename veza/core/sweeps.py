@@ -4,9 +4,12 @@ Rows are the queue. The due time is also the lease: claiming a row moves its due
 with a row in its hand costs one lease, never a row. Due times are the database's clock, never the worker's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from threading import Lock
 from typing import TypeVar
 
 import structlog
@@ -42,27 +45,60 @@ class Tally:
     last_error: str = ""
 
 
-def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row], object]) -> Tally:
-    """Take and handle due rows until none is left, then leave a heartbeat.
+def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row], object], at_once: int = 1) -> Tally:
+    """Take and handle due rows until none is left, `at_once` of them side by side, then leave a heartbeat.
 
     A row that raises is logged, counted and left to its lease: it does not stop the others, and it does not
-    come back before the lease is over.
+    come back before the lease is over. Inside a transaction, which threads cannot share, rows go one by one.
     """
     tally = Tally()
-    while batch := take():
-        for row in batch:
-            _drop_dead_connections()
-            with following(row, sweep=name):
-                try:
-                    handle(row)
-                except Exception as error:
-                    tally.failed += 1
-                    tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
-                    log.exception("sweep_row_failed")
-                else:
-                    tally.done += 1
+    work = partial(_work, name, _each(take), Lock(), handle, tally)
+    if at_once == 1 or connection.in_atomic_block:
+        work()
+    else:
+        with ThreadPoolExecutor(at_once) as pool:
+            for done in [pool.submit(_in_a_thread, work) for _ in range(at_once)]:
+                done.result()
     _beat(name, tally)
     return tally
+
+
+def _each(take: Callable[[], Sequence[Row]]) -> Iterator[Row]:
+    while batch := take():
+        yield from batch
+
+
+def _work(name: str, rows: Iterator[Row], lock: Lock, handle: Callable[[Row], object], tally: Tally) -> None:
+    while True:
+        with lock:
+            _drop_dead_connections()
+            row = next(rows, None)
+        if row is None:
+            return
+        error = _handled(name, row, handle)
+        with lock:
+            if error is None:
+                tally.done += 1
+            else:
+                tally.failed += 1
+                tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
+
+
+def _handled(name: str, row: Row, handle: Callable[[Row], object]) -> Exception | None:
+    with following(row, sweep=name):
+        try:
+            handle(row)
+        except Exception as error:
+            log.exception("sweep_row_failed")
+            return error
+    return None
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        connection.close()  # A thread's connection is its own, and ends with it.
 
 
 def _drop_dead_connections() -> None:
