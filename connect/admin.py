@@ -1,14 +1,28 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
 from connect.acts import RetryReversal, RetryTransfer
-from connect.models import ConnectedAccount, SellerTransfer, TransferReversal
+from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
-from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
-from veza.core.admin_columns import NOTHING, age, amount, column, moment, money, person, short_id, status, when
+from veza.core.admin_base import MoneySite, ReadOnlyAdmin, StoryAdmin, others
+from veza.core.admin_columns import (
+    NOTHING,
+    Panel,
+    age,
+    amount,
+    column,
+    moment,
+    money,
+    panel,
+    person,
+    short_id,
+    status,
+    when,
+)
 from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, SellerFilter, StuckFilter
 
 
@@ -39,6 +53,18 @@ class SellerTransferAdmin(StoryAdmin):
     )
     acts = (RetryTransfer(), RetryReversal())
     empty = "No transfer matches. Transfers are planned when an order is completed."
+
+    def panels(self, row: SellerTransfer) -> Sequence[Panel]:
+        """What was kept back of it for another order, and what later transfers paid of it."""
+        kept = SetOff.objects.filter(Q(transfer=row) | Q(debt=row)).select_related("transfer", "debt").order_by("pk")
+        columns = [
+            column("kept back from")(lambda each: each.transfer),
+            column("owed for")(lambda each: each.debt),
+            amount,
+            money("undone", "undone again"),
+        ]
+        found = panel("Set off against a debt", kept, columns)
+        return [found] if found.lines else []
 
     def stuck(self, rows: "QuerySet[SellerTransfer]") -> "QuerySet[SellerTransfer]":
         """Given up, tried again already, or waiting for something outside."""
@@ -74,8 +100,30 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     empty = "No seller has an account at Stripe yet: they make it from their own pages."
 
     def story(self, row: ConnectedAccount) -> dict[str, Any]:
-        site: Any = self.admin_site
-        return {
-            "story_panels": site.panels_of_person(row.seller),
-            "timeline": site.timeline_of_person(row.seller),
-        }
+        return _of_seller(self, row)
+
+
+@column("next")
+def payout_next(row: SellerPayout) -> Any:
+    return format_html("asked about {}", when(row.next_check_at)) if row.next_check_at else row.failure_message or "-"
+
+
+@admin.register(SellerPayout)
+class SellerPayoutAdmin(ReadOnlyAdmin):
+    list_display = (short_id, person("seller"), amount, status, age, payout_next)
+    list_filter = ("status", AgeFilter, SellerFilter, AmountFilter, CurrencyFilter)
+    list_select_related = ("seller",)
+    found_by = ("id", "external_payout_id", "seller__email")
+    facts = (person("seller"), amount, age, payout_next)
+    empty = "No seller has asked for a payout yet, or nothing matches."
+
+    def story(self, row: SellerPayout) -> dict[str, Any]:
+        return _of_seller(self, row)
+
+
+def _of_seller(page: ReadOnlyAdmin, row: ConnectedAccount | SellerPayout) -> dict[str, Any]:
+    site = cast(MoneySite, page.admin_site)
+    return {
+        "story_panels": others(site.panels_of_person(row.seller), row),
+        "timeline": site.timeline_of_person(row.seller),
+    }

@@ -79,7 +79,7 @@ class RefundForBuyer(Act):
             if part.seller_minor:
                 who = emails[sellers[part.item_id]]
                 steps.append(
-                    f"{written(part.seller_minor, row.currency)} of it is {who}'s and is taken back by Stripe."
+                    f"{written(part.seller_minor, row.currency)} of it is {who}'s: not sent, or taken back by Stripe."
                 )
         fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
         steps.append(f"Our fee shrinks by {written(fee, row.currency)}, tax by {written(tax, row.currency)}.")

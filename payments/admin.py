@@ -119,6 +119,11 @@ class ResultFilter(admin.SimpleListFilter):
         return queryset
 
 
+@column("event")
+def event(row: WebhookDelivery) -> str:
+    return f"{row.provider} {row.event_type or 'unreadable'}"
+
+
 @column("result")
 def result(row: WebhookDelivery) -> Any:
     word, _, rest = row.processing_result.partition(": ")
@@ -132,7 +137,7 @@ def signature(row: WebhookDelivery) -> Any:
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
-    list_display = (moment("received_at", "received"), "provider", "event_type", result, signature, "source_ip")
+    list_display = (moment("received_at", "received"), event, result, signature, "source_ip")
     list_filter = (SignatureFilter, ResultFilter, StuckFilter, AgeFilter, EventFilter)
     found_by = ("id", "event_id", "story_id")
     facts = (moment("received_at", "received"), result, signature)

@@ -46,6 +46,7 @@ LOOK_AT = (
     "marketplace.product",
     "connect.sellertransfer",
     "connect.transferreversal",
+    "connect.sellerpayout",
     "connect.connectedaccount",
     "backoffice.staffact",
 )

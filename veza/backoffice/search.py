@@ -24,6 +24,7 @@ LOOKED_INTO = (
     "subscriptions.subscriptioninvoice",
     "payments.dispute",
     "marketplace.license",
+    "connect.sellerpayout",
     "connect.connectedaccount",
     "payments.webhookdelivery",
     "core.operatorcase",

@@ -10,10 +10,9 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
-from payments.models import Payment
-from veza.backoffice import dashboard, journal, search, story
+from veza.backoffice import dashboard, journal, people, search, story
 from veza.backoffice.login import StaffLogin
-from veza.backoffice.proof import prove_payment
+from veza.backoffice.proof_in_words import proof_lines
 from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.acts import Act
 from veza.core.admin_base import MoneySite
@@ -30,7 +29,10 @@ NOT_SHOWN = ("token_blacklist",)
 MENU = (
     ("Orders", ("marketplace.order", "marketplace.license", "marketplace.product")),
     ("Money in and back", ("payments.payment", "payments.refund", "payments.dispute")),
-    ("Sellers", ("connect.sellertransfer", "connect.transferreversal", "connect.connectedaccount")),
+    (
+        "Sellers",
+        ("connect.sellertransfer", "connect.transferreversal", "connect.sellerpayout", "connect.connectedaccount"),
+    ),
     (
         "Subscriptions",
         (
@@ -68,20 +70,16 @@ class Backoffice(MoneySite):
         return next_steps_of(story_id)
 
     def proof_of(self, story_id: UUID) -> Sequence[ProofLine]:
-        return [
-            ProofLine(term.label, term.booked_minor, term.currency, term.holds)
-            for payment in Payment.objects.filter(story_id=story_id)
-            for term in prove_payment(payment).terms
-        ]
+        return proof_lines(story_id)
 
     def panels_of(self, story_id: UUID) -> Sequence[Panel]:
         return story.panels_of(story_id)
 
     def panels_of_person(self, person: User) -> Sequence[Panel]:
-        return story.panels_of_person(person)
+        return people.panels_of_person(person)
 
     def timeline_of_person(self, person: User) -> Sequence[TimelineLine]:
-        return story.timeline_of_person(person)
+        return people.timeline_of_person(person)
 
     def begin_act(self, act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
         return journal.begin(act_id, act, row, cause=cause)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from veza.core import cases, platform
 from veza.core.acts import Act, ActForm, Asked
-from veza.core.admin_base import MoneySite, ReadOnlyAdmin
+from veza.core.admin_base import MoneySite, ReadOnlyAdmin, others
 from veza.core.admin_columns import NOTHING, badge, column, moment, short_id, when
 from veza.core.admin_lists import AgeFilter, CappedPaginator, find
 from veza.core.causes import Cause
@@ -192,7 +192,7 @@ class OperatorCaseAdmin(ReadOnlyAdmin):
 
     def story(self, row: OperatorCase) -> dict[str, Any]:
         site = cast(MoneySite, self.admin_site)
-        return {"story_panels": site.panels_of(row.story_id) if row.story_id else []}
+        return {"story_panels": others(site.panels_of(row.story_id), row) if row.story_id else []}
 
 
 @admin.register(Heartbeat)

@@ -1,6 +1,7 @@
 """What every admin page of Veza has in common: nothing is added, changed or deleted by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from django.urls import path
 
 from veza.core.acts import Act
 from veza.core.admin_acts import Acting
-from veza.core.admin_columns import Column, Fact, Panel, all_facts, badge
+from veza.core.admin_columns import Column, Fact, Panel, address_of, all_facts, badge
 from veza.core.admin_export import lines_of
 from veza.core.admin_lists import CappedPaginator, find
 from veza.core.causes import Cause
@@ -65,6 +66,13 @@ if TYPE_CHECKING:
     _ModelAdmin = ModelAdmin[Any]
 else:
     _ModelAdmin = object
+
+
+def others(panels: Sequence[Panel], row: Model) -> list[Panel]:
+    """The panels without the row whose page it is."""
+    here = address_of(row)
+    left = [replace(each, lines=[line for line in each.lines if line[0] != here]) for each in panels]
+    return [each for each in left if each.lines]
 
 
 class LookOnly(_ModelAdmin):
@@ -189,5 +197,5 @@ class StoryAdmin(ReadOnlyAdmin):
             "timeline": site.timeline_of(story),
             "next_steps": site.next_steps_of(story),
             "proof": site.proof_of(story),
-            "story_panels": site.panels_of(story),
+            "story_panels": others(site.panels_of(story), row),
         }

@@ -34,9 +34,9 @@ def money(name: str, label: str = "", *, currency: str = "currency") -> Column:
     """The column of `<name>_minor`; `currency` is the way to its currency, such as `order.currency`."""
 
     @column(label or name.replace("_", " "))
-    def amount(row: Any) -> str:
+    def amount(row: Any) -> str | SafeString:
         minor, code = getattr(row, f"{name}_minor"), _follow(row, currency)
-        return written(minor, code) if code else NOTHING
+        return format_html('<span class="amount">{}</span>', written(minor, code)) if code else NOTHING
 
     amount.__name__ = name
     return amount

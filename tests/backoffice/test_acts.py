@@ -1,0 +1,217 @@
+"""An action: who may, what is said before, that it happens once, and the trace it leaves."""
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+
+from connect.models import SellerTransfer
+from connect.reversals import retry
+from payments.models import Refund
+from tests.backoffice.conftest import browser, staff
+from tests.buying import deliver, deliver_payment, envelope, order_of, paid, payment_of, two_sellers_order
+from tests.connect.factories import BY_TEST, to_reverse
+from tests.factories import OfferFactory
+from veza.backoffice.models import StaffAct
+from veza.backoffice.timeline import timeline_of
+from veza.core.cases import open_case
+from veza.core.ids import new_id
+from veza.core.models import OperatorCase, StatusChange
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def given_up(**fields) -> SellerTransfer:
+    """A transfer of which the workers gave up taking something back."""
+    row = to_reverse(**fields)
+    SellerTransfer.objects.filter(pk=row.pk).delete()
+    kept = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
+    return SellerTransfer.objects.create(**kept | {"status": "permanently_failed", "last_error": "No such transfer."})
+
+
+def address(row, act: str) -> str:
+    meta = row._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_act", args=[row.pk, act])
+
+
+def answer(row, **said) -> dict[str, str]:
+    """What the confirmation page sends back."""
+    page = admin.site._registry[type(row)]
+    seen = page.acts[0].standing(row) if page.acts else row.status
+    return {"reason": "The bank said so.", "confirm": "yes", "press": str(new_id()), f"seen_{row.pk}": seen, **said}
+
+
+def test_the_button_first_shows_what_will_happen_and_does_nothing():
+    transfer = given_up(amount_minor=45_00)
+
+    page = browser(staff("finance")).post(address(transfer, "retry-reversal"))
+
+    transfer.refresh_from_db()
+    assert f"take back 45.00 EUR from {transfer.seller.email}" in page.content.decode()
+    assert transfer.status == "permanently_failed"
+
+
+def test_nothing_is_done_without_a_reason():
+    transfer = given_up()
+
+    page = browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer, reason=" "))
+
+    transfer.refresh_from_db()
+    assert "This field is required." in page.content.decode()
+    assert transfer.status == "permanently_failed"
+
+
+def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
+    transfer = given_up()
+
+    browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer))
+
+    transfer.refresh_from_db()
+    told = " ".join(line.text for line in timeline_of(transfer.order_id))
+    assert transfer.status == "reversal_pending"
+    assert "finance@staff.example pressed “Retry the reversal” because: The bank said so." in told
+    assert StatusChange.objects.get(to_status="reversal_pending").actor == "finance@staff.example"
+
+
+def test_pressing_twice_does_it_once_and_says_who_was_first():
+    transfer = given_up()
+    client, said = browser(staff("finance")), answer(transfer)
+    client.post(address(transfer, "retry-reversal"), said)
+
+    page = client.post(address(transfer, "retry-reversal"), said, follow=True)
+
+    assert "Already done by finance@staff.example at" in page.content.decode()
+    assert StaffAct.objects.count() == 1
+
+
+def test_a_colleague_or_a_worker_who_was_faster_is_named():
+    transfer = given_up()
+    said = answer(transfer)
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    page = browser(staff("finance")).post(address(transfer, "retry-reversal"), said, follow=True)
+
+    assert "Already done by a test at" in page.content.decode()
+
+
+def test_a_selection_is_one_table_of_results_each_row_by_itself():
+    first, second = given_up(), given_up()
+    said = answer(first) | {"row": [str(first.pk), str(second.pk)]}
+    retry(transfer_id=second.pk, cause=BY_TEST)
+    said[f"seen_{second.pk}"] = "permanently_failed"
+
+    page = browser(staff("finance")).post(
+        reverse("admin:connect_sellertransfer_act_on_several", args=["retry-reversal"]), said
+    )
+
+    first.refresh_from_db()
+    assert first.status == "reversal_pending"
+    assert "Already done by a test at" in page.content.decode()
+
+
+def test_the_list_asks_before_a_selection_is_touched():
+    transfer = given_up()
+    said = {"action": "retry-reversal", "_selected_action": [str(transfer.pk)], "index": "0"}
+
+    page = browser(staff("finance")).post(reverse("admin:connect_sellertransfer_changelist"), said)
+
+    assert f'name="row" value="{transfer.pk}"' in page.content.decode()
+
+
+def test_support_refunds_an_item_and_sees_beforehand_whose_money_it_is(sandbox):
+    order = order_of(OfferFactory(price_minor=10_00), OfferFactory(price_minor=5_00))
+    sandbox.pay(payment_of(order).provider_key)
+    paid(order)
+    item = order.items.get(net_minor=5_00)
+    client, said = browser(staff("support")), answer(order, items=[str(item.pk)])
+
+    looking = {name: value for name, value in said.items() if name != "confirm"}
+    preview = client.post(address(order, "refund-for-buyer"), looking)
+    client.post(address(order, "refund-for-buyer"), said)
+
+    assert f"give 6.00 EUR back to {order.buyer.email}" in preview.content.decode()
+    assert Refund.objects.get().amount_minor == 6_00
+
+
+def test_an_amount_above_what_is_left_is_refused_in_words(sandbox):
+    order = paid(two_sellers_order())
+
+    page = browser(staff("support")).post(
+        address(order, "refund-for-buyer"), answer(order, amount="18.01"), follow=True
+    )
+
+    assert "Only 18.00 EUR is left to refund here." in page.content.decode()
+    assert not Refund.objects.exists()
+
+
+def test_asking_the_provider_settles_a_refund_whose_webhook_was_lost(sandbox):
+    order = order_of(OfferFactory())
+    sandbox.pay(payment_of(order).provider_key)
+    paid(order)
+    client = browser(staff("support"))
+    client.post(address(order, "refund-for-buyer"), answer(order))
+    order.refresh_from_db()
+    refund = Refund.objects.get()
+    sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
+
+    client.post(address(order, "ask-about-order"), answer(order))
+
+    order.refresh_from_db()
+    assert order.status == "refunded"
+
+
+def test_an_unpaid_order_is_cancelled_at_the_provider_too(sandbox):
+    order = order_of(OfferFactory())
+
+    browser(staff("support")).post(address(order, "cancel-order"), answer(order))
+
+    order.refresh_from_db()
+    assert order.status == "cancelled"
+
+
+def test_a_payment_of_too_much_is_accepted_and_the_surplus_goes_back(sandbox):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    deliver_payment(payment, amount_received=payment.amount_minor + 500)
+    payment.refresh_from_db()
+
+    browser(staff("finance")).post(address(payment, "accept-mismatch"), answer(payment))
+
+    order.refresh_from_db()
+    assert order.status == "completed"
+    assert Refund.objects.get().amount_minor == 500
+
+
+def test_a_delivery_is_handled_again(sandbox):
+    deliver(envelope("refund_succeeded", {"refund_id": "ref_" + "0" * 26, "status": "succeeded"}))
+    page = admin.site._registry
+    delivery = next(model for model in page if model.__name__ == "WebhookDelivery").objects.get()
+
+    browser(staff("ops")).post(address(delivery, "replay-delivery"), answer(delivery))
+
+    assert StaffAct.objects.get().sentence.startswith("Handled again:")
+
+
+def test_a_case_is_closed_with_a_note_that_the_timeline_repeats():
+    transfer = given_up()
+    open_case("look", transfer, why="Look at this.", what_to_do="Do that.")
+    case = OperatorCase.objects.get()
+
+    browser(staff("support")).post(address(case, "close-case"), answer(case, reason="Talked to Stripe."))
+
+    case.refresh_from_db()
+    assert (case.closed_by, case.note) == ("support@staff.example", "Talked to Stripe.")
+    assert "closed the case (look): Talked to Stripe." in timeline_of(transfer.order_id)[-1].text
+
+
+def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
+    ops = browser(staff("ops"))
+    switch = reverse("admin:core_platformsetting_act", args=["maintenance", "start-maintenance"])
+    back = reverse("admin:core_platformsetting_act", args=["maintenance", "end-maintenance"])
+
+    ops.get(reverse("admin:core_platformsetting_changelist"))
+    ops.post(switch, {"reason": "New disks.", "message": "Back at six.", "confirm": "yes", "seen_maintenance": "False"})
+    during = client.get("/api/v1/marketplace/products")
+    ops.post(back, {"reason": "Done.", "confirm": "yes", "seen_maintenance": "True"})
+
+    assert (during.status_code, during.json()["detail"]) == (503, "Back at six.")
+    assert client.get("/api/v1/marketplace/products").status_code != 503

@@ -1,0 +1,89 @@
+"""What a person bought, sold and was paid, and what happened to a seller's money."""
+
+from collections.abc import Iterator, Sequence
+
+from connect.balance import balances_of
+from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
+from marketplace.models import Order
+from payments.accounts import seller_account
+from payments.models import Posting
+from payments.timeline import account_names
+from subscriptions.models import Subscription
+from veza.backoffice.timeline import timeline_of
+from veza.core.admin_columns import Panel, age, amount, column, moment, money, panel, short_id, status
+from veza.core.models import StatusChange, User
+from veza.core.money import written
+from veza.core.timeline import TimelineLine
+
+# A person reads the newest; the lists have the rest.
+SHOWN = 20
+REMEMBERED = 100
+
+
+def panels_of_person(somebody: User) -> list[Panel]:
+    """What somebody bought, subscribed to, sold and was paid; the newest of each."""
+    return [each for each in [_balances(somebody), *_panels_of_person(somebody)] if each.lines]
+
+
+def _panels_of_person(somebody: User) -> Iterator[Panel]:
+    orders = Order.objects.filter(buyer=somebody).order_by("-created_at")[:SHOWN]
+    yield panel("Orders", orders, [short_id, money("total"), status, age])
+    own = Subscription.objects.filter(user=somebody).select_related("plan").order_by("-created_at")[:SHOWN]
+    plan = column("plan")(lambda row: row.plan.name)
+    yield panel("Subscriptions", own, [short_id, plan, status, moment("period_end_at", "until"), age])
+    accounts = ConnectedAccount.objects.filter(seller=somebody)
+    can_receive = column("can be paid")(lambda row: "yes" if row.can_receive() else "not yet")
+    yield panel("Account at Stripe", accounts, [column("account")(lambda row: row.stripe_account_id), can_receive])
+    transfers = SellerTransfer.objects.filter(seller=somebody).order_by("-created_at")[:SHOWN]
+    yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "taken back"), age])
+    payouts = SellerPayout.objects.filter(seller=somebody).order_by("-created_at")[:SHOWN]
+    yield panel("Payouts to their bank", payouts, [short_id, amount, status, age])
+
+
+def _balances(somebody: User) -> Panel:
+    held = balances_of(somebody.pk) if somebody.seller_since_at else []
+    lines = [
+        ("", [written(each.available_minor, each.currency), written(each.debt_minor, each.currency)]) for each in held
+    ]
+    return Panel("What we hold for them, and what they owe us", ["to be sent", "owed to us"], lines)
+
+
+def timeline_of_person(somebody: User) -> list[TimelineLine]:
+    """What happened to a seller's money lately, oldest first; nothing for somebody who sells nothing."""
+    if somebody.seller_since_at is None:
+        return []
+    transfers = list(SellerTransfer.objects.filter(seller=somebody).order_by("-created_at")[:REMEMBERED])
+    # A payout belongs to no order: its story is its seller's.
+    told = [*timeline_of(somebody.pk), *_moves(transfers), *_postings(somebody)]
+    return sorted(told, key=lambda line: line.at)[-REMEMBERED:]
+
+
+def _moves(transfers: Sequence[SellerTransfer]) -> list[TimelineLine]:
+    amounts = {row.pk: row.amount() for row in transfers}
+    changes = StatusChange.objects.filter(subject_id__in=amounts).order_by("-id")[:REMEMBERED]
+    return [
+        TimelineLine(
+            change.at,
+            f"The transfer {str(change.subject_id)[-8:]} of {amounts[change.subject_id]} went from "
+            f"{change.from_status} to {change.to_status} (by {change.actor or change.cause_kind}).".replace("_", " "),
+            "move",
+        )
+        for change in changes
+    ]
+
+
+def _postings(somebody: User) -> list[TimelineLine]:
+    account = seller_account(somebody.pk)
+    newest: list[Posting] = []
+    for side in ("debit", "credit"):
+        newest += Posting.objects.filter(**{side: account}).order_by("-pk")[:REMEMBERED]
+    names = account_names({code for each in newest for code in (each.debit_id, each.credit_id)})
+    return [
+        TimelineLine(
+            each.at,
+            f"Booked {written(each.amount_minor, each.currency)} from {names[each.debit_id]} to "
+            f"{names[each.credit_id]} (order {str(each.story_id)[-8:]}).",
+            "posting",
+        )
+        for each in newest
+    ]
