@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from marketplace.models import License, Order
 from payments import reconcile, tasks
-from payments.models import Payment, Refund, WebhookDelivery
+from payments.models import Payment, Posting, Refund, WebhookDelivery
 from tests.buying import (
     deliver_payment,
     deliver_refund,
@@ -21,6 +21,7 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
+from tests.subscriptions.subscribing import PlanFactory, last_invoice, last_payment, subscribe
 from veza.core.models import ProviderCall, StatusChange
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,31 @@ def test_the_real_webhook_after_the_reconciler_changes_nothing(stuck):
 
     assert deliver_payment(payment_of(stuck)).json() == {"result": "skipped: stale"}
     assert payment_of(stuck).succeeded_at == before
+
+
+def test_a_stuck_invoice_is_paid_by_asking_and_its_late_webhook_changes_nothing(sandbox):
+    subscription = subscribe(PlanFactory())
+    sandbox.pay(last_payment(subscription).provider_key)
+    older(Payment, minutes=31)
+
+    reconcile.run(cause=RECONCILE)
+
+    paid_at = last_payment(subscription).succeeded_at
+    assert deliver_payment(last_payment(subscription)).json() == {"result": "skipped: stale"}
+    subscription.refresh_from_db()
+    after = (subscription.status, last_invoice(subscription).status, last_payment(subscription).succeeded_at)
+    assert after == ("active", "paid", paid_at)
+
+
+def test_the_real_webhook_of_a_refund_after_the_reconciler_changes_nothing(sandbox, refundable):
+    refund = refund_of(refundable)
+    sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
+    older(Refund, minutes=31)
+    reconcile.run(cause=RECONCILE)
+    before = Posting.objects.count()
+
+    assert deliver_refund(refund).json() == {"result": "skipped: stale"}
+    assert Posting.objects.count() == before
 
 
 def test_a_recent_order_is_left_alone(sandbox):
