@@ -1,12 +1,13 @@
 """The sellers' part of the proof: what each transfer sent and took back, in the ledger and in the rows."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from uuid import UUID
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
-from connect.models import SellerTransfer, TransferReversal
+from connect.models import SellerTransfer, SetOff, TransferReversal
 from connect.states import ReversalStatus
 from payments.accounts import STRIPE_BALANCE
 from payments.models import Posting
@@ -15,42 +16,76 @@ from payments.proof import Term
 
 def prove_order(order_id: UUID) -> list[Term]:
     """Compare the transfers of one order with their postings, in minor units of the order's currency."""
-    postings = Posting.objects.filter(story_id=order_id)
-    booked: dict[str, int] = defaultdict(int)
-    for posting in postings.filter(debit=STRIPE_BALANCE) | postings.filter(credit=STRIPE_BALANCE):
-        booked[posting.cause] += posting.amount_minor
-    terms = []
-    for row in SellerTransfer.objects.filter(order=order_id).order_by("pk"):
-        sent = row.sent_minor if row.completed_at is not None else 0
-        made = TransferReversal.objects.filter(transfer=row, status=ReversalStatus.MADE)
-        back = sum(booked.get(f"reversal:{one.stripe_reversal_id}", 0) for one in made)
-        terms += [
-            Term(f"sent {row.shown_id}", booked.get(f"transfer:{row.pk}", 0), sent, row.currency),
+    return prove_orders([order_id])[order_id]
+
+
+def prove_orders(order_ids: Sequence[UUID]) -> dict[UUID, list[Term]]:
+    """Compare the transfers of each order with their postings, for as many queries as one order costs."""
+    rows = list(SellerTransfer.objects.filter(order__in=order_ids).order_by("pk"))
+    booked = _booked(order_ids)
+    made = _reversals_of(rows)
+    owed = _set_offs_of(rows)
+    terms: dict[UUID, list[Term]] = {order_id: [] for order_id in order_ids}
+    explained: dict[UUID, int] = defaultdict(int)
+    for row in rows:
+        sent = booked[row.order_id].get(f"transfer:{row.pk}", 0)
+        back = sum(booked[row.order_id].get(f"reversal:{name}", 0) for name in made[row.pk])
+        explained[row.order_id] += sent + back
+        terms[row.order_id] += [
+            Term(f"sent {row.shown_id}", sent, row.sent_minor if row.completed_at else 0, row.currency),
             Term(f"taken back {row.shown_id}", back, row.reversed_minor, row.currency),
-            *_set_off(row),
+            *_set_off(row, owed),
         ]
+    for order_id, causes in booked.items():
+        if (total := sum(causes.values())) != explained[order_id]:
+            terms[order_id].append(Term("moved at Stripe", total, explained[order_id], ""))
     return terms
 
 
-def _set_off(row: SellerTransfer) -> list[Term]:
-    """A set-off has no posting: the transfer and the debt must say what its rows say."""
-    kept = row.set_offs.aggregate(all=Sum("amount_minor"), undone=Sum("undone_minor"))
-    paid = row.paid_by.aggregate(left=Sum(F("amount_minor") - F("undone_minor")))["left"] or 0
-    said = [
-        ("set off", kept["all"] or 0, row.set_off_minor),
-        ("of it undone", kept["undone"] or 0, row.undone_minor),
-        ("paid by set-off", paid, row.covered_minor),
-    ]
-    return [Term(f"{what} {row.shown_id}", rows, own, row.currency) for what, rows, own in said if rows or own]
-
-
-def differences(chunk: int = 1_000) -> Iterator[str]:
+def differences(chunk: int = 500) -> Iterator[str]:
     """Every transfer whose row and ledger differ, in sentences, oldest order first and in bounded memory."""
     orders = SellerTransfer.objects.order_by("order_id").values_list("order_id", flat=True).distinct()
-    for order_id in orders.iterator(chunk_size=chunk):
-        for term in prove_order(order_id):
-            if not term.holds:
-                yield (
-                    f"order {order_id}: {term.label} is {term.booked_minor} in the ledger and "
-                    f"{term.expected_minor} in the rows ({term.currency})"
-                )
+    rest = orders.iterator(chunk_size=chunk)
+    while some := list(islice(rest, chunk)):
+        for order_id, terms in prove_orders(some).items():
+            for term in terms:
+                if not term.holds:
+                    yield (
+                        f"order {order_id}: {term.label} is {term.booked_minor} in the ledger and "
+                        f"{term.expected_minor} in the rows ({term.currency})"
+                    )
+
+
+def _booked(order_ids: Iterable[UUID]) -> Mapping[UUID, dict[str, int]]:
+    """By order and cause, what was posted from or to Stripe's balance."""
+    found: dict[UUID, dict[str, int]] = defaultdict(dict)
+    moved = Posting.objects.filter(Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE), story_id__in=order_ids)
+    for order_id, cause, amount in moved.values_list("story_id", "cause", "amount_minor"):
+        found[order_id][cause] = found[order_id].get(cause, 0) + amount
+    return found
+
+
+def _reversals_of(rows: Iterable[SellerTransfer]) -> Mapping[UUID, list[str | None]]:
+    found: dict[UUID, list[str | None]] = defaultdict(list)
+    made = TransferReversal.objects.filter(transfer__in=rows, status=ReversalStatus.MADE)
+    for transfer_id, name in made.values_list("transfer_id", "stripe_reversal_id"):
+        found[transfer_id].append(name)
+    return found
+
+
+def _set_offs_of(rows: Sequence[SellerTransfer]) -> Mapping[str, Mapping[UUID, int]]:
+    """What the set-offs say of each transfer: kept back from it, undone of that, and paid of what it owes."""
+    kept = SetOff.objects.filter(transfer__in=rows).values_list("transfer_id")
+    paid = SetOff.objects.filter(debt__in=rows).values_list("debt_id")
+    return {
+        "set off": dict(kept.annotate(all=Sum("amount_minor"))),
+        "of it undone": dict(kept.annotate(all=Sum("undone_minor"))),
+        "paid by set-off": dict(paid.annotate(all=Sum(F("amount_minor") - F("undone_minor")))),
+    }
+
+
+def _set_off(row: SellerTransfer, said: Mapping[str, Mapping[UUID, int]]) -> list[Term]:
+    """A set-off has no posting: the transfer and the debt must say what its rows say."""
+    own = {"set off": row.set_off_minor, "of it undone": row.undone_minor, "paid by set-off": row.covered_minor}
+    both = [(what, said[what].get(row.pk, 0), minor) for what, minor in own.items()]
+    return [Term(f"{what} {row.shown_id}", rows, minor, row.currency) for what, rows, minor in both if rows or minor]

@@ -5,11 +5,11 @@ code for "already reversed", so a refusal is never judged by its words: the tran
 are compared.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect import stripe_api
@@ -84,10 +84,8 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> TakingBack | None:
     if intent is None and transfer.owed_minor == 0:
         go_on(transfer, cause=cause, at=at)
         return None
-    intent = intent or _new_intent(transfer)
-    first_sent_at = intent.first_sent_at
-    if first_sent_at is None:
-        TransferReversal.objects.filter(pk=intent.pk).update(first_sent_at=Now())
+    first_sent_at = intent.first_sent_at if intent else None
+    intent = intent or _new_intent(transfer, at=at)
     change(transfer, sendings=transfer.sendings + 1)
     return TakingBack(
         transfer=transfer,
@@ -98,7 +96,7 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> TakingBack | None:
     )
 
 
-def _new_intent(transfer: SellerTransfer) -> TransferReversal:
+def _new_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
     start, end = transfer.reversed_minor, transfer.reversal_target_minor
     return transfer.reversals.create(
         story_id=transfer.story_id,
@@ -106,6 +104,7 @@ def _new_intent(transfer: SellerTransfer) -> TransferReversal:
         to_minor=end,
         currency=transfer.currency,
         key=f"{transfer.pk}:reversal:{start}-{end}:{transfer.key_epoch}",
+        first_sent_at=at,
     )
 
 

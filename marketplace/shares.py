@@ -1,7 +1,7 @@
 """Whose money an order is: what each party was due at sale, what refunds took from it, and what is left."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -100,11 +100,27 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
     return {seller: max(0, share - lost[seller_account(seller)]) for seller, share in shares.items()}
 
 
-def due_by_account(order_id: UUID) -> dict[str, int]:
-    """What each account of the ledger should hold of an order now, money in dispute taken out."""
-    due = accounts_of(left_of(list(OrderItem.objects.filter(order=order_id)), TAKEN))
-    taken = _legs_of(disputes_of(order_id))
-    return {account: amount - taken[account] for account, amount in due.items() if amount != taken[account]}
+def dues_by_account(order_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
+    """By order, what each account of the ledger should hold of it now, money in dispute taken out."""
+    items = list(OrderItem.objects.filter(order__in=order_ids))
+    orders = {item.pk: item.order_id for item in items}
+    left: dict[UUID, list[ItemShares]] = {order_id: [] for order_id in order_ids}
+    for part in left_of(items, TAKEN):
+        left[orders[part.item_id]].append(part)
+    taken: dict[UUID, defaultdict[str, int]] = {order_id: defaultdict(int) for order_id in order_ids}
+    disputes = Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id__in=order_ids)
+    for order_id, legs in disputes.values_list("payment__purpose_id", "legs"):
+        for account, amount in legs.items():
+            taken[order_id][account] += amount
+    dues = {order_id: accounts_of(parts) for order_id, parts in left.items()}
+    return {
+        order_id: {
+            account: amount - taken[order_id][account]
+            for account, amount in due.items()
+            if amount != taken[order_id][account]
+        }
+        for order_id, due in dues.items()
+    }
 
 
 def is_disputed(order_id: UUID) -> bool:

@@ -6,6 +6,7 @@ is that each term also equals what the rows say.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -59,13 +60,64 @@ class Proof:
 
 def prove(payment: Payment) -> Proof:
     """Compare the ledger of one payment with its row, its refunds and its disputes, in the currency that came."""
+    return prove_many([payment])[0]
+
+
+def prove_many(payments: Sequence[Payment]) -> list[Proof]:
+    """Prove each of `payments`, in their order, for as many queries as one of them costs."""
+    moved, refunds, disputes = _postings_of(payments), _refunds_of(payments), _disputes_of(payments)
+    return [_proof(one, moved[one.pk], refunds[one.pk], disputes[one.pk]) for one in payments]
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """One posting, as far as the proof looks at it."""
+
+    debit: str
+    credit: str
+    amount_minor: int
+    currency: str
+    cause: str
+
+
+def _postings_of(payments: Sequence[Payment]) -> Mapping[UUID, list[_Moved]]:
+    found: dict[UUID, list[_Moved]] = defaultdict(list)
+    rows = Posting.objects.filter(payment__in=[one.pk for one in payments])
+    columns = ("payment_id", "debit_id", "credit_id", "amount_minor", "currency", "cause")
+    for payment_id, *said in rows.values_list(*columns).iterator():
+        found[payment_id].append(_Moved(*said))
+    return found
+
+
+def _refunds_of(payments: Sequence[Payment]) -> Mapping[UUID, list[tuple[str, int]]]:
+    """Currency and amount of every refund that succeeded."""
+    found: dict[UUID, list[tuple[str, int]]] = defaultdict(list)
+    done = Refund.objects.filter(payment__in=[one.pk for one in payments], status=RefundStatus.SUCCEEDED)
+    for payment_id, currency, amount in done.values_list("payment_id", "currency", "amount_minor"):
+        found[payment_id].append((currency, amount))
+    return found
+
+
+def _disputes_of(payments: Sequence[Payment]) -> Mapping[UUID, list[tuple[str, str, int]]]:
+    """Currency, where the money is held, and amount of every dispute."""
+    found: dict[UUID, list[tuple[str, str, int]]] = defaultdict(list)
+    rows = Dispute.objects.filter(payment__in=[one.pk for one in payments])
+    for payment_id, currency, held_at, amount in rows.values_list("payment_id", "currency", "held_at", "amount_minor"):
+        found[payment_id].append((currency, held_at, amount))
+    return found
+
+
+def _proof(
+    payment: Payment,
+    postings: Iterable[_Moved],
+    refunds: Iterable[tuple[str, int]],
+    disputes: Sequence[tuple[str, str, int]],
+) -> Proof:
     currency = payment.held_currency
-    cash = _moved(payment)
-    given_back = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED, currency=currency)
-    refunded = sum(given_back.values_list("amount_minor", flat=True))
-    disputes = Dispute.objects.filter(payment=payment, currency=currency)
-    in_dispute = sum(disputes.filter(held_at=Dispute.HeldAt.SUSPENSE).values_list("amount_minor", flat=True))
-    lost = sum(disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True))
+    cash = _moved(payment, postings)
+    refunded = sum(amount for written, amount in refunds if written == currency)
+    in_dispute = sum(amount for written, at, amount in disputes if (written, at) == (currency, Dispute.HeldAt.SUSPENSE))
+    lost = sum(amount for written, at, amount in disputes if (written, at) == (currency, Dispute.HeldAt.BANK))
     sellers = sum(amount for account, amount in cash.held.items() if seller_of(account))
     fee, tax = cash.held.get(PLATFORM_FEE, 0), cash.held.get(TAX, 0)
     unapplied = cash.held.get(UNAPPLIED, 0)
@@ -106,19 +158,19 @@ class _Cash:
     held: dict[str, int]
 
 
-def _moved(payment: Payment) -> _Cash:
+def _moved(payment: Payment, postings: Iterable[_Moved]) -> _Cash:
     """What came in and went out through the provider, and what each account holds of it before sellers are paid out."""
     received = returned = lost = 0
     held: dict[str, int] = defaultdict(int)
-    for posting in Posting.objects.filter(payment=payment, currency=payment.held_currency):
-        if STRIPE_BALANCE in (posting.debit_id, posting.credit_id):
+    for posting in postings:
+        if posting.currency != payment.held_currency or STRIPE_BALANCE in (posting.debit, posting.credit):
             continue  # Paying a seller out does not change whose money it is.
-        held[posting.debit_id] -= posting.amount_minor
-        held[posting.credit_id] += posting.amount_minor
+        held[posting.debit] -= posting.amount_minor
+        held[posting.credit] += posting.amount_minor
         if posting.cause.startswith(f"payment:{payment.pk}:received:"):
             received += posting.amount_minor
-        elif PSP_CLEARING in (posting.debit_id, posting.credit_id):
-            out = posting.amount_minor if posting.credit_id == PSP_CLEARING else -posting.amount_minor
+        elif PSP_CLEARING in (posting.debit, posting.credit):
+            out = posting.amount_minor if posting.credit == PSP_CLEARING else -posting.amount_minor
             if posting.cause.startswith("dispute:"):
                 lost += out
             else:

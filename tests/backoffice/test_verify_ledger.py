@@ -1,0 +1,113 @@
+"""`verify_ledger`: everything is proved, a chunk costs what one payment does, and every broken pair is named."""
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+
+from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferReversal
+from connect.reversals import process_due
+from connect.transfers import send_due
+from payments.models import Payment, Posting, Refund
+from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
+from tests.connect.factories import make_seller, planned
+from veza.backoffice.proof import prove_all, prove_many, prove_payment
+
+pytestmark = pytest.mark.django_db
+
+
+def verify(*options):
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        call_command("verify_ledger", *options, stdout=out, stderr=err)
+    except CommandError as error:
+        return error.returncode, out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def story(sandbox):
+    """An order that was paid, sent to its sellers, refunded and taken back."""
+    order = paid(two_sellers_order())
+    for transfer in order.transfers.all():
+        make_account(transfer.seller, sandbox.create_account())
+    send_due()
+    assert deliver_refund(refund_of(order)).status_code == 200
+    process_due()
+    return order
+
+
+def make_account(seller, stripe_account_id):
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id=stripe_account_id, transfers_active=True)
+
+
+def test_a_ledger_that_agrees_ends_with_0_and_the_counts(story):
+    code, said, _ = verify("--json")
+
+    told = json.loads(said)
+    assert (code, told["ok"], told["differences"]) == (0, True, 0)
+    assert (told["payments"], told["refunds"], told["transfers"], told["reversals"]) == (1, 1, 2, 2)
+    assert told["postings"] == Posting.objects.count()
+
+
+BROKEN = {
+    "captured": lambda story: Payment.objects.update(received_minor=1),
+    "refunded": lambda story: Refund.objects.update(amount_minor=1),
+    "held by": lambda story: story.items.update(seller_minor=F("seller_minor") - 1, fee_minor=F("fee_minor") + 1),
+    "sent": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
+        amount_minor=20_00, reversed_minor=0, reversal_target_minor=0
+    ),
+    "taken back": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
+    "moved at Stripe": lambda story: TransferReversal.objects.all().delete(),
+    "paid by set-off": lambda story: SetOff.objects.create(
+        transfer=planned(make_seller()), debt=story.transfers.first(), amount_minor=1, currency="EUR"
+    ),
+}
+
+
+@pytest.mark.parametrize("term", BROKEN)
+def test_every_pair_that_differs_is_named_and_the_status_is_1(story, term):
+    BROKEN[term](story)
+
+    code, _, named = verify()
+
+    assert code == 1
+    assert f": {term}" in named
+
+
+def test_a_posting_that_belongs_to_no_payment_is_named(story):
+    some = Posting.objects.first()
+    Posting.objects.create(
+        debit=some.debit,
+        credit=some.credit,
+        amount_minor=1,
+        currency="EUR",
+        cause="x",
+        leg="y",
+        story_id=some.story_id,
+        at=some.at,
+    )
+
+    assert verify()[0] == 1
+
+
+def test_many_are_proved_as_one_is(story, sandbox):
+    paid(two_sellers_order())
+    payments = list(Payment.objects.order_by("pk"))
+
+    assert [proof.terms for proof in prove_many(payments)] == [prove_payment(one).terms for one in payments]
+
+
+def test_a_chunk_costs_as_many_queries_as_one_payment(story):
+    with CaptureQueriesContext(connection) as one:
+        list(prove_all())
+    for _ in range(3):
+        paid(two_sellers_order())
+    with CaptureQueriesContext(connection) as four:
+        list(prove_all())
+
+    assert len(four) == len(one)
