@@ -33,6 +33,8 @@ from veza.core.sweeps import Tally, claim, tick
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=StatefulRow)
 BATCH = 50
+# Calls under way side by side: an answer takes the provider long, and one at a time would not come near its rate.
+AT_ONCE = 8
 LEASE = timedelta(minutes=5)
 # A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
 DRAIN_FOR_SECONDS = 60
@@ -201,4 +203,4 @@ def _drain(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[R
         if time.monotonic() < ends_at:  # Else it is left to its lease.
             ask(row)
 
-    return tick(name, take=take, handle=handle)
+    return tick(name, take=take, handle=handle, at_once=AT_ONCE)

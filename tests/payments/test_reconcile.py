@@ -3,13 +3,14 @@
 import io
 import json
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import reconcile, tasks
+from payments import hyperswitch_api, reconcile, tasks
 from payments.models import Payment, Posting, Refund, WebhookDelivery
 from tests.buying import (
     deliver_payment,
@@ -296,6 +297,26 @@ def test_a_large_backlog_is_drained_past_the_rows_that_fail(sandbox, monkeypatch
 
     assert Order.objects.filter(status="completed").count() == 6
     assert asked(sandbox) == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sandbox, monkeypatch):
+    together, read = Barrier(4), hyperswitch_api.read_payment
+
+    def with_the_others(payment_id: str, **options):
+        together.wait(timeout=10)
+        return read(payment_id, **options)
+
+    for order in [two_sellers_order() for _ in range(8)]:
+        sandbox.pay(payment_of(order).provider_key)
+    older(Payment, minutes=31)
+    monkeypatch.setattr(hyperswitch_api, "read_payment", with_the_others)
+    monkeypatch.setattr(reconcile, "AT_ONCE", 4)
+
+    tally = reconcile.run(cause=RECONCILE)["payments"]
+
+    assert (tally.done, tally.failed, asked(sandbox)) == (8, 0, 8)
+    assert Order.objects.filter(status="completed").count() == 8
 
 
 def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
