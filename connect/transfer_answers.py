@@ -1,5 +1,6 @@
 """What each of Stripe's answers to a sending means for the row: one function a kind of answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -151,13 +152,13 @@ def _sent_twice(transfer: SellerTransfer, seen: TransferSeen) -> None:
     )
 
 
-def several_found(transfer: SellerTransfer, found: list[TransferSeen]) -> None:
-    """Open a case about several transfers at Stripe that carry one row's id: none is picked."""
+def several_found(transfer: SellerTransfer, stripe_transfer_ids: Sequence[str]) -> None:
+    """Open a case about several transfers at Stripe that fit one row: none is picked."""
     open_case(
         "transfer_sent_twice",
         transfer,
-        why="Stripe has several transfers of this row: " + ", ".join(seen.transfer_id for seen in found),
+        why="Stripe has several transfers of this row: " + ", ".join(stripe_transfer_ids),
         what_to_do="Compare them in Stripe's dashboard and reverse those that are too many.",
-        amount_minor=sum(seen.amount_minor for seen in found) - transfer.sent_minor,
+        amount_minor=(len(stripe_transfer_ids) - 1) * transfer.sent_minor,
         currency=transfer.currency,
     )

@@ -150,7 +150,7 @@ def _find(sending: Sending) -> Outcome[TransferSeen] | None:
         return listed if not isinstance(listed, Refused) else Unknown(listed.message, listed.call)
     found = [seen for seen in listed.value if seen.our_id == str(transfer.pk)]
     if len(found) > 1:
-        several_found(transfer, found)
+        several_found(transfer, [seen.transfer_id for seen in found])
         return Unknown(f"{len(found)} transfers carry this row's id: none is picked", listed.call)
     if found and found[0].amount_minor != sending.amount_minor:
         return Unknown(f"{found[0].transfer_id} carries this row's id with another amount", listed.call)

@@ -1,0 +1,56 @@
+import json
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from connect.backfill import AROUND, Found, Match, matches, without_id
+from veza.core.durations import parse_duration
+
+
+class Command(BaseCommand):
+    help = (
+        "Find Stripe's ids of transfers that were sent and have none. Shows what it would store; --store stores it. "
+        "It may be stopped and started again. Exit status 1 when several fit one transfer or Stripe did not answer."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--store", action="store_true", help="store what is found; without it nothing is changed")
+        parser.add_argument("--dry-run", action="store_true", help="change nothing, which is also the default")
+        parser.add_argument(
+            "--around", type=parse_duration, default=AROUND, help="how far from our booking, such as 3d"
+        )
+        parser.add_argument("--json", action="store_true", help="end with one JSON line")
+
+    def handle(self, *, store: bool, dry_run: bool, around: timedelta, **options: Any) -> None:
+        """Look for each transfer, tell what was found, and end with the counts."""
+        if store and dry_run:
+            raise CommandError("--store and --dry-run contradict each other")
+        total, counts = without_id().count(), Counter[str]()
+        for match in matches(store=store, around=around):
+            counts[match.found] += 1
+            if not options["json"]:
+                self.stdout.write(_sentence(match, store=store))
+            elif self.stderr.isatty():
+                self.stderr.write(f"\r{counts.total()}/{total} transfers", ending="")
+        told = {found.name.lower(): counts[found] for found in Found}
+        if options["json"]:
+            self.stdout.write(json.dumps({"transfers": counts.total(), **told, "stored": store}))
+        else:
+            self.stdout.write(", ".join(f"{count} {name.replace('_', ' ')}" for name, count in told.items()))
+        if counts[Found.SEVERAL] or counts[Found.NO_ANSWER]:
+            raise CommandError("some transfers need a person, or Stripe did not answer", returncode=1)
+
+
+def _sentence(match: Match, *, store: bool) -> str:
+    row = f"{match.transfer.pk} ({match.transfer.amount()}, order {match.transfer.order_id})"
+    match match.found:
+        case Found.ONE:
+            return f"{row}: {match.stripe_transfer_ids[0]}{'' if store else ' would be stored'}"
+        case Found.SEVERAL:
+            return f"{row}: several fit and none is picked: {', '.join(match.stripe_transfer_ids)}"
+        case Found.NONE:
+            return f"{row}: nothing at Stripe fits. {match.why}".strip()
+        case Found.NO_ANSWER:
+            return f"{row}: Stripe did not answer. {match.why}".strip()

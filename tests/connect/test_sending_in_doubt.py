@@ -1,0 +1,244 @@
+"""Sending transfers: what happens while nobody knows whether Stripe has it."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from connect.accounts import note_account
+from connect.models import SellerTransfer
+from connect.stripe_objects import AccountSeen
+from connect.transfers import send_due, send_transfer
+from payments.models import Posting
+from tests.connect.conftest import call, not_sent, refused, sent, transfer_seen, unknown
+from tests.connect.factories import (
+    BY_TEST,
+    make_due,
+    planned,
+    refund,
+)
+from veza.core.models import OperatorCase, StatusChange
+from veza.core.outcomes import Accepted
+
+pytestmark = pytest.mark.django_db
+TWO_DAYS = timedelta(days=2)
+
+
+def send(transfer):
+    send_transfer(transfer.pk, cause=BY_TEST)
+    transfer.refresh_from_db()
+    return transfer
+
+
+def test_the_row_is_in_doubt_while_the_call_is_under_way(stripe):
+    transfer = planned()
+    during = []
+
+    def answer(given):
+        during.append(SellerTransfer.objects.get(pk=transfer.pk).in_doubt_since)
+        return sent()(given)
+
+    stripe.will("create_transfer", answer)
+    send(transfer)
+
+    assert during[0] is not None
+
+
+def test_an_unanswered_transfer_is_asked_again_under_the_same_key(stripe):
+    stripe.will("create_transfer", unknown(), unknown(), sent())
+    transfer = planned()
+
+    for _ in range(3):
+        send(transfer)
+
+    assert stripe.keys() == [f"{transfer.pk}:transfer:0"] * 3
+    assert transfer.status == "completed"
+
+
+def test_an_unanswered_transfer_stays_pending_and_counts_a_retry(stripe):
+    stripe.will("create_transfer", unknown())
+
+    transfer = send(planned())
+
+    assert (transfer.status, transfer.retry_count) == ("pending", 1)
+    assert transfer.in_doubt_since is not None
+    assert transfer.next_retry_at > timezone.now()
+
+
+def test_retries_used_up_give_the_transfer_to_a_person_and_leave_it_in_doubt(stripe, settings):
+    stripe.will("create_transfer", unknown())
+
+    transfer = send(planned(retry_count=settings.TRANSFER_RETRY_MAX_RETRIES))
+
+    assert (transfer.status, transfer.next_retry_at) == ("permanently_failed", None)
+    assert transfer.in_doubt_since is not None
+    assert OperatorCase.objects.get(kind="transfer_failed").amount_minor == 9_00
+
+
+def test_being_turned_away_does_not_clear_an_older_doubt(stripe):
+    stripe.will("create_transfer", unknown(), not_sent(401))
+    transfer = planned()
+
+    send(transfer)
+    send(transfer)
+
+    assert transfer.in_doubt_since is not None
+    assert transfer.key_epoch == 0
+
+
+def test_a_refund_that_arrives_while_its_transfers_call_is_in_flight_still_ends_reversed(stripe):
+    transfer = planned(amount_minor=9_00)
+
+    def refunded_meanwhile(given):
+        refund(transfer.order, transfer.seller, 9_00)
+        return sent()(given)
+
+    stripe.will("create_transfer", refunded_meanwhile)
+    send(transfer)
+
+    assert (transfer.status, transfer.reversal_target_minor) == ("reversal_pending", 9_00)
+    assert SellerTransfer.objects.to_reverse().due().get() == transfer
+    moves = StatusChange.objects.filter(subject_id=transfer.pk).order_by("pk").values_list("to_status", flat=True)
+    assert list(moves) == ["completed", "reversal_pending"]
+
+
+def test_a_refund_in_flight_of_a_transfer_that_is_then_refused_cancels_it(stripe):
+    transfer = planned(amount_minor=9_00)
+
+    def refunded_meanwhile(_given):
+        refund(transfer.order, transfer.seller, 9_00)
+        return refused("balance_insufficient")
+
+    stripe.will("create_transfer", refunded_meanwhile)
+    send(transfer)
+
+    assert (transfer.status, transfer.next_retry_at) == ("cancelled", None)
+
+
+def test_a_partial_refund_in_flight_of_a_transfer_that_is_then_refused_sends_less(stripe):
+    transfer = planned(amount_minor=9_00)
+
+    def refunded_meanwhile(_given):
+        refund(transfer.order, transfer.seller, 4_00)
+        return refused("balance_insufficient")
+
+    stripe.will("create_transfer", refunded_meanwhile, sent())
+    send(transfer)
+    send(transfer)
+
+    assert [given["amount_minor"] for _, given in stripe.asked] == [9_00, 5_00]
+    assert transfer.status == "completed"
+
+
+def test_amount_account_and_key_are_frozen_while_in_doubt(stripe):
+    stripe.will("create_transfer", unknown(), sent())
+    transfer = send(planned(amount_minor=9_00))
+    refund(transfer.order, transfer.seller, 4_00)
+    other = AccountSeen("acct_other", True, True, True, "DE")
+    note_account(seller_id=transfer.seller_id, seen=other, at=timezone.now())
+
+    send(transfer)
+
+    assert stripe.asked[0] == stripe.asked[1]
+    assert transfer.owed_minor == 4_00
+
+
+def test_a_slow_worker_that_was_overtaken_may_not_say_that_nothing_happened(stripe):
+    transfer = planned()
+
+    def overtaken(_given):
+        send_transfer(transfer.pk, cause=BY_TEST)
+        return refused("balance_insufficient")
+
+    stripe.will("create_transfer", overtaken, unknown())
+    send(transfer)
+
+    assert transfer.in_doubt_since is not None
+    assert transfer.key_epoch == 0
+
+
+def test_a_slow_worker_that_was_overtaken_books_the_same_transfer_once(stripe):
+    transfer = planned()
+
+    def overtaken(given):
+        send_transfer(transfer.pk, cause=BY_TEST)
+        return sent("tr_1")(given)
+
+    stripe.will("create_transfer", overtaken, sent("tr_1"))
+    send(transfer)
+
+    assert Posting.objects.filter(cause=f"transfer:{transfer.pk}").count() == 1
+    assert not OperatorCase.objects.exists()
+
+
+def test_a_second_id_for_one_transfer_is_never_stored_and_shows(stripe):
+    transfer = planned()
+
+    def overtaken(given):
+        send_transfer(transfer.pk, cause=BY_TEST)
+        return sent("tr_2")(given)
+
+    stripe.will("create_transfer", overtaken, sent("tr_1"))
+    send(transfer)
+
+    assert transfer.stripe_transfer_id == "tr_1"
+    assert OperatorCase.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+
+
+def test_a_transfer_in_doubt_for_a_day_is_looked_for_before_it_is_sent_again(stripe):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", sendings=1)
+    found = transfer_seen("tr_1", our_id=str(transfer.pk))
+    stripe.will("list_transfers", Accepted([transfer_seen("tr_0"), found], call()))
+
+    send(transfer)
+
+    assert (transfer.status, transfer.stripe_transfer_id) == ("completed", "tr_1")
+    assert stripe.asked == [("list_transfers", {"transfer_group": str(transfer.order_id)})]
+
+
+def test_a_transfer_in_doubt_for_a_day_that_stripe_does_not_have_is_sent_again(stripe):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", sendings=1)
+    stripe.will("list_transfers", Accepted([transfer_seen("tr_0")], call()))
+    stripe.will("create_transfer", sent())
+
+    assert send(transfer).status == "completed"
+
+
+def test_a_transfer_that_cannot_be_looked_for_is_not_sent_again(stripe):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", sendings=1)
+    stripe.will("list_transfers", unknown())
+
+    send(transfer)
+
+    assert (transfer.status, transfer.retry_count) == ("pending", 1)
+
+
+def test_of_several_transfers_found_none_is_picked(stripe):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", sendings=1)
+    twins = [transfer_seen(name, our_id=str(transfer.pk)) for name in ("tr_1", "tr_2")]
+    stripe.will("list_transfers", Accepted(twins, call()))
+
+    send(transfer)
+
+    assert transfer.stripe_transfer_id is None
+    assert OperatorCase.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+
+
+def test_a_transfer_in_doubt_cannot_be_cancelled_in_the_database():
+    transfer = planned(in_doubt_since=timezone.now())
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SellerTransfer.objects.filter(pk=transfer.pk).update(status="cancelled")
+
+
+def test_a_worker_that_died_costs_one_lease(stripe):
+    stripe.will("create_transfer", sent())
+    transfer = planned(in_doubt_since=timezone.now(), destination="acct_1", sendings=1)
+    make_due(transfer.pk)
+
+    send_due()
+
+    transfer.refresh_from_db()
+    assert transfer.status == "completed"
+    assert stripe.keys() == [f"{transfer.pk}:transfer:0"]

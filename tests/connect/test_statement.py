@@ -1,0 +1,116 @@
+"""A seller's statement: every line of their account in a period, with the balance after it, safe in a spreadsheet."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from connect.api.statement import safe
+from connect.reversals import reverse_transfer
+from connect.statement import PeriodWrong, statement_of
+from connect.transfers import send_transfer
+from payments.models import Refund
+from tests.connect.conftest import sent, taken_back
+from tests.connect.factories import BY_TEST, make_seller, planned, refund
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/api/v1/connect/statement"
+
+
+@pytest.fixture
+def story(stripe):
+    """Sold for 9.00, sent, 4.00 refunded, 4.00 taken back."""
+    transfer = planned(amount_minor=9_00)
+    stripe.will("create_transfer", sent("tr_1"))
+    send_transfer(transfer.pk, cause=BY_TEST)
+    refund(transfer.order, transfer.seller, 4_00)
+    stripe.will("create_reversal", taken_back("trr_1"))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+    return transfer
+
+
+def read(seller, *, since=None, until=None, **headers):
+    api = APIClient()
+    api.force_authenticate(seller)
+    today = timezone.now().date()
+    answer = api.get(ADDRESS, {"from": since or today, "to": until or today}, headers=headers)
+    assert answer.status_code == 200, answer.content
+    return answer, list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_every_line_has_its_cause_its_order_and_the_balance_after_it(story):
+    _, rows = read(story.seller)
+
+    assert [(row["kind"], row["amount"], row["balance"], row["stripe_id"]) for row in rows] == [
+        ("sale", "9.00", "9.00", ""),
+        ("transfer", "-9.00", "0.00", "tr_1"),
+        ("refund", "-4.00", "-4.00", ""),
+        ("reversal", "4.00", "0.00", "trr_1"),
+    ]
+    assert {row["order_id"] for row in rows} == {str(story.order_id)}
+    assert rows[2]["cause"] == f"refund:{Refund.objects.get().pk}:1"
+
+
+def test_it_is_streamed_as_a_file(story):
+    answer, _ = read(story.seller, Accept="text/csv")
+
+    assert answer.streaming
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"].startswith('attachment; filename="statement-')
+
+
+def test_the_balance_begins_with_what_was_before(story):
+    now = timezone.now()
+
+    lines = list(statement_of(story.seller_id, since=now + timedelta(days=1), until=now + timedelta(days=2)))
+    assert lines == []
+
+    later = planned(story.seller, amount_minor=1_00)
+    (line,) = list(statement_of(story.seller_id, since=now, until=now + timedelta(days=1)))
+    assert (line.order_id, line.amount_minor, line.balance_minor) == (later.order_id, 1_00, 1_00)
+
+
+def test_nobody_sees_anybody_elses_lines(story):
+    assert read(make_seller())[1] == []
+
+
+@pytest.mark.parametrize(
+    "period",
+    [{}, {"from": "2026-01-01"}, {"from": "yesterday", "to": "2026-01-01"}, {"from": "2026-02-01", "to": "2026-01-01"}],
+)
+def test_a_period_has_a_beginning_and_then_an_end(story, period):
+    api = APIClient()
+    api.force_authenticate(story.seller)
+
+    assert api.get(ADDRESS, period).status_code == 400
+
+
+def test_a_period_that_ends_before_it_begins_is_refused():
+    now = timezone.now()
+
+    with pytest.raises(PeriodWrong):
+        statement_of(make_seller().pk, since=now, until=now)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_is_a_formula(text):
+    assert safe(text) == "'" + text
+
+
+def test_an_ordinary_cell_is_left_as_it_is():
+    assert safe("tr_1") == "tr_1"
+
+
+def test_many_lines_cost_no_query_each(stripe, django_assert_max_num_queries):
+    seller = make_seller()
+    for _ in range(5):
+        planned(seller)
+    now = timezone.now()
+
+    with django_assert_max_num_queries(5):
+        lines = list(statement_of(seller.pk, since=now - timedelta(days=1), until=now + timedelta(days=1)))
+
+    assert len(lines) == 5
