@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from django import forms
+
 from payments import mismatches, reconcile
+from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
 from payments.refunds import check_refund
 from payments.replay import replay
 from payments.states import PaymentStatus, RefundStatus
-from veza.core.acts import Act, Asked
+from veza.core.acts import Act, ActForm, Asked
 from veza.core.causes import Cause
+from veza.core.models import OperatorCase
 from veza.core.money import written
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
@@ -120,3 +124,49 @@ class GiveBackMismatch(_Mismatch):
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         mismatches.give_back(payment_id=row.pk, cause=cause)
         return "The refund is opened; the worker sends it."
+
+
+class AdoptForm(ActForm):
+    hyperswitch_refund_id = forms.RegexField(
+        r"^[A-Za-z0-9_-]{1,64}$",
+        label="The refund's id",
+        help_text="As Hyperswitch's dashboard shows it, such as ref_…",
+    )
+    field_order = ("hyperswitch_refund_id", "reason")
+
+
+class AdoptRefund(Act):
+    """A refund made at the provider's dashboard, of which no webhook told us."""
+
+    label, permission, for_selection = "Take in a refund made there", "payments.adopt_refund", False
+
+    def offered(self, row: Payment) -> bool:
+        return row.received_minor > row.refunded_minor
+
+    def form(self, row: Any, data: Any = None) -> ActForm:
+        return AdoptForm(data)
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        return [
+            "Hyperswitch is asked for that refund. If it is of this payment, it is booked as it stands there.",
+            "No money moves by this: it has moved already. Sellers' shares follow, and a case says who has to know.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        named = asked.answers["hyperswitch_refund_id"]
+        return f"Taken in: {adopt_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)}."
+
+
+class DismissRefund(Act):
+    label, permission = "Dismiss: it was meant", "payments.adopt_refund"
+
+    def offered(self, row: Refund) -> bool:
+        waits = OperatorCase.objects.filter(kind=MADE_THERE, subject_id=row.pk, closed_at__isnull=True)
+        return row.source == Refund.Source.EXTERNAL and waits.exists()
+
+    def preview(self, row: Refund, *, asked: Asked) -> list[str]:
+        return ["The case about it is closed with your reason. The books follow the refund already; no money moves."]
+
+    def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
+        dismiss_refund(refund_id=row.pk, cause=cause)
+        return "The case is closed."

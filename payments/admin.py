@@ -7,7 +7,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.html import format_html
 
-from payments.acts import AcceptMismatch, AskAboutPayment, AskAboutRefund, GiveBackMismatch, ReplayDelivery
+from payments.acts import (
+    AcceptMismatch,
+    AdoptRefund,
+    AskAboutPayment,
+    AskAboutRefund,
+    DismissRefund,
+    GiveBackMismatch,
+    ReplayDelivery,
+)
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
@@ -35,7 +43,7 @@ class PaymentAdmin(StoryAdmin):
     list_select_related = ("payer",)
     found_by = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "story_id", "payer__email")
     facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
-    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch())
+    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch(), AdoptRefund())
     empty = "No payment matches. A payment is made with its order or invoice."
 
     def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":
@@ -61,7 +69,7 @@ class RefundAdmin(StoryAdmin):
     list_select_related = ("payment__payer",)
     found_by = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "story_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    acts = (AskAboutRefund(),)
+    acts = (AskAboutRefund(), DismissRefund())
     empty = "No refund matches. A refund is asked for on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
@@ -115,7 +123,8 @@ class ResultFilter(admin.SimpleListFilter):
             case "waiting":
                 return queryset.filter(next_attempt_at__isnull=False)
             case "error" | "skipped" as word:
-                return queryset.filter(processing_result__startswith=word)
+                # Named this way, the index of all that is not ok finds them.
+                return queryset.exclude(processing_result="ok").filter(processing_result__startswith=word)
         return queryset
 
 

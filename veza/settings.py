@@ -42,6 +42,7 @@ ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
 REACTIONS_PAGE = "veza.reactions"
 STATE_OF_SERVICES = "veza.status.state"
+WORKERS = "veza.celery.app"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",

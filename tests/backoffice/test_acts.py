@@ -215,3 +215,30 @@ def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
 
     assert (during.status_code, during.json()["detail"]) == (503, "Back at six.")
     assert client.get("/api/v1/marketplace/products").status_code != 503
+
+
+def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sandbox):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    sandbox.pay(payment.provider_key)
+    paid(order)
+    made = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
+    payment.refresh_from_db()
+    finance = browser(staff("finance"))
+
+    finance.post(address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]))
+    refund = Refund.objects.get(source="external")
+    finance.post(address(refund, "dismiss-refund"), answer(refund, reason="It was us."))
+
+    assert refund.amount_minor == 2_00
+    assert OperatorCase.objects.get(subject_id=refund.pk).note == "It was us."
+
+
+def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
+    payment = payment_of(paid(order_of(OfferFactory())))
+
+    page = browser(staff("finance")).post(
+        address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id="ref_unknown"), follow=True
+    )
+
+    assert "Hyperswitch does not show a refund by that id now." in page.content.decode()

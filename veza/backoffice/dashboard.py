@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from celery import current_app
 from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Min, Sum
@@ -29,6 +28,16 @@ DAY = timedelta(days=1)
 # A worker that has not finished a round for this many of its intervals is late.
 LATE_AFTER_ROUNDS = 3
 AT_LEAST = timedelta(minutes=5)
+LONGEST = timedelta(hours=1)
+# Heartbeats that bear another name than the task they belong to.
+BEATS_OF = {
+    "refunds.resend": "payments.resend",
+    "refunds.reconcile": "payments.reconcile",
+    "orphans.reconcile": "payments.reconcile",
+    "disputes.reconcile": "payments.reconcile",
+    "connect.look_at_accounts": "connect.look_at_stripe",
+    "connect.look_at_transfers": "connect.look_at_stripe",
+}
 
 
 @dataclass(frozen=True)
@@ -213,16 +222,26 @@ _RESULTS: tuple[tuple[str, str, dict[str, str], str], ...] = (
 
 def _workers(at: datetime) -> Card:
     beats = {beat.name: beat for beat in Heartbeat.objects.order_by("name")}
-    schedule = current_app.conf.beat_schedule or {}
-    numbers = [_worker(name, beat, schedule.get(name), at) for name, beat in beats.items()]
+    intervals = _intervals()
+    numbers = [
+        _worker(name, beat, intervals.get(BEATS_OF.get(name, name), LONGEST), at) for name, beat in beats.items()
+    ]
+    seen = {BEATS_OF.get(name, name) for name in beats}
     numbers += [
-        Number(name, "never", to_list("core_heartbeat"), "warn") for name in sorted(schedule) if name not in beats
+        Number(name, "never", to_list("core_heartbeat"), "warn")
+        for name, every in sorted(intervals.items())
+        if name not in seen and every < LONGEST
     ]
     return Card("Workers", numbers, "" if numbers else "No worker has run yet. Start a worker and beat.")
 
 
-def _worker(name: str, beat: Heartbeat, entry: dict[str, Any] | None, at: datetime) -> Number:
-    every = timedelta(seconds=entry["schedule"]) if entry else timedelta(hours=1)
+def _intervals() -> dict[str, timedelta]:
+    """How often each worker should beat, by beat's own schedule. What runs daily is looked at by its results."""
+    schedule = import_string(settings.WORKERS).conf.beat_schedule
+    return {name: timedelta(seconds=entry["schedule"]) for name, entry in schedule.items()}
+
+
+def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Number:
     silent = at - beat.beat_at
     late = silent > max(every * LATE_AFTER_ROUNDS, AT_LEAST)
     note = f"{beat.failed} failed" if beat.failed else ""
