@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from connect import stripe_api
+from connect import stripe_api, stripe_calls
 from tests.sandbox.test_contract_schemas import FOLDER, STRIPE, with_nulls
 from veza.core.ids import new_id
 
@@ -30,7 +30,7 @@ class Recorder:
 def asked(monkeypatch, db, settings):
     recorder = Recorder()
     settings.STRIPE_SECRET_KEY = "sk_test_sandbox"
-    monkeypatch.setattr(stripe_api, "stripe_client", lambda *_: recorder)
+    monkeypatch.setattr(stripe_calls, "stripe_client", lambda: recorder)
     return recorder.params
 
 

@@ -47,4 +47,4 @@ def test_the_ledger_of_subscriptions_is_proved(sandbox, capsys):
 
     call_command("verify_ledger")
 
-    assert "1 payments, 0 differences" in capsys.readouterr().out
+    assert ": 0 differences" in capsys.readouterr().out
