@@ -3,6 +3,7 @@
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -22,7 +23,7 @@ from veza.core.money import MAX_MINOR
 
 class PayoutInput(serializers.Serializer[Any]):
     amount_minor = serializers.IntegerField(min_value=1, max_value=MAX_MINOR)
-    currency = serializers.RegexField("^[A-Z]{3}$")
+    currency = serializers.ChoiceField(choices=settings.CURRENCIES)
 
 
 class PayoutOutput(serializers.ModelSerializer[SellerPayout]):

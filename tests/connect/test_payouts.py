@@ -273,3 +273,11 @@ def tell(payout, status, **said):
     name = "updated" if status in ("pending", "in_transit") else status
     raw = event(f"payout.{name}", payout_shown(payout, status, **said), account=payout.stripe_account_id)
     assert deliver(raw).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{"amount_minor": 0}, {"amount_minor": 1.5}, {"currency": "ZZZ"}, {"currency": "eur"}])
+def test_what_cannot_be_paid_out_is_refused_before_stripe_is_asked(stripe, api, body):
+    answer = api.post(ADDRESS, {"amount_minor": 5_00, "currency": "EUR", **body}, format="json")
+
+    assert answer.status_code == 400
+    assert stripe.asked == []
