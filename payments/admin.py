@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.html import format_html
 
+from payments.accounts import IN_WORDS, seller_of
 from payments.acts import (
     AcceptMismatch,
     AdoptRefund,
@@ -163,19 +164,34 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         return rows.filter(next_attempt_at__isnull=False, received_at__lt=timezone.now() - timedelta(minutes=10))
 
 
+@column("story")
+def short_story(row: Posting) -> Any:
+    return format_html("<code>{}</code>", str(row.story_id)[-8:])
+
+
 @column("from")
 def debit(row: Posting) -> str:
-    return row.debit_id
+    return _account(row.debit_id)
 
 
 @column("to")
 def credit(row: Posting) -> str:
-    return row.credit_id
+    return _account(row.credit_id)
+
+
+def _account(code: str) -> str:
+    return f"seller {code[-8:]}" if seller_of(code) else IN_WORDS.get(code, code)
+
+
+@column("because of")
+def because(row: Posting) -> str:
+    what, _, which = row.cause.partition(":")
+    return f"{what} {which.partition(':')[0][-8:]}"
 
 
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), debit, credit, amount, "cause", "leg")
+    list_display = (moment("at", "when"), debit, credit, amount, because, short_story)
     list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
     found_by = ("id", "cause", "story_id", "debit_id", "credit_id")
     empty = "Nothing has been booked yet."

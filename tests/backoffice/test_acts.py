@@ -3,14 +3,17 @@
 import pytest
 from django.contrib import admin
 from django.urls import reverse
+from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.reversals import retry
 from payments.models import Refund
+from subscriptions.models import Plan, SubscriptionInvoice
+from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
 from tests.buying import deliver, deliver_payment, envelope, order_of, paid, payment_of, two_sellers_order
-from tests.connect.factories import BY_TEST, to_reverse
-from tests.factories import OfferFactory
+from tests.connect.factories import BY_TEST, completed, refund, to_reverse
+from tests.factories import OfferFactory, SellerFactory
 from veza.backoffice.models import StaffAct
 from veza.backoffice.timeline import timeline_of
 from veza.core.cases import open_case
@@ -150,8 +153,8 @@ def test_asking_the_provider_settles_a_refund_whose_webhook_was_lost(sandbox):
     client = browser(staff("support"))
     client.post(address(order, "refund-for-buyer"), answer(order))
     order.refresh_from_db()
-    refund = Refund.objects.get()
-    sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
+    asked = Refund.objects.get()
+    sandbox.control(f"refunds/{asked.provider_key}", status="succeeded", silent=True)
 
     client.post(address(order, "ask-about-order"), answer(order))
 
@@ -227,11 +230,11 @@ def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sand
     finance = browser(staff("finance"))
 
     finance.post(address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]))
-    refund = Refund.objects.get(source="external")
-    finance.post(address(refund, "dismiss-refund"), answer(refund, reason="It was us."))
+    taken = Refund.objects.get(source="external")
+    finance.post(address(taken, "dismiss-refund"), answer(taken, reason="It was us."))
 
-    assert refund.amount_minor == 2_00
-    assert OperatorCase.objects.get(subject_id=refund.pk).note == "It was us."
+    assert taken.amount_minor == 2_00
+    assert OperatorCase.objects.get(subject_id=taken.pk).note == "It was us."
 
 
 def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
@@ -242,3 +245,64 @@ def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
     )
 
     assert "Hyperswitch does not show a refund by that id now." in page.content.decode()
+
+
+def subscribed(*, paid_for: bool):
+    """A seller's subscription to a plan that costs something."""
+    plan = Plan.objects.create(name="Pro", price_minor=19_00, currency="EUR", can_sell_on_marketplace=True)
+    found = request_subscription(
+        subscription_id=new_id(), user=SellerFactory(), plan_id=plan.pk, cause=BY_TEST, at=timezone.now()
+    )
+    if paid_for:
+        assert deliver_payment(found.payment).status_code == 200
+    found.subscription.refresh_from_db()
+    return found.subscription
+
+
+def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(sandbox):
+    row = subscribed(paid_for=False)
+
+    page = browser(staff("support")).post(address(row, "complete-subscription"), answer(row), follow=True)
+
+    assert "They pay at http" in page.content.decode()
+
+
+def test_a_subscription_is_ended_now(sandbox):
+    row = subscribed(paid_for=True)
+
+    browser(staff("support")).post(address(row, "end-subscription"), answer(row))
+
+    row.refresh_from_db()
+    assert row.status == "cancelled"
+
+
+def test_what_nobody_paid_for_is_expired_and_what_is_paid_is_not_offered(sandbox):
+    row = subscribed(paid_for=True)
+    client, said = browser(staff("support")), answer(row)
+    client.post(address(row, "expire-subscription"), said)
+    row.refresh_from_db()
+    assert row.status == "active"
+    SubscriptionInvoice.objects.filter(subscription=row).update(hyperswitch_payment_id=None)
+
+    client.post(address(row, "expire-subscription"), answer(row))
+
+    row.refresh_from_db()
+    assert row.status == "expired"
+
+
+def test_an_invoice_is_refunded_in_part(sandbox):
+    invoice = subscribed(paid_for=True).invoices.get()
+
+    browser(staff("finance")).post(address(invoice, "refund-invoice"), answer(invoice, amount="5"))
+
+    assert Refund.objects.get().amount_minor == 5_00
+
+
+def test_a_sellers_page_tells_what_they_were_paid(sandbox):
+    transfer = completed()
+    refund(transfer.order, transfer.seller, 9_00)
+
+    page = browser(staff("support")).get(f"/admin/core/user/{transfer.seller_id}/change/").content.decode()
+
+    assert f"Booked 9.00 EUR from {transfer.seller.email} to Hyperswitch" in page
+    assert str(transfer.pk)[-8:] in page

@@ -65,7 +65,8 @@ def _moves(transfers: Sequence[SellerTransfer]) -> list[TimelineLine]:
         TimelineLine(
             change.at,
             f"The transfer {str(change.subject_id)[-8:]} of {amounts[change.subject_id]} went from "
-            f"{change.from_status} to {change.to_status} (by {change.actor or change.cause_kind}).".replace("_", " "),
+            f"{' to '.join(word.replace('_', ' ') for word in (change.from_status, change.to_status))} "
+            f"(by {change.actor or change.cause_kind}).",
             "move",
         )
         for change in changes

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 
 from veza.core import cases, platform
 from veza.core.acts import Act, ActForm, Asked
@@ -26,9 +28,10 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     change_form_template = "admin/person.html"
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-pk",)
-    list_display = ("email", "name", "is_staff", "is_active", moment("seller_since_at", "seller since"), "joined")
+    list_display = ("email", "name", "is_staff", moment("seller_since_at", "seller since"), "joined")
     list_filter = ("is_staff", "is_active", AgeFilter)
     search_fields = ("email",)
     readonly_fields = ("seller_since_at", "created_at", "last_login")
@@ -42,6 +45,9 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     @admin.display(description="joined")
     def joined(self, person: User) -> Any:
         return when(person.created_at)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "People", **(extra_context or {})})
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -91,25 +97,45 @@ class OutcomeFilter(WordFilter):
 
 @column("what")
 def machine(change: StatusChange) -> str:
-    return change.machine.partition(".")[2]
+    return str(apps.get_model(change.machine)._meta.verbose_name)
 
 
-@column("went to")
+@column("from")
+def came_from(change: StatusChange) -> str:
+    return change.from_status.replace("_", " ")
+
+
+@column("by")
+def by_whom(change: StatusChange) -> str:
+    return change.actor or change.cause_kind
+
+
+@column("to")
 def went_to(change: StatusChange) -> Any:
     return badge(change.to_status)
 
 
 @column("row")
-def subject(row: Any) -> str:
-    return str(row.subject_id)[-8:]
+def subject(row: Any) -> Any:
+    return format_html("<code>{}</code>", str(row.subject_id)[-8:])
 
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), machine, subject, "from_status", went_to, "cause_kind", "actor", "reason")
+    list_display = (moment("at", "when"), machine, subject, came_from, went_to, by_whom, "reason")
     list_filter = (CauseFilter, AgeFilter)
     found_by = ("id", "subject_id", "story_id")
     empty = "Nothing has changed its status yet."
+
+
+@column("call")
+def called(call: ProviderCall) -> str:
+    return f"{call.provider} {call.method} {call.path}"
+
+
+@column("answer")
+def answered(call: ProviderCall) -> str:
+    return f"{call.status or 'none'} in {call.milliseconds} ms"
 
 
 @column("outcome")
@@ -119,7 +145,7 @@ def outcome(call: ProviderCall) -> Any:
 
 @admin.register(ProviderCall)
 class ProviderCallAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), "provider", "method", "path", outcome, "status", "milliseconds", "detail")
+    list_display = (moment("at", "when"), called, outcome, answered, "detail")
     list_filter = (ProviderFilter, OutcomeFilter, AgeFilter)
     found_by = ("id", "subject_id", "story_id")
     empty = "No provider has been called yet."
@@ -199,7 +225,14 @@ class OperatorCaseAdmin(ReadOnlyAdmin):
 class HeartbeatAdmin(ReadOnlyAdmin):
     ordering = ("name",)
     exports = False
-    list_display = ("name", moment("beat_at", "last beat"), "done", "failed", "last_error", moment("last_error_at"))
+    list_display = (
+        "name",
+        moment("beat_at", "last beat"),
+        "done",
+        "failed",
+        "last_error",
+        moment("last_error_at", "when it failed"),
+    )
     empty = "No worker has finished a round yet. Start a worker and beat."
 
 
