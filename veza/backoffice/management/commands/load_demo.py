@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -57,7 +58,7 @@ class Command(BaseCommand):
         self.numbers = count(1)
         self.password_hash = make_password(password)  # Hashing is slow on purpose: once is enough here.
         self._person(BUYER, "Bea Buyer")
-        self._person(SUPPORT, "Sam Support", is_staff=True)
+        self._person(SUPPORT, "Sam Support", is_staff=True).groups.set(Group.objects.filter(name="support"))
         self._person(ADMIN, "Ada Admin", is_staff=True, is_superuser=True)
         for name, price, trial_days, can_sell in PLANS:
             Plan.objects.get_or_create(
