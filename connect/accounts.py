@@ -19,7 +19,7 @@ from marketplace.catalogue import NotASeller
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.sweeps import Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Tally, claim, tick
 
 SWEEP = "connect.look_at_accounts"
 # After a look that brought no answer, the next one.
@@ -141,6 +141,7 @@ def look_due() -> Tally:
         SWEEP,
         take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
         handle=lambda account: _look(account.pk, account.seller_id),
+        lasting=TICK_FOR / 2,
     )
 
 

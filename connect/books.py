@@ -29,4 +29,4 @@ def _post(cause: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> 
 def _payment_that_paid(order_id: UUID) -> Payment | None:
     # An order may be paid late and twice; the first success fulfilled it, the others are given back.
     paid = Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(received_minor__gt=0)
-    return paid.order_by("succeeded_at", "pk").first()
+    return paid.order_by("succeeded_at", "pk").only("pk").first()

@@ -15,8 +15,6 @@ from connect.retries import LEASE
 from veza.core.outcomes import NotSent, Outcome, Unknown
 from veza.core.sweeps import Tally, claim, tick
 
-# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
-DRAIN_FOR = timedelta(seconds=60)
 # A row of a batch that is not begun this long before its lease ends is left to the next worker.
 ONE_CALL = timedelta(seconds=30)
 BATCH = 20
@@ -28,22 +26,21 @@ def drain(
     rows: Callable[[], SellerTransferQuerySet],
     perform: Callable[[UUID], Outcome[Any] | None],
     park: Callable[[UUID, str], None],
+    call_for_help: Callable[[], object] | None = None,
 ) -> Tally:
-    """Perform every row that is due, STRIPE_CALLS_AT_ONCE of them at once.
+    """Perform every row that is due, STRIPE_CALLS_AT_ONCE of them at once; call for help with a backlog.
 
     Stops early when Stripe turns us away or fails for everybody: the other rows would fare no better. A row that
     raises is parked, so that it counts a retry instead of coming back for ever; one that raises because the
     database is away does not.
     """
-    started = taken_at = time.monotonic()
+    taken_at = time.monotonic()
     stopped = False
 
     def take() -> list[SellerTransfer]:
         nonlocal taken_at
         taken_at = time.monotonic()
-        if stopped or taken_at - started > DRAIN_FOR.total_seconds():
-            return []
-        return claim(rows(), due="next_retry_at", lease=LEASE, limit=BATCH)
+        return [] if stopped else claim(rows(), due="next_retry_at", lease=LEASE, limit=BATCH)
 
     def handle(row: SellerTransfer) -> None:
         nonlocal stopped
@@ -57,7 +54,8 @@ def drain(
             park(row.pk, f"{type(error).__name__}: {error}")
             raise
 
-    return tick(name, take=take, handle=handle, at_once=settings.STRIPE_CALLS_AT_ONCE)
+    at_once = settings.STRIPE_CALLS_AT_ONCE
+    return tick(name, take=take, handle=handle, at_once=at_once, call_for_help=call_for_help)
 
 
 def _is_the_end(outcome: Outcome[Any] | None) -> bool:

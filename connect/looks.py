@@ -22,7 +22,7 @@ from veza.core import calls
 from veza.core.cases import open_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.outcomes import Accepted, Outcome, Refused
-from veza.core.sweeps import Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Tally, claim, tick
 
 log = structlog.get_logger(__name__)
 SWEEP = "connect.look_at_transfers"
@@ -38,6 +38,7 @@ def look_due() -> Tally:
         SWEEP,
         take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
         handle=lambda row: look_at_transfer(row.pk, cause=cause),
+        lasting=TICK_FOR / 2,
     )
 
 

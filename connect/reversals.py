@@ -5,6 +5,7 @@ code for "already reversed", so a refusal is never judged by its words: the tran
 are compared.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -34,7 +35,7 @@ class ReversalNotRetryable(NotAllowed):
     code = "reversal_not_retryable"
 
 
-def process_due() -> Tally:
+def process_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
     """Take back from every transfer that is due."""
     cause = by_sweep(SWEEP)
     return drain(
@@ -42,6 +43,7 @@ def process_due() -> Tally:
         rows=SellerTransfer.objects.to_reverse,
         perform=lambda transfer_id: reverse_transfer(transfer_id, cause=cause),
         park=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
+        call_for_help=call_for_help,
     )
 
 

@@ -3,18 +3,20 @@
 from celery import shared_task
 
 from connect import accounts, looks, payouts, reversals, transfers
+from veza.core.backlog import helpers_for
 
 
 @shared_task(name="connect.send_transfers")
-def send_transfers(**_newer: object) -> None:  # _newer: beat and workers are deployed at different times.
+def send_transfers(helpers: int | None = None, **_newer: object) -> None:
     """Send every transfer that is due."""
-    transfers.send_due()
+    # _newer: beat and workers are deployed at different times.
+    transfers.send_due(call_for_help=helpers_for(send_transfers, helpers))
 
 
 @shared_task(name="connect.process_reversals")
-def process_reversals(**_newer: object) -> None:
+def process_reversals(helpers: int | None = None, **_newer: object) -> None:
     """Take back from every transfer that is due."""
-    reversals.process_due()
+    reversals.process_due(call_for_help=helpers_for(process_reversals, helpers))
 
 
 @shared_task(name="connect.look_at_stripe")

@@ -4,6 +4,7 @@ Before the call a commit marks the row as in doubt and freezes amount, account a
 clears the mark. So a row that was never sent and one that nobody answered are told apart for ever.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,7 +54,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
     )
 
 
-def send_due() -> Tally:
+def send_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
     """Send every transfer that is due."""
     cause = by_sweep(SWEEP)
     return drain(
@@ -61,6 +62,7 @@ def send_due() -> Tally:
         rows=SellerTransfer.objects.unsent,
         perform=lambda transfer_id: send_transfer(transfer_id, cause=cause),
         park=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
+        call_for_help=call_for_help,
     )
 
 

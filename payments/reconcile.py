@@ -5,9 +5,9 @@ It has no row in the webhook log, which tells what was sent to us; that we asked
 names `reconcile` as its cause. An answer we do not get changes nothing and lets that row alone wait longer.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,16 +28,16 @@ from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.sweeps import Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Tally, claim, tick
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=StatefulRow)
+# Payments, refunds, orphans and disputes.
+KINDS = 4
 BATCH = 50
 # Calls under way side by side: an answer takes the provider long, and one at a time would not come near its rate.
 AT_ONCE = 8
 LEASE = timedelta(minutes=5)
-# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
-DRAIN_FOR_SECONDS = 60
 _FIRST_PAUSE = timedelta(minutes=1)
 _DUE = Q(next_check_at__isnull=True) | Q(next_check_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
@@ -71,13 +71,20 @@ def by_reconciler(reason: str = "") -> Cause:
     return Cause("reconcile", actor="payments.reconcile", reason=reason)
 
 
-def run(*, cause: Cause) -> dict[str, Tally]:
-    """Ask about everything that is stuck, oldest due first, for at most a minute of each kind."""
+def run(*, cause: Cause, call_for_help: Callable[[], object] | None = None) -> dict[str, Tally]:
+    """Ask about everything that is stuck, oldest due first. The four kinds share a tick's time evenly, so that no
+    backlog of one keeps the others waiting.
+    """
+
+    def asked(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[UUID], object]) -> Tally:
+        return _drain(name, rows, ask, call_for_help=call_for_help)
+
+    about_refund = partial(ask_about_refund, cause=cause)
     return {
-        "payments": _drain("payments.reconcile", stuck_payments, lambda row: ask_about_payment(row.pk, cause=cause)),
-        "refunds": _drain("refunds.reconcile", stuck_refunds, lambda row: ask_about_refund(row.pk, cause=cause)),
-        "orphans": _drain("orphans.reconcile", orphan_refunds, lambda row: ask_about_refund(row.pk, cause=cause)),
-        "disputes": _drain("disputes.reconcile", due_disputes, lambda row: ask_about_dispute(row.pk, cause=cause)),
+        "payments": asked("payments.reconcile", stuck_payments, partial(ask_about_payment, cause=cause)),
+        "refunds": asked("refunds.reconcile", stuck_refunds, about_refund),
+        "orphans": asked("orphans.reconcile", orphan_refunds, about_refund),
+        "disputes": asked("disputes.reconcile", due_disputes, partial(ask_about_dispute, cause=cause)),
     }
 
 
@@ -190,17 +197,20 @@ def _longer(row: Any) -> dict[str, object]:
     return {"next_check_at": Now() + pause, "checks": min(row.checks + 1, 1_000)}
 
 
-def _drain(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[Row], object]) -> Tally:
+def _drain(
+    name: str,
+    rows: Callable[[], models.QuerySet[Row]],
+    ask: Callable[[UUID], object],
+    *,
+    call_for_help: Callable[[], object] | None,
+) -> Tally:
     # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
     rows().filter(next_check_at__isnull=True).update(next_check_at=Now())
-    ends_at = time.monotonic() + DRAIN_FOR_SECONDS
-
-    def take() -> Sequence[Row]:
-        over = time.monotonic() > ends_at
-        return [] if over else claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH)
-
-    def handle(row: Row) -> None:
-        if time.monotonic() < ends_at:  # Else it is left to its lease.
-            ask(row)
-
-    return tick(name, take=take, handle=handle, at_once=AT_ONCE)
+    return tick(
+        name,
+        take=lambda: claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH),
+        handle=lambda row: ask(row.pk),
+        at_once=AT_ONCE,
+        lasting=TICK_FOR / KINDS,
+        call_for_help=call_for_help,
+    )

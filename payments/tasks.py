@@ -7,8 +7,9 @@ from django.conf import settings
 
 from payments import drift, reconcile, refunds, replay, retention, unpaid
 from payments.models import Payment, Refund
+from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
-from veza.core.sweeps import claim, tick
+from veza.core.sweeps import TICK_FOR, claim, tick
 
 LEASE = timedelta(minutes=2)
 # How long after a try that brought no answer an unpaid page is closed again.
@@ -23,11 +24,13 @@ def resend(**_newer: object) -> None:
         "payments.resend",
         take=lambda: claim(Payment.objects.all(), due="next_check_at", lease=LEASE),
         handle=lambda payment: reconcile.move_on_payment(payment, cause=cause),
+        lasting=TICK_FOR / 2,
     )
     tick(
         "refunds.resend",
         take=lambda: claim(Refund.objects.all(), due="next_check_at", lease=LEASE),
         handle=lambda refund: refunds.check_refund(refund.pk, cause=cause),
+        lasting=TICK_FOR / 2,
     )
 
 
@@ -53,9 +56,12 @@ def close_unpaid(**_newer: object) -> None:
 
 
 @shared_task(name="payments.reconcile")
-def reconcile_stuck(**_newer: object) -> None:
-    """Ask the provider about what should have been settled by now."""
-    reconcile.run(cause=reconcile.by_reconciler())
+def reconcile_stuck(helpers: int | None = None, **_newer: object) -> None:
+    """Ask the provider about what should have been settled by now, without waiting an interval for the rest of it."""
+    help_needed = helpers_for(reconcile_stuck, helpers)
+    tallies = reconcile.run(cause=reconcile.by_reconciler(), call_for_help=help_needed)
+    if helpers is None and any(tally.unfinished for tally in tallies.values()):
+        go_on(reconcile_stuck, within=settings.RECONCILE_INTERVAL)
 
 
 @shared_task(name="payments.compare_lists")

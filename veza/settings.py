@@ -173,6 +173,9 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="veza@localhost")
 EMAIL_TIMEOUT = 10
 
 # --- Workers ---
+# How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as
+# far as the provider's rate lets them, and leave fewer worker processes to the other sweeps meanwhile.
+SWEEP_HELPERS = env.int("SWEEP_HELPERS", default=2)
 # How often due transfers are looked for. Shorter pays sellers sooner and costs one indexed query.
 TRANSFER_RETRY_ENABLED = env.bool("TRANSFER_RETRY_ENABLED", default=True)
 TRANSFER_RETRY_CHECK_INTERVAL = duration("TRANSFER_RETRY_CHECK_INTERVAL", "1m")

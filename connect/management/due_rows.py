@@ -35,7 +35,7 @@ class DrainCommand(BaseCommand):
 
     @abstractmethod
     def drain(self) -> Tally:
-        """Work until nothing is due."""
+        """One tick of work."""
 
     def handle(self, *, dry_run: bool, given_up: bool, **options: Any) -> None:
         """Show, or make the given-up rows due and drain."""
@@ -46,11 +46,21 @@ class DrainCommand(BaseCommand):
         cause = Cause("command", actor=self.__module__.rpartition(".")[2])
         for row in rows:
             self.retry(row, cause=cause)
-        tally = self.drain()
+        tally = self._all()
         told = {"done": tally.done, "failed": tally.failed, "retried": len(rows)}
         self.stdout.write(json.dumps(told) if options["json"] else _sentence(tally, len(rows)))
         if tally.failed:
             raise CommandError(f"{tally.failed} rows failed; the last: {tally.last_error}")
+
+    def _all(self) -> Tally:
+        """Tick after tick until nothing is due."""
+        tally = self.drain()
+        while tally.unfinished:
+            last = self.drain()
+            tally = Tally(
+                tally.done + last.done, tally.failed + last.failed, last.last_error or tally.last_error, last.unfinished
+            )
+        return tally
 
     def _show(self, rows: list[SellerTransfer], *, as_json: bool) -> None:
         if as_json:

@@ -20,6 +20,7 @@ from connect.transfers import send_due
 from marketplace.models import Order, OrderItem, RefundLine
 from payments.models import Payment, Posting, Refund
 from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
+from tests.operators.production import database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 POSTINGS = int(os.environ.get("POSTINGS", "100000"))
@@ -59,11 +60,11 @@ def test_a_million_postings_are_proved_in_bounded_memory(sandbox):
     copy_stories(POSTINGS // told)
     print(f"\n{Posting.objects.count()} postings made in {time.perf_counter() - started:.0f} s ({told} a story)")
 
-    database = connection.settings_dict
-    url = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     started = time.perf_counter()
     line = [sys.executable, "manage.py", "verify_ledger", "--json"]
-    done = subprocess.run(line, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        line, env={**os.environ, "DATABASE_URL": database_url()}, capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - started
 
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

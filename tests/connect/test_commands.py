@@ -6,10 +6,12 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from connect import reversals
 from connect.models import SellerTransfer
 from tests.connect.conftest import refused, sent, taken_back
 from tests.connect.factories import planned, to_reverse
 from veza.core.models import Heartbeat, StatusChange
+from veza.core.sweeps import Tally
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +37,16 @@ def test_due_reversals_are_taken_back(stripe):
 
     assert run("process_reversals") == "1 tried; 0 failed on our own side."
     assert SellerTransfer.objects.get().status == "reversed"
+
+
+def test_a_command_goes_on_tick_after_tick_until_nothing_is_due(monkeypatch):
+    ticks = iter([Tally(done=3, failed=1, last_error="why", unfinished=True), Tally(done=2)])
+    monkeypatch.setattr(reversals, "process_due", lambda: next(ticks))
+
+    with pytest.raises(CommandError, match="1 rows failed; the last: why"):
+        run("process_reversals")
+
+    assert list(ticks) == []
 
 
 @pytest.mark.parametrize(("command", "make"), [("retry_transfers", planned), ("process_reversals", to_reverse)])

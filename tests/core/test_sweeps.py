@@ -108,6 +108,31 @@ def test_a_tick_goes_on_until_nothing_is_due():
     assert (len(handled), tally.done, tally.failed) == (7, 7, 0)
 
 
+def test_a_tick_ends_when_its_time_is_over_and_says_that_rows_are_left():
+    make_due(3)
+    handled = []
+
+    tally = tick("test", take=take, handle=handled.append, lasting=timedelta(0))
+
+    assert (len(handled), tally.done, tally.unfinished) == (1, 1, True)
+
+
+def test_a_tick_that_left_nothing_is_finished():
+    make_due(3)
+
+    assert tick("test", take=take, handle=print).unfinished is False
+
+
+@pytest.mark.parametrize(("number", "calls"), [(2, 0), (3, 1), (9, 1)])
+def test_a_second_batch_is_a_backlog_and_help_is_called_once(number, calls):
+    make_due(number)
+    called = []
+
+    tick("test", take=lambda: take(limit=2), handle=print, call_for_help=lambda: called.append(1))
+
+    assert len(called) == calls
+
+
 def test_a_poison_row_is_counted_and_stops_nobody():
     poison = make_due(5)[2]
     handled = []

@@ -319,6 +319,28 @@ def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sa
     assert Order.objects.filter(status="completed").count() == 8
 
 
+def test_a_backlog_of_one_kind_does_not_keep_another_waiting(sandbox, stuck, monkeypatch):
+    two_sellers_order()
+    older(Payment, minutes=31)
+    monkeypatch.setattr(reconcile, "TICK_FOR", timedelta(0))
+
+    tallies = reconcile.run(cause=RECONCILE)
+
+    assert (tallies["payments"].done, tallies["payments"].unfinished) == (1, True)
+    assert set(tallies) == {"payments", "refunds", "orphans", "disputes"}
+
+
+def test_one_round_of_the_command_goes_on_until_nothing_is_due(sandbox, stuck, monkeypatch):
+    two_sellers_order()
+    older(Payment, minutes=31)
+    monkeypatch.setattr(reconcile, "TICK_FOR", timedelta(0))
+    monkeypatch.setattr(reconcile, "BATCH", 1)
+
+    call_command("reconcile_hyperswitch", "--once", stdout=io.StringIO())
+
+    assert asked(sandbox) == 2
+
+
 def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
     other = two_sellers_order()
     sandbox.pay(payment_of(other).provider_key)

@@ -4,6 +4,7 @@ Rows are the queue. The due time is also the lease: claiming a row moves its due
 with a row in its hand costs one lease, never a row. Due times are the database's clock, never the worker's.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from django.db import close_old_connections, connection, models, transaction
 from django.db.models.functions import Now
 
 from veza.core.models import Heartbeat, KeyedRow
-from veza.core.traces import following
+from veza.core.traces import following, last_requests
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=KeyedRow)
+# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
+TICK_FOR = timedelta(seconds=60)
 
 
 def claim(rows: "models.QuerySet[Row]", *, due: str, lease: timedelta, limit: int = 50) -> list[Row]:
@@ -38,21 +41,32 @@ def claim(rows: "models.QuerySet[Row]", *, due: str, lease: timedelta, limit: in
 
 @dataclass
 class Tally:
-    """What one tick came to."""
+    """What one tick came to. `unfinished`: its time was over, and rows may be left."""
 
     done: int = 0
     failed: int = 0
     last_error: str = ""
+    unfinished: bool = False
 
 
-def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row], object], at_once: int = 1) -> Tally:
-    """Take and handle due rows until none is left, `at_once` of them side by side, then leave a heartbeat.
+def tick(
+    name: str,
+    *,
+    take: Callable[[], Sequence[Row]],
+    handle: Callable[[Row], object],
+    at_once: int = 1,
+    lasting: timedelta = TICK_FOR,
+    call_for_help: Callable[[], object] | None = None,
+) -> Tally:
+    """Take and handle due rows until none is left or `lasting` is over, `at_once` of them side by side.
 
     A row that raises is logged, counted and left to its lease: it does not stop the others, and it does not
     come back before the lease is over. Inside a transaction, which threads cannot share, rows go one by one.
+    A second batch is a backlog: `call_for_help` is called, once. A tick leaves a heartbeat.
     """
     tally = Tally()
-    work = partial(_work, name, _each(take), Lock(), handle, tally)
+    rows = _rows(take, tally, ends_at=time.monotonic() + lasting.total_seconds(), call_for_help=call_for_help)
+    work = partial(_work, name, rows, Lock(), handle, tally)
     if at_once == 1 or connection.in_atomic_block:
         work()
     else:
@@ -63,19 +77,38 @@ def tick(name: str, *, take: Callable[[], Sequence[Row]], handle: Callable[[Row]
     return tally
 
 
-def _each(take: Callable[[], Sequence[Row]]) -> Iterator[Row]:
+def _rows(
+    take: Callable[[], Sequence[Row]],
+    tally: Tally,
+    *,
+    ends_at: float,
+    call_for_help: Callable[[], object] | None,
+) -> Iterator[tuple[Row, str]]:
+    """Each due row with the request that last moved its story. What is not begun in time is left to its lease."""
+    batches = 0
     while batch := take():
-        yield from batch
+        batches += 1
+        if batches == 2 and call_for_help is not None:
+            call_for_help()
+        asked_by = last_requests(batch)
+        for row in batch:
+            yield row, asked_by.get(row.pk, "")
+            if time.monotonic() > ends_at:
+                tally.unfinished = True
+                return
 
 
-def _work(name: str, rows: Iterator[Row], lock: Lock, handle: Callable[[Row], object], tally: Tally) -> None:
+def _work(
+    name: str, rows: Iterator[tuple[Row, str]], lock: Lock, handle: Callable[[Row], object], tally: Tally
+) -> None:
     while True:
         with lock:
             _drop_dead_connections()
-            row = next(rows, None)
-        if row is None:
+            taken = next(rows, None)
+        if taken is None:
             return
-        error = _handled(name, row, handle)
+        row, request_id = taken
+        error = _handled(name, row, request_id, handle)
         with lock:
             if error is None:
                 tally.done += 1
@@ -84,8 +117,8 @@ def _work(name: str, rows: Iterator[Row], lock: Lock, handle: Callable[[Row], ob
                 tally.last_error = f"{row.pk}: {type(error).__name__}: {error}"
 
 
-def _handled(name: str, row: Row, handle: Callable[[Row], object]) -> Exception | None:
-    with following(row, sweep=name):
+def _handled(name: str, row: Row, request_id: str, handle: Callable[[Row], object]) -> Exception | None:
+    with following(row, sweep=name, request_id=request_id):
         try:
             handle(row)
         except Exception as error:

@@ -1,6 +1,6 @@
 """Which web request a worker's log line goes back to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -10,24 +10,31 @@ from django.db import Error
 from veza.core.models import KeyedRow, StatusChange
 
 
+def last_requests(rows: Iterable[KeyedRow]) -> Mapping[UUID, str]:
+    """By row, the web request that last moved its story: one query for a whole batch.
+
+    Nothing is queued from a request, so no message carries its id; the story's moves remember it.
+    """
+    stories = {row.pk: story for row in rows if (story := getattr(row, "story_id", None)) is not None}
+    moves = StatusChange.objects.filter(story_id__in=set(stories.values())).exclude(request_id="")
+    newest = moves.order_by("story_id", "-at").distinct("story_id").values_list("story_id", "request_id")
+    try:
+        asked_by = dict(newest)
+    except Error:  # The work itself will meet the same database, and say so.
+        return {}
+    return {key: asked_by[story] for key, story in stories.items() if story in asked_by}
+
+
 @contextmanager
-def following(row: KeyedRow, *, sweep: str) -> Iterator[None]:
+def following(row: KeyedRow, *, sweep: str, request_id: str) -> Iterator[None]:
     """Inside, every line logged carries the sweep, the row, its story, and the request that last moved the story.
 
-    Nothing is queued from a request, so no message carries its id; the story's moves remember it. So one search for an
-    id finds what the buyer asked, what the webhook brought, and what a worker did about it minutes later.
+    So one search for an id finds what the buyer asked, what the webhook brought, and what a worker did about it
+    minutes later.
     """
     about = {"sweep": sweep, "row": str(row.pk)}
     story_id = getattr(row, "story_id", None)
     if story_id is not None:
-        about |= {"story": str(story_id), "request_id": _last_request(story_id)}
+        about |= {"story": str(story_id), "request_id": request_id}
     with structlog.contextvars.bound_contextvars(**about):
         yield
-
-
-def _last_request(story_id: UUID) -> str:
-    moves = StatusChange.objects.filter(story_id=story_id).exclude(request_id="").order_by("-at")
-    try:
-        return moves.values_list("request_id", flat=True).first() or ""
-    except Error:  # The work itself will meet the same database, and say so.
-        return ""

@@ -19,10 +19,12 @@ class Command(BaseCommand):
     help = "Ask Hyperswitch about payments, refunds and disputes that should have been settled by now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="one round; without it, one every RECONCILE_INTERVAL")
+        parser.add_argument(
+            "--once", action="store_true", help="until nothing is due; without it, again every RECONCILE_INTERVAL"
+        )
         parser.add_argument("--dry-run", action="store_true", help="show what would be asked about and ask nothing")
         parser.add_argument("--order", type=UUID, metavar="ID", help="only this order (or subscription), now")
-        parser.add_argument("--json", action="store_true", help="answer with one JSON line a round")
+        parser.add_argument("--json", action="store_true", help="answer with one JSON line a minute")
 
     def handle(self, *, once: bool, dry_run: bool, order: UUID | None, json: bool, **_options: Any) -> None:
         cause = reconcile.by_reconciler("manage.py reconcile_hyperswitch")
@@ -32,24 +34,32 @@ class Command(BaseCommand):
             asked = reconcile.run_for_story(order, cause=cause)
             self._tell({"asked": asked, "failed": 0}, as_json=json)
         elif once:
-            self._round(cause, as_json=json)
+            self._until_nothing_is_due(cause, as_json=json)
         else:
             self._go_on(cause, as_json=json)
+
+    def _until_nothing_is_due(self, cause: Cause, *, as_json: bool) -> None:
+        failed, finished = 0, False
+        while not finished:
+            newly_failed, finished = self._round(cause, as_json=as_json)
+            failed += newly_failed
+        if failed:
+            raise CommandError(f"{failed} rows failed on our own side: the log says why.")
 
     def _go_on(self, cause: Cause, *, as_json: bool) -> None:
         stopping = Event()
         signal.signal(signal.SIGTERM, lambda *_received: stopping.set())
         while not stopping.is_set():
-            self._round(cause, as_json=as_json)
-            stopping.wait(settings.RECONCILE_INTERVAL.total_seconds())
+            _failed, finished = self._round(cause, as_json=as_json)  # A poisoned row must not end it.
+            stopping.wait(settings.RECONCILE_INTERVAL.total_seconds() if finished else 0)
 
-    def _round(self, cause: Cause, *, as_json: bool) -> None:
+    def _round(self, cause: Cause, *, as_json: bool) -> tuple[int, bool]:
+        """Ask about what is stuck, a minute at most, and tell; how many rows failed, and whether none is left."""
         tallies = reconcile.run(cause=cause)
         failed = sum(tally.failed for tally in tallies.values())
         told = {kind: tally.done for kind, tally in tallies.items()}
         self._tell({"asked": sum(told.values()), "failed": failed, **told}, as_json=as_json)
-        if failed:
-            raise CommandError(f"{failed} rows failed on our own side: the log says why.")
+        return failed, not any(tally.unfinished for tally in tallies.values())
 
     def _tell(self, told: dict[str, int], *, as_json: bool) -> None:
         self.stdout.write(json.dumps(told) if as_json else f"Asked about {told['asked']}; {told['failed']} failed.")
