@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from types import SimpleNamespace
 
 import pytest
 import time_machine
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 
 from payments.models import Payment
 from tests.core.test_states import make_payment
+from veza.core import sweeps
 from veza.core.models import Heartbeat
 from veza.core.sweeps import claim, tick
 
@@ -115,6 +117,21 @@ def test_a_tick_ends_when_its_time_is_over_and_says_that_rows_are_left():
     tally = tick("test", take=take, handle=handled.append, lasting=timedelta(0))
 
     assert (len(handled), tally.done, tally.unfinished) == (1, 1, True)
+
+
+@pytest.mark.parametrize(("a_row_takes", "begun"), [(60, 2), (140, 1)])
+def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(monkeypatch, a_row_takes, begun):
+    make_due(4)
+    handled, clock = [], [0.0]
+    monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def handle(payment):
+        handled.append(payment)
+        clock[0] += a_row_takes
+
+    tally = tick("test", take=lambda: take(limit=2), handle=handle, lasting=timedelta(seconds=100))
+
+    assert (len(handled), tally.unfinished) == (begun, True)
 
 
 def test_a_tick_that_left_nothing_is_finished():
