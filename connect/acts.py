@@ -1,10 +1,11 @@
 """What staff may do about a transfer to a seller and about taking it back."""
 
-from connect import reversals, transfers
+from connect import reversals, transfers, write_offs
 from connect.models import SellerTransfer
 from connect.states import TransferStatus
 from veza.core.acts import Act, Asked
 from veza.core.causes import Cause
+from veza.core.money import written
 
 
 class RetryTransfer(Act):
@@ -41,3 +42,23 @@ class RetryReversal(Act):
     def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
         reversals.retry(transfer_id=row.pk, cause=cause)
         return "The worker takes it back within a minute."
+
+
+class WriteOffDebt(Act):
+    label, permission, for_selection = "Write the debt off", "connect.write_off", False
+
+    def offered(self, row: SellerTransfer) -> bool:
+        return write_offs.may_be_written_off(row)
+
+    def standing(self, row: SellerTransfer) -> str:
+        return f"{row.status} {row.owed_minor}"
+
+    def preview(self, row: SellerTransfer, *, asked: Asked) -> list[str]:
+        return [
+            f"{row.owed()} that {row.seller.email} owes becomes our loss. No money moves.",
+            "Stripe is not asked for it any more, and no later sale is set off against it. This cannot be undone here.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
+        amount = write_offs.write_off(transfer_id=row.pk, cause=cause)
+        return f"{written(amount, row.currency)} is written off."

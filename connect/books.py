@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from connect.models import SellerTransfer
-from payments.accounts import STRIPE_BALANCE, seller_account
+from payments.accounts import DISPUTE_LOSS, STRIPE_BALANCE, seller_account
 from payments.ledger import Line, post
 from payments.models import Payment
 
@@ -19,6 +19,12 @@ def post_taken_back(transfer: SellerTransfer, *, stripe_reversal_id: str, amount
     """Book one reversal, whoever made it. The same one twice is an IntegrityError."""
     line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), amount_minor, "back")
     _post(f"reversal:{stripe_reversal_id}", line, transfer, at=at)
+
+
+def post_written_off(transfer: SellerTransfer, *, case_id: UUID, amount_minor: int, at: datetime) -> None:
+    """Book as our loss what a seller will not give back: their account no longer owes it."""
+    seller = seller_account(transfer.seller_id)
+    _post(f"case:{case_id}", Line(DISPUTE_LOSS, seller, amount_minor, seller), transfer, at=at)
 
 
 def _post(cause: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:

@@ -122,8 +122,10 @@ class SellerTransfer(StatefulRow):
     reversed_minor = models.BigIntegerField(default=0)
     # Of the target: taken back in Stripe's dashboard though nobody here wanted it. The seller is not paid it again.
     adopted_minor = models.BigIntegerField(default=0)
-    # What the seller gave back by being sent less of later transfers, instead of through Stripe.
+    # What was given back otherwise than through Stripe: by sending the seller less of later transfers, or by us.
     covered_minor = models.BigIntegerField(default=0)
+    # Of it: what nobody will give back, taken as our loss.
+    written_off_minor = models.BigIntegerField(default=0, db_default=0)
     # Of the set-off: undone again, because the order it was earned with was refunded.
     undone_minor = models.BigIntegerField(default=0)
     # Part of every key we give Stripe, which repeats a stored refusal for a day: it grows after a definite
@@ -172,6 +174,10 @@ class SellerTransfer(StatefulRow):
                     + F("adopted_minor"),
                 ),
                 name="transfer_given_back_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(written_off_minor__gte=0, written_off_minor__lte=F("covered_minor")),
+                name="transfer_written_off_within_covered",
             ),
             models.CheckConstraint(
                 condition=~Q(status="reversal_pending") | Q(next_retry_at__isnull=False),

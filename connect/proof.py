@@ -9,7 +9,7 @@ from django.db.models import F, Q, Sum
 
 from connect.models import SellerTransfer, SetOff, TransferReversal
 from connect.states import ReversalStatus
-from payments.accounts import STRIPE_BALANCE
+from payments.accounts import DISPUTE_LOSS, RECOVERABLE, STRIPE_BALANCE
 from payments.models import Posting
 from payments.proof import Term
 
@@ -27,6 +27,7 @@ def prove_orders(order_ids: Sequence[UUID]) -> dict[UUID, list[Term]]:
     owed = _set_offs_of(rows)
     terms: dict[UUID, list[Term]] = {order_id: [] for order_id in order_ids}
     explained: dict[UUID, int] = defaultdict(int)
+    currencies = {row.order_id: row.currency for row in rows}
     for row in rows:
         sent = booked[row.order_id].get(f"transfer:{row.pk}", 0)
         back = sum(booked[row.order_id].get(f"reversal:{name}", 0) for name in made[row.pk])
@@ -36,6 +37,8 @@ def prove_orders(order_ids: Sequence[UUID]) -> dict[UUID, list[Term]]:
             Term(f"taken back {row.shown_id}", back, row.reversed_minor, row.currency),
             *_set_off(row, owed),
         ]
+    for order_id, (lost, said) in _written_off(rows, order_ids).items():
+        terms[order_id].append(Term("debts written off", lost, said, currencies.get(order_id, "")))
     for order_id, causes in booked.items():
         if (total := sum(causes.values())) != explained[order_id]:
             terms[order_id].append(Term("moved at Stripe", total, explained[order_id], ""))
@@ -65,6 +68,18 @@ def _booked(order_ids: Iterable[UUID]) -> Mapping[UUID, dict[str, int]]:
     return found
 
 
+def _written_off(rows: Sequence[SellerTransfer], order_ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:
+    """By order, what was posted as our loss in favour of its sellers, and what its transfers say of it."""
+    booked: dict[UUID, int] = defaultdict(int)
+    said: dict[UUID, int] = defaultdict(int)
+    losses = Posting.objects.filter(debit=DISPUTE_LOSS, story_id__in=order_ids).exclude(credit=RECOVERABLE)
+    for order_id, amount in losses.values_list("story_id", "amount_minor"):
+        booked[order_id] += amount
+    for row in rows:
+        said[row.order_id] += row.written_off_minor
+    return {key: (booked[key], said[key]) for key in order_ids if booked[key] or said[key]}
+
+
 def _reversals_of(rows: Iterable[SellerTransfer]) -> Mapping[UUID, list[str | None]]:
     found: dict[UUID, list[str | None]] = defaultdict(list)
     made = TransferReversal.objects.filter(transfer__in=rows, status=ReversalStatus.MADE)
@@ -86,6 +101,7 @@ def _set_offs_of(rows: Sequence[SellerTransfer]) -> Mapping[str, Mapping[UUID, i
 
 def _set_off(row: SellerTransfer, said: Mapping[str, Mapping[UUID, int]]) -> list[Term]:
     """A set-off has no posting: the transfer and the debt must say what its rows say."""
-    own = {"set off": row.set_off_minor, "of it undone": row.undone_minor, "paid by set-off": row.covered_minor}
+    paid = row.covered_minor - row.written_off_minor
+    own = {"set off": row.set_off_minor, "of it undone": row.undone_minor, "paid by set-off": paid}
     both = [(what, said[what].get(row.pk, 0), minor) for what, minor in own.items()]
     return [Term(f"{what} {row.shown_id}", rows, minor, row.currency) for what, rows, minor in both if rows or minor]

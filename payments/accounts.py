@@ -27,7 +27,7 @@ IN_WORDS = {
     STRIPE_BALANCE: "our balance at Stripe",
     SUBSCRIPTION_INCOME: "income from subscriptions",
     DISPUTE_SUSPENSE: "money in dispute",
-    DISPUTE_LOSS: "losses from disputes",
+    DISPUTE_LOSS: "our losses",
     PSP_FEES: "the provider's fees",
 }
 SYSTEM_ACCOUNTS = tuple(IN_WORDS)

@@ -7,10 +7,11 @@ from django import forms
 from payments import mismatches, reconcile
 from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
 from payments.intents import check_payment
-from payments.models import Payment, Refund, WebhookDelivery
+from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.refunds import check_refund
 from payments.replay import replay
 from payments.states import PaymentStatus, RefundStatus
+from payments.write_offs import open_excess, to_recover, write_off_excess
 from veza.core.acts import Act, ActForm, Asked
 from veza.core.causes import Cause
 from veza.core.models import OperatorCase
@@ -170,3 +171,17 @@ class DismissRefund(Act):
     def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
         dismiss_refund(refund_id=row.pk, cause=cause)
         return "The case is closed."
+
+
+class WriteOffExcess(Act):
+    label, permission, for_selection = "Write off what is missing", "payments.write_off", False
+
+    def offered(self, row: Refund | Dispute) -> bool:
+        return open_excess(row) is not None and to_recover(row) > 0
+
+    def preview(self, row: Refund | Dispute, *, asked: Asked) -> list[str]:
+        missing = written(to_recover(row), row.currency)
+        return [f"{missing} that went out and nobody had becomes our loss. No money moves, and the case is closed."]
+
+    def perform(self, row: Refund | Dispute, *, cause: Cause, asked: Asked) -> str:
+        return f"{written(write_off_excess(row, cause=cause), row.currency)} is written off."

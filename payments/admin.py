@@ -16,6 +16,7 @@ from payments.acts import (
     DismissRefund,
     GiveBackMismatch,
     ReplayDelivery,
+    WriteOffExcess,
 )
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
@@ -70,7 +71,7 @@ class RefundAdmin(StoryAdmin):
     list_select_related = ("payment__payer",)
     found_by = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "story_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    acts = (AskAboutRefund(), DismissRefund())
+    acts = (AskAboutRefund(), DismissRefund(), WriteOffExcess())
     empty = "No refund matches. A refund is asked for on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
@@ -86,6 +87,7 @@ class DisputeAdmin(StoryAdmin):
     list_select_related = ("payment__payer",)
     found_by = ("id", "hyperswitch_dispute_id", "story_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("answer_by"), age)
+    acts = (WriteOffExcess(),)
     empty = "No bank asks for money back."
 
 

@@ -1,8 +1,8 @@
 """The proof that every cent of a payment is where the books say it is.
 
 For one payment and currency: captured + recoverable = refunded + disputed + sellers + fee + tax + subscriptions +
-unapplied. Each term is the sum of the payment's postings, so the equation holds by construction; what proves something
-is that each term also equals what the rows say.
+unapplied, with what was written off added back. Each term is the sum of the payment's postings, so the equation holds
+by construction; what proves something is that each term also equals what the rows say.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from payments.accounts import (
+    DISPUTE_LOSS,
     DISPUTE_SUSPENSE,
     PLATFORM_FEE,
     PSP_CLEARING,
@@ -125,7 +126,8 @@ def _proof(
     suspense = cash.held.get(DISPUTE_SUSPENSE, 0)
     disputed = suspense + cash.lost_minor
     recoverable = -cash.held.get(RECOVERABLE, 0)
-    sides = cash.received_minor + recoverable - cash.returned_minor - disputed
+    lost_by_us = -cash.held.get(DISPUTE_LOSS, 0)
+    sides = cash.received_minor + recoverable + lost_by_us - cash.returned_minor - disputed
     sides -= sellers + fee + tax + unapplied + income
     terms = [
         Term("captured", cash.received_minor, payment.received_minor, currency),
@@ -145,6 +147,7 @@ def _proof(
         Term("subscriptions", income, None, currency),
         Term("unapplied", unapplied, None, currency),
         Term("recoverable", recoverable, None, currency),
+        Term("written off", lost_by_us, None, currency),
         Term("captured + recoverable - everything else", sides, 0, currency),
     ]
     return Proof(payment.pk, terms)

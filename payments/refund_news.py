@@ -22,6 +22,8 @@ from veza.core.money import written
 from veza.core.states import may_move, move
 
 _PUZZLE = "review"
+# The case of a refund that gave back more than was left.
+EXCEEDED = "refund_exceeds_payment"
 
 
 def note_refund(seen: RefundSeen, /, *, cause: Cause, at: datetime) -> Handled:
@@ -155,7 +157,7 @@ def _keep_within_what_is_left(refund: Refund) -> None:
     refund.legs = legs
     refund.save(update_fields=["legs"])
     open_case(
-        "refund_exceeds_payment",
+        EXCEEDED,
         refund,
         why=f"{written(legs[RECOVERABLE], refund.currency)} more was given back than was left of the payment.",
         what_to_do="Recover it from the buyer or the provider, or write it off.",

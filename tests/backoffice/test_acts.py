@@ -7,11 +7,20 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.reversals import retry
-from payments.models import Refund
+from payments.models import Dispute, Refund
 from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
-from tests.buying import deliver, deliver_payment, envelope, order_of, paid, payment_of, two_sellers_order
+from tests.buying import (
+    deliver,
+    deliver_dispute,
+    deliver_payment,
+    envelope,
+    order_of,
+    paid,
+    payment_of,
+    two_sellers_order,
+)
 from tests.connect.factories import BY_TEST, completed, refund, to_reverse
 from tests.factories import OfferFactory, SellerFactory
 from veza.backoffice.models import StaffAct
@@ -306,3 +315,24 @@ def test_a_sellers_page_tells_what_they_were_paid(sandbox):
 
     assert f"Booked 9.00 EUR from {transfer.seller.email} to Hyperswitch" in page
     assert str(transfer.pk)[-8:] in page
+
+
+def test_finance_writes_a_sellers_debt_off():
+    transfer = given_up(amount_minor=45_00)
+
+    page = browser(staff("finance")).post(
+        address(transfer, "write-off-debt"), answer(transfer, **{f"seen_{transfer.pk}": "permanently_failed 4500"})
+    )
+
+    transfer.refresh_from_db()
+    assert page.status_code == 302
+    assert (transfer.status, transfer.written_off_minor) == ("completed", 45_00)
+
+
+def test_finance_writes_off_what_a_bank_took_beyond_the_payment(sandbox):
+    deliver_dispute(payment_of(paid(order_of(OfferFactory(price_minor=10_00)))), "lost", amount_minor=50_00)
+    dispute = Dispute.objects.get()
+
+    browser(staff("finance")).post(address(dispute, "write-off-excess"), answer(dispute))
+
+    assert OperatorCase.objects.get(kind="dispute_exceeds_payment").closed_by == "finance@staff.example"

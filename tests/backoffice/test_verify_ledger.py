@@ -12,9 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferReversal
 from connect.reversals import process_due
 from connect.transfers import send_due
+from connect.write_offs import write_off
 from payments.models import Payment, Posting, Refund
+from payments.statements import StatementKind, StatementLine, book_statement_line
 from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
-from tests.connect.factories import make_seller, planned
+from tests.connect.factories import BY_TEST, make_seller, planned
 from veza.backoffice.proof import prove_all, prove_many, prove_payment
 
 pytestmark = pytest.mark.django_db
@@ -66,6 +68,9 @@ BROKEN = {
     "paid by set-off": lambda story: SetOff.objects.create(
         transfer=planned(make_seller()), debt=story.transfers.first(), amount_minor=1, currency="EUR"
     ),
+    "debts written off": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
+        covered_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
+    ),
 }
 
 
@@ -77,6 +82,26 @@ def test_every_pair_that_differs_is_named_and_the_status_is_1(story, term):
 
     assert code == 1
     assert f": {term}" in named
+
+
+def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(story):
+    book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", story.completed_at))
+
+    assert verify()[0] == 0
+
+
+def test_a_debt_that_was_written_off_is_no_difference(sandbox):
+    order = paid(two_sellers_order())
+    for transfer in order.transfers.all():
+        make_account(transfer.seller, sandbox.create_account())
+    send_due()
+    assert deliver_refund(refund_of(order)).status_code == 200
+    debt = order.transfers.first()
+    SellerTransfer.objects.filter(pk=debt.pk).update(waiting_for="debt")
+
+    write_off(transfer_id=debt.pk, cause=BY_TEST)
+
+    assert verify()[0] == 0
 
 
 def test_a_posting_that_belongs_to_no_payment_is_named(story):

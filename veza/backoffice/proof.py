@@ -5,11 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import UUID
 
+from django.db.models import Q
+
 import connect.proof
 import subscriptions.proof
 from marketplace.models import Order
 from marketplace.shares import dues_by_account
-from payments.accounts import PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
+from payments.accounts import DISPUTE_LOSS, PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
 from payments.models import Payment, Posting
 from payments.proof import Proof, Term
 from payments.proof import prove_many as prove_base
@@ -57,9 +59,12 @@ def _shares(payment: Payment, due: Mapping[str, int] | None, held: Mapping[str, 
 
 
 def _held(order_ids: Collection[UUID]) -> Mapping[UUID, dict[str, int]]:
-    """What each account holds of each order, before sellers are paid out: that does not change whose money it is."""
+    """What each account holds of each order, before sellers are paid out and debts written off: neither changes what
+    the items say.
+    """
     sums: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    rows = Posting.objects.filter(story_id__in=order_ids).exclude(debit=STRIPE_BALANCE).exclude(credit=STRIPE_BALANCE)
+    neither = Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE) | Q(debit=DISPUTE_LOSS)
+    rows = Posting.objects.filter(story_id__in=order_ids).exclude(neither)
     for order_id, debit, credit, amount in rows.values_list("story_id", "debit_id", "credit_id", "amount_minor"):
         for account, signed in ((debit, -amount), (credit, amount)):
             if seller_of(account) or account in (PLATFORM_FEE, TAX):

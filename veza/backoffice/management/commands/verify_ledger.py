@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connect.models import SellerTransfer, TransferReversal
 from payments.models import Dispute, Payment, Posting, Refund
+from payments.statements import BY_STATEMENT
 from veza.backoffice.proof import prove_all
 
 SHOWN = 20
@@ -42,7 +43,8 @@ class Command(BaseCommand):
             if self.stderr.isatty() and time.monotonic() - shown_at > PROGRESS_EVERY_SECONDS:
                 shown_at = time.monotonic()
                 self._progress(proved, counts["payments"])
-        if loose := Posting.objects.filter(payment__isnull=True).count():
+        unexplained = Posting.objects.filter(payment__isnull=True).exclude(cause__startswith=BY_STATEMENT)
+        if loose := unexplained.count():
             differences += loose
             first.append(f"{loose} postings belong to no payment")
         self._end(counts | {"payments": proved}, differences, first, as_json=options["json"])
