@@ -3,15 +3,13 @@
     REVERSALS=10000 WORKERS=4 RATE=80 LATENCY=0.1 pytest tests/benchmarks/reversal_backlog.py -s
 
 The workers are Celery's, of one process each, with beat as their clock; the first one that meets the backlog calls the
-others. It prints how many a second they sent and took back together, from the first call
-to the last, and asserts that Stripe was asked for each exactly once and never more often than allowed.
+others. It prints how many a second they sent and took back together, from the first call to the last, and asserts that
+Stripe was asked for each exactly once and never more often than allowed.
 """
 
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import datetime
 
 import pytest
@@ -24,9 +22,8 @@ from connect.models import SellerTransfer
 from connect.proof import prove_order
 from connect.transfers import plan_transfers
 from marketplace.models import Order
+from tests.benchmarks.fleet import workers
 from tests.connect.factories import BY_TEST, make_order, make_seller
-from tests.operators.production import a_redis, database_url, started
-from tests.sandbox.process import STRIPE_KEY
 from veza.core.models import Heartbeat
 from veza.core.states import move
 
@@ -40,35 +37,17 @@ SELLERS_OF_AN_ORDER = 5
 SECONDS = 900
 
 
-@contextmanager
-def workers(sandbox, tmp_path, *, sweep: str, rate: int) -> Iterator[None]:
-    """WORKERS Celery workers and beat; of the two sweeps only `sweep` runs."""
-    with a_redis(tmp_path) as redis_url, ExitStack() as running:
-        said = {
-            "DATABASE_URL": database_url(),
-            "REDIS_URL": redis_url,
-            "SECRET_KEY": "q7Zt0vXw3nYb5cRk8mLp2sHd6fJg9aTe1uVi4oBxQyWzNrKhMlPjSdFg",
-            "STRIPE_SECRET_KEY": STRIPE_KEY,
-            "STRIPE_BASE_URL": sandbox.url,
-            "STRIPE_RATE": str(rate),
-            "TRANSFER_RETRY_CHECK_INTERVAL": INTERVAL,
-            "TRANSFER_RETRY_ENABLED": str(sweep == "connect.send_transfers"),
-            "REVERSAL_CHECK_INTERVAL": INTERVAL,
-            "REVERSAL_WORKER_ENABLED": str(sweep == "connect.process_reversals"),
-            "LOG_LEVEL": "ERROR",
-        }
-        celery = ("-m", "celery", "--quiet", "--app", "veza.celery")
-        for number in range(WORKERS):
-            line = (*celery, "worker", "--concurrency", "1", "--hostname", f"worker{number}@bench")
-            running.enter_context(started(*line, said=said, log=tmp_path / f"worker{number}.log"))
-        beat = (*celery, "beat", "--schedule", str(tmp_path / f"{sweep}.schedule"))
-        running.enter_context(started(*beat, said=said, log=tmp_path / "beat.log"))
-        yield
-
-
 def drained(sandbox, tmp_path, *, sweep: str, path: str, rate: int) -> str:
     """Let the workers run until nothing is due; what came of it, in one line."""
-    with workers(sandbox, tmp_path, sweep=sweep, rate=rate):
+    enabled = {
+        "TRANSFER_RETRY_ENABLED": str(sweep == "connect.send_transfers"),
+        "REVERSAL_WORKER_ENABLED": str(sweep == "connect.process_reversals"),
+        "TRANSFER_RETRY_CHECK_INTERVAL": INTERVAL,
+        "REVERSAL_CHECK_INTERVAL": INTERVAL,
+    }
+    folder = tmp_path / sweep
+    folder.mkdir()
+    with workers(sandbox, folder, WORKERS, beat=True, STRIPE_RATE=str(rate), **enabled):
         deadline = time.monotonic() + SECONDS
         while SellerTransfer.objects.exclude(next_retry_at=None).exists():
             assert time.monotonic() < deadline, f"still due after {SECONDS} s"

@@ -1,23 +1,23 @@
 """A backlog of stuck refunds and the reconciler, by hand: pytest tests/benchmarks/stuck_refunds.py -s
 
-    REFUNDS=10000 RATE=60 LATENCY=0.2 pytest tests/benchmarks/stuck_refunds.py -s
+    REFUNDS=10000 WORKERS=4 RATE=60 LATENCY=0.2 pytest tests/benchmarks/stuck_refunds.py -s
 
-The provider has given all of them back and none of its webhooks came. It is one tick of the reconciler, which ends
-after a minute by itself. Prints how many a second were settled and the most calls in any second, and asserts that the
-rate was kept and that no row was asked about twice.
+The provider has given all of them back and none of its webhooks came. One message starts the reconciler, as beat does
+once an hour; it calls other workers and goes on until nothing is stuck. Prints how many a second were settled and the
+most calls in any second, and asserts that the rate was kept, that no row was asked about twice and that none was left.
 """
 
 import os
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
-from payments import reconcile
 from payments.accounts import PSP_CLEARING, seller_account
 from payments.models import Payment, Posting, Refund
+from tests.benchmarks.fleet import workers
 from tests.connect.factories import make_order, make_seller
 from veza.core.ids import new_id
 
@@ -25,33 +25,38 @@ pytestmark = pytest.mark.django_db(transaction=True)
 REFUNDS = int(os.environ.get("REFUNDS", "10000"))
 RATE = int(os.environ.get("RATE", "60"))
 LATENCY = float(os.environ.get("LATENCY", "0"))
+WORKERS = int(os.environ.get("WORKERS", "4"))
+SECONDS = 1_200
 REFUNDS_OF_A_PAYMENT = 10  # More are refused by the provider.
 AGE = timedelta(hours=1)
 
 
-def test_a_backlog_of_stuck_refunds_drains_at_the_rate_we_are_allowed(sandbox, settings):
+def test_a_backlog_of_stuck_refunds_drains_at_the_rate_we_are_allowed(sandbox, tmp_path):
     seller = make_seller()
     for _ in range(REFUNDS // REFUNDS_OF_A_PAYMENT):
         make_order((seller, REFUNDS_OF_A_PAYMENT * 1_00))
     made = [refund for payment in Payment.objects.all() for refund in given_back(sandbox, payment, seller)]
     Refund.objects.bulk_create(made, batch_size=1_000)
-    settings.HYPERSWITCH_RATE_PER_SECOND = RATE
     if LATENCY:
         sandbox.fault("latency", "^/refunds/", method="GET", seconds=LATENCY, times=0)
-    started = time.perf_counter()
 
-    tally = reconcile.run(cause=reconcile.by_reconciler())["refunds"]
+    with workers(sandbox, tmp_path, WORKERS, beat=False, HYPERSWITCH_RATE=str(RATE)) as send:
+        send("payments.reconcile")
+        deadline = time.monotonic() + SECONDS
+        while Refund.objects.filter(status="pending").exists():
+            assert time.monotonic() < deadline, f"still stuck after {SECONDS} s"
+            time.sleep(0.5)
 
-    seconds, settled = time.perf_counter() - started, Refund.objects.filter(status="succeeded").count()
     asked = [one for one in sandbox.calls() if one["method"] == "GET" and one["path"].startswith("/refunds/")]
-    busiest = max(Counter(one["at"][:19] for one in asked).values())
-    print(f"\n{settled} of {len(made)} stuck refunds settled in {seconds:.0f} s: {settled / seconds:.1f} a second,")
-    print(f"{RATE} calls a second allowed, {busiest} in the busiest one, {tally}")
-    assert (len(asked), tally.failed) == (settled, 0)
+    moments = sorted(datetime.fromisoformat(one["at"]) for one in asked)
+    seconds = (moments[-1] - moments[0]).total_seconds()
+    busiest = max(Counter(moment.replace(microsecond=0) for moment in moments).values())
+    print(f"\n{len(made)} stuck refunds, {WORKERS} workers, {LATENCY} s latency, {RATE} calls a second allowed:")
+    print(f"{len(asked) / seconds:.1f} settled a second for {seconds:.0f} s, {busiest} calls in the busiest one")
     assert max(Counter(one["path"] for one in asked).values()) == 1
-    # A second of the wall clock may hold the last call of the one before.
-    assert busiest <= RATE + 1
-    assert Posting.objects.filter(credit=PSP_CLEARING).count() == settled
+    # A call may be late by its way to the sandbox, and so stand in the second of the next.
+    assert busiest <= RATE * 1.25
+    assert Posting.objects.filter(credit=PSP_CLEARING).count() == len(made) == len(asked)
 
 
 def given_back(sandbox, payment: Payment, seller) -> list[Refund]:

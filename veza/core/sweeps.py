@@ -22,8 +22,9 @@ from veza.core.traces import following, last_requests
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=KeyedRow)
-# A tick ends before Celery's soft time limit would cut it off in the middle of a row; the next one goes on.
-TICK_FOR = timedelta(seconds=50)
+# As long as beat's usual interval, so that a backlog is never without a worker; with what is in hand then, and one slow
+# call, a tick ends before Celery's soft time limit would cut it off in the middle of a row.
+TICK_FOR = timedelta(seconds=60)
 
 
 def claim(rows: "models.QuerySet[Row]", *, due: str, lease: timedelta, limit: int = 50) -> list[Row]:

@@ -1,0 +1,39 @@
+"""Celery workers of one process each, as production runs them, for benchmarks that drain a backlog."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.operators.production import a_redis, database_url, run, started
+from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY
+
+CELERY = ("-m", "celery", "--quiet", "--app", "veza.celery")
+
+
+@contextmanager
+def workers(sandbox, folder: Path, number: int, *, beat: bool, **said: str) -> Iterator[Callable[[str], object]]:
+    """`number` of them and, if wanted, beat; yields what sends one task by its name, as beat would."""
+    with a_redis(folder) as redis_url, ExitStack() as running:
+        everything = {
+            "DATABASE_URL": database_url(),
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": "q7Zt0vXw3nYb5cRk8mLp2sHd6fJg9aTe1uVi4oBxQyWzNrKhMlPjSdFg",
+            "STRIPE_SECRET_KEY": STRIPE_KEY,
+            "STRIPE_BASE_URL": sandbox.url,
+            "HYPERSWITCH_ENABLED": "true",
+            "HYPERSWITCH_API_KEY": HYPERSWITCH_KEY,
+            "HYPERSWITCH_BASE_URL": sandbox.url,
+            "HYPERSWITCH_MERCHANT_ID": MERCHANT_ID,
+            "HYPERSWITCH_PROFILE_ID": "pro_sandbox",
+            "LOG_LEVEL": "ERROR",
+            **said,
+        }
+
+        def start(name: str, *line: str) -> None:
+            running.enter_context(started(*CELERY, *line, said=everything, log=folder / f"{name}.log"))
+
+        for one in range(number):
+            start(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
+        if beat:
+            start("beat", "beat", "--schedule", str(folder / "schedule"))
+        yield lambda task: run(*CELERY, "call", task, said=everything)
