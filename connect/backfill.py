@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 
 from connect import stripe_api
 from connect.models import ConnectedAccount, SellerTransfer
@@ -102,7 +103,8 @@ def _account_of(seller_id: UUID) -> str:
 def _store(transfer_id: UUID, stripe_transfer_id: str) -> None:
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     if not transfer.stripe_transfer_id:
-        change(transfer, stripe_transfer_id=stripe_transfer_id)
+        # Without an id, nothing Stripe said of a reversal can have found it: it is read.
+        change(transfer, stripe_transfer_id=stripe_transfer_id, look_due_at=Now())
 
 
 @transaction.atomic(durable=True)

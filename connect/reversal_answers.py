@@ -15,8 +15,8 @@ from connect.retries import debt_wait
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW
 from connect.stripe_objects import ReversalSeen, TransferSeen
-from connect.waiting import change, give_up, stripe_turned_us_away, unanswered, wait, with_reversals
-from veza.core.cases import open_case
+from connect.waiting import REVERSAL_FAILED, change, give_up, stripe_turned_us_away, unanswered, wait, with_reversals
+from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import move
@@ -76,6 +76,10 @@ def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: R
             _adopt(transfer, intent, seen, cause=cause, at=at)
         case Accepted() if refused is not None:
             _refused(transfer, intent, refused, cause=cause, at=at)
+        case Accepted() if transfer.reversed_minor > intent.from_minor:
+            # What Stripe took back is booked already, made by somebody else; our request never arrived.
+            _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
+            go_on(transfer, cause=cause, at=at)
         case Refused() if refused is None:
             _refused(transfer, intent, looked, cause=cause, at=at)
         case NotSent():
@@ -98,6 +102,7 @@ def go_on(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
         move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, next_retry_at=Now())
     settled = {"next_retry_at": None, "retry_count": 0, "waiting_for": WaitingFor.NOTHING, "last_error": ""}
     move(transfer, done, cause=cause, at=at, **settled)
+    close_case(REVERSAL_FAILED, transfer, note="Nothing is owed any more.")
 
 
 def begin_reversal(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
@@ -178,7 +183,9 @@ def _adopt(
     """Book what Stripe took back and we have not booked, ours or made elsewhere, and go on from there."""
     if not adopt(transfer, seen, intent=intent, cause=cause, at=at):
         _close(intent, "", "Stripe's reversals do not add up to what it took back.", cause=cause, at=at)
-        give_up(transfer, f"Stripe took back {seen.reversed_minor} in ways we cannot list", cause=cause, at=at)
+        why = f"Stripe took back {seen.reversed_minor} in ways we cannot list"
+        # The key of the closed intent is used up: a retry by hand needs another.
+        give_up(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
         return
     if intent.status == ReversalStatus.SENDING:
         _close(intent, "already_reversed", "Stripe had taken it back already.", cause=cause, at=at)

@@ -55,6 +55,7 @@ def reverse_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[Any] | None:
     if taking.key_may_be_forgotten:
         looked = _look(taking)
         if not isinstance(looked, Accepted) or looked.value.reversed_minor > taking.intent.from_minor:
+            # Booked by us or not: it was taken back past us, and the intent is about an amount that is out of date.
             record_look(taking, looked, refused=None, cause=cause)
             return looked
     outcome = _take_back(taking)

@@ -11,7 +11,7 @@ from uuid import UUID
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.reversal_answers import go_on
 from connect.states import ReversalStatus, TransferStatus
-from connect.waiting import change
+from connect.waiting import REVERSAL_FAILED, change
 from veza.core.cases import close_case
 from veza.core.causes import Cause
 from veza.core.states import move
@@ -51,8 +51,8 @@ def set_off(transfer: SellerTransfer, debts: list[SellerTransfer], *, cause: Cau
             covered_minor=debt.covered_minor + amount,
         )
         if debt.owed_minor == 0:
+            close_case(REVERSAL_FAILED, debt, note="Set off against a later transfer.")
             go_on(debt, cause=cause, at=at)
-            close_case("reversal_failed", debt, note="Set off against a later transfer.")
 
 
 def pay_by_set_off(transfer: SellerTransfer, *, cause: Cause, at: datetime, **cleared: Any) -> None:

@@ -15,8 +15,10 @@ from django.db.models.functions import Now
 
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.states import ReversalStatus, TransferStatus
+from connect.waiting import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.models import Order
 from marketplace.shares import is_disputed, seller_shares
+from veza.core.cases import close_case
 from veza.core.causes import Cause
 from veza.core.states import move
 
@@ -169,11 +171,14 @@ def _undo_set_off(amount_minor: int, row: SellerTransfer, standing: Standing, pl
         debt = standing.rows[one.debt_id]
         one.undone_minor += undone
         row.undone_minor += undone
+        # What somebody took back of the debt in Stripe's dashboard meanwhile pays it: it is not asked for twice.
+        counted = min(undone, debt.adopted_minor)
         debt.covered_minor -= undone
-        debt.reversal_target_minor += undone
+        debt.adopted_minor -= counted
+        debt.reversal_target_minor += undone - counted
         plan.undone[one.pk] = one
         plan.changed |= {row.pk: row, debt.pk: debt}
-        if debt.status == TransferStatus.COMPLETED:
+        if debt.status == TransferStatus.COMPLETED and debt.owed_minor:
             plan.to_reverse[debt.pk] = debt
     assert left == 0, "what was set off is the sum of its set-offs"
     if amount_minor and not row.may_be_at_stripe() and have(row) == 0:
@@ -222,8 +227,10 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
     nothing = {"next_retry_at": None, "waiting_for": WaitingFor.NOTHING, "retry_count": 0}
     if plan.to_cancel:
         move(plan.to_cancel, TransferStatus.CANCELLED, cause=cause, at=at, **nothing)
+        close_case(TRANSFER_FAILED, *plan.to_cancel, note="There is nothing to send any more.")
     if plan.to_complete:
         move(plan.to_complete, TransferStatus.COMPLETED, cause=cause, at=at, **nothing)
+        close_case(REVERSAL_FAILED, *plan.to_complete, note="There is nothing to take back any more.")
     if plan.to_reverse:
         now = {**nothing, "next_retry_at": Now()}
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **now)

@@ -18,8 +18,17 @@ from connect.set_off import pay_by_set_off
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe_objects import TransferSeen
-from connect.waiting import change, give_up, stripe_turned_us_away, try_later, unanswered, wait, with_transfers
-from veza.core.cases import open_case
+from connect.waiting import (
+    TRANSFER_FAILED,
+    change,
+    give_up,
+    stripe_turned_us_away,
+    try_later,
+    unanswered,
+    wait,
+    with_transfers,
+)
+from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import may_move, move
@@ -88,6 +97,10 @@ def accept(transfer: SellerTransfer, seen: TransferSeen, *, cause: Cause, at: da
         last_error="",
     )
     post_sent(transfer, at=at)
+    close_case(TRANSFER_FAILED, transfer, note=f"Stripe has it: {seen.transfer_id}.")
+    if seen.reversed_minor:
+        # Found late, and somebody has reversed it meanwhile: the event that said so matched nothing then.
+        change(transfer, look_due_at=Now())
     if transfer.owed_minor:
         begin_reversal(transfer, cause=cause, at=at)
 

@@ -21,6 +21,8 @@ from veza.core.states import move
 
 log = structlog.get_logger(__name__)
 TURNED_AWAY = "stripe_turned_us_away"
+# The cases of a transfer that was given up: before Stripe had it, and when it was to be taken back.
+TRANSFER_FAILED, REVERSAL_FAILED = "transfer_failed", "reversal_failed"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def give_up(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, *
     )
     log.error("transfer_given_up", transfer=str(transfer.pk), order=str(transfer.order_id), why=why)
     open_case(
-        "transfer_failed" if sending else "reversal_failed",
+        TRANSFER_FAILED if sending else REVERSAL_FAILED,
         transfer,
         why=why,
         what_to_do=_what_to_do(transfer, sending=sending),

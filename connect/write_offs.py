@@ -9,13 +9,13 @@ from connect.books import post_written_off
 from connect.models import SellerTransfer
 from connect.reversal_answers import go_on
 from connect.states import ReversalStatus
-from connect.waiting import change
+from connect.waiting import REVERSAL_FAILED, change
 from veza.core.cases import close_by_hand, open_case
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import OperatorCase
 
-GIVEN_UP, WRITTEN_OFF = "reversal_failed", "debt_written_off"
+WRITTEN_OFF = "debt_written_off"
 
 
 class NothingToWriteOff(NotAllowed):
@@ -46,15 +46,15 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
         written_off_minor=transfer.written_off_minor + amount,
     )
     post_written_off(transfer, case_id=case.pk, amount_minor=amount, at=at)
-    go_on(transfer, cause=cause, at=at)
     close_by_hand(case_id=case.pk, cause=cause)
+    go_on(transfer, cause=cause, at=at)
     return amount
 
 
 def _case_of(transfer: SellerTransfer) -> OperatorCase:
     """The case that asks what to do about the debt; a debt that only waits for a balance gets one of its own."""
     cases = OperatorCase.objects.filter(subject_id=transfer.pk, closed_at__isnull=True)
-    if found := cases.filter(kind=GIVEN_UP).first():
+    if found := cases.filter(kind=REVERSAL_FAILED).first():
         return found
     open_case(
         WRITTEN_OFF,

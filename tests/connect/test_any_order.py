@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connect import stripe_api
@@ -209,6 +209,8 @@ class Story:
         work()
 
 
+@example(steps=[("earn_less", 0), ("by_hand", 0, 10), ("refund", 1, 10)])
+@example(steps=[("refund", 0, 400), ("reverse", "lose_request", None), ("by_hand", 0, 300), ("a_day_passes",)])
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):

@@ -58,6 +58,12 @@ def test_it_stores_what_it_finds_when_asked(stripe):
     assert stored(transfer) == "tr_1"
 
 
+def test_what_stripe_took_back_while_it_had_no_id_is_looked_for(stripe):
+    test_it_stores_what_it_finds_when_asked(stripe)
+
+    assert SellerTransfer.objects.get(stripe_transfer_id__isnull=False).look_due_at is not None
+
+
 def test_it_asks_for_the_account_and_the_time_around_our_booking(stripe):
     transfer = nameless()
     stripe.will("list_transfers", listed())

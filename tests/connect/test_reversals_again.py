@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from connect.looks import look_at_transfer
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals import ReversalNotRetryable, process_due, retry, reverse_transfer
 from connect.stripe_objects import ReversalSeen
@@ -195,3 +196,43 @@ def test_a_replay_of_the_worker_changes_nothing_on_a_reversed_transfer(stripe):
 
     assert SellerTransfer.objects.values().get(pk=transfer.pk) == before
     assert StatusChange.objects.filter(subject_id=transfer.pk, to_status="reversed").count() == 1
+
+
+def test_an_old_intent_that_a_reversal_by_hand_overtook_gives_way_to_the_rest(stripe):
+    transfer = to_reverse(target=4_00)
+    stripe.will("create_reversal", unknown(), taken_back("trr_9"))
+    reverse(transfer)
+    by_hand = looked(reversed_at_stripe(transfer, 3_00))
+    stripe.will("read_transfer", by_hand, by_hand)
+    look_at_transfer(transfer.pk, cause=BY_TEST)
+    TransferReversal.objects.update(first_sent_at=timezone.now() - TWO_DAYS)
+
+    reverse(transfer)
+    assert (transfer.status, transfer.owed_minor) == ("reversal_pending", 1_00)
+    reverse(transfer)
+
+    assert (transfer.status, transfer.reversed_minor, stripe.asked[-1][1]["amount_minor"]) == ("completed", 4_00, 1_00)
+
+
+def test_what_could_not_be_listed_can_be_tried_again_under_another_key(stripe):
+    transfer = to_reverse()
+    strange = transfer_seen(transfer.stripe_transfer_id, reversed_minor=5_00)
+    stripe.will("create_reversal", refused("", "No."), taken_back())
+    stripe.will("read_transfer", looked(strange))
+    assert reverse(transfer).status == "permanently_failed"
+
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    assert reverse(transfer).status == "reversed"
+    assert len(set(stripe.keys())) == 2
+
+
+def test_the_case_is_closed_when_what_was_given_up_is_taken_back_after_all(stripe):
+    transfer = to_reverse()
+    stripe.will("create_reversal", refused("resource_missing", status=404), taken_back())
+    reverse(transfer)
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    reverse(transfer)
+
+    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"

@@ -11,7 +11,9 @@ from tests.connect.factories import (
     BY_TEST,
     completed,
     planned,
+    refund,
 )
+from veza.core.models import OperatorCase
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -65,3 +67,29 @@ def test_a_transfer_that_was_given_up_can_be_sent_again(stripe):
 def test_a_transfer_that_stripe_has_is_never_sent_again():
     with pytest.raises(TransferNotRetryable):
         retry(transfer_id=completed().pk, cause=BY_TEST)
+
+
+def test_the_case_is_closed_when_a_retry_succeeds(stripe):
+    stripe.will("create_transfer", refused("resource_missing"), sent())
+    transfer = send(planned())
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    send(transfer)
+
+    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+
+
+def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send(stripe):
+    stripe.will("create_transfer", refused("resource_missing"))
+    transfer = send(planned(amount_minor=9_00))
+
+    refund(transfer.order, transfer.seller, 9_00)
+
+    transfer.refresh_from_db()
+    assert (transfer.status, OperatorCase.objects.get(kind="transfer_failed").closed_by) == ("cancelled", "veza")
+
+
+def test_a_transfer_that_stripe_took_back_before_we_knew_of_it_is_looked_at(stripe):
+    stripe.will("create_transfer", sent(reversed_minor=9_00))
+
+    assert send(planned(amount_minor=9_00)).look_due_at is not None

@@ -7,13 +7,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from connect.balance import balances_of
+from connect.looks import look_at_transfer
 from connect.models import SellerTransfer, SetOff
 from connect.proof import prove_order
 from connect.reversals import reverse_transfer
 from connect.transfers import send_transfer
 from payments.models import Posting
-from tests.connect.conftest import refused, sent, taken_back, unknown
+from tests.connect.conftest import looked, refused, sent, taken_back, unknown
 from tests.connect.factories import BY_TEST, make_seller, planned, refund
+from tests.connect.test_reversals import reversed_at_stripe
 from tests.connect.test_settle import bounce
 from veza.core.models import OperatorCase
 
@@ -299,3 +301,16 @@ def test_a_debt_waits_days_and_the_set_off_does_not_change_when(stripe, seller):
 
     assert fresh(debt).waiting_for == "debt"
     assert fresh(debt).next_retry_at - timezone.now() > timedelta(hours=23)
+
+
+def test_a_debt_that_was_reversed_by_hand_is_not_asked_for_again_when_its_set_off_is_undone(stripe, seller):
+    debt = debt_of(stripe, seller, 4_00)
+    stripe.will("create_transfer", sent())
+    transfer = send(planned(seller, amount_minor=9_00))
+    stripe.will("read_transfer", looked(reversed_at_stripe(fresh(debt), 4_00)))
+    look_at_transfer(debt.pk, cause=BY_TEST)
+
+    refund(transfer.order, seller, 9_00)
+
+    debt = fresh(debt)
+    assert (debt.status, debt.reversal_target_minor, debt.adopted_minor, debt.covered_minor) == ("reversed", 4_00, 0, 0)

@@ -41,9 +41,10 @@ def open_case(
     )
 
 
-def close_case(kind: str, subject: KeyedRow, *, note: str) -> None:
-    """Close the open case of this kind about `subject`, if there is one: what it asked for has come about by itself."""
-    standing = OperatorCase.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
+def close_case(kind: str, *subjects: KeyedRow, note: str) -> None:
+    """Close the open cases of this kind about `subjects`, where there are any: what they asked for has come about."""
+    about = [subject.pk for subject in subjects]
+    standing = OperatorCase.objects.filter(kind=kind, subject_id__in=about, closed_at__isnull=True)
     standing.update(closed_at=Now(), closed_by="veza", note=note)
 
 
