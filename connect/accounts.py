@@ -16,6 +16,7 @@ from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe_calls import ACCOUNT_GONE
 from connect.stripe_objects import AccountSeen, LinkSeen
 from marketplace.catalogue import NotASeller
+from veza.core.cases import close_case, open_case
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -140,15 +141,17 @@ def look_due() -> Tally:
     return tick(
         SWEEP,
         take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
-        handle=lambda account: _look(account.pk, account.seller_id),
+        handle=_look,
         lasting=TICK_FOR / 2,
     )
 
 
-def _look(account_id: UUID, seller_id: UUID) -> None:
-    outcome = refresh_account(seller_id=seller_id)
+def _look(taken: ConnectedAccount) -> None:
+    claimed = ConnectedAccount.objects.get(pk=taken.pk)
+    outcome = refresh_account(seller_id=taken.seller_id)
     if isinstance(outcome, Accepted | Refused):
-        ConnectedAccount.objects.filter(pk=account_id).update(look_due_at=None)
+        # Only this look is over: Stripe may have told us of something newer while we read.
+        ConnectedAccount.objects.filter(pk=taken.pk, look_due_at=claimed.look_due_at).update(look_due_at=None)
 
 
 @transaction.atomic
@@ -171,6 +174,7 @@ def note_account(*, seller_id: UUID, seen: AccountSeen, at: datetime) -> None:
         updated_at=Now(),
     )
     if seen.transfers_active:
+        close_case("account_gone", account, note="Stripe lets us pay the seller again.")
         wake_transfers(seller_id)
 
 
@@ -190,10 +194,17 @@ def wake_transfers(seller_id: UUID) -> None:
     waiting.filter(pk__in=list(waiting.locked().values_list("pk", flat=True))).update(next_retry_at=Now())
 
 
+@transaction.atomic
 def note_gone(*, account_id: UUID) -> None:
     """Stripe lets us do nothing with the account any more: it was closed, or the seller took our access away."""
     ConnectedAccount.objects.filter(pk=account_id).update(
         transfers_active=False, payouts_enabled=False, updated_at=Now()
+    )
+    open_case(
+        "account_gone",
+        ConnectedAccount.objects.get(pk=account_id),
+        why="Stripe lets us do nothing with the seller's account: it was closed, or our access was taken away.",
+        what_to_do="Ask the seller. Transfers to them wait until they let us in again, or are paid another way.",
     )
 
 
@@ -201,6 +212,9 @@ def _value(outcome: Outcome[Value]) -> Value:
     match outcome:
         case Accepted(value=value):
             return value
+        case Refused(code=code) if code == ACCOUNT_GONE:
+            # Stripe's own words name our key.
+            raise AccountRefused("Stripe lets us do nothing with this account any more. Ask support what to do.")
         case Refused(message=message):
             raise AccountRefused(message or "Stripe refused this account.")
         case NotSent() | Unknown():

@@ -1,5 +1,6 @@
 """What a seller has with us and what they owe us, from the ledger."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,7 +57,8 @@ class Balance:
 def balances_of(seller_id: UUID) -> list[Balance]:
     """The seller's balance in each currency they were ever paid in.
 
-    The account is one signed number. What is being taken back at the moment is on its way and no debt.
+    The account is one signed number. What is being taken back at the moment is on its way and no debt, and what a bank
+    is still arguing about may come back.
     """
     account = seller_account(seller_id)
     signed: dict[str, int] = {}
@@ -64,11 +66,11 @@ def balances_of(seller_id: UUID) -> list[Balance]:
         for (code, currency), amount in balances(**{side: account}).items():
             if code == account:
                 signed[currency] = signed.get(currency, 0) + amount
-    on_its_way = _on_its_way(seller_id)
+    no_debt = _on_its_way(seller_id) + _argued_about(seller_id)
     return [
         Balance(
             max(0, amount),
-            max(0, -(amount + on_its_way.get(currency, 0))),
+            max(0, -(amount + no_debt[currency])),
             currency,
             _debts(seller_id, currency),
         )
@@ -76,10 +78,19 @@ def balances_of(seller_id: UUID) -> list[Balance]:
     ]
 
 
-def _on_its_way(seller_id: UUID) -> dict[str, int]:
+def _on_its_way(seller_id: UUID) -> Counter[str]:
     rows = SellerTransfer.objects.to_reverse().filter(seller=seller_id).exclude(waiting_for=WaitingFor.DEBT)
     sums = rows.values("currency").annotate(being_taken_back=Sum(F("reversal_target_minor") - F("reversed_minor")))
-    return {row["currency"]: row["being_taken_back"] for row in sums}
+    return Counter({row["currency"]: row["being_taken_back"] for row in sums})
+
+
+def _argued_about(seller_id: UUID) -> Counter[str]:
+    """By currency, what open disputes hold of the seller's shares."""
+    account, held = seller_account(seller_id), Counter[str]()
+    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, legs__has_key=account)
+    for currency, legs in open_ones.values_list("currency", "legs"):
+        held[currency] += legs[account]
+    return held
 
 
 def _debts(seller_id: UUID, currency: str) -> list[Debt]:

@@ -4,7 +4,7 @@ The news itself is only a nudge: deliveries come late, twice and out of order, t
 not.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -50,17 +50,21 @@ def look_at_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen
     outcome = stripe_api.read_transfer(transfer.stripe_transfer_id)
     calls.record(outcome, subject=transfer, our_id=transfer.stripe_transfer_id)
     if isinstance(outcome, Accepted):
-        record_seen(transfer_id, outcome.value, cause=cause)
+        record_seen(transfer_id, outcome.value, asked_under=transfer.look_due_at, cause=cause)
     elif isinstance(outcome, Refused):
         _not_there(transfer_id, outcome)
     return outcome
 
 
 @transaction.atomic(durable=True)
-def record_seen(transfer_id: UUID, seen: TransferSeen, *, cause: Cause) -> None:
-    """Book what reading the transfer showed. Our own reversal, while it is unanswered, is left to its worker."""
+def record_seen(transfer_id: UUID, seen: TransferSeen, *, asked_under: datetime | None, cause: Cause) -> None:
+    """Book what reading the transfer showed. Our own reversal, while it is unanswered, is left to its worker.
+
+    `asked_under` is when the look was due: if Stripe told us of something newer since, there will be another one.
+    """
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
-    change(transfer, look_due_at=None)
+    if transfer.look_due_at == asked_under:
+        change(transfer, look_due_at=None)
     if seen.reversed_minor <= transfer.reversed_minor:
         return
     intent = transfer.reversals.filter(status=ReversalStatus.SENDING).first()

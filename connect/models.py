@@ -57,6 +57,11 @@ class ConnectedAccount(KeyedRow):
             models.Index(fields=["look_due_at"], condition=Q(look_due_at__isnull=False), name="account_look_due"),
         ]
 
+    @property
+    def story_id(self) -> UUID:
+        """Its story is the seller's."""
+        return self.seller_id
+
     def can_receive(self) -> bool:
         """Whether Stripe accepts a transfer to this account."""
         return self.stripe_account_id is not None and self.transfers_active

@@ -22,6 +22,7 @@ from connect.stripe_objects import PayoutSeen
 from connect.waiting import stripe_turned_us_away
 from payments.inbox import Handled, Result
 from veza.core import calls
+from veza.core.cases import open_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.money import written
@@ -77,8 +78,8 @@ def _refuse_more_than_there_is(seller_id: UUID, amount_minor: int, currency: str
     match stripe_api.read_balance(account.stripe_account_id or ""):
         case Accepted(value=available):
             pass
-        case Refused(message=message):
-            raise AccountNotReady(message or "Stripe does not let us see this account.")
+        case Refused():
+            raise AccountNotReady("Stripe does not let us see this account any more. Ask support what to do.")
         case NotSent() | Unknown():
             raise BalanceUnknown("Stripe has not said what the account has. Ask again in a minute.")
     left = max(0, available.get(currency, 0) - _being_taken_back(seller_id, currency))
@@ -94,7 +95,9 @@ def _ready_account(seller_id: UUID) -> ConnectedAccount:
 
 
 def _being_taken_back(seller_id: UUID, currency: str) -> int:
-    rows = SellerTransfer.objects.to_reverse().filter(seller=seller_id, currency=currency)
+    """What Stripe is asked for, and what it could not take back: neither is the seller's to pay out."""
+    own = SellerTransfer.objects.filter(seller=seller_id, currency=currency)
+    rows = own.to_reverse() | own.owed_by(seller_id, currency).order_by()
     return rows.aggregate(owed=Sum(F("reversal_target_minor") - F("reversed_minor")))["owed"] or 0
 
 
@@ -134,8 +137,27 @@ def move_on_payout(payout_id: UUID, *, cause: Cause) -> None:
         return
     seen = stripe_api.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
     calls.record(seen, subject=payout, our_id=payout.key)
-    if isinstance(seen, Accepted):
-        record_payout(payout_id, seen, cause=cause)
+    match seen:
+        case Accepted():
+            record_payout(payout_id, seen, cause=cause)
+        case Refused():
+            _cannot_be_read(payout, seen)
+        case NotSent() | Unknown():
+            """It is asked about again when its lease is over."""
+
+
+def _cannot_be_read(payout: SellerPayout, refused: Refused) -> None:
+    """Let a person look, and ask seldom: the account may be gone, and with it every answer."""
+    SellerPayout.objects.filter(pk=payout.pk).update(next_check_at=Now() + ASK_THE_BANK_AGAIN_AFTER)
+    open_case(
+        "payout_not_readable",
+        payout,
+        why=f"Stripe does not show the payout to us any more ({refused.code or refused.call.status}).",
+        what_to_do="Look at the seller's account in Stripe's dashboard: is it closed, or was our access taken away? "
+        "Ask the seller whether the money came.",
+        amount_minor=payout.amount_minor,
+        currency=payout.currency,
+    )
 
 
 def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[PayoutSeen] | None:
@@ -176,6 +198,8 @@ def _find(payout: SellerPayout) -> Outcome[PayoutSeen] | None:
         return None
     made_from = payout.first_sent_at - timedelta(hours=1)
     listed = stripe_api.list_payouts(stripe_account_id=payout.stripe_account_id, made_from=made_from)
+    if isinstance(listed, Refused):
+        _cannot_be_read(payout, listed)
     if not isinstance(listed, Accepted):
         return Unknown("Stripe's payouts could not be listed", listed.call)
     found = [seen for seen in listed.value if seen.our_id == str(payout.pk)]

@@ -97,7 +97,7 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
             _wait_for_dispute(transfer)
             return None
         if account is None or not account.can_receive():
-            _wait_for_account(transfer)
+            _wait_for_account(transfer, account)
             return None
         set_off(transfer, debts, cause=cause, at=now)
         if transfer.sent_minor == 0:
@@ -116,10 +116,13 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
     )
 
 
-def _wait_for_account(transfer: SellerTransfer) -> None:
+def _wait_for_account(transfer: SellerTransfer, account: ConnectedAccount | None) -> None:
     why = "The seller has no Stripe account that can receive transfers."
-    # Becoming active makes the row due at once; this is for news that never came.
     wait(transfer, WaitingFor.ACCOUNT, look_again=with_transfers().longest, why=why)
+    if account is not None and account.stripe_account_id is not None:
+        # Becoming active makes the row due at once. In case that news was lost, Stripe is asked as often as we look.
+        unasked = ConnectedAccount.objects.filter(pk=account.pk, look_due_at__isnull=True)
+        unasked.update(look_due_at=Now())
 
 
 def _wait_for_dispute(transfer: SellerTransfer) -> None:

@@ -11,6 +11,9 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
     """One transfer. `waiting_for` names what has to change outside before it can go on."""
 
     order_id = serializers.UUIDField(read_only=True)
+    kept_back_minor = serializers.IntegerField(
+        read_only=True, help_text="Not sent, because it paid what you owed for another order."
+    )
 
     class Meta:
         model = SellerTransfer
@@ -19,6 +22,7 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
             "order_id",
             "status",
             "amount_minor",
+            "kept_back_minor",
             "currency",
             "stripe_transfer_id",
             "stripe_reversal_id",

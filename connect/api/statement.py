@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from connect.statement import Line, statement_of
+from connect.statement import Line, PeriodWrong, statement_of
 from veza.core.api.requests import user_id_of
 from veza.core.money import exponent
 
@@ -60,6 +60,8 @@ class Statement(APIView):
         asked = Period(data=request.query_params)
         asked.is_valid(raise_exception=True)
         first, last = asked.validated_data["from"], asked.validated_data["to"]
+        if last == date.max:
+            raise PeriodWrong("The period ends on the last day there is. Ask for an earlier one.")
         lines = statement_of(user_id_of(request), since=_begin(first), until=_begin(last + timedelta(days=1)))
         response = StreamingHttpResponse(_written(lines), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="statement-{first}-{last}.csv"'

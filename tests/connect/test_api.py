@@ -29,6 +29,7 @@ def test_a_seller_sees_a_transfer_as_it_stands(api):
         "order_id": str(transfer.order_id),
         "status": "completed",
         "amount_minor": 9_00,
+        "kept_back_minor": 0,
         "currency": "EUR",
         "stripe_transfer_id": transfer.stripe_transfer_id,
         "stripe_reversal_id": None,

@@ -3,13 +3,17 @@
 import pytest
 from django.utils import timezone
 
-from connect.models import SellerTransfer
+from connect.balance import balances_of
+from connect.models import ConnectedAccount, SellerTransfer
+from connect.reversals import reverse_transfer
 from connect.settle import settle_order
-from connect.transfers import send_transfer
+from connect.transfers import send_due, send_transfer
 from payments.accounts import seller_account
 from payments.models import Dispute, Payment
-from tests.connect.conftest import sent, unknown
+from tests.buying import deliver_dispute, order_of, paid, payment_of
+from tests.connect.conftest import sent, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, planned
+from tests.factories import OfferFactory
 from veza.core.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -111,3 +115,31 @@ def test_one_of_two_disputes_that_ends_lets_nothing_go():
     decided(first, transfer, held_at="")
 
     assert SellerTransfer.objects.get(pk=transfer.pk).waiting_for == "dispute"
+
+
+@pytest.mark.parametrize("then", [None, "won", "lost"])
+def test_what_a_bank_argues_about_is_no_debt_of_the_sellers(sandbox, then):
+    offer = OfferFactory(price_minor=10_00)
+    account = sandbox.create_account()
+    ConnectedAccount.objects.create(seller=offer.product.seller, stripe_account_id=account, transfers_active=True)
+    order = paid(order_of(offer))
+    send_due()
+
+    for status in filter(None, ("opened", then)):
+        deliver_dispute(payment_of(order), status)
+
+    (balance,) = balances_of(offer.product.seller_id)
+    assert (balance.debt_minor, balance.debts) == (0, [])
+
+
+def test_a_seller_whose_order_was_lost_and_then_won_is_paid_again_by_a_new_transfer(stripe):
+    transfer = completed(amount_minor=9_00)
+    dispute = disputed(transfer)
+    decided(dispute, transfer, held_at="bank")
+    stripe.will("create_reversal", taken_back())
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    decided(dispute, transfer, held_at="")
+
+    rows = SellerTransfer.objects.filter(order=transfer.order).order_by("seq")
+    assert [(row.status, row.amount_minor) for row in rows] == [("reversed", 9_00), ("pending", 9_00)]

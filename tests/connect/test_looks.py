@@ -10,7 +10,7 @@ from connect.reversals import reverse_transfer
 from connect.settle import have, settle_order
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, unknown
-from tests.connect.factories import BY_TEST, completed, refund, to_reverse
+from tests.connect.factories import BY_TEST, completed, long_ago, refund, to_reverse
 from tests.connect.test_reversals import reversed_at_stripe
 from tests.connect.test_settle import bounce, of
 from veza.core.models import OperatorCase
@@ -164,3 +164,18 @@ def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert (transfer.status, transfer.owed_minor) == ("permanently_failed", 5_00)
+
+
+def test_news_that_comes_during_a_look_is_looked_at_again(stripe):
+    transfer = completed(amount_minor=9_00, look_due_at=long_ago())
+
+    def and_more_news(_given):
+        SellerTransfer.objects.update(look_due_at=Now())
+        return looked(reversed_at_stripe(transfer))
+
+    stripe.will("read_transfer", and_more_news, looked(reversed_at_stripe(transfer, 9_00)))
+
+    look_due(), look_due()
+
+    transfer.refresh_from_db()
+    assert (transfer.status, transfer.look_due_at) == ("reversed", None)

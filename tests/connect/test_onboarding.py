@@ -2,15 +2,19 @@
 
 import pytest
 import requests
+from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
+from connect.accounts import look_due
 from connect.models import ConnectedAccount, SellerTransfer
+from connect.stripe_calls import ACCOUNT_GONE
 from connect.stripe_objects import LinkSeen
 from connect.transfers import send_due
 from tests.connect.conftest import account as account_seen
 from tests.connect.conftest import call, refused, unknown
-from tests.connect.factories import planned
+from tests.connect.factories import long_ago, planned
 from tests.factories import PersonFactory, SellerFactory
+from veza.core.models import OperatorCase
 from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
@@ -128,3 +132,44 @@ def test_a_transfer_waits_for_onboarding_and_goes_after_it(sandbox, api, seller)
     send_due()
 
     assert SellerTransfer.objects.get(pk=transfer.pk).status == "completed"
+
+
+def test_a_seller_whose_webhooks_were_lost_is_paid_all_the_same(sandbox, seller):
+    account = sandbox.create_account(active=False)
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id=account, country="DE")
+    transfer = planned(seller)
+    send_due()
+    sandbox.control(f"accounts/{account}", transfers="active")
+
+    look_due(), send_due()
+
+    transfer.refresh_from_db()
+    assert (transfer.status, transfer.waiting_for) == ("completed", "")
+
+
+def test_a_seller_whose_account_is_gone_reads_our_words_and_a_person_is_told(stripe, api, seller):
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
+    stripe.will("read_account", refused(ACCOUNT_GONE, "The provided key 'sk_live_abcd' does not have access.", 403))
+
+    answer = ask(api)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "account_refused")
+    assert "sk_live" not in answer.content.decode()
+    assert OperatorCase.objects.get().kind == "account_gone"
+
+
+def test_news_that_comes_during_a_look_is_looked_at_again(stripe, seller):
+    row = ConnectedAccount.objects.create(
+        seller=seller, stripe_account_id="acct_1", country="DE", look_due_at=long_ago()
+    )
+
+    def and_more_news(_given):
+        ConnectedAccount.objects.update(look_due_at=Now())
+        return account_seen(active=False)
+
+    stripe.will("read_account", and_more_news, account_seen(active=True))
+
+    look_due(), look_due()
+
+    row.refresh_from_db()
+    assert (row.transfers_active, row.look_due_at) == (True, None)

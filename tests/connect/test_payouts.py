@@ -8,9 +8,11 @@ from rest_framework.test import APIClient
 
 from connect.models import SellerPayout
 from connect.payouts import PayoutExceedsBalance, move_on_due, request_payout, send_payout
+from connect.reversals import reverse_transfer
 from connect.stripe_objects import PayoutSeen
-from tests.connect.conftest import call, has, not_sent, paid_out, refused, unknown
-from tests.connect.factories import BY_TEST, long_ago, make_seller, to_reverse
+from connect.transfers import send_transfer
+from tests.connect.conftest import call, has, not_sent, paid_out, refused, sent, unknown
+from tests.connect.factories import BY_TEST, long_ago, make_seller, planned, refund, to_reverse
 from tests.connect.stripe_deliveries import SECRET, deliver, event, payout_shown
 from veza.core.ids import new_id
 from veza.core.models import OperatorCase
@@ -281,3 +283,26 @@ def test_what_cannot_be_paid_out_is_refused_before_stripe_is_asked(stripe, api, 
 
     assert answer.status_code == 400
     assert stripe.asked == []
+
+
+def test_what_was_given_up_taking_back_cannot_be_paid_out(stripe, seller, api):
+    owing = planned(seller, amount_minor=4_00)
+    stripe.will("create_transfer", sent())
+    send_transfer(owing.pk, cause=BY_TEST)
+    refund(owing.order, seller, 4_00)
+    stripe.will("create_reversal", refused("resource_missing", status=404))
+    reverse_transfer(owing.pk, cause=BY_TEST)
+    stripe.will("read_balance", has(EUR=5_00))
+
+    assert ask(api, amount_minor=1_01).json()["code"] == "payout_exceeds_balance"
+
+
+def test_a_payout_that_stripe_does_not_show_any_more_is_a_case_and_asked_about_seldom(stripe, seller):
+    payout = payout_of(seller, external_payout_id="po_1", next_check_at=long_ago())
+    stripe.will("read_payout", refused("account_gone", status=403))
+
+    move_on_due()
+
+    payout.refresh_from_db()
+    assert OperatorCase.objects.get().kind == "payout_not_readable"
+    assert payout.next_check_at - timezone.now() > timedelta(hours=5)

@@ -68,9 +68,11 @@ def test_the_balance_begins_with_what_was_before(story):
     lines = list(statement_of(story.seller_id, since=now + timedelta(days=1), until=now + timedelta(days=2)))
     assert lines == []
 
+    planned(story.seller, amount_minor=2_00)
+    begins = timezone.now()
     later = planned(story.seller, amount_minor=1_00)
-    (line,) = list(statement_of(story.seller_id, since=now, until=now + timedelta(days=1)))
-    assert (line.order_id, line.amount_minor, line.balance_minor) == (later.order_id, 1_00, 1_00)
+    (line,) = list(statement_of(story.seller_id, since=begins, until=begins + timedelta(days=1)))
+    assert (line.order_id, line.amount_minor, line.balance_minor) == (later.order_id, 1_00, 3_00)
 
 
 def test_nobody_sees_anybody_elses_lines(story):
@@ -86,6 +88,15 @@ def test_a_period_has_a_beginning_and_then_an_end(story, period):
     api.force_authenticate(story.seller)
 
     assert api.get(ADDRESS, period).status_code == 400
+
+
+def test_a_period_up_to_the_last_day_there_is_is_refused():
+    api = APIClient()
+    api.force_authenticate(make_seller())
+
+    answer = api.get("/api/v1/connect/statement?from=2026-01-01&to=9999-12-31")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "period_wrong")
 
 
 def test_a_period_that_ends_before_it_begins_is_refused():
