@@ -8,8 +8,10 @@ from payments import mismatches, reconcile
 from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
+from payments.refund_cases import not_returned
 from payments.refunds import check_refund
 from payments.replay import replay
+from payments.sending_back import can_be_sent_back, send_back_again
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.acts import Act, ActForm, Asked
 from veza.core.causes import Cause
@@ -123,6 +125,26 @@ class GiveBackMismatch(_Mismatch):
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         mismatches.give_back(payment_id=row.pk, cause=cause)
+        return "The refund is opened; the worker sends it."
+
+
+class SendBackAgain(Act):
+    """Money that pays for nothing, whose refund came to nothing."""
+
+    label, permission = "Send it back again", "payments.resolve_mismatch"
+
+    def offered(self, row: Payment) -> bool:
+        return can_be_sent_back(row)
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        amount = written(sum(not_returned(row).values()), row.held_currency)
+        return [
+            f"{amount} that pays for nothing goes back to the buyer: a new refund is opened and the worker sends it.",
+            "The case about it is closed when that has succeeded.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        send_back_again(refund_id=asked.id, payment_id=row.pk, reason=cause.reason)
         return "The refund is opened; the worker sends it."
 
 

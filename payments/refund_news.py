@@ -13,6 +13,7 @@ from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import RefundSeen
 from payments.inbox import Handled, Result
 from payments.models import Payment, Refund
+from payments.refund_cases import settle_late_money, tell_of_bounce, tell_of_doubt, tell_of_failure
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.cases import open_case
 from veza.core.causes import Cause
@@ -42,7 +43,7 @@ def note_refund(seen: RefundSeen, /, *, cause: Cause, at: datetime) -> Handled:
     if _is_older(seen, refund):
         return Handled(_learn_late(refund, seen, cause=cause, at=at), refund.story_id)
     if (seen.amount_minor, seen.currency) != (refund.amount_minor, refund.currency):
-        _ask_a_person(refund, f"The provider's refund is of {written(seen.amount_minor, seen.currency)}.")
+        tell_of_doubt(refund, f"The provider's refund is of {written(seen.amount_minor, seen.currency)}.")
         return Handled(Result.WAITING, refund.story_id)
     match seen.status:
         case "succeeded":
@@ -110,7 +111,7 @@ def _puzzle(refund: Refund, seen: RefundSeen) -> Result:
     Refund.objects.filter(pk=refund.pk).update(
         hyperswitch_refund_id=seen.refund_id, provider_updated_at=seen.updated_at, error_code=_PUZZLE
     )
-    _ask_a_person(refund, f"The provider says {seen.status!r}: a person there has to look at it.")
+    tell_of_doubt(refund, f"The provider says {seen.status!r}: a person there has to look at it.")
     return Result.OK
 
 
@@ -124,7 +125,7 @@ def _learn_late(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime)
     if seen.status != "succeeded" or refund.status != RefundStatus.FAILED:
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
-    _tell_of_bounce(refund)
+    tell_of_bounce(refund)
     return Result.OK
 
 
@@ -135,6 +136,7 @@ def _succeed(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) ->
     move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, seen))
     _count(refund, refund.amount_minor)
     _post(refund, [ledger.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.legs.items()], at=at)
+    settle_late_money(refund.payment)
     _follow(refund, cause=cause, at=at)
     return Result.OK
 
@@ -178,8 +180,7 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
 def fail_refund(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
     """Book that a refund failed, or that one which had succeeded came back."""
     if refund.status == RefundStatus.PENDING:
-        move(refund, RefundStatus.FAILED, cause=cause, at=at, **_settled(refund, seen))
-        announce("refund.settled", refund, cause=cause, at=at)
+        book_failure(refund, cause=cause, at=at, **_settled(refund, seen))
         return Result.OK
     if refund.status == RefundStatus.SUCCEEDED:
         _bounce(refund, seen, cause=cause, at=at)
@@ -187,24 +188,20 @@ def fail_refund(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime)
     return Result.STALE
 
 
+def book_failure(refund: Refund, *, cause: Cause, at: datetime, **known: Any) -> None:
+    """Fail a locked refund that is pending, with what is known of why, and everything that follows."""
+    move(refund, RefundStatus.FAILED, cause=cause, at=at, **known)
+    tell_of_failure(refund)
+    announce("refund.settled", refund, cause=cause, at=at)
+
+
 def _bounce(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> None:
     """The bank sent the money back: mirror what was booked, and let a person find the buyer another way."""
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_settled(refund, seen))
     _count(refund, -refund.amount_minor)
     _post(refund, [ledger.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.legs.items()], at=at)
-    _tell_of_bounce(refund)
+    tell_of_bounce(refund)
     _follow(refund, cause=cause, at=at)
-
-
-def _tell_of_bounce(refund: Refund) -> None:
-    open_case(
-        "refund_bounced",
-        refund,
-        why="The refund had succeeded and was then sent back by the buyer's bank.",
-        what_to_do="Ask the buyer for another way to be paid, then refund again; the licences are theirs meanwhile.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
 
 
 def _post(refund: Refund, lines: list[ledger.Line], *, at: datetime) -> None:
@@ -233,15 +230,4 @@ def acknowledge_refund(refund: Refund, seen: RefundSeen) -> None:
     """Keep the provider's word that it has the refund: it is no longer asked about until it is stuck."""
     Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None).update(
         hyperswitch_refund_id=seen.refund_id, next_check_at=None, checks=0
-    )
-
-
-def _ask_a_person(refund: Refund, why: str) -> None:
-    open_case(
-        "refund_in_doubt",
-        refund,
-        why=why,
-        what_to_do="Look at the refund in the provider's dashboard; Veza keeps it pending until the provider decides.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
     )

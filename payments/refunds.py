@@ -19,15 +19,13 @@ from payments import hyperswitch_api
 from payments.hyperswitch_objects import RefundSeen
 from payments.intents import ask_again_after
 from payments.models import Payment, Refund
-from payments.refund_news import acknowledge_refund, fail_refund, note_refund
+from payments.refund_news import acknowledge_refund, book_failure, fail_refund, note_refund
 from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.facts import announce
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.states import move
 
 
 class RefundAlreadyRequested(NotAllowed):
@@ -157,8 +155,7 @@ def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
     if refund.status != RefundStatus.PENDING or refund.hyperswitch_refund_id is not None:
         return False
     why = {"error_code": "never_arrived", "error_message": "The provider does not know this refund."}
-    move(refund, RefundStatus.FAILED, cause=cause, at=at, next_check_at=None, **why)
-    announce("refund.settled", refund, cause=cause, at=at)
+    book_failure(refund, cause=cause, at=at, next_check_at=None, **why)
     return True
 
 
@@ -198,7 +195,6 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, cause: Cause)
             acknowledge_refund(refund, seen)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
-            move(refund, RefundStatus.FAILED, cause=cause, at=at, **why)
-            announce("refund.settled", refund, cause=cause, at=at)
+            book_failure(refund, cause=cause, at=at, **why)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next check is set already.

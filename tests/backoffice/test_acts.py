@@ -7,11 +7,21 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.reversals import retry
+from payments.mismatches import accept
 from payments.models import Refund
 from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
-from tests.buying import deliver, deliver_payment, envelope, order_of, paid, payment_of, two_sellers_order
+from tests.buying import (
+    deliver,
+    deliver_payment,
+    deliver_refund,
+    envelope,
+    order_of,
+    paid,
+    payment_of,
+    two_sellers_order,
+)
 from tests.connect.factories import BY_TEST, completed, refund, to_reverse
 from tests.factories import OfferFactory, SellerFactory
 from veza.backoffice.models import StaffAct
@@ -306,3 +316,23 @@ def test_a_sellers_page_tells_what_they_were_paid(sandbox):
 
     assert f"Booked 9.00 EUR from {transfer.seller.email} to Hyperswitch" in page
     assert str(transfer.pk)[-8:] in page
+
+
+def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
+    payment = payment_of(order_of(OfferFactory()))
+    deliver_payment(payment, amount_received=payment.amount_minor + 500)
+    accept(payment_id=payment.pk, cause=BY_TEST)
+    deliver_refund(Refund.objects.get(), status="failed")
+    payment.refresh_from_db()
+    client, said = browser(staff("finance")), answer(payment)
+
+    looking = {name: value for name, value in said.items() if name != "confirm"}
+    preview = client.post(address(payment, "send-back-again"), looking)
+    for _ in range(2):
+        client.post(address(payment, "send-back-again"), said)
+
+    assert "5.00 EUR that pays for nothing goes back to the buyer" in preview.content.decode()
+    assert list(Refund.objects.order_by("pk").values_list("amount_minor", "status")) == [
+        (500, "failed"),
+        (500, "pending"),
+    ]

@@ -1,0 +1,134 @@
+"""Money that pays for nothing goes back by itself; when that comes to nothing, a person is told and sends it again."""
+
+import pytest
+
+from payments import tasks
+from payments.models import Refund
+from payments.refunds import RefundAlreadyRequested
+from payments.sending_back import NothingToSendBack, send_back_again
+from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
+from tests.factories import OfferFactory
+from veza.backoffice.proof import prove_payment
+from veza.core.ids import new_id
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def second(sandbox):
+    """An order of an exclusive licence that was sold while its buyer paid: 12.00 wait to go back."""
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive)
+    paid(first)
+    sandbox.pay(payment_of(second).provider_key)
+    deliver_payment(payment_of(second))
+    return second
+
+
+def open_cases() -> set[tuple[str, int]]:
+    return set(OperatorCase.objects.filter(closed_at=None).values_list("kind", "amount_minor"))
+
+
+def refused(sandbox, second) -> Refund:
+    """The refund of late money, turned down by the provider when it was sent."""
+    key = payment_of(second).provider_key
+    sandbox.control(f"payments/{key}", status="cancelled", silent=True)
+    tasks.resend()
+    sandbox.control(f"payments/{key}", status="succeeded", silent=True)
+    return Refund.objects.get(status="failed")
+
+
+def sent_again(second) -> Refund:
+    return send_back_again(refund_id=new_id(), payment_id=payment_of(second).pk, reason="The bank is back.")
+
+
+def test_late_money_whose_refund_is_refused_when_sent_asks_a_person_with_the_providers_words(sandbox, second):
+    refund = refused(sandbox, second)
+
+    case = OperatorCase.objects.get()
+    assert (case.kind, case.amount_minor, case.subject_id) == ("late_money_not_returned", 12_00, refund.payment_id)
+    assert refund.error_code in case.why
+    assert refund.error_message in case.why
+
+
+def test_late_money_whose_refund_answers_that_it_failed_asks_a_person(sandbox, second):
+    sandbox.settings(refund_outcome="fail")
+    tasks.resend()
+    refund = Refund.objects.get()
+
+    deliver_refund(refund, status="failed", error_code="54", error_message="No credit possible.")
+
+    assert open_cases() == {("late_money_not_returned", 12_00)}
+    assert "54 No credit possible." in OperatorCase.objects.get().why
+
+
+def test_a_buyers_refund_that_fails_is_no_case_since_the_buyer_sees_it(sandbox):
+    order = paid(order_of(OfferFactory()))
+    sandbox.pay(payment_of(order).provider_key)
+    refund = Refund.objects.create(
+        payment=payment_of(order), story_id=order.pk, amount_minor=1, currency="EUR", legs={"tax": 1}, source="buyer"
+    )
+
+    deliver_refund(refund, status="failed")
+
+    assert open_cases() == set()
+
+
+def test_the_case_closes_when_the_refund_succeeds_after_all(sandbox, second):
+    refund = refused(sandbox, second)
+
+    deliver_refund(refund)
+
+    assert open_cases() == set()
+    assert prove_payment(payment_of(second)).balanced
+
+
+def test_a_person_sends_it_back_again_and_the_case_closes_when_that_has_succeeded(sandbox, second):
+    refused(sandbox, second)
+
+    again = sent_again(second)
+    tasks.resend()
+    assert open_cases() == {("late_money_not_returned", 12_00)}
+    deliver_refund(again)
+
+    second.refresh_from_db()
+    assert (second.status, open_cases()) == ("refunded", set())
+    assert prove_payment(payment_of(second)).balanced
+
+
+def test_what_is_on_its_way_back_is_not_sent_twice(sandbox, second):
+    refused(sandbox, second)
+    sent_again(second)
+
+    with pytest.raises(RefundAlreadyRequested):
+        sent_again(second)
+
+
+def test_what_was_returned_is_not_sent_again(sandbox, second):
+    deliver_refund(refused(sandbox, second))
+
+    with pytest.raises(NothingToSendBack):
+        sent_again(second)
+
+
+def test_a_second_failure_is_still_one_case_with_its_own_words(sandbox, second):
+    refused(sandbox, second)
+    again = sent_again(second)
+
+    deliver_refund(again, status="failed", error_code="99", error_message="Closed.")
+
+    [case] = OperatorCase.objects.filter(closed_at=None)
+    assert "99 Closed." in case.why
+
+
+def test_late_money_that_bounced_is_sent_again_and_its_case_closes(sandbox, second):
+    refund = Refund.objects.get()
+    deliver_refund(refund)
+    deliver_refund(refund, status="failed")
+    assert open_cases() == {("refund_bounced", 12_00)}
+
+    deliver_refund(sent_again(second))
+
+    assert open_cases() == set()
+    assert prove_payment(payment_of(second)).balanced
