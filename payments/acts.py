@@ -6,6 +6,7 @@ from django import forms
 
 from payments import mismatches, reconcile
 from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
+from payments.holdings import unclaimed
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
 from payments.refund_cases import not_returned
@@ -117,14 +118,19 @@ class GiveBackMismatch(_Mismatch):
     label = "Give it all back"
 
     def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        if not row.received_minor:
+            return ["Nothing was received, so nothing goes back. The payment is cancelled, and what it was to pay for."]
+        amount = written(sum(unclaimed(row).values()), row.held_currency)
         return [
             self._came(row),
-            "All of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
-            "Nothing is fulfilled. The payment is cancelled once the refund has succeeded.",
+            f"{amount} of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
+            "Nothing more is fulfilled. The payment is cancelled once all that came has gone back.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
-        mismatches.give_back(payment_id=row.pk, cause=cause)
+        payment = mismatches.give_back(payment_id=row.pk, cause=cause)
+        if payment.status == PaymentStatus.CANCELLED:
+            return "Nothing was received. The payment is cancelled."
         return "The refund is opened; the worker sends it."
 
 

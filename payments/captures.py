@@ -37,6 +37,7 @@ OUR_WORD = {
     "review": PaymentStatus.MISMATCHED,
     "cancelled_post_capture": PaymentStatus.MISMATCHED,
 }
+MISMATCH = "payment_mismatch"
 _HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
 
 
@@ -138,7 +139,7 @@ def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) ->
 
 def _ask_a_person(payment: Payment, why: str) -> None:
     open_case(
-        "payment_mismatch",
+        MISMATCH,
         payment,
         why=why,
         what_to_do="Compare the payment with the provider's dashboard, then accept it or give the money back.",

@@ -9,13 +9,14 @@ from django.db.models import Q
 
 from payments import holdings, ledger
 from payments.accounts import PSP_CLEARING, RECOVERABLE
+from payments.captures import MISMATCH
 from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import RefundSeen
 from payments.inbox import Handled, Result
 from payments.models import Payment, Refund
 from payments.refund_cases import settle_late_money, tell_of_bounce, tell_of_doubt, tell_of_failure
 from payments.states import PaymentStatus, RefundStatus
-from veza.core.cases import open_case
+from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import new_id, row_id
@@ -173,6 +174,7 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
         book_disputes(payment, at=at)
     if payment.status == PaymentStatus.MISMATCHED and payment.refunded_minor >= payment.received_minor:
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
+        close_case(MISMATCH, payment, note="All that was received has been given back.")
         announce("payment.failed", payment, cause=cause, at=at)
     announce("refund.settled", refund, cause=cause, at=at)
 

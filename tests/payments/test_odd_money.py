@@ -5,8 +5,9 @@ import pytest
 from marketplace.models import License
 from payments import mismatches, reconcile, tasks
 from payments.ledger import balances
-from payments.mismatches import NotMismatched, TooLittleReceived
+from payments.mismatches import NothingUnclaimed, NotMismatched, TooLittleReceived
 from payments.models import Refund
+from payments.refunds import PaymentMissing
 from tests.buying import (
     deliver,
     deliver_payment,
@@ -117,6 +118,46 @@ def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, ord
     order.refresh_from_db()
     assert (payment_of(order).status, order.status) == ("cancelled", "cancelled")
     assert not any(balances().values())
+
+
+def test_the_case_of_wrong_money_stays_open_until_it_has_gone_back(sandbox, order):
+    deliver_payment(payment_of(order), **ODD["too little"])
+
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    assert open_cases() == {"payment_mismatch"}
+
+    deliver_refund(Refund.objects.get())
+    assert open_cases() == set()
+
+
+@pytest.mark.parametrize("status", ["review", "failed"])
+def test_what_was_fulfilled_is_not_given_back_as_if_nobody_had_claimed_it(sandbox, order, status):
+    paid(order)
+    deliver(envelope("action_required", payment_object(payment_of(order), status=status)))
+
+    with pytest.raises(NothingUnclaimed, match="was fulfilled"):
+        mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    assert (Refund.objects.count(), open_cases()) == (0, {"payment_mismatch"})
+
+
+def test_a_mismatch_of_which_nothing_came_is_cancelled_with_its_order(sandbox, order):
+    said = payment_object(payment_of(order), status="conflicted", amount_received=None)
+    deliver(envelope("action_required", said))
+
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    order.refresh_from_db()
+    assert (payment_of(order).status, order.status) == ("cancelled", "cancelled")
+    assert (Refund.objects.count(), open_cases()) == (0, set())
+
+
+def test_a_buyer_whose_payment_is_in_doubt_is_not_told_that_nothing_was_received(sandbox, order):
+    paid(order)
+    deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
+
+    with pytest.raises(PaymentMissing, match="in doubt"):
+        refund_of(order)
 
 
 def test_there_is_nothing_to_decide_about_the_right_money(order):
