@@ -12,6 +12,7 @@ from veza.core.money import written
 
 NOT_RETURNED = "late_money_not_returned"
 BOUNCED = "refund_bounced"
+EXCEEDS = "refund_exceeds_payment"
 IN_DOUBT = "refund_in_doubt"
 
 
@@ -87,5 +88,17 @@ def tell_of_doubt(refund: Refund, why: str) -> None:
         why=why,
         what_to_do="Look at the refund in the provider's dashboard; Veza keeps it pending until the provider decides.",
         amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
+
+
+def tell_of_excess(refund: Refund, excess_minor: int) -> None:
+    """More was given back than there was: it is nobody's money but ours."""
+    open_case(
+        EXCEEDS,
+        refund,
+        why=f"{written(excess_minor, refund.currency)} more was given back than was left of the payment.",
+        what_to_do="Recover it from the buyer or the provider, or write it off.",
+        amount_minor=excess_minor,
         currency=refund.currency,
     )

@@ -14,7 +14,13 @@ from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import RefundSeen
 from payments.inbox import Handled, Result
 from payments.models import Payment, Refund
-from payments.refund_cases import settle_late_money, tell_of_bounce, tell_of_doubt, tell_of_failure
+from payments.refund_cases import (
+    settle_late_money,
+    tell_of_bounce,
+    tell_of_doubt,
+    tell_of_excess,
+    tell_of_failure,
+)
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
@@ -80,7 +86,7 @@ def _take_in(payment: Payment, seen: RefundSeen, *, cause: Cause, at: datetime) 
         story_id=payment.story_id,
         amount_minor=seen.amount_minor,
         currency=seen.currency,
-        legs=holdings.spread(seen.amount_minor, holdings.left_of(payment)),
+        legs=holdings.divide(seen.amount_minor, payment),
         source=Refund.Source.EXTERNAL,
         reason="Made at the provider's dashboard.",
         hyperswitch_refund_id=seen.refund_id,
@@ -94,15 +100,15 @@ def _take_in(payment: Payment, seen: RefundSeen, *, cause: Cause, at: datetime) 
         currency=seen.currency,
     )
     announce("refund.taken_in", refund, cause=cause, at=at)
-    refund.refresh_from_db()
     return refund
 
 
 def divide_refund(refund: Refund, legs: Mapping[str, int]) -> None:
-    """Say whose money a refund that was taken in is; for the reaction of the floor whose sale it was."""
-    assert refund.status == RefundStatus.PENDING, "the legs are fixed when the refund is booked"
+    """Say whose money a refund is that was taken in or overtaken; for the reaction of the floor whose sale it was."""
+    assert refund.status != RefundStatus.SUCCEEDED, "the legs are fixed when the refund is booked"
     assert sum(legs.values()) == refund.amount_minor, "the legs of a refund add up to it"
-    Refund.objects.filter(pk=refund.pk).update(legs=dict(legs))
+    refund.legs = dict(legs)
+    refund.save(update_fields=["legs"])
 
 
 def _puzzle(refund: Refund, seen: RefundSeen) -> Result:
@@ -133,7 +139,7 @@ def _learn_late(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime)
 def _succeed(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
     if not may_move(refund, RefundStatus.SUCCEEDED):
         return Result.STALE
-    _keep_within_what_is_left(refund)
+    _keep_within_what_is_left(refund, cause=cause, at=at)
     move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, seen))
     _count(refund, refund.amount_minor)
     _post(refund, [ledger.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.legs.items()], at=at)
@@ -149,22 +155,20 @@ def _count(refund: Refund, amount_minor: int) -> None:
         Payment.objects.filter(pk=payment.pk).update(refunded_minor=payment.refunded_minor)
 
 
-def _keep_within_what_is_left(refund: Refund) -> None:
-    """More may have been given back meanwhile, at the dashboard: what no account has left is to be recovered."""
-    left = holdings.left_of(refund.payment) if refund.currency == refund.payment.held_currency else {}
+def _keep_within_what_is_left(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """More may have been given back meanwhile than its legs allowed for, at the dashboard or by a refund thought dead.
+
+    The floor whose sale it was divides it anew, item by item; what no account has left is to be recovered.
+    """
+    payment = refund.payment
+    left = holdings.left_of(payment) if refund.currency == payment.held_currency else {}
+    if payment.refunded_minor or holdings.within(refund.legs, left) != refund.legs:
+        announce("refund.overtaken", refund, cause=cause, at=at)
     legs = holdings.within(refund.legs, left)
-    if legs == refund.legs:
-        return
-    refund.legs = legs
-    refund.save(update_fields=["legs"])
-    open_case(
-        "refund_exceeds_payment",
-        refund,
-        why=f"{written(legs[RECOVERABLE], refund.currency)} more was given back than was left of the payment.",
-        what_to_do="Recover it from the buyer or the provider, or write it off.",
-        amount_minor=legs[RECOVERABLE],
-        currency=refund.currency,
-    )
+    if legs != refund.legs:
+        divide_refund(refund, legs)
+    if excess := legs.get(RECOVERABLE, 0):
+        tell_of_excess(refund, excess)
 
 
 def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
