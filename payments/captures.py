@@ -16,6 +16,7 @@ from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import row_id
+from veza.core.models import StatusChange
 from veza.core.money import written
 from veza.core.states import may_move, move
 
@@ -63,6 +64,8 @@ def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled
         return Handled(Result.WAITING, payment.story_id)
     if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
         target = PaymentStatus.MISMATCHED
+    if _was_decided(seen, target, payment):
+        return Handled(Result.STALE, payment.story_id)
     if not (may_move(payment, target) or _brings_more(seen, payment)):
         return Handled(Result.STALE, payment.story_id)
     _book(payment, seen, target, cause=cause, at=at)
@@ -84,6 +87,18 @@ def _newly_received(seen: PaymentSeen, payment: Payment) -> int:
 
 def _brings_more(seen: PaymentSeen, payment: Payment) -> bool:
     return payment.status == PaymentStatus.MISMATCHED and _newly_received(seen, payment) > 0
+
+
+def _was_decided(seen: PaymentSeen, target: PaymentStatus, payment: Payment) -> bool:
+    """Whether this is about money that has gone back already, or about a mismatch that a person has decided."""
+    if _newly_received(seen, payment):
+        return False
+    if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED) and payment.received_minor:
+        return True
+    if target != PaymentStatus.MISMATCHED or seen.updated_at is None or seen.updated_at != payment.provider_updated_at:
+        return False
+    # A decision is ours and has no time at the provider: what it said last is what was decided about.
+    return StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.MISMATCHED).exists()
 
 
 def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:

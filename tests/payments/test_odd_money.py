@@ -130,6 +130,26 @@ def test_the_case_of_wrong_money_stays_open_until_it_has_gone_back(sandbox, orde
     assert open_cases() == set()
 
 
+def test_what_the_provider_says_of_money_that_has_gone_back_is_old_news_however_new(sandbox, order):
+    deliver_payment(payment_of(order), **ODD["too little"])
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    assert deliver_payment(payment_of(order), **ODD["too little"]).json() == {"result": "skipped: stale"}
+
+    assert (payment_of(order).status, open_cases()) == ("cancelled", set())
+
+
+def test_a_review_after_a_decision_about_an_earlier_one_is_news(order):
+    paid(order)
+    deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
+    mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
+
+    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch"})
+
+
 @pytest.mark.parametrize("status", ["review", "failed"])
 def test_what_was_fulfilled_is_not_given_back_as_if_nobody_had_claimed_it(sandbox, order, status):
     paid(order)
