@@ -11,8 +11,9 @@ from payments.hyperswitch_objects import PaymentSeen
 from payments.inbox import Handled, Result, wake_waiting
 from payments.ledger import post_received
 from payments.models import Payment
+from payments.refund_cases import settle_late_money
 from payments.states import PaymentStatus
-from veza.core.cases import open_case
+from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import row_id
@@ -38,6 +39,7 @@ OUR_WORD = {
     "review": PaymentStatus.MISMATCHED,
     "cancelled_post_capture": PaymentStatus.MISMATCHED,
 }
+_OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 MISMATCH = "payment_mismatch"
 _HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
 
@@ -59,15 +61,12 @@ def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled
         _ask_a_person(payment, f"The provider calls the payment {seen.status!r}, a status we do not know.")
         return Handled(Result.IGNORED, payment.story_id)
     if seen.status == "succeeded" and seen.received_minor is None:
-        # Never assume that everything was captured: the sweep reads the payment.
-        Payment.objects.filter(pk=payment.pk).update(next_check_at=Now())
-        return Handled(Result.WAITING, payment.story_id)
+        return _learn_how_much(seen, payment)
     if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
         target = PaymentStatus.MISMATCHED
-    if _was_decided(seen, target, payment):
-        return Handled(Result.STALE, payment.story_id)
-    if not (may_move(payment, target) or _brings_more(seen, payment)):
-        return Handled(Result.STALE, payment.story_id)
+    moves = may_move(payment, target) or _brings_more(seen, payment)
+    if not moves or _was_decided(seen, target, payment) or _would_hide_money(target, payment):
+        return _old_news(payment)
     _book(payment, seen, target, cause=cause, at=at)
     return Handled(Result.OK, payment.story_id)
 
@@ -75,6 +74,29 @@ def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled
 def _is_older(seen: PaymentSeen, payment: Payment) -> bool:
     known = payment.provider_updated_at
     return known is not None and seen.updated_at is not None and seen.updated_at < known
+
+
+def _old_news(payment: Payment) -> Handled:
+    """Nothing changes. A settled payment that was to be read has been: it is not asked about for ever."""
+    if payment.next_check_at is not None and payment.status not in _OPEN:
+        Payment.objects.filter(pk=payment.pk).update(next_check_at=None)
+    return Handled(Result.STALE, payment.story_id)
+
+
+def _would_hide_money(target: PaymentStatus, payment: Payment) -> bool:
+    """Whether a wrong payment would be called cancelled while we hold its money: a person decides about that first."""
+    is_wrong = payment.status == PaymentStatus.MISMATCHED
+    return is_wrong and target == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor
+
+
+def _learn_how_much(seen: PaymentSeen, payment: Payment) -> Handled:
+    """Never assume that everything was captured: the sweep reads the payment, unless its answer is booked already."""
+    known = payment.provider_updated_at
+    answered = payment.received_minor and known is not None and seen.updated_at is not None and seen.updated_at <= known
+    if answered or payment.status == PaymentStatus.SUCCEEDED:
+        return Handled(Result.STALE, payment.story_id)
+    Payment.objects.filter(pk=payment.pk).update(next_check_at=Now())
+    return Handled(Result.WAITING, payment.story_id)
 
 
 def _newly_received(seen: PaymentSeen, payment: Payment) -> int:
@@ -121,18 +143,26 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
         known["close_after"] = None
     if target == PaymentStatus.SUCCEEDED:
         known["succeeded_at"] = at
-    was_awaited = payment.awaited
-    if payment.status == target:
-        Payment.objects.filter(pk=payment.pk).update(**known)
-        for name, value in known.items():
-            setattr(payment, name, value)
-    else:
-        move(payment, target, cause=cause, at=at, **known)
+    was_awaited, was = payment.awaited, payment.status
+    _keep(payment, target, known, cause=cause, at=at)
     if newly:
         post_received(payment, newly, currency=seen.currency, at=at)
     if newly and was_awaited:
         wake_waiting(payment.story_id)
+    if was == PaymentStatus.MISMATCHED and (newly or payment.status != was):
+        close_case(MISMATCH, payment, note=f"The provider's newer word is {seen.status}.")
     _tell(payment, seen, cause=cause, at=at)
+    if was == PaymentStatus.MISMATCHED:
+        settle_late_money(payment)  # What was to go back may have been claimed now.
+
+
+def _keep(payment: Payment, target: PaymentStatus, known: dict[str, Any], *, cause: Cause, at: datetime) -> None:
+    if payment.status != target:
+        move(payment, target, cause=cause, at=at, **known)
+        return
+    Payment.objects.filter(pk=payment.pk).update(**known)
+    for name, value in known.items():
+        setattr(payment, name, value)
 
 
 def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) -> None:

@@ -9,6 +9,7 @@ from payments.accounts import UNAPPLIED
 from payments.captures import MISMATCH
 from payments.holdings import unclaimed
 from payments.models import Payment
+from payments.refund_cases import settle_late_money
 from payments.sending_back import open_sending_back
 from payments.states import PaymentStatus
 from veza.core.cases import close_case
@@ -47,6 +48,7 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     if surplus:
         legs = {UNAPPLIED: surplus}
         open_sending_back(payment, legs, refund_id=new_id(), reason="More was paid than was asked for.")
+    settle_late_money(payment)
     close_case(MISMATCH, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     return payment
 

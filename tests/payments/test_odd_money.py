@@ -82,6 +82,7 @@ def test_the_rest_that_arrives_completes_the_order(order):
     deliver(envelope("payment_captured", part))
 
     assert paid(order).status == "completed"
+    assert open_cases() == set()
     assert prove_payment(payment_of(order)).balanced
 
 
@@ -128,6 +129,24 @@ def test_the_case_of_wrong_money_stays_open_until_it_has_gone_back(sandbox, orde
 
     deliver_refund(Refund.objects.get())
     assert open_cases() == set()
+
+
+@pytest.mark.parametrize("word", ["cancelled", "expired"])
+def test_a_wrong_payment_whose_money_we_hold_is_not_cancelled_by_the_provider(sandbox, order, word):
+    deliver_payment(payment_of(order), **ODD["too little"])
+
+    deliver(envelope("payment_cancelled", payment_object(payment_of(order), status=word, amount_received=None)))
+
+    order.refresh_from_db()
+    assert (payment_of(order).status, order.status, open_cases()) == ("mismatched", "pending", {"payment_mismatch"})
+
+
+def test_a_doubt_that_ends_in_a_cancel_before_anything_came_is_over(sandbox, order):
+    for word in ("conflicted", "cancelled"):
+        deliver(envelope("action_required", payment_object(payment_of(order), status=word, amount_received=None)))
+
+    order.refresh_from_db()
+    assert (payment_of(order).status, order.status, open_cases()) == ("cancelled", "cancelled", set())
 
 
 def test_what_the_provider_says_of_money_that_has_gone_back_is_old_news_however_new(sandbox, order):
