@@ -5,11 +5,11 @@ from typing import Any
 from django import forms
 
 from payments import mismatches, reconcile
-from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
+from payments.adopting import adopt_refund, dismiss_refund
 from payments.holdings import unclaimed
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
-from payments.refund_cases import not_returned
+from payments.refund_cases import MADE_THERE, not_returned
 from payments.refunds import check_refund
 from payments.replay import replay
 from payments.sending_back import can_be_sent_back, send_back_again

@@ -58,7 +58,7 @@ def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled
         return Handled(Result.STALE, payment.story_id)
     target = OUR_WORD.get(seen.status)
     if target is None:
-        _ask_a_person(payment, f"The provider calls the payment {seen.status!r}, a status we do not know.")
+        ask_about_mismatch(payment, f"The provider calls the payment {seen.status!r}, a status we do not know.")
         return Handled(Result.IGNORED, payment.story_id)
     if seen.status == "succeeded" and seen.received_minor is None:
         return _learn_how_much(seen, payment)
@@ -175,14 +175,15 @@ def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) ->
             announce("payment.failed", payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:
             came = "nothing" if seen.received_minor is None else written(seen.received_minor, seen.currency)
-            _ask_a_person(
+            ask_about_mismatch(
                 payment,
                 f"{written(payment.amount_minor, payment.currency)} was asked for and {came} was received "
                 f"(the provider says {seen.status}).",
             )
 
 
-def _ask_a_person(payment: Payment, why: str) -> None:
+def ask_about_mismatch(payment: Payment, why: str) -> None:
+    """A person decides about the money of a wrong payment."""
     open_case(
         MISMATCH,
         payment,

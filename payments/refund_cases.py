@@ -10,6 +10,7 @@ from veza.core.cases import close_case, open_case
 from veza.core.models import OperatorCase
 from veza.core.money import written
 
+MADE_THERE = "refund_at_dashboard"
 NOT_RETURNED = "late_money_not_returned"
 BOUNCED = "refund_bounced"
 EXCEEDS = "refund_exceeds_payment"
@@ -18,9 +19,27 @@ IN_DOUBT = "refund_in_doubt"
 
 def tell_of_failure(refund: Refund) -> None:
     """Nobody asked for a refund of late money, so nobody would notice that it failed: a person is told."""
+    close_case(IN_DOUBT, refund, note="The refund failed.")
     if refund.source == Refund.Source.LATE_PAYMENT:
         said = " ".join(filter(None, (refund.error_code, refund.error_message))) or "the provider gave no reason"
         tell_of_late_money(refund.payment, refund.amount_minor, f"The refund that should return it failed: {said}.")
+
+
+def tell_of_success(refund: Refund) -> None:
+    """Whatever was in doubt about it is settled. Of one that was made past us, somebody has to know."""
+    for kind in (IN_DOUBT, BOUNCED):
+        close_case(kind, refund, note="The refund succeeded.")
+    settle_late_money(refund.payment)
+    if refund.source == Refund.Source.EXTERNAL:
+        amount = written(refund.amount_minor, refund.currency)
+        open_case(
+            MADE_THERE,
+            refund,
+            why=f"{amount} was given back at the provider's dashboard, past us.",
+            what_to_do="The books follow it. Ask whoever did it to refund here, where sellers are told.",
+            amount_minor=refund.amount_minor,
+            currency=refund.currency,
+        )
 
 
 def tell_of_late_money(payment: Payment, amount_minor: int, why: str) -> None:
@@ -66,6 +85,8 @@ def _tried(payment: Payment) -> QuerySet[Refund]:
 
 def tell_of_bounce(refund: Refund) -> None:
     """The money left and came back: somebody has to find the buyer another way."""
+    for kind in (IN_DOUBT, EXCEEDS, MADE_THERE):
+        close_case(kind, refund, note="The buyer's bank sent it back.")
     what_to_do = "Ask the buyer for another way to be paid, then refund again; the licences are theirs meanwhile."
     if refund.source == Refund.Source.LATE_PAYMENT:
         close_case(NOT_RETURNED, refund.payment, note="The buyer's bank sent it back.")

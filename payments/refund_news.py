@@ -9,20 +9,20 @@ from django.db.models import Q
 
 from payments import holdings, ledger
 from payments.accounts import PSP_CLEARING, RECOVERABLE
-from payments.captures import MISMATCH
+from payments.captures import MISMATCH, ask_about_mismatch
 from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import RefundSeen
 from payments.inbox import Handled, Result
 from payments.models import Payment, Refund
 from payments.refund_cases import (
-    settle_late_money,
     tell_of_bounce,
     tell_of_doubt,
     tell_of_excess,
     tell_of_failure,
+    tell_of_success,
 )
 from payments.states import PaymentStatus, RefundStatus
-from veza.core.cases import close_case, open_case
+from veza.core.cases import close_case
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import new_id, row_id
@@ -91,14 +91,6 @@ def _take_in(payment: Payment, seen: RefundSeen, *, cause: Cause, at: datetime) 
         reason="Made at the provider's dashboard.",
         hyperswitch_refund_id=seen.refund_id,
     )
-    open_case(
-        "refund_at_dashboard",
-        refund,
-        why=f"{written(seen.amount_minor, seen.currency)} was given back at the provider's dashboard, past us.",
-        what_to_do="Nothing is missing: the books follow. Ask whoever did it to refund here, where sellers are told.",
-        amount_minor=seen.amount_minor,
-        currency=seen.currency,
-    )
     announce("refund.taken_in", refund, cause=cause, at=at)
     return refund
 
@@ -143,7 +135,7 @@ def _succeed(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) ->
     move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, seen))
     _count(refund, refund.amount_minor)
     _post(refund, [ledger.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.legs.items()], at=at)
-    settle_late_money(refund.payment)
+    tell_of_success(refund)
     _follow(refund, cause=cause, at=at)
     return Result.OK
 
@@ -180,6 +172,9 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
         close_case(MISMATCH, payment, note="All that was received has been given back.")
         announce("payment.failed", payment, cause=cause, at=at)
+    elif payment.status == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor:
+        move(payment, PaymentStatus.MISMATCHED, cause=cause, at=at)
+        ask_about_mismatch(payment, "It was cancelled because all of it had been given back, and some came back.")
     announce("refund.settled", refund, cause=cause, at=at)
 
 

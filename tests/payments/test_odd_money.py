@@ -218,7 +218,60 @@ def test_a_refund_in_review_stays_pending_with_a_case_until_it_is_decided(sandbo
 
     deliver_refund(refund)
     refund.refresh_from_db()
-    assert refund.status == "succeeded"
+    assert (refund.status, open_cases()) == ("succeeded", set())
+
+
+def test_a_doubt_about_a_refund_ends_when_it_fails(order):
+    paid(order)
+    refund = refund_of(order)
+    deliver_refund(refund, status="review")
+
+    deliver_refund(refund, status="failed")
+
+    assert open_cases() == set()
+
+
+def test_a_bounced_refund_that_succeeds_after_all_leaves_nobody_to_be_paid_twice(order):
+    paid(order)
+    refund = refund_of(order)
+    for status in ("succeeded", "failed", "succeeded"):
+        deliver_refund(refund, status=status)
+
+    assert open_cases() == set()
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_what_a_refund_exceeded_is_no_case_when_it_bounces(order):
+    paid(order)
+    deliver_refund(refund_of(order))
+    there = {"refund_id": "ref_there", "payment_id": payment_of(order).provider_key, "amount": 4_00, "currency": "EUR"}
+    deliver(envelope("refund_succeeded", there | {"status": "succeeded"}))
+    assert open_cases() == {"refund_at_dashboard", "refund_exceeds_payment"}
+
+    deliver(envelope("refund_failed", there | {"status": "failed"}))
+
+    assert open_cases() == {"refund_bounced"}
+
+
+@pytest.mark.parametrize("status", ["failed", "pending"])
+def test_a_dashboard_refund_that_gave_nothing_back_is_not_said_to_have(order, status):
+    paid(order)
+    there = {"refund_id": "ref_there", "payment_id": payment_of(order).provider_key, "amount": 4_00, "currency": "EUR"}
+
+    deliver(envelope(f"refund_{'failed' if status == 'failed' else 'succeeded'}", there | {"status": status}))
+
+    assert (Refund.objects.get().status, open_cases()) == (status, set())
+
+
+def test_wrong_money_that_bounces_back_to_us_is_decided_about_anew(order):
+    deliver_payment(payment_of(order), **ODD["too little"])
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    deliver_refund(Refund.objects.get(), status="failed")
+
+    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch", "refund_bounced"})
+    assert prove_payment(payment_of(order)).balanced
 
 
 def test_a_refund_that_bounces_gives_license_and_share_back_with_a_case(order):
