@@ -97,9 +97,14 @@ def _refuse_beyond_the_limits(payment: Payment) -> None:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
 
 
-def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen]:
-    """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same."""
+def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
+    """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same.
+
+    One that is settled meanwhile is not sent, and None returned: whoever was slow must not give back what was given up.
+    """
     refund = _mark_sent(refund_id)
+    if refund is None:
+        return None
     outcome = hyperswitch_api.create_refund(_fields(refund), idempotency_key=str(refund.pk))
     _record_sent(refund_id, outcome, cause=cause)
     return outcome
@@ -160,8 +165,13 @@ def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
 
 
 @transaction.atomic(durable=True)
-def _mark_sent(refund_id: UUID) -> Refund:
-    refund = Refund.objects.locked().select_related("payment").get(pk=refund_id)
+def _mark_sent(refund_id: UUID) -> Refund | None:
+    """Commit that it is about to be sent; None if there is nothing to send any more."""
+    payment = Payment.objects.locked().get(refunds=refund_id)
+    refund = Refund.objects.locked().get(pk=refund_id)
+    refund.payment = payment
+    if refund.status != RefundStatus.PENDING:
+        return None
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_check_at=Now() + ask_again_after(refund.checks),

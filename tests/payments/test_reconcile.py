@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import hyperswitch_api, reconcile, tasks
+from payments import hyperswitch_api, reconcile, refunds, tasks
 from payments.models import Payment, Posting, Refund, WebhookDelivery
 from tests.buying import (
     deliver_payment,
@@ -246,6 +246,17 @@ def test_an_orphan_that_the_provider_does_not_know_is_failed_and_the_order_resto
     refundable.refresh_from_db()
     assert (refund.status, refundable.status) == ("failed", "completed")
     assert [record.levelname for record in caplog.records if "orphan failed" in record.getMessage()].count("ERROR") == 1
+
+
+def test_a_process_that_wakes_after_the_orphan_was_given_up_sends_nothing(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+    older(Refund, minutes=6)
+    reconcile.run(cause=RECONCILE)
+    posts = sum(call["method"] == "POST" for call in sandbox.calls())
+
+    assert refunds.send_refund(refund.pk, cause=RECONCILE) is None
+
+    assert sum(call["method"] == "POST" for call in sandbox.calls()) == posts
 
 
 def test_an_orphan_is_left_as_it_is_when_the_provider_does_not_say(sandbox, refundable):
