@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketplace import licenses
-from marketplace.fulfilment import HELD, send_back, withhold_what_is_gone
+from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.shares import TAKEN, accounts_of, disputes_of, left_of, sold
 from marketplace.states import OrderStatus
@@ -165,11 +165,12 @@ def _complete(order: Order, *, payment: Payment | None, cause: Cause, at: dateti
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, [item for item in items if not item.withheld])
+    goes_back = False
     if payment is not None:
         post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
-        send_back(withheld, payment=payment, at=at)
+        goes_back = send_back_withheld(withheld, payment=payment)
     announce("order.completed", order, cause=cause, at=at)
-    if payment is not None and withheld:
+    if goes_back:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
 

@@ -5,12 +5,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from payments.accounts import UNAPPLIED
 from payments.captures import MISMATCH
 from payments.holdings import unclaimed
 from payments.models import Payment
 from payments.refund_cases import settle_late_money
-from payments.sending_back import open_sending_back
+from payments.sending_back import open_sending_back, send_back
 from payments.states import PaymentStatus
 from veza.core.cases import close_case
 from veza.core.causes import Cause
@@ -44,10 +43,7 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     at = timezone.now()
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
     announce("payment.succeeded", payment, cause=cause, at=at)
-    surplus = payment.received_minor - payment.amount_minor
-    if surplus:
-        legs = {UNAPPLIED: surplus}
-        open_sending_back(payment, legs, refund_id=new_id(), reason="More was paid than was asked for.")
+    send_back(payment, reason="More was paid than was asked for.")
     settle_late_money(payment)
     close_case(MISMATCH, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     return payment

@@ -6,15 +6,34 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from payments.holdings import plus, promised, take, unclaimed
 from payments.models import Payment, Refund
-from payments.refund_cases import not_returned
-from payments.refunds import open_refund
+from payments.refund_cases import not_returned, tell_of_late_money
+from payments.refunds import RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached, open_refund
 from payments.states import RefundStatus
 from veza.core.errors import NotAllowed
+from veza.core.ids import new_id
 
 
 class NothingToSendBack(NotAllowed):
     code = "nothing_to_send_back"
+
+
+def send_back(payment: Payment, *, claimed: Mapping[str, int] | None = None, reason: str) -> bool:
+    """Send back what nobody claims of a locked payment, and legs that were `claimed` for nothing: all in one refund.
+
+    In the caller's transaction. It never refuses, because what it reacts to has happened: where no refund can be opened
+    (too old, one under way, disputed), a case asks a person. Returns whether one was opened.
+    """
+    legs = plus(take(promised(payment), unclaimed(payment)), claimed or {})
+    if not legs:
+        return False
+    try:
+        open_sending_back(payment, legs, refund_id=new_id(), reason=reason)
+    except (RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as no:
+        tell_of_late_money(payment, sum(legs.values()), f"{reason} No refund of it could be opened: {no.text}")
+        return False
+    return True
 
 
 def open_sending_back(payment: Payment, legs: Mapping[str, int], *, refund_id: UUID, reason: str) -> Refund:

@@ -2,17 +2,31 @@
 
 import pytest
 
+from marketplace.models import License
 from payments import tasks
-from payments.models import Refund
+from payments.mismatches import accept
+from payments.models import Payment, Refund
 from payments.refunds import RefundAlreadyRequested
 from payments.sending_back import NothingToSendBack, send_back_again
-from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
+from tests.buying import (
+    ago,
+    deliver,
+    deliver_payment,
+    deliver_refund,
+    envelope,
+    order_of,
+    paid,
+    payment_object,
+    payment_of,
+)
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import OperatorCase
 
 pytestmark = pytest.mark.django_db
+BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
 
 
 @pytest.fixture
@@ -120,6 +134,60 @@ def test_a_second_failure_is_still_one_case_with_its_own_words(sandbox, second):
 
     [case] = OperatorCase.objects.filter(closed_at=None)
     assert "99 Closed." in case.why
+
+
+def paid_too_much_for_what_is_gone(surplus_minor: int):
+    """24.00 were asked for an exclusive licence that was sold meanwhile and another work; more came."""
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
+    paid(first)
+    deliver_payment(payment_of(second), amount_received=24_00 + surplus_minor)
+    return second
+
+
+def test_a_surplus_and_what_is_gone_go_back_in_one_refund(sandbox):
+    order = paid_too_much_for_what_is_gone(surplus_minor=3_00)
+
+    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    order.refresh_from_db()
+    assert (Refund.objects.get().amount_minor, order.status, open_cases()) == (15_00, "completed", set())
+    assert prove_payment(payment_of(order)).balanced
+
+
+def test_a_surplus_that_went_back_is_not_sent_again_when_a_later_doubt_is_accepted(sandbox):
+    order = paid_too_much_for_what_is_gone(surplus_minor=3_00)
+    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+    deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
+
+    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    assert Refund.objects.count() == 1
+
+
+def test_money_too_old_to_refund_is_booked_and_a_person_is_asked(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
+    paid(first)
+    Payment.objects.filter(pk=payment_of(second).pk).update(created_at=ago(days=366))
+
+    assert deliver_payment(payment_of(second)).json() == {"result": "ok"}
+
+    second.refresh_from_db()
+    assert (second.status, payment_of(second).received_minor) == ("completed", 24_00)
+    assert open_cases() == {("late_money_not_returned", 12_00)}
+    assert "older than a year" in OperatorCase.objects.get().why
+
+
+def test_a_free_licence_that_is_gone_leaves_no_order_waiting_for_a_refund(sandbox):
+    free = OfferFactory(license="exclusive", price_minor=0)
+    waits = order_of(free, OfferFactory())
+    order_of(free)
+
+    assert paid(waits).status == "completed"
+    assert (License.objects.filter(order=waits).count(), Refund.objects.count()) == (1, 0)
 
 
 def test_late_money_that_bounced_is_sent_again_and_its_case_closes(sandbox, second):
