@@ -2,14 +2,14 @@
 
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 
 from marketplace.models import OrderItem, RefundLine
-from payments.accounts import PLATFORM_FEE, TAX, seller_account
+from payments.accounts import PLATFORM_FEE, RECOVERABLE, TAX, UNAPPLIED, seller_account
 from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
 from veza.core.money import allocate
@@ -50,6 +50,20 @@ def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
         for item in items
         if not item.withheld
     ]
+
+
+def given_back(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -> int:
+    """How much of what an order asked for is gone, by the legs that refunds and lost disputes took.
+
+    A surplus that went back was never asked for; what was unclaimed counts only as far as items were withheld.
+    """
+    sums: defaultdict[str, int] = defaultdict(int)
+    for legs in taken:
+        for account, amount in legs.items():
+            sums[account] += amount
+    withheld = sum(item.total_minor for item in items if item.withheld)
+    claimed = sum(amount for account, amount in sums.items() if account not in (UNAPPLIED, RECOVERABLE))
+    return claimed + min(sums[UNAPPLIED], withheld)
 
 
 def left_of(

@@ -74,8 +74,7 @@ def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
     subscription, invoice = _locked(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # A payment that never paid it, and goes back on its own.
-    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True)
-    all_gone = payment.refunded_minor + sum(lost) >= invoice.total_minor
+    all_gone = invoices.given_back(payment) >= invoice.total_minor
     if all_gone and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:

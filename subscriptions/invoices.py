@@ -8,7 +8,7 @@ from django.conf import settings
 from payments.accounts import SUBSCRIPTION_INCOME, TAX
 from payments.intents import open_payment
 from payments.ledger import post_claimed
-from payments.models import Payment
+from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
@@ -132,6 +132,13 @@ def legs_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
     for legs in (*refunds.values_list("legs", flat=True), *payment.disputes.values_list("legs", flat=True)):
         left = {account: amount - legs.get(account, 0) for account, amount in left.items()}
     return left
+
+
+def given_back(payment: Payment) -> int:
+    """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
+    done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
+    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("legs", flat=True)
+    return sum(legs.get(account, 0) for legs in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
 
 
 def give_up_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:

@@ -102,6 +102,24 @@ def test_a_person_accepts_too_much_and_the_surplus_goes_back_by_itself(sandbox, 
     assert prove_payment(payment_of(order)).balanced
 
 
+def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_order(sandbox, order):
+    payment = payment_of(order)
+    sandbox.control(f"payments/{payment.provider_key}", amount_received=15_00, silent=True)
+    deliver_payment(payment, amount_received=15_00)
+    mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+    order.refresh_from_db()
+
+    deliver_refund(refund_of(order, amount_minor=9_00))
+
+    order.refresh_from_db()
+    assert (order.status, License.objects.get().status) == ("completed", "active")
+    deliver_refund(refund_of(order))
+    order.refresh_from_db()
+    assert (order.status, License.objects.get().status) == ("refunded", "revoked")
+    assert not any(balances().values())
+
+
 def test_too_little_cannot_be_accepted(order):
     deliver_payment(payment_of(order), amount_received=11_99)
 

@@ -336,3 +336,15 @@ def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_as
     assert last_payment(subscription).received_minor == 12_00
     assert OperatorCase.objects.get().kind == "late_money_not_returned"
     assert proved(subscription)
+
+
+def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbox):
+    subscription = subscribe(PlanFactory())
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    deliver_refund(last_payment(subscription).refunds.get())
+
+    deliver_refund(refund_of(last_invoice(subscription), 9_00))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
