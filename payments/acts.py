@@ -1,5 +1,6 @@
 """What staff may do about a payment, a refund and a delivery."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -7,6 +8,7 @@ from django import forms
 from payments import mismatches, reconcile
 from payments.adopting import adopt_refund, dismiss_refund
 from payments.holdings import unclaimed
+from payments.inbox import Result
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
 from payments.refund_cases import MADE_THERE, not_returned
@@ -22,10 +24,25 @@ from veza.core.money import written
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
 
+# What a handler's result means to a person.
+_IN_WORDS: Mapping[str, str] = {
+    Result.OK: "its word is booked",
+    Result.DUPLICATE: "nothing new: it was handled before",
+    Result.STALE: "nothing new",
+    Result.IGNORED: "nothing that concerns us",
+    Result.UNMATCHED: "nothing we know of",
+    Result.WAITING: "something that cannot be booked yet",
+}
+
+
+def _in_words(said: str) -> str:
+    return _IN_WORDS.get(said, said)
+
+
 class _AskProvider(Act):
     permission = "payments.ask_provider"
 
-    def preview(self, row: Payment | Refund, *, asked: Asked) -> list[str]:
+    def preview(self, row: Any, *, asked: Asked) -> list[str]:
         return [
             f"Hyperswitch is asked about {row.provider_key} now: one call that moves no money.",
             "What it says is booked exactly as its webhook would have been. No answer changes nothing.",
@@ -36,7 +53,7 @@ class _AskProvider(Act):
         row.refresh_from_db()
         if row.status != before:
             return f"Hyperswitch answered: the {row._meta.verbose_name} went from {before} to {row.status}."
-        return f"Hyperswitch was asked ({said}): the {row._meta.verbose_name} is still {row.status}."
+        return f"Hyperswitch was asked ({_in_words(said)}): the {row._meta.verbose_name} is still {row.status}."
 
 
 class AskAboutPayment(_AskProvider):
@@ -44,6 +61,16 @@ class AskAboutPayment(_AskProvider):
 
     def offered(self, row: Payment) -> bool:
         return row.status in _OPEN_PAYMENT
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        if row.hyperswitch_payment_id is not None:
+            return super().preview(row, asked=asked)
+        amount = written(row.amount_minor, row.currency)
+        does = "the saved method is charged" if row.off_session else "its payment page is made; nothing is charged"
+        return [
+            f"Hyperswitch never acknowledged this payment of {amount}. It is sent again, under the same id: {does}.",
+            "If the first request arrived after all, no second payment comes of it.",
+        ]
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         if row.hyperswitch_payment_id is None:
@@ -57,6 +84,15 @@ class AskAboutRefund(_AskProvider):
 
     def offered(self, row: Refund) -> bool:
         return row.status == RefundStatus.PENDING
+
+    def preview(self, row: Refund, *, asked: Asked) -> list[str]:
+        amount = written(row.amount_minor, row.currency)
+        if row.first_sent_at is None:
+            return [f"This refund has never been sent. It is sent now: {amount} goes back to the buyer."]
+        told = super().preview(row, asked=asked)
+        if row.hyperswitch_refund_id is None and row.send_after is not None:
+            told.append(f"If Hyperswitch does not know it, it is sent again under the same id: {amount} goes back.")
+        return told
 
     def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
         if row.first_sent_at is None:
@@ -81,7 +117,7 @@ class ReplayDelivery(Act):
         ]
 
     def perform(self, row: WebhookDelivery, *, cause: Cause, asked: Asked) -> str:
-        return f"Handled again: {replay(row.pk, cause=cause).result}."
+        return f"Handled again: {_in_words(replay(row.pk, cause=cause).result)}."
 
 
 class _Mismatch(Act):
@@ -182,7 +218,8 @@ class AdoptRefund(Act):
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         named = asked.answers["hyperswitch_refund_id"]
-        return f"Taken in: {adopt_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)}."
+        said = adopt_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)
+        return "Taken in." if said == Result.OK else f"Hyperswitch was asked: {_in_words(said)}."
 
 
 class DismissRefund(Act):

@@ -41,6 +41,8 @@ OUR_WORD = {
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 MISMATCH = "payment_mismatch"
+UNCLEAR = "payment_unclear"
+_UNCLEAR = "unclear"  # In a payment's error_code, until the provider says something we know.
 _HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
 
 
@@ -58,7 +60,7 @@ def note_payment(seen: PaymentSeen, /, *, cause: Cause, at: datetime) -> Handled
         return Handled(Result.STALE, payment.story_id)
     target = OUR_WORD.get(seen.status)
     if target is None:
-        ask_about_mismatch(payment, f"The provider calls the payment {seen.status!r}, a status we do not know.")
+        _ask_about_word(payment, seen)
         return Handled(Result.IGNORED, payment.story_id)
     if seen.status == "succeeded" and seen.received_minor is None:
         return _learn_how_much(seen, payment)
@@ -143,6 +145,8 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
         known["close_after"] = None
     if target == PaymentStatus.SUCCEEDED:
         known["succeeded_at"] = at
+    if payment.error_code == _UNCLEAR:
+        close_case(UNCLEAR, payment, note=f"The provider says {seen.status} now.")
     was_awaited, was = payment.awaited, payment.status
     _keep(payment, target, known, cause=cause, at=at)
     if newly:
@@ -174,12 +178,18 @@ def _tell(payment: Payment, seen: PaymentSeen, *, cause: Cause, at: datetime) ->
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
             announce("payment.failed", payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:
-            came = "nothing" if seen.received_minor is None else written(seen.received_minor, seen.currency)
-            ask_about_mismatch(
-                payment,
-                f"{written(payment.amount_minor, payment.currency)} was asked for and {came} was received "
-                f"(the provider says {seen.status}).",
-            )
+            ask_about_mismatch(payment, _what_came(payment, seen))
+
+
+def _what_came(payment: Payment, seen: PaymentSeen) -> str:
+    """In words: what was asked for, what is booked, and what the provider says where that is something else."""
+    asked = written(payment.amount_minor, payment.currency)
+    came = written(payment.received_minor, payment.held_currency) if payment.received_minor else "nothing"
+    says = seen.status
+    booked = (payment.received_minor, payment.held_currency)
+    if seen.received_minor is not None and (seen.received_minor, seen.currency) != booked:
+        says += f", {written(seen.received_minor, seen.currency)}"
+    return f"{asked} was asked for and {came} was received (the provider says {says})."
 
 
 def ask_about_mismatch(payment: Payment, why: str) -> None:
@@ -189,6 +199,19 @@ def ask_about_mismatch(payment: Payment, why: str) -> None:
         payment,
         why=why,
         what_to_do="Compare the payment with the provider's dashboard, then accept it or give the money back.",
+        amount_minor=payment.received_minor,
+        currency=payment.held_currency,
+    )
+
+
+def _ask_about_word(payment: Payment, seen: PaymentSeen) -> None:
+    """There is nothing to accept or give back: the payment stays as it is until the provider says what we know."""
+    Payment.objects.filter(pk=payment.pk).update(error_code=_UNCLEAR)
+    open_case(
+        UNCLEAR,
+        payment,
+        why=f"The provider calls the payment {seen.status!r}, a status we do not know. It stays {payment.status}.",
+        what_to_do="Look at the payment at the provider's dashboard. The case closes when it has a status we know.",
         amount_minor=payment.received_minor,
         currency=payment.held_currency,
     )

@@ -77,6 +77,32 @@ def test_doubt_after_a_success_opens_a_case_and_takes_nothing_from_the_buyer(ord
     assert prove_payment(payment_of(order)).balanced
 
 
+def test_a_doubt_that_names_no_amount_is_told_with_what_we_hold(order):
+    paid(order)
+
+    deliver(envelope("action_required", payment_object(payment_of(order), status="review", amount_received=None)))
+
+    assert "and 12.00 EUR was received (the provider says review)" in OperatorCase.objects.get().why
+
+
+def test_money_in_a_second_currency_is_told_with_what_the_provider_says(order):
+    deliver_payment(payment_of(order), **ODD["too little"])
+
+    deliver_payment(payment_of(order), currency="USD", amount_received=12_00)
+
+    assert payment_of(order).received_minor == 11_99
+    assert "11.99 EUR was received" in OperatorCase.objects.filter(closed_at=None).get().why
+
+
+def test_a_word_we_do_not_know_is_a_case_of_its_own_until_one_we_know_comes(order):
+    deliver(envelope("action_required", payment_object(payment_of(order), status="pondering")))
+    assert (payment_of(order).status, open_cases()) == ("pending", {"payment_unclear"})
+    assert "give the money back" not in OperatorCase.objects.get().what_to_do
+
+    paid(order)
+    assert open_cases() == set()
+
+
 def test_the_rest_that_arrives_completes_the_order(order):
     part = payment_object(payment_of(order), status="partially_captured", amount_received=5_00)
     deliver(envelope("payment_captured", part))
