@@ -6,6 +6,7 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
+from payments import holdings
 from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import PaymentSeen
 from payments.inbox import Handled, Result, wake_waiting
@@ -125,10 +126,16 @@ def _was_decided(seen: PaymentSeen, target: PaymentStatus, payment: Payment) -> 
     return StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.MISMATCHED).exists()
 
 
+def _is_right(payment: Payment, seen: PaymentSeen) -> bool:
+    """Whether the money that was asked for has come, and has not gone back before anything was given for it."""
+    if (seen.currency, seen.received_minor) != (payment.currency, payment.amount_minor):
+        return False
+    return not payment.refunded_minor or holdings.is_claimed(payment)
+
+
 def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:
     newly = _newly_received(seen, payment)
-    right = seen.currency == payment.currency and seen.received_minor == payment.amount_minor
-    if target == PaymentStatus.SUCCEEDED and not right:
+    if target == PaymentStatus.SUCCEEDED and not _is_right(payment, seen):
         target = PaymentStatus.MISMATCHED
     known: dict[str, Any] = {
         "hyperswitch_payment_id": seen.payment_id,

@@ -41,6 +41,12 @@ def unclaimed_in(legs: Mapping[str, int]) -> Legs:
     return {account: amount for account, amount in legs.items() if account == UNAPPLIED}
 
 
+def is_claimed(payment: Payment) -> bool:
+    """Whether what the payment pays for was fulfilled with it."""
+    claimed = Posting.objects.filter(payment=payment, debit=UNAPPLIED).values_list("cause", flat=True)
+    return any(cause.startswith(_CLAIMS) for cause in claimed)
+
+
 def promised(payment: Payment, *, besides: Refund | None = None) -> Legs:
     """What refunds under way are going to take of each account; `besides` is not one of them."""
     under_way = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from payments.captures import MISMATCH
-from payments.holdings import unclaimed
+from payments.holdings import is_claimed, unclaimed
 from payments.models import Payment
 from payments.refund_cases import settle_late_money
 from payments.sending_back import open_sending_back, send_back
@@ -40,6 +40,8 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     payment = _mismatched(payment_id)
     if payment.received_minor < payment.amount_minor or payment.held_currency != payment.currency:
         raise TooLittleReceived("Less than the price was received. Give it back, and let the buyer pay again.")
+    if not is_claimed(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
+        raise TooLittleReceived("Less than the price is left of what was received. Give back the rest of it.")
     at = timezone.now()
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
     announce("payment.succeeded", payment, cause=cause, at=at)

@@ -193,6 +193,19 @@ def test_a_doubt_that_ends_in_a_cancel_before_anything_came_is_over(sandbox, ord
     assert (payment_of(order).status, order.status, open_cases()) == ("cancelled", "cancelled", set())
 
 
+def test_a_price_of_which_a_part_went_back_meanwhile_fulfils_nothing(sandbox, order):
+    deliver_payment(payment_of(order), **ODD["too little"])
+    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    assert paid(order).status == "cancelled"  # One cent is new, and all the others are gone.
+
+    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch"})
+    with pytest.raises(TooLittleReceived, match="is left"):
+        mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    assert balances()["unapplied", "EUR"] == 1
+
+
 def test_what_the_provider_says_of_money_that_has_gone_back_is_old_news_however_new(sandbox, order):
     deliver_payment(payment_of(order), **ODD["too little"])
     mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
