@@ -7,7 +7,7 @@ from django import forms
 
 from payments import mismatches, reconcile
 from payments.adopting import adopt_refund, dismiss_refund
-from payments.holdings import unclaimed
+from payments.holdings import is_claimed, unclaimed
 from payments.inbox import Result
 from payments.intents import check_payment
 from payments.models import Payment, Refund, WebhookDelivery
@@ -139,9 +139,15 @@ class AcceptMismatch(_Mismatch):
         return super().offered(row) and enough
 
     def preview(self, row: Payment, *, asked: Asked) -> list[str]:
-        surplus = row.received_minor - row.amount_minor
-        steps = [self._came(row), "What it pays for is fulfilled: licences are given and transfers planned."]
-        if surplus:
+        fulfilled = is_claimed(row)
+        surplus = sum(unclaimed(row).values()) - (0 if fulfilled else row.amount_minor)
+        follows = (
+            "What it pays for was fulfilled already, and stays so."
+            if fulfilled
+            else "What it pays for is fulfilled: licences are given and transfers planned."
+        )
+        steps = [self._came(row), follows]
+        if surplus > 0:
             steps.append(f"The surplus of {written(surplus, row.currency)} goes back to the buyer by itself.")
         return steps
 

@@ -12,7 +12,7 @@ from payments.hyperswitch_objects import PaymentSeen
 from payments.inbox import Handled, Result, wake_waiting
 from payments.ledger import post_received
 from payments.models import Payment
-from payments.refund_cases import settle_late_money
+from payments.refund_cases import NOT_RETURNED
 from payments.states import PaymentStatus
 from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
@@ -161,10 +161,9 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
     if newly and was_awaited:
         wake_waiting(payment.story_id)
     if was == PaymentStatus.MISMATCHED and (newly or payment.status != was):
-        close_case(MISMATCH, payment, note=f"The provider's newer word is {seen.status}.")
+        for kind in (MISMATCH, NOT_RETURNED):  # What follows may open them anew.
+            close_case(kind, payment, note=f"The provider's newer word is {seen.status}.")
     _tell(payment, seen, cause=cause, at=at)
-    if was == PaymentStatus.MISMATCHED:
-        settle_late_money(payment)  # What was to go back may have been claimed now.
 
 
 def _keep(payment: Payment, target: PaymentStatus, known: dict[str, Any], *, cause: Cause, at: datetime) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from payments.captures import MISMATCH
 from payments.holdings import is_claimed, unclaimed
 from payments.models import Payment
-from payments.refund_cases import settle_late_money
+from payments.refund_cases import NOT_RETURNED
 from payments.sending_back import open_sending_back, send_back
 from payments.states import PaymentStatus
 from veza.core.cases import close_case
@@ -43,11 +43,11 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     if not is_claimed(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
         raise TooLittleReceived("Less than the price is left of what was received. Give back the rest of it.")
     at = timezone.now()
+    for kind in (MISMATCH, NOT_RETURNED):  # What follows may open the second anew.
+        close_case(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
     announce("payment.succeeded", payment, cause=cause, at=at)
     send_back(payment, reason="More was paid than was asked for.")
-    settle_late_money(payment)
-    close_case(MISMATCH, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     return payment
 
 

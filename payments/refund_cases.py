@@ -22,6 +22,7 @@ def tell_of_failure(refund: Refund) -> None:
     close_case(IN_DOUBT, refund, note="The refund failed.")
     if refund.source == Refund.Source.LATE_PAYMENT:
         said = " ".join(filter(None, (refund.error_code, refund.error_message))) or "the provider gave no reason"
+        close_case(NOT_RETURNED, refund.payment, note="Tried again, and not returned.")
         tell_of_late_money(refund.payment, refund.amount_minor, f"The refund that should return it failed: {said}.")
 
 
@@ -43,9 +44,8 @@ def tell_of_success(refund: Refund) -> None:
 
 
 def tell_of_late_money(payment: Payment, amount_minor: int, why: str) -> None:
-    """A case about money that pays for nothing and could not be returned; what was said of it before is replaced."""
+    """A case about money that pays for nothing and could not be returned."""
     amount = written(amount_minor, payment.held_currency)
-    close_case(NOT_RETURNED, payment, note="Tried again, and not returned.")
     open_case(
         NOT_RETURNED,
         payment,

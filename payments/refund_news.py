@@ -80,7 +80,7 @@ def _ours(seen: RefundSeen) -> Refund | None:
 
 
 def _take_in(payment: Payment, seen: RefundSeen, *, cause: Cause, at: datetime) -> Refund:
-    """A refund made at the provider's dashboard. The floor whose sale it was divides it; else it is spread evenly."""
+    """A refund made at the provider's dashboard. The floor whose sale it was divides it anew."""
     refund = payment.refunds.create(
         pk=row_id("ref", seen.refund_id) or new_id(),
         story_id=payment.story_id,

@@ -348,3 +348,15 @@ def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbo
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+
+def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
+    subscription = subscribe(PlanFactory())
+    move(subscription, "cancelled", cause=Cause("command"), at=NOW)
+    Payment.objects.update(created_at=ago(days=366))
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+
+    [case] = OperatorCase.objects.filter(closed_at=None)
+    assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)
