@@ -4,16 +4,13 @@ Money that arrives for what cannot be given any more is booked, left unclaimed, 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from django.db.models import Q
 
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import LicenseStatus, OrderStatus
-from payments.accounts import UNAPPLIED
-from payments.models import Payment, Refund
-from payments.refunds import open_refund
-from veza.core.ids import new_id
+from payments.models import Payment
+from payments.sending_back import send_back
 
 HELD = (LicenseStatus.ACTIVE, LicenseStatus.SUSPENDED)
 GIVEN_UP = (OrderStatus.FAILED, OrderStatus.EXPIRED, OrderStatus.CANCELLED)
@@ -43,19 +40,10 @@ def withhold_what_is_gone(order: Order, items: Sequence[OrderItem]) -> list[Orde
     return withheld
 
 
-def send_back(withheld: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
-    """Open the refund of what was paid for and not given. A sweep sends it; nobody has to ask."""
-    amount = sum(item.total_minor for item in withheld)
-    if not amount:
-        return
+def send_back_withheld(withheld: Sequence[OrderItem], *, payment: Payment) -> bool:
+    """Open the refund of what was paid for and not given, and of what was paid too much. A sweep sends it; nobody has
+    to ask. Returns whether there is one."""
+    if not any(item.total_minor for item in withheld):
+        return False
     titles = ", ".join(item.title for item in withheld)
-    open_refund(
-        refund_id=new_id(),
-        payment=payment,
-        amount_minor=amount,
-        legs={UNAPPLIED: amount},
-        source=Refund.Source.LATE_PAYMENT,
-        reason=f"No longer available when the payment arrived: {titles}."[:500],
-        requested_by_id=None,
-        send_after=at,
-    )
+    return send_back(payment, reason=f"No longer available when the payment arrived: {titles}."[:500])

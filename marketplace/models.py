@@ -185,7 +185,10 @@ class License(StatefulRow):
 
 
 class RefundLine(KeyedRow):
-    """How much of one item a refund gives back, split over whose money it is. Fixed when the refund is made."""
+    """How much of one item a refund gives back, split over whose money it is.
+
+    Fixed when the refund is made, unless another one took that money before it succeeded.
+    """
 
     refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="refund_lines")

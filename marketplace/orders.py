@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketplace import licenses
-from marketplace.fulfilment import HELD, send_back, withhold_what_is_gone
+from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.shares import TAKEN, accounts_of, disputes_of, left_of, sold
+from marketplace.shares import TAKEN, accounts_of, disputes_of, given_back, left_of, sold
 from marketplace.states import OrderStatus
 from payments.intents import open_payment, send_payment
 from payments.ledger import post_claimed
@@ -165,11 +165,12 @@ def _complete(order: Order, *, payment: Payment | None, cause: Cause, at: dateti
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, [item for item in items if not item.withheld])
+    goes_back = False
     if payment is not None:
         post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
-        send_back(withheld, payment=payment, at=at)
+        goes_back = send_back_withheld(withheld, payment=payment)
     announce("order.completed", order, cause=cause, at=at)
-    if payment is not None and withheld:
+    if goes_back:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
 
@@ -198,18 +199,19 @@ def follow_money(order: Order, *, cause: Cause, at: datetime) -> None:
     """Bring a locked order and its licences to where its money is. One that was never fulfilled stays as it is."""
     if order.completed_at is None:
         return
-    standing = _standing(order)
+    items = list(order.items.all())
+    standing = _standing(order, items)
     if order.status != standing:
         move(order, standing, cause=cause, at=at)
-    items = list(order.items.all())
     licenses.follow_money(order, items, left_of(items, TAKEN), cause=cause, at=at)
 
 
-def _standing(order: Order) -> OrderStatus:
+def _standing(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
     """Recomputed from the refunds and the lost disputes each time, never toggled."""
     refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
-    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("amount_minor", flat=True)
-    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True)
-    return OrderStatus.REFUNDED if sum(done) + sum(lost) >= order.total_minor else OrderStatus.COMPLETED
+    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
+    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("legs", flat=True)
+    gone = given_back(items, [*done, *lost])
+    return OrderStatus.REFUNDED if gone >= order.total_minor else OrderStatus.COMPLETED

@@ -82,8 +82,10 @@ def place_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: Refun
     if payment is not None and (earlier := payment.refunds.filter(pk=refund_id).first()):
         return earlier
     _refuse_unless_refundable(order, source)
-    if payment is None or payment.status != PaymentStatus.SUCCEEDED:
+    if payment is None:
         raise PaymentMissing("No payment of this order has been received, so there is nothing to give back.")
+    if payment.status != PaymentStatus.SUCCEEDED:
+        raise PaymentMissing("The payment of this order is in doubt. It can be refunded once a person has decided it.")
     parts = _parts(order, _asked_items(items, asked_by, source, wish), wish)
     refund = open_refund(
         refund_id=refund_id,

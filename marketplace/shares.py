@@ -1,15 +1,16 @@
 """Whose money an order is: what each party was due at sale, what refunds took from it, and what is left."""
 
+import operator
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import QuerySet, Sum
 
 from marketplace.models import OrderItem, RefundLine
-from payments.accounts import PLATFORM_FEE, TAX, seller_account
-from payments.models import Dispute, Payment
+from payments.accounts import PLATFORM_FEE, RECOVERABLE, TAX, UNAPPLIED, seller_account
+from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
 from veza.core.money import allocate
 
@@ -51,23 +52,80 @@ def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
     ]
 
 
-def left_of(items: Sequence[OrderItem], statuses: Sequence[str] = TAKEN_OR_PROMISED) -> list[ItemShares]:
-    """What refunds in one of `statuses` have left of each item."""
-    lines = RefundLine.objects.filter(item__in=items, refund__status__in=statuses).values("item_id")
-    taken = {
-        line["item_id"]: line
-        for line in lines.annotate(seller=Sum("seller_minor"), fee=Sum("fee_minor"), tax=Sum("tax_minor"))
-    }
-    nothing = {"seller": 0, "fee": 0, "tax": 0}
+def given_back(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -> int:
+    """How much of what an order asked for is gone, by the legs that refunds and lost disputes took.
+
+    A surplus that went back was never asked for; what was unclaimed counts only as far as items were withheld.
+    """
+    sums: defaultdict[str, int] = defaultdict(int)
+    for legs in taken:
+        for account, amount in legs.items():
+            sums[account] += amount
+    withheld = sum(item.total_minor for item in items if item.withheld)
+    claimed = sum(amount for account, amount in sums.items() if account not in (UNAPPLIED, RECOVERABLE))
+    return claimed + min(sums[UNAPPLIED], withheld)
+
+
+def left_of(
+    items: Sequence[OrderItem], statuses: Sequence[str] = TAKEN_OR_PROMISED, *, besides: Refund | None = None
+) -> list[ItemShares]:
+    """What refunds in one of `statuses`, `besides` aside, have left of each item.
+
+    Never less than nothing: a refund made at the dashboard may take what another one under way was promised.
+    """
+    lines = RefundLine.objects.filter(item__in=items, refund__status__in=statuses)
+    if besides is not None:
+        lines = lines.exclude(refund=besides)
+    sums = lines.values("item_id").annotate(seller=Sum("seller_minor"), fee=Sum("fee_minor"), tax=Sum("tax_minor"))
+    found = sold(items)
+    sellers = {part.item_id: part.seller_id for part in found}
+    taken = [
+        ItemShares(line["item_id"], sellers[line["item_id"]], line["seller"], line["fee"], line["tax"])
+        for line in sums
+        if line["item_id"] in sellers
+    ]
+    return less(found, taken)
+
+
+def lines_of(refund: Refund) -> list[ItemShares]:
+    """What a refund gives back of each item."""
+    return [
+        ItemShares(line.item_id, line.item.seller_id, line.seller_minor, line.fee_minor, line.tax_minor)
+        for line in RefundLine.objects.filter(refund=refund).select_related("item").order_by("item")
+    ]
+
+
+def less(left: Sequence[ItemShares], taken: Iterable[ItemShares]) -> list[ItemShares]:
+    """What is left of each item after `taken`; never less than nothing."""
+    return _beside(left, taken, lambda amount, other: max(0, amount - other))
+
+
+def within(wanted: Sequence[ItemShares], left: Iterable[ItemShares]) -> list[ItemShares]:
+    """What was wanted of each item, cut to what is left of it."""
+    return _beside(wanted, left, min)
+
+
+def plus(parts: Sequence[ItemShares], more: Sequence[ItemShares]) -> list[ItemShares]:
+    """Both together, item by item."""
+    known = {part.item_id for part in parts}
+    return [*_beside(parts, more, operator.add), *(part for part in more if part.item_id not in known)]
+
+
+def _beside(
+    parts: Iterable[ItemShares], others: Iterable[ItemShares], of: Callable[[int, int], int]
+) -> list[ItemShares]:
+    """Each item's parts counted together with those of the same item in `others`."""
+    found = {other.item_id: other for other in others}
+    pairs = ((part, found.get(part.item_id) or ItemShares(part.item_id, part.seller_id, 0, 0, 0)) for part in parts)
     return [
         ItemShares(
             part.item_id,
             part.seller_id,
-            part.seller_minor - taken.get(part.item_id, nothing)["seller"],
-            part.fee_minor - taken.get(part.item_id, nothing)["fee"],
-            part.tax_minor - taken.get(part.item_id, nothing)["tax"],
+            of(part.seller_minor, other.seller_minor),
+            of(part.fee_minor, other.fee_minor),
+            of(part.tax_minor, other.tax_minor),
         )
-        for part in sold(items)
+        for part, other in pairs
     ]
 
 

@@ -1,15 +1,20 @@
 """What staff may do about a payment, a refund and a delivery."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
 from payments import mismatches, reconcile
-from payments.adopting import MADE_THERE, adopt_refund, dismiss_refund
+from payments.adopting import adopt_refund, dismiss_refund
+from payments.holdings import is_claimed, unclaimed
+from payments.inbox import Result
 from payments.intents import check_payment
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refund_cases import MADE_THERE, not_returned
 from payments.refunds import check_refund
 from payments.replay import replay
+from payments.sending_back import can_be_sent_back, send_back_again
 from payments.states import PaymentStatus, RefundStatus
 from payments.write_offs import open_excess, to_recover, write_off_excess
 from veza.core.acts import Act, ActForm, Asked
@@ -20,10 +25,25 @@ from veza.core.money import written
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
 
+# What a handler's result means to a person.
+_IN_WORDS: Mapping[str, str] = {
+    Result.OK: "its word is booked",
+    Result.DUPLICATE: "nothing new: it was handled before",
+    Result.STALE: "nothing new",
+    Result.IGNORED: "nothing that concerns us",
+    Result.UNMATCHED: "nothing we know of",
+    Result.WAITING: "something that cannot be booked yet",
+}
+
+
+def _in_words(said: str) -> str:
+    return _IN_WORDS.get(said, said)
+
+
 class _AskProvider(Act):
     permission = "payments.ask_provider"
 
-    def preview(self, row: Payment | Refund, *, asked: Asked) -> list[str]:
+    def preview(self, row: Any, *, asked: Asked) -> list[str]:
         return [
             f"Hyperswitch is asked about {row.provider_key} now: one call that moves no money.",
             "What it says is booked exactly as its webhook would have been. No answer changes nothing.",
@@ -34,7 +54,7 @@ class _AskProvider(Act):
         row.refresh_from_db()
         if row.status != before:
             return f"Hyperswitch answered: the {row._meta.verbose_name} went from {before} to {row.status}."
-        return f"Hyperswitch was asked ({said}): the {row._meta.verbose_name} is still {row.status}."
+        return f"Hyperswitch was asked ({_in_words(said)}): the {row._meta.verbose_name} is still {row.status}."
 
 
 class AskAboutPayment(_AskProvider):
@@ -42,6 +62,16 @@ class AskAboutPayment(_AskProvider):
 
     def offered(self, row: Payment) -> bool:
         return row.status in _OPEN_PAYMENT
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        if row.hyperswitch_payment_id is not None:
+            return super().preview(row, asked=asked)
+        amount = written(row.amount_minor, row.currency)
+        does = "the saved method is charged" if row.off_session else "its payment page is made; nothing is charged"
+        return [
+            f"Hyperswitch never acknowledged this payment of {amount}. It is sent again, under the same id: {does}.",
+            "If the first request arrived after all, no second payment comes of it.",
+        ]
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         if row.hyperswitch_payment_id is None:
@@ -55,6 +85,15 @@ class AskAboutRefund(_AskProvider):
 
     def offered(self, row: Refund) -> bool:
         return row.status == RefundStatus.PENDING
+
+    def preview(self, row: Refund, *, asked: Asked) -> list[str]:
+        amount = written(row.amount_minor, row.currency)
+        if row.first_sent_at is None:
+            return [f"This refund has never been sent. It is sent now: {amount} goes back to the buyer."]
+        told = super().preview(row, asked=asked)
+        if row.hyperswitch_refund_id is None and row.send_after is not None:
+            told.append(f"If Hyperswitch does not know it, it is sent again under the same id: {amount} goes back.")
+        return told
 
     def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
         if row.first_sent_at is None:
@@ -79,7 +118,7 @@ class ReplayDelivery(Act):
         ]
 
     def perform(self, row: WebhookDelivery, *, cause: Cause, asked: Asked) -> str:
-        return f"Handled again: {replay(row.pk, cause=cause).result}."
+        return f"Handled again: {_in_words(replay(row.pk, cause=cause).result)}."
 
 
 class _Mismatch(Act):
@@ -101,9 +140,15 @@ class AcceptMismatch(_Mismatch):
         return super().offered(row) and enough
 
     def preview(self, row: Payment, *, asked: Asked) -> list[str]:
-        surplus = row.received_minor - row.amount_minor
-        steps = [self._came(row), "What it pays for is fulfilled: licences are given and transfers planned."]
-        if surplus:
+        fulfilled = is_claimed(row)
+        surplus = sum(unclaimed(row).values()) - (0 if fulfilled else row.amount_minor)
+        follows = (
+            "What it pays for was fulfilled already, and stays so."
+            if fulfilled
+            else "What it pays for is fulfilled: licences are given and transfers planned."
+        )
+        steps = [self._came(row), follows]
+        if surplus > 0:
             steps.append(f"The surplus of {written(surplus, row.currency)} goes back to the buyer by itself.")
         return steps
 
@@ -116,14 +161,39 @@ class GiveBackMismatch(_Mismatch):
     label = "Give it all back"
 
     def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        if not row.received_minor:
+            return ["Nothing was received, so nothing goes back. The payment is cancelled, and what it was to pay for."]
+        amount = written(sum(unclaimed(row).values()), row.held_currency)
         return [
             self._came(row),
-            "All of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
-            "Nothing is fulfilled. The payment is cancelled once the refund has succeeded.",
+            f"{amount} of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
+            "Nothing more is fulfilled. The payment is cancelled once all that came has gone back.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
-        mismatches.give_back(payment_id=row.pk, cause=cause)
+        payment = mismatches.give_back(payment_id=row.pk, cause=cause)
+        if payment.status == PaymentStatus.CANCELLED:
+            return "Nothing was received. The payment is cancelled."
+        return "The refund is opened; the worker sends it."
+
+
+class SendBackAgain(Act):
+    """Money that pays for nothing, whose refund came to nothing."""
+
+    label, permission = "Send it back again", "payments.resolve_mismatch"
+
+    def offered(self, row: Payment) -> bool:
+        return can_be_sent_back(row)
+
+    def preview(self, row: Payment, *, asked: Asked) -> list[str]:
+        amount = written(sum(not_returned(row).values()), row.held_currency)
+        return [
+            f"{amount} that pays for nothing goes back to the buyer: a new refund is opened and the worker sends it.",
+            "The case about it is closed when that has succeeded.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
+        send_back_again(refund_id=asked.id, payment_id=row.pk, reason=cause.reason)
         return "The refund is opened; the worker sends it."
 
 
@@ -155,7 +225,8 @@ class AdoptRefund(Act):
 
     def perform(self, row: Payment, *, cause: Cause, asked: Asked) -> str:
         named = asked.answers["hyperswitch_refund_id"]
-        return f"Taken in: {adopt_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)}."
+        said = adopt_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)
+        return "Taken in." if said == Result.OK else f"Hyperswitch was asked: {_in_words(said)}."
 
 
 class DismissRefund(Act):

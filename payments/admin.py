@@ -16,6 +16,7 @@ from payments.acts import (
     DismissRefund,
     GiveBackMismatch,
     ReplayDelivery,
+    SendBackAgain,
     WriteOffExcess,
 )
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
@@ -45,7 +46,7 @@ class PaymentAdmin(StoryAdmin):
     list_select_related = ("payer",)
     found_by = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "story_id", "payer__email")
     facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
-    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch(), AdoptRefund())
+    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch(), SendBackAgain(), AdoptRefund())
     empty = "No payment matches. A payment is made with its order or invoice."
 
     def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":

@@ -8,6 +8,7 @@ from django.utils import timezone
 from payments import hyperswitch_api
 from payments.inbox import Event
 from payments.models import Payment, Refund
+from payments.refund_cases import MADE_THERE
 from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.cases import close_by_hand
@@ -16,8 +17,6 @@ from veza.core.errors import NotAllowed
 from veza.core.ids import new_id, row_id
 from veza.core.models import OperatorCase
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown
-
-MADE_THERE = "refund_at_dashboard"
 
 
 class RefundUnknownThere(NotAllowed):

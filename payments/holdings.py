@@ -33,7 +33,41 @@ def left_of(payment: Payment) -> Legs:
 
 def unclaimed(payment: Payment) -> Legs:
     """What nobody has claimed of the payment and nobody was given back."""
-    return {account: amount for account, amount in left_of(payment).items() if account == UNAPPLIED}
+    return unclaimed_in(left_of(payment))
+
+
+def unclaimed_in(legs: Mapping[str, int]) -> Legs:
+    """The part of some legs that nobody has claimed."""
+    return {account: amount for account, amount in legs.items() if account == UNAPPLIED}
+
+
+def is_claimed(payment: Payment) -> bool:
+    """Whether what the payment pays for was fulfilled with it."""
+    claimed = Posting.objects.filter(payment=payment, debit=UNAPPLIED).values_list("cause", flat=True)
+    return any(cause.startswith(_CLAIMS) for cause in claimed)
+
+
+def promised(payment: Payment, *, besides: Refund | None = None) -> Legs:
+    """What refunds under way are going to take of each account; `besides` is not one of them."""
+    under_way = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
+    if besides is not None:
+        under_way = under_way.exclude(pk=besides.pk)
+    sums: Legs = {}
+    for legs in under_way.values_list("legs", flat=True):
+        sums = plus(sums, legs)
+    return sums
+
+
+def divide(amount_minor: int, payment: Payment) -> Legs:
+    """From whom a refund is taken when nobody said: first from what nobody claimed, then from what is promised to no
+    refund under way, in proportion, and only then from the rest."""
+    left = left_of(payment)
+    free = take(promised(payment), left)
+    legs: Legs = {}
+    for purse in (unclaimed_in(free), free, left):
+        there = take(legs, purse)
+        legs = plus(legs, spread(min(amount_minor - sum(legs.values()), sum(there.values())), there))
+    return plus(legs, {RECOVERABLE: amount_minor - sum(legs.values())})
 
 
 def _claimed(payment: Payment) -> defaultdict[str, int]:
@@ -56,14 +90,19 @@ def spread(amount_minor: int, left: Mapping[str, int]) -> Legs:
 
 
 def within(wanted: Mapping[str, int], left: Mapping[str, int]) -> Legs:
-    """`wanted` legs, cut to what each account has left; what was cut is recoverable."""
+    """`wanted` legs, cut to what each account has left; what was cut is spread over the others, or recoverable."""
     parts = {account: min(amount, left.get(account, 0)) for account, amount in wanted.items() if account != RECOVERABLE}
-    return without_nothing(parts | {RECOVERABLE: sum(wanted.values()) - sum(parts.values())})
+    return plus(parts, spread(sum(wanted.values()) - sum(parts.values()), take(parts, left)))
 
 
 def take(legs: Mapping[str, int], left: Mapping[str, int]) -> Legs:
-    """What is left after `legs` were taken."""
-    return without_nothing({account: amount - legs.get(account, 0) for account, amount in left.items()})
+    """What is left after `legs` were taken; never less than nothing."""
+    return without_nothing({account: max(0, amount - legs.get(account, 0)) for account, amount in left.items()})
+
+
+def plus(legs: Mapping[str, int], more: Mapping[str, int]) -> Legs:
+    """Both together, account by account."""
+    return without_nothing({account: legs.get(account, 0) + more.get(account, 0) for account in {**legs, **more}})
 
 
 def without_nothing(legs: Mapping[str, int]) -> Legs:

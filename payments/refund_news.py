@@ -9,12 +9,20 @@ from django.db.models import Q
 
 from payments import holdings, ledger
 from payments.accounts import PSP_CLEARING, RECOVERABLE
+from payments.captures import MISMATCH, ask_about_mismatch
 from payments.disputed_money import book_disputes
 from payments.hyperswitch_objects import RefundSeen
 from payments.inbox import Handled, Result
 from payments.models import Payment, Refund
+from payments.refund_cases import (
+    tell_of_bounce,
+    tell_of_doubt,
+    tell_of_excess,
+    tell_of_failure,
+    tell_of_success,
+)
 from payments.states import PaymentStatus, RefundStatus
-from veza.core.cases import open_case
+from veza.core.cases import close_case
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import new_id, row_id
@@ -22,8 +30,6 @@ from veza.core.money import written
 from veza.core.states import may_move, move
 
 _PUZZLE = "review"
-# The case of a refund that gave back more than was left.
-EXCEEDED = "refund_exceeds_payment"
 
 
 def note_refund(seen: RefundSeen, /, *, cause: Cause, at: datetime) -> Handled:
@@ -44,7 +50,7 @@ def note_refund(seen: RefundSeen, /, *, cause: Cause, at: datetime) -> Handled:
     if _is_older(seen, refund):
         return Handled(_learn_late(refund, seen, cause=cause, at=at), refund.story_id)
     if (seen.amount_minor, seen.currency) != (refund.amount_minor, refund.currency):
-        _ask_a_person(refund, f"The provider's refund is of {written(seen.amount_minor, seen.currency)}.")
+        tell_of_doubt(refund, f"The provider's refund is of {written(seen.amount_minor, seen.currency)}.")
         return Handled(Result.WAITING, refund.story_id)
     match seen.status:
         case "succeeded":
@@ -74,35 +80,27 @@ def _ours(seen: RefundSeen) -> Refund | None:
 
 
 def _take_in(payment: Payment, seen: RefundSeen, *, cause: Cause, at: datetime) -> Refund:
-    """A refund made at the provider's dashboard. The floor whose sale it was divides it; else it is spread evenly."""
+    """A refund made at the provider's dashboard. The floor whose sale it was divides it anew."""
     refund = payment.refunds.create(
         pk=row_id("ref", seen.refund_id) or new_id(),
         story_id=payment.story_id,
         amount_minor=seen.amount_minor,
         currency=seen.currency,
-        legs=holdings.spread(seen.amount_minor, holdings.left_of(payment)),
+        legs=holdings.divide(seen.amount_minor, payment),
         source=Refund.Source.EXTERNAL,
         reason="Made at the provider's dashboard.",
         hyperswitch_refund_id=seen.refund_id,
     )
-    open_case(
-        "refund_at_dashboard",
-        refund,
-        why=f"{written(seen.amount_minor, seen.currency)} was given back at the provider's dashboard, past us.",
-        what_to_do="Nothing is missing: the books follow. Ask whoever did it to refund here, where sellers are told.",
-        amount_minor=seen.amount_minor,
-        currency=seen.currency,
-    )
     announce("refund.taken_in", refund, cause=cause, at=at)
-    refund.refresh_from_db()
     return refund
 
 
 def divide_refund(refund: Refund, legs: Mapping[str, int]) -> None:
-    """Say whose money a refund that was taken in is; for the reaction of the floor whose sale it was."""
-    assert refund.status == RefundStatus.PENDING, "the legs are fixed when the refund is booked"
+    """Say whose money a refund is that was taken in or overtaken; for the reaction of the floor whose sale it was."""
+    assert refund.status != RefundStatus.SUCCEEDED, "the legs are fixed when the refund is booked"
     assert sum(legs.values()) == refund.amount_minor, "the legs of a refund add up to it"
-    Refund.objects.filter(pk=refund.pk).update(legs=dict(legs))
+    refund.legs = dict(legs)
+    refund.save(update_fields=["legs"])
 
 
 def _puzzle(refund: Refund, seen: RefundSeen) -> Result:
@@ -112,7 +110,7 @@ def _puzzle(refund: Refund, seen: RefundSeen) -> Result:
     Refund.objects.filter(pk=refund.pk).update(
         hyperswitch_refund_id=seen.refund_id, provider_updated_at=seen.updated_at, error_code=_PUZZLE
     )
-    _ask_a_person(refund, f"The provider says {seen.status!r}: a person there has to look at it.")
+    tell_of_doubt(refund, f"The provider says {seen.status!r}: a person there has to look at it.")
     return Result.OK
 
 
@@ -126,17 +124,18 @@ def _learn_late(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime)
     if seen.status != "succeeded" or refund.status != RefundStatus.FAILED:
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
-    _tell_of_bounce(refund)
+    tell_of_bounce(refund)
     return Result.OK
 
 
 def _succeed(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
     if not may_move(refund, RefundStatus.SUCCEEDED):
         return Result.STALE
-    _keep_within_what_is_left(refund)
+    _keep_within_what_is_left(refund, cause=cause, at=at)
     move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, seen))
     _count(refund, refund.amount_minor)
     _post(refund, [ledger.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.legs.items()], at=at)
+    tell_of_success(refund)
     _follow(refund, cause=cause, at=at)
     return Result.OK
 
@@ -148,22 +147,20 @@ def _count(refund: Refund, amount_minor: int) -> None:
         Payment.objects.filter(pk=payment.pk).update(refunded_minor=payment.refunded_minor)
 
 
-def _keep_within_what_is_left(refund: Refund) -> None:
-    """More may have been given back meanwhile, at the dashboard: what no account has left is to be recovered."""
-    left = holdings.left_of(refund.payment) if refund.currency == refund.payment.held_currency else {}
+def _keep_within_what_is_left(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """More may have been given back meanwhile than its legs allowed for, at the dashboard or by a refund thought dead.
+
+    The floor whose sale it was divides it anew, item by item; what no account has left is to be recovered.
+    """
+    payment = refund.payment
+    left = holdings.left_of(payment) if refund.currency == payment.held_currency else {}
+    if payment.refunded_minor or holdings.within(refund.legs, left) != refund.legs:
+        announce("refund.overtaken", refund, cause=cause, at=at)
     legs = holdings.within(refund.legs, left)
-    if legs == refund.legs:
-        return
-    refund.legs = legs
-    refund.save(update_fields=["legs"])
-    open_case(
-        EXCEEDED,
-        refund,
-        why=f"{written(legs[RECOVERABLE], refund.currency)} more was given back than was left of the payment.",
-        what_to_do="Recover it from the buyer or the provider, or write it off.",
-        amount_minor=legs[RECOVERABLE],
-        currency=refund.currency,
-    )
+    if legs != refund.legs:
+        divide_refund(refund, legs)
+    if excess := legs.get(RECOVERABLE, 0):
+        tell_of_excess(refund, excess)
 
 
 def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
@@ -173,15 +170,18 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
         book_disputes(payment, at=at)
     if payment.status == PaymentStatus.MISMATCHED and payment.refunded_minor >= payment.received_minor:
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
+        close_case(MISMATCH, payment, note="All that was received has been given back.")
         announce("payment.failed", payment, cause=cause, at=at)
+    elif payment.status == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor:
+        move(payment, PaymentStatus.MISMATCHED, cause=cause, at=at)
+        ask_about_mismatch(payment, "It was cancelled because all of it had been given back, and some came back.")
     announce("refund.settled", refund, cause=cause, at=at)
 
 
 def fail_refund(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> Result:
     """Book that a refund failed, or that one which had succeeded came back."""
     if refund.status == RefundStatus.PENDING:
-        move(refund, RefundStatus.FAILED, cause=cause, at=at, **_settled(refund, seen))
-        announce("refund.settled", refund, cause=cause, at=at)
+        book_failure(refund, cause=cause, at=at, **_settled(refund, seen))
         return Result.OK
     if refund.status == RefundStatus.SUCCEEDED:
         _bounce(refund, seen, cause=cause, at=at)
@@ -189,24 +189,20 @@ def fail_refund(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime)
     return Result.STALE
 
 
+def book_failure(refund: Refund, *, cause: Cause, at: datetime, **known: Any) -> None:
+    """Fail a locked refund that is pending, with what is known of why, and everything that follows."""
+    move(refund, RefundStatus.FAILED, cause=cause, at=at, **known)
+    tell_of_failure(refund)
+    announce("refund.settled", refund, cause=cause, at=at)
+
+
 def _bounce(refund: Refund, seen: RefundSeen, *, cause: Cause, at: datetime) -> None:
     """The bank sent the money back: mirror what was booked, and let a person find the buyer another way."""
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_settled(refund, seen))
     _count(refund, -refund.amount_minor)
     _post(refund, [ledger.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.legs.items()], at=at)
-    _tell_of_bounce(refund)
+    tell_of_bounce(refund)
     _follow(refund, cause=cause, at=at)
-
-
-def _tell_of_bounce(refund: Refund) -> None:
-    open_case(
-        "refund_bounced",
-        refund,
-        why="The refund had succeeded and was then sent back by the buyer's bank.",
-        what_to_do="Ask the buyer for another way to be paid, then refund again; the licences are theirs meanwhile.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
 
 
 def _post(refund: Refund, lines: list[ledger.Line], *, at: datetime) -> None:
@@ -235,15 +231,4 @@ def acknowledge_refund(refund: Refund, seen: RefundSeen) -> None:
     """Keep the provider's word that it has the refund: it is no longer asked about until it is stuck."""
     Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None).update(
         hyperswitch_refund_id=seen.refund_id, next_check_at=None, checks=0
-    )
-
-
-def _ask_a_person(refund: Refund, why: str) -> None:
-    open_case(
-        "refund_in_doubt",
-        refund,
-        why=why,
-        what_to_do="Look at the refund in the provider's dashboard; Veza keeps it pending until the provider decides.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
     )

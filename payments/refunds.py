@@ -19,15 +19,13 @@ from payments import hyperswitch_api
 from payments.hyperswitch_objects import RefundSeen
 from payments.intents import ask_again_after
 from payments.models import Payment, Refund
-from payments.refund_news import acknowledge_refund, fail_refund, note_refund
+from payments.refund_news import acknowledge_refund, book_failure, fail_refund, note_refund
 from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.facts import announce
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.states import move
 
 
 class RefundAlreadyRequested(NotAllowed):
@@ -99,9 +97,14 @@ def _refuse_beyond_the_limits(payment: Payment) -> None:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
 
 
-def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen]:
-    """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same."""
+def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
+    """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same.
+
+    One that is settled meanwhile is not sent, and None returned: whoever was slow must not give back what was given up.
+    """
     refund = _mark_sent(refund_id)
+    if refund is None:
+        return None
     outcome = hyperswitch_api.create_refund(_fields(refund), idempotency_key=str(refund.pk))
     _record_sent(refund_id, outcome, cause=cause)
     return outcome
@@ -157,14 +160,18 @@ def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
     if refund.status != RefundStatus.PENDING or refund.hyperswitch_refund_id is not None:
         return False
     why = {"error_code": "never_arrived", "error_message": "The provider does not know this refund."}
-    move(refund, RefundStatus.FAILED, cause=cause, at=at, next_check_at=None, **why)
-    announce("refund.settled", refund, cause=cause, at=at)
+    book_failure(refund, cause=cause, at=at, next_check_at=None, **why)
     return True
 
 
 @transaction.atomic(durable=True)
-def _mark_sent(refund_id: UUID) -> Refund:
-    refund = Refund.objects.locked().select_related("payment").get(pk=refund_id)
+def _mark_sent(refund_id: UUID) -> Refund | None:
+    """Commit that it is about to be sent; None if there is nothing to send any more."""
+    payment = Payment.objects.locked().get(refunds=refund_id)
+    refund = Refund.objects.locked().get(pk=refund_id)
+    refund.payment = payment
+    if refund.status != RefundStatus.PENDING:
+        return None
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_check_at=Now() + ask_again_after(refund.checks),
@@ -198,7 +205,6 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, cause: Cause)
             acknowledge_refund(refund, seen)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
-            move(refund, RefundStatus.FAILED, cause=cause, at=at, **why)
-            announce("refund.settled", refund, cause=cause, at=at)
+            book_failure(refund, cause=cause, at=at, **why)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next check is set already.

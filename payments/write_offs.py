@@ -7,11 +7,10 @@ or says, with a reason, that it is lost.
 from django.db import transaction
 from django.utils import timezone
 
+from payments import disputed_money, refund_cases
 from payments.accounts import DISPUTE_LOSS, RECOVERABLE
-from payments.disputed_money import EXCEEDS
 from payments.ledger import Line, balances, post
 from payments.models import Dispute, Payment, Refund
-from payments.refund_news import EXCEEDED
 from veza.core.cases import close_by_hand
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -28,7 +27,7 @@ def open_excess(row: Refund | Dispute) -> OperatorCase | None:
     """
     if isinstance(row, Dispute) and row.held_at != Dispute.HeldAt.BANK:
         return None
-    kind = EXCEEDS if isinstance(row, Dispute) else EXCEEDED
+    kind = disputed_money.EXCEEDS if isinstance(row, Dispute) else refund_cases.EXCEEDS
     return OperatorCase.objects.filter(kind=kind, subject_id=row.pk, closed_at__isnull=True).first()
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from payments.models import Dispute, Payment, Refund
+from payments.sending_back import send_back
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -24,8 +25,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
     subscription, invoice = _locked(payment)
     if invoice.status not in OWED:
         if invoice.hyperswitch_payment_id != payment.provider_key:
-            reason = f"The invoice was {invoice.status} already."
-            invoices.give_back(payment, invoices.unclaimed(payment), reason=reason, at=at)
+            send_back(payment, reason=f"The invoice was {invoice.status} already.")
         return
     wanted = _can_use(subscription)
     period = _period_paid(subscription, invoice, at=at)
@@ -35,7 +35,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
-    invoices.give_back(payment, invoices.legs_of(invoice), reason=reason, at=at)
+    send_back(payment, claimed=invoices.legs_of(invoice), reason=reason)
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -74,8 +74,7 @@ def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
     subscription, invoice = _locked(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # A payment that never paid it, and goes back on its own.
-    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("amount_minor", flat=True)
-    all_gone = payment.refunded_minor + sum(lost) >= invoice.total_minor
+    all_gone = invoices.given_back(payment) >= invoice.total_minor
     if all_gone and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:

@@ -1,21 +1,18 @@
 """Invoices: what a period costs, the payments that try to pay it, and whose money it then is."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 
-from payments.accounts import SUBSCRIPTION_INCOME, TAX, UNAPPLIED
+from payments.accounts import SUBSCRIPTION_INCOME, TAX
 from payments.intents import open_payment
 from payments.ledger import post_claimed
-from payments.models import Payment, Refund
-from payments.refunds import LAST_REFUND_AFTER, open_refund
+from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
 from subscriptions.states import OWED, InvoiceStatus
-from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.money import basis_points_of
@@ -137,41 +134,16 @@ def legs_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
     return left
 
 
+def given_back(payment: Payment) -> int:
+    """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
+    done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
+    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("legs", flat=True)
+    return sum(legs.get(account, 0) for legs in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
+
+
 def give_up_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
     """Move what the subscription still owes to `status`: failed may be paid late, void is wanted no more."""
     owed = SubscriptionInvoice.objects.locked().filter(subscription=subscription, status__in=OWED)
     for invoice in owed:
         if invoice.status != status:
             move(invoice, status, cause=cause, at=at)
-
-
-def give_back(payment: Payment, legs: Mapping[str, int], *, reason: str, at: datetime) -> None:
-    """Send back money that pays for nothing, in the caller's transaction. The payment is locked by the caller.
-
-    A sweep sends the refund. The provider refuses one of a payment older than a year: then a person has to.
-    """
-    if payment.created_at < at - LAST_REFUND_AFTER:
-        open_case(
-            "payment_not_wanted",
-            payment,
-            why=f"{reason} The payment is too old for the provider to refund.",
-            what_to_do="Pay the subscriber back another way, then close this case.",
-            amount_minor=sum(legs.values()),
-            currency=payment.currency,
-        )
-        return
-    open_refund(
-        refund_id=new_id(),
-        payment=payment,
-        amount_minor=sum(legs.values()),
-        legs=legs,
-        source=Refund.Source.LATE_PAYMENT,
-        reason=reason,
-        requested_by_id=None,
-        send_after=at,
-    )
-
-
-def unclaimed(payment: Payment) -> dict[str, int]:
-    """The legs of a payment that nobody has claimed anything of."""
-    return {UNAPPLIED: payment.received_minor}

@@ -6,6 +6,7 @@ REACTIONS = {
     "order.completed": ["connect.transfers.plan_transfers"],
     "refund.settled": ["subscriptions.billing.refund_settled", "marketplace.orders.refund_settled"],
     "refund.taken_in": ["marketplace.dashboard_refunds.refund_taken_in"],
+    "refund.overtaken": ["marketplace.dashboard_refunds.refund_overtaken"],
     "dispute.moved": ["subscriptions.billing.dispute_moved", "marketplace.disputes.dispute_moved"],
     "order.refund_settled": ["connect.settle.settle_order"],
     "order.dispute_moved": ["connect.settle.settle_order"],

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.orders import Requested, Wish, request_order
 from marketplace.refunds import RefundWish, request_refund
+from marketplace.shares import given_back
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -80,7 +81,8 @@ class OrderOutput(serializers.ModelSerializer[Order]):
         refunds = [refund for payment in self._tried(order) for refund in payment.refunds.all()]
         if any(refund.status == RefundStatus.PENDING for refund in refunds):
             return "pending"
-        given = sum(refund.amount_minor for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
+        done = [refund.legs for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
+        given = given_back(order.items.all(), done)
         return "none" if not given else "full" if given >= order.total_minor else "partial"
 
     def get_hyperswitch_payment_id(self, order: Order) -> str | None:

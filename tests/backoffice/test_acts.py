@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.reversals import retry
+from payments.mismatches import accept
 from payments.models import Dispute, Refund
 from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
@@ -15,6 +16,7 @@ from tests.buying import (
     deliver,
     deliver_dispute,
     deliver_payment,
+    deliver_refund,
     envelope,
     order_of,
     paid,
@@ -246,6 +248,38 @@ def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sand
     assert OperatorCase.objects.get(subject_id=taken.pk).note == "It was us."
 
 
+def test_what_is_known_already_is_told_in_words(sandbox):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    sandbox.pay(payment.provider_key)
+    paid(order)
+    made = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
+    payment.refresh_from_db()
+    finance = browser(staff("finance"))
+
+    told = [
+        finance.post(
+            address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]), follow=True
+        ).content.decode()
+        for _ in range(2)
+    ]
+
+    assert "Taken in." in told[0]
+    assert "Hyperswitch was asked: nothing new." in told[1]
+
+
+def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves_money(sandbox):
+    payment = payment_of(order_of(OfferFactory()))
+    deliver_payment(payment, amount_received=payment.amount_minor + 500)
+    accept(payment_id=payment.pk, cause=BY_TEST)
+    refund = Refund.objects.get()
+
+    page = browser(staff("finance")).post(address(refund, "ask-about-refund"))
+
+    assert "It is sent now: 5.00 EUR goes back to the buyer." in page.content.decode()
+    assert "moves no money" not in page.content.decode()
+
+
 def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
     payment = payment_of(paid(order_of(OfferFactory())))
 
@@ -336,3 +370,23 @@ def test_finance_writes_off_what_a_bank_took_beyond_the_payment(sandbox):
     browser(staff("finance")).post(address(dispute, "write-off-excess"), answer(dispute))
 
     assert OperatorCase.objects.get(kind="dispute_exceeds_payment").closed_by == "finance@staff.example"
+
+
+def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
+    payment = payment_of(order_of(OfferFactory()))
+    deliver_payment(payment, amount_received=payment.amount_minor + 500)
+    accept(payment_id=payment.pk, cause=BY_TEST)
+    deliver_refund(Refund.objects.get(), status="failed")
+    payment.refresh_from_db()
+    client, said = browser(staff("finance")), answer(payment)
+
+    looking = {name: value for name, value in said.items() if name != "confirm"}
+    preview = client.post(address(payment, "send-back-again"), looking)
+    for _ in range(2):
+        client.post(address(payment, "send-back-again"), said)
+
+    assert "5.00 EUR that pays for nothing goes back to the buyer" in preview.content.decode()
+    assert list(Refund.objects.order_by("pk").values_list("amount_minor", "status")) == [
+        (500, "failed"),
+        (500, "pending"),
+    ]

@@ -51,6 +51,21 @@ def six_deliveries(order: Order, *, refunded: int, disputed: int, ends: str) -> 
     ]
 
 
+def with_a_dashboard_refund(order: Order, *, refunded: int, disputed: int) -> list[bytes]:
+    """A refund that was made past us, in doubt, done, and sent back; a dispute that is won."""
+    payment = payment_of(order)
+    there = {"refund_id": "ref_there", "payment_id": payment.provider_key, "amount": refunded, "currency": "EUR"}
+    dispute = {"payment": payment, "amount_minor": disputed}
+    return [
+        envelope("payment_succeeded", payment_object(payment, updated=HOUR.format(1))),
+        envelope("refund_succeeded", there | {"status": "review", "updated_at": HOUR.format(2)}),
+        envelope("refund_succeeded", there | {"status": "succeeded", "updated_at": HOUR.format(3)}),
+        envelope("refund_failed", there | {"status": "failed", "updated_at": HOUR.format(4)}),
+        envelope("dispute_opened", dispute_object(**dispute, status="dispute_opened")),
+        envelope("dispute_won", dispute_object(**dispute, status="dispute_won")),
+    ]
+
+
 def arrive(raw: bytes) -> None:
     arrived = Arrived("hyperswitch", raw, signature_valid=True, source_ip=None, user_agent="", request_id="")
     assert take_in(arrived, read=read_event, handlers=HANDLERS, refused=None).http_status == 200
@@ -158,4 +173,14 @@ def test_all_720_orders_with_a_dispute_that_is_lost_end_the_same(sandbox, refund
     assert end[2] == (standing, "bounced", "lost", "bank")
     assert {status for _, status in end[3]} == {"revoked"}
     assert ("dispute_exceeds_payment", disputed - 18_00) in end[4] or disputed <= 18_00
+    assert end[6:] == (0, ())
+
+
+def test_all_720_orders_with_a_refund_made_at_the_dashboard_end_the_same(sandbox):
+    order = two_sellers_order()
+
+    end = the_end(order, with_a_dashboard_refund(order, refunded=7_01, disputed=18_00))
+
+    assert end[2] == ("completed", "bounced", "won", "")
+    assert end[4] == (("refund_bounced", 7_01),)
     assert end[6:] == (0, ())

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import hyperswitch_api, reconcile, tasks
+from payments import hyperswitch_api, reconcile, refunds, tasks
 from payments.models import Payment, Posting, Refund, WebhookDelivery
 from tests.buying import (
     deliver_payment,
@@ -162,6 +162,35 @@ def test_a_success_that_did_not_say_how_much_is_read_by_the_next_sweep(sandbox):
 
     order.refresh_from_db()
     assert order.status == "completed"
+    assert tried_again().processing_result == "skipped: stale"
+    assert payment_of(order).next_check_at is None
+
+
+def test_a_success_that_did_not_say_how_much_waits_no_more_when_too_little_was_read(sandbox):
+    order = two_sellers_order()
+    key = payment_of(order).provider_key
+    sandbox.pay(key)
+    sandbox.control(f"payments/{key}", amount_received=5_00, silent=True)
+    deliver_payment(payment_of(order), amount_received=None, updated=as_the_provider_has_it(key))
+
+    tasks.resend()
+
+    assert payment_of(order).status == "mismatched"
+    assert tried_again().processing_result == "skipped: stale"
+
+
+def tried_again() -> WebhookDelivery:
+    """The one delivery after our own next try of it."""
+    WebhookDelivery.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
+    tasks.retry_deliveries()
+    row = WebhookDelivery.objects.get()
+    assert row.next_attempt_at is None
+    return row
+
+
+def as_the_provider_has_it(key: str) -> str:
+    outcome = hyperswitch_api.read_payment(key)
+    return outcome.value.said["updated"]
 
 
 @pytest.fixture
@@ -217,6 +246,17 @@ def test_an_orphan_that_the_provider_does_not_know_is_failed_and_the_order_resto
     refundable.refresh_from_db()
     assert (refund.status, refundable.status) == ("failed", "completed")
     assert [record.levelname for record in caplog.records if "orphan failed" in record.getMessage()].count("ERROR") == 1
+
+
+def test_a_process_that_wakes_after_the_orphan_was_given_up_sends_nothing(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+    older(Refund, minutes=6)
+    reconcile.run(cause=RECONCILE)
+    posts = sum(call["method"] == "POST" for call in sandbox.calls())
+
+    assert refunds.send_refund(refund.pk, cause=RECONCILE) is None
+
+    assert sum(call["method"] == "POST" for call in sandbox.calls()) == posts
 
 
 def test_an_orphan_is_left_as_it_is_when_the_provider_does_not_say(sandbox, refundable):

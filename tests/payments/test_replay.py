@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import tasks
+from payments import mismatches, tasks
 from payments.inbox import TRY_AGAIN_AFTER
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.replay import ReplayForbidden, replay
@@ -29,10 +29,12 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
+from veza.core.causes import Cause
 from veza.core.ids import new_id, provider_id
 from veza.core.models import Heartbeat, OperatorCase, StatusChange
 
 pytestmark = pytest.mark.django_db
+BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
 
 
 def due_now() -> None:
@@ -168,7 +170,7 @@ def test_a_payload_that_is_not_what_was_signed_is_never_replayed(sandbox):
 
 
 def a_day() -> None:
-    """Purchases, a refund, a bounce, disputes, forgeries and nonsense."""
+    """Purchases, a refund, a bounce, disputes, wrong money and what people decided about it, forgeries and nonsense."""
     refunded, argued = paid(two_sellers_order()), paid(two_sellers_order())
     deliver_payment(payment_of(refunded), status="processing")
     refund = refund_of(refunded)
@@ -179,9 +181,24 @@ def a_day() -> None:
     deliver_dispute(payment_of(argued), "lost")
     deliver_payment(payment_of(two_sellers_order()), status="failed", amount_received=None)
     deliver_payment(payment_of(two_sellers_order()), amount_received=5)
+    wrong_money_that_people_decided_about()
     deliver(envelope("mandate_active", {}))
     deliver(b"nonsense")
     deliver(b"{}", signature="00")
+
+
+def wrong_money_that_people_decided_about() -> None:
+    given_back, accepted, doubted, never_came = [payment_of(two_sellers_order()) for _ in range(4)]
+    for payment, amount in ((given_back, 5), (accepted, 20_00), (doubted, 18_00)):
+        deliver_payment(payment, amount_received=amount)
+    deliver(envelope("action_required", payment_object(doubted, status="review")))
+    deliver(envelope("action_required", payment_object(never_came, status="conflicted", amount_received=None)))
+    for payment in (given_back, never_came):
+        mismatches.give_back(payment_id=payment.pk, cause=BY_STAFF)
+    for payment in (accepted, doubted):
+        mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+    for refund in Refund.objects.filter(source="late_payment"):
+        deliver_refund(refund)
 
 
 def everything() -> dict:

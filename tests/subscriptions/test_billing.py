@@ -12,6 +12,7 @@ from payments.unpaid import close_unpaid
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (
+    ago,
     deliver,
     deliver_payment,
     deliver_refund,
@@ -41,9 +42,11 @@ from tests.subscriptions.subscribing import (
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.ids import new_id
+from veza.core.models import OperatorCase
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
+BY_STAFF = Cause("staff", reason="The buyer agrees.")
 
 
 def refund_of(invoice: SubscriptionInvoice, amount_minor: int | None = None):
@@ -288,8 +291,72 @@ def test_an_accepted_surplus_activates_and_only_the_surplus_goes_back(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=Cause("staff", reason="The buyer agrees."))
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunds.get().amount_minor) == ("active", 3_00)
     assert proved(subscription)
+
+
+def test_too_much_for_an_invoice_that_was_paid_already_goes_back_whole(sandbox):
+    subscription = subscribe(PlanFactory())
+    press(sandbox, "decline", subscription)
+    complete(subscription)
+    first, second = payments_of(subscription)
+    deliver_payment(first)
+    deliver_payment(second, amount_received=15_00)
+
+    accept(payment_id=second.pk, cause=BY_STAFF)
+
+    assert second.refunds.get().legs == {"unapplied": 15_00}
+    deliver_refund(second.refunds.get())
+    assert proved(subscription)
+
+
+def test_too_much_for_a_subscription_that_wants_it_no_more_goes_back_whole(sandbox):
+    subscription = subscribe(PlanFactory())
+    move(subscription, "cancelled", cause=Cause("command"), at=NOW)
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+
+    refund = last_payment(subscription).refunds.get()
+    assert refund.legs == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
+    deliver_refund(refund)
+    assert proved(subscription)
+
+
+def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_asked(sandbox):
+    subscription = subscribe(PlanFactory())
+    move(subscription, "cancelled", cause=Cause("command"), at=NOW)
+    Payment.objects.update(created_at=ago(days=366))
+
+    deliver_payment(last_payment(subscription))
+
+    assert last_payment(subscription).received_minor == 12_00
+    assert OperatorCase.objects.get().kind == "late_money_not_returned"
+    assert proved(subscription)
+
+
+def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbox):
+    subscription = subscribe(PlanFactory())
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    deliver_refund(last_payment(subscription).refunds.get())
+
+    deliver_refund(refund_of(last_invoice(subscription), 9_00))
+
+    subscription.refresh_from_db()
+    assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
+
+
+def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
+    subscription = subscribe(PlanFactory())
+    move(subscription, "cancelled", cause=Cause("command"), at=NOW)
+    Payment.objects.update(created_at=ago(days=366))
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+
+    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+
+    [case] = OperatorCase.objects.filter(closed_at=None)
+    assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)

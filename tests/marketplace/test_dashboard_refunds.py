@@ -1,0 +1,162 @@
+"""Refunds made at the provider's dashboard beside our own: whichever arrives first, each takes its own items."""
+
+import pytest
+
+from connect.models import SellerTransfer
+from connect.settle import have
+from marketplace.models import License, Order
+from payments.ledger import balances
+from payments.models import Refund
+from tests.buying import (
+    deliver,
+    deliver_payment,
+    deliver_refund,
+    envelope,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
+from tests.factories import OfferFactory
+from veza.backoffice.proof import prove_payment
+from veza.core.models import OperatorCase
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(sandbox):
+    """12.00 for one item, 6.00 for another, from two sellers."""
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+def at_the_dashboard(order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_there") -> None:
+    said = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
+    answer = deliver(envelope(f"refund_{status}", {**said, "amount": amount, "currency": "EUR"}))
+    assert answer.json() == {"result": "ok"}
+
+
+def of_the_dear_item(order: Order) -> Refund:
+    """Our own refund of 12.00, under way."""
+    return refund_of(order, item_ids=[order.items.get(net_minor=10_00).pk])
+
+
+def came_to(order: Order) -> dict:
+    order.refresh_from_db()
+    by_price = {item.pk: item.net_minor for item in order.items.all()}
+    keeps = {row.seller.name: have(row) for row in SellerTransfer.objects.filter(order=order)}
+    assert prove_payment(payment_of(order)).differences == []
+    return {
+        "order": order.status,
+        "licences": {by_price[row.item_id]: str(row.status) for row in License.objects.filter(order=order)},
+        "kept": sum(keeps.values()),
+        "recoverable": -balances().get(("recoverable", "EUR"), 0),
+        "cases": set(OperatorCase.objects.filter(closed_at=None).values_list("kind", "amount_minor")),
+    }
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_a_dashboard_refund_takes_the_items_that_no_refund_under_way_was_promised(order, first):
+    ours = of_the_dear_item(order)
+    if first == "ours":
+        deliver_refund(ours)
+    at_the_dashboard(order, 6_00)
+    if first == "theirs":
+        deliver_refund(ours)
+
+    assert came_to(order) == {
+        "order": "refunded",
+        "licences": {10_00: "revoked", 5_00: "revoked"},
+        "kept": 0,
+        "recoverable": 0,
+        "cases": {("refund_at_dashboard", 6_00)},
+    }
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_what_both_together_give_back_beyond_the_payment_is_recoverable_with_one_case(order, first):
+    ours = of_the_dear_item(order)
+    if first == "ours":
+        deliver_refund(ours)
+    at_the_dashboard(order, 10_00)
+    if first == "theirs":
+        deliver_refund(ours)
+
+    assert came_to(order) == {
+        "order": "refunded",
+        "licences": {10_00: "revoked", 5_00: "revoked"},
+        "kept": 0,
+        "recoverable": 4_00,
+        "cases": {("refund_at_dashboard", 10_00), ("refund_exceeds_payment", 4_00)},
+    }
+
+
+def test_our_own_refund_that_was_overtaken_is_cut_with_its_lines_and_asks_a_person(order):
+    ours = of_the_dear_item(order)
+    at_the_dashboard(order, 10_00)
+
+    deliver_refund(ours)
+
+    ours.refresh_from_db()
+    assert sum(line.total_minor for line in ours.lines.all()) == 8_00
+    assert ours.legs["recoverable"] == 4_00
+    assert OperatorCase.objects.get(kind="refund_exceeds_payment").subject_id == ours.pk
+
+
+def test_what_a_bounce_gave_back_meanwhile_is_taken_before_anything_is_recoverable(order):
+    cheap = refund_of(order, item_ids=[order.items.get(net_minor=5_00).pk])
+    deliver_refund(cheap)
+    ours = of_the_dear_item(order)
+    at_the_dashboard(order, 4_00)
+    deliver_refund(cheap, status="failed")
+
+    deliver_refund(ours)
+
+    assert came_to(order)["recoverable"] == 0
+    assert payment_of(order).refunded_minor == 16_00
+
+
+def test_each_way_back_of_overlapping_refunds_keeps_the_books_in_agreement(order):
+    ours = of_the_dear_item(order)
+    at_the_dashboard(order, 10_00)
+    deliver_refund(ours)
+
+    at_the_dashboard(order, 10_00, status="failed")
+    assert prove_payment(payment_of(order)).differences == []
+    deliver_refund(ours, status="failed")
+
+    assert came_to(order)["order"] == "completed"
+    assert came_to(order)["licences"] == {10_00: "active", 5_00: "active"}
+
+
+@pytest.fixture
+def withheld(sandbox):
+    """12.00 for an exclusive licence that was sold meanwhile, 12.00 for another work that was given."""
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
+    paid(first)
+    sandbox.pay(payment_of(second).provider_key)
+    deliver_payment(payment_of(second))
+    return second
+
+
+def test_a_dashboard_refund_of_money_nobody_claimed_charges_no_seller(withheld):
+    deliver_refund(Refund.objects.get(), status="failed")  # Ours came to nothing, so somebody does it there.
+
+    at_the_dashboard(withheld, 12_00)
+
+    assert Refund.objects.get(source="external").legs == {"unapplied": 12_00}
+    assert (came_to(withheld)["order"], came_to(withheld)["kept"]) == ("completed", 9_00)
+    assert set(License.objects.filter(order=withheld).values_list("status", flat=True)) == {"active"}
+    assert came_to(withheld)["cases"] == {("refund_at_dashboard", 12_00)}
+
+
+def test_money_on_its_own_way_back_is_not_taken_by_a_dashboard_refund(withheld):
+    at_the_dashboard(withheld, 5_00)
+    deliver_refund(Refund.objects.get(source="late_payment"))
+
+    assert "unapplied" not in Refund.objects.get(source="external").legs
+    assert came_to(withheld)["recoverable"] == 0
