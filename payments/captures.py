@@ -148,8 +148,8 @@ def _book(payment: Payment, seen: PaymentSeen, target: PaymentStatus, *, cause: 
     }
     if newly:
         known |= {"received_currency": seen.currency, "awaited": False}
-    if target != PaymentStatus.PENDING:
-        known["close_after"] = None
+    if target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
+        known["close_after"] = None  # Else the buyer may still pay, or pay again after a decline: asked for at its end.
     if target == PaymentStatus.SUCCEEDED:
         known["succeeded_at"] = at
     if payment.error_code == _UNCLEAR:

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments import hyperswitch_api
-from payments.captures import note_payment
+from payments.captures import OUR_WORD, note_payment
 from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -87,17 +87,17 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
     return outcome
 
 
-def check_payment(payment_id: UUID, *, cause: Cause) -> None:
+def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
     """Find out where a due payment stands: ask the provider, or send it when it was never acknowledged."""
     payment = Payment.objects.get(pk=payment_id)
     if payment.hyperswitch_payment_id is None:
-        send_payment(payment_id, cause=cause)
-        return
+        return send_payment(payment_id, cause=cause)
     outcome = hyperswitch_api.read_payment(payment.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             note_payment(outcome.value, cause=cause, at=timezone.now())
+    return outcome
 
 
 def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
@@ -106,6 +106,11 @@ def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
     Cancelled only if the provider says so, or knows no such payment. One that was paid meanwhile is read and booked
     instead; without an answer nothing changes.
     """
+    return close_page(payment_id, reason=reason, cause=cause)[0]
+
+
+def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment, bool]:
+    """The same, and whether the provider said that its page is over: then nobody needs to close it again."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = hyperswitch_api.cancel_payment(payment.provider_key, reason=reason, idempotency_key=str(payment.pk))
     with transaction.atomic(durable=True):
@@ -121,10 +126,13 @@ def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
                 pass
+    over = isinstance(outcome, Refused) and outcome.code == hyperswitch_api.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
-        check_payment(payment_id, cause=cause)
+        outcome = check_payment(payment_id, cause=cause)
+    if isinstance(outcome, Accepted):
+        over = OUR_WORD.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
-    return payment
+    return payment, over
 
 
 def client_secret_of(payment: Payment) -> str:

@@ -6,9 +6,9 @@ import structlog
 from django.db import models, transaction
 from django.db.models.functions import Coalesce, Now
 
-from payments.intents import cancel_payment
+from payments.intents import close_page
 from payments.models import Payment
-from payments.states import PAYMENT_OPEN
+from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core.causes import Cause
 
 log = structlog.get_logger(__name__)
@@ -22,21 +22,31 @@ def to_close() -> models.QuerySet[Payment]:
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> None:
     """Ask the provider to cancel a payment whose session is over; cancelled or unknown there, it has expired.
 
-    One that is being paid after all stays: the provider refuses, and what it says is booked instead. Without an answer
-    it is tried again when its lease is over.
+    One that is being paid after all stays: the provider refuses, and what it says is booked instead. So is what came
+    of a declined one whose buyer tried again on the same page. Without an answer it is tried again when its lease is
+    over.
     """
     if not _begin(payment_id):
         return
-    payment = cancel_payment(payment_id, reason="abandoned", cause=cause)
-    log.info("unpaid_closed", payment=str(payment_id), story=str(payment.story_id), status=payment.status)
+    payment, over = close_page(payment_id, reason="abandoned", cause=cause)
+    if over:
+        Payment.objects.filter(pk=payment_id).exclude(status__in=PAYMENT_OPEN).update(close_after=None)
+    said = "unpaid_closed" if over else "unpaid_not_closed"
+    log.info(said, payment=str(payment_id), story=str(payment.story_id), status=payment.status)
 
 
 @transaction.atomic(durable=True)
 def _begin(payment_id: UUID) -> bool:
     """Commit that it is our clock that closes it: the webhook of the cancel may be faster than the answer."""
     payment = Payment.objects.locked().get(pk=payment_id)
-    if payment.status not in PAYMENT_OPEN:
+    if payment.status not in PAYMENT_OPEN and not _can_be_paid_again(payment):
         Payment.objects.filter(pk=payment_id).update(close_after=None)
         return False
     Payment.objects.filter(pk=payment_id).update(closing_at=Coalesce("closing_at", Now()))
     return True
+
+
+def _can_be_paid_again(payment: Payment) -> bool:
+    """Whether its buyer was declined on a page that lets them try again: no webhook may tell us that they did."""
+    has_a_page = payment.hyperswitch_payment_id is not None and not payment.off_session
+    return payment.status == PaymentStatus.FAILED and has_a_page
