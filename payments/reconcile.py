@@ -6,7 +6,7 @@ names `reconcile` as its cause. An answer we do not get changes nothing and lets
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments import disputes, hyperswitch_api, intents, refunds
-from payments.inbox import Event
+from payments.inbox import Event, Result
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import ASKED
@@ -112,11 +112,22 @@ def open_in_story(story_id: UUID) -> tuple[list[Payment], list[Refund], list[Dis
 
 
 def move_on_payment(payment: Payment, *, cause: Cause) -> None:
-    """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged."""
+    """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged.
+
+    `cause` is that of the sending; what an answer brings is the reconciler's, whoever of us asked.
+    """
     if payment.hyperswitch_payment_id is None:
         intents.check_payment(payment.pk, cause=cause)
     else:
-        ask_about_payment(payment.pk, cause=cause)
+        ask_about_payment(payment.pk, cause=by_reconciler())
+
+
+def move_on_refund(refund: Refund, *, cause: Cause) -> None:
+    """The same for a due refund: one the provider has is asked about at the reconciler's pace, never sent."""
+    if refund.hyperswitch_refund_id is None:
+        refunds.check_refund(refund.pk, cause=cause)
+    else:
+        ask_about_refund(refund.pk, cause=by_reconciler())
 
 
 def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
@@ -137,9 +148,11 @@ def ask_about_refund(refund_id: UUID, *, cause: Cause) -> str:
     if refund.send_after is not None:
         refunds.send_refund(refund_id, cause=cause)
         return "sent again"
-    if not refunds.give_up_refund(refund_id, cause=cause, at=timezone.now()):
+    at = timezone.now()
+    if not refunds.give_up_refund(refund_id, cause=cause, at=at):
         return result
-    log.error("reconcile", kind="refund", id=str(refund.pk), story=str(refund.story_id), result="orphan failed")
+    told = {**_told(refund, at=at), "became": RefundStatus.FAILED.value, "result": "orphan failed"}
+    log.error("reconcile", origin="reconcile", kind="refund", **told)
     return "orphan failed"
 
 
@@ -164,21 +177,23 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
                 result = _why(outcome)
                 again = _longer(row)
         calls.record(outcome, subject=row, our_id=_provider_key(row))
+        ours = model._default_manager.filter(pk=row.pk)
         if still_open is not None:
-            model._default_manager.filter(still_open, pk=row.pk).update(**again)
-        became = model._default_manager.values_list("status", flat=True).get(pk=row.pk)
-    log.info(
-        "reconcile",
-        origin="reconcile",
-        kind=kind,
-        id=str(row.pk),
-        story=str(row.story_id),
-        age_seconds=round((at - row.created_at).total_seconds()),
-        status=row.status,
-        became=became,
-        result=result,
-    )
+            answered = isinstance(outcome, Accepted) and result != Result.WAITING
+            ours.filter(still_open if answered else still_open | Q(next_check_at__isnull=False)).update(**again)
+            if answered:  # Not open any more: nothing is left to ask, whatever had made it due.
+                ours.exclude(still_open).update(next_check_at=None)
+        became = ours.values_list("status", flat=True).get()
+    # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
+    result = "nothing new" if result == Result.STALE and became == row.status else result
+    log.info("reconcile", origin="reconcile", kind=kind, **_told(row, at=at), became=became, result=result)
     return result
+
+
+def _told(row: Any, *, at: datetime) -> dict[str, object]:
+    """What every line of the log says of the row that was asked about: as it was before."""
+    age = round((at - row.created_at).total_seconds())
+    return {"id": str(row.pk), "story": str(row.story_id), "age_seconds": age, "status": row.status}
 
 
 def _provider_key(row: Payment | Refund | Dispute) -> str:

@@ -114,16 +114,18 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> None:
     """Move on a due refund that is still pending: send what was never sent, ask about what was never answered.
 
     An unanswered one is sent again under its id if a sweep sends it anyway. One that a person asked for is only asked
-    about, and left to the reconciler when it becomes an orphan.
+    about, and left to the reconciler when it becomes an orphan. What the provider has already, one made at its
+    dashboard above all, is never sent.
     """
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         Refund.objects.filter(pk=refund_id).update(next_check_at=None)
         return
-    if refund.first_sent_at is None:
+    theirs = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
+    if refund.first_sent_at is None and not theirs:
         send_refund(refund_id, cause=cause)
         return
-    if refund.hyperswitch_refund_id is None and refund.send_after is not None:
+    if refund.send_after is not None and not theirs:
         send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
         return
     if is_orphan(refund):
@@ -131,12 +133,11 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> None:
         return
     outcome = hyperswitch_api.read_refund(refund.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
-        Refund.objects.filter(pk=refund_id).update(
-            next_check_at=Now() + ask_again_after(refund.checks), checks=refund.checks + 1
-        )
-        calls.record(outcome, subject=refund, our_id=refund.provider_key)
         if isinstance(outcome, Accepted):
-            note_refund(outcome.value, cause=cause, at=timezone.now())
+            note_refund(outcome.value, cause=cause, at=timezone.now())  # Locks the payment, before we touch the refund.
+        unanswered = Refund.objects.filter(pk=refund_id, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
+        unanswered.update(next_check_at=Now() + ask_again_after(refund.checks), checks=refund.checks + 1)
+        calls.record(outcome, subject=refund, our_id=refund.provider_key)
 
 
 def orphan_after() -> timedelta:
@@ -145,10 +146,12 @@ def orphan_after() -> timedelta:
 
 
 def is_orphan(refund: Refund) -> bool:
-    """Whether a refund was sent, never answered, and left alone long enough for the reconciler to decide."""
-    if refund.hyperswitch_refund_id is not None or refund.first_sent_at is None:
-        return False
-    return refund.first_sent_at <= timezone.now() - orphan_after()
+    """Whether a refund was sent, never answered, and left alone long enough for the reconciler to decide.
+
+    By the database's clock, which wrote when it was sent: ours may be ahead, and a request still under way.
+    """
+    unanswered = Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None)
+    return unanswered.filter(first_sent_at__lte=Now() - orphan_after()).exists()
 
 
 @transaction.atomic(durable=True)

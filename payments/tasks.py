@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
-from payments import drift, reconcile, refunds, replay, retention, unpaid
+from payments import drift, reconcile, replay, retention, unpaid
 from payments.models import Payment, Refund
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
@@ -29,7 +29,7 @@ def resend(**_newer: object) -> None:
     tick(
         "refunds.resend",
         take=lambda: claim(Refund.objects.all(), due="next_check_at", lease=LEASE),
-        handle=lambda refund: refunds.check_refund(refund.pk, cause=cause),
+        handle=lambda refund: reconcile.move_on_refund(refund, cause=cause),
         lasting=TICK_FOR / 2,
     )
 

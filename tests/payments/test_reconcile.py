@@ -6,12 +6,16 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
+import time_machine
 from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import hyperswitch_api, reconcile, refunds, tasks
+from payments import drift, hyperswitch_api, reconcile, refunds, tasks
 from payments.models import Payment, Posting, Refund, WebhookDelivery
+from payments.refunds import check_refund, is_orphan
 from tests.buying import (
     deliver_payment,
     deliver_refund,
@@ -245,7 +249,9 @@ def test_an_orphan_that_the_provider_does_not_know_is_failed_and_the_order_resto
     refund.refresh_from_db()
     refundable.refresh_from_db()
     assert (refund.status, refundable.status) == ("failed", "completed")
-    assert [record.levelname for record in caplog.records if "orphan failed" in record.getMessage()].count("ERROR") == 1
+    (said,) = [record for record in caplog.records if "orphan failed" in record.getMessage()]
+    assert said.levelname == "ERROR"
+    assert all(word in said.getMessage() for word in ("'age_seconds': 36", "'status': 'pending'"))
 
 
 def test_a_process_that_wakes_after_the_orphan_was_given_up_sends_nothing(sandbox, refundable):
@@ -288,6 +294,104 @@ def test_the_sweep_does_not_send_a_persons_refund_again_and_leaves_the_orphan(sa
     refund.refresh_from_db()
     assert (refund.status, refund.next_check_at) == ("pending", None)
     assert sum(call["method"] == "POST" and call["path"] == "/refunds" for call in sandbox.calls()) == 1
+
+
+def posted(sandbox) -> int:
+    return sum(call["method"] == "POST" and call["path"] == "/refunds" for call in sandbox.calls())
+
+
+def due_now(model) -> None:
+    model.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_stuck_refund_is_asked_about_once_an_interval_by_whatever_sweep_takes_it(
+    sandbox, refundable, settings, caplog
+):
+    caplog.set_level("INFO")
+    refund = refund_of(refundable)
+    older(Refund, hours=2)
+    due_now(Refund)
+
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert refund.next_check_at > timezone.now() + settings.RECONCILE_INTERVAL - timedelta(minutes=1)
+    assert asked(sandbox, "refunds") == 1
+    assert [line for line in caplog.messages if "'reconcile'" in line and str(refund.pk) in line]
+
+
+def test_what_a_sweep_learns_by_asking_about_a_refund_is_caused_by_asking(sandbox, refundable):
+    refund = refund_of(refundable)
+    sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
+    due_now(Refund)
+
+    tasks.resend()
+
+    assert StatusChange.objects.get(subject_id=refund.pk, to_status="succeeded").cause_kind == "reconcile"
+
+
+@pytest.mark.parametrize("check", [tasks.resend, lambda: check_refund(Refund.objects.get().pk, cause=RECONCILE)])
+def test_a_refund_made_at_the_dashboard_is_asked_about_and_never_sent(sandbox, refundable, check):
+    key = payment_of(refundable).provider_key
+    made = sandbox.control("dashboard_refunds", payment_id=key, amount=5_00, status="pending", silent=True)
+    drift.compare(cause=RECONCILE)
+    due_now(Refund)
+
+    check()
+
+    refund = Refund.objects.get()
+    assert (refund.source, refund.status, refund.hyperswitch_refund_id) == ("external", "pending", made["refund_id"])
+    assert (posted(sandbox), asked(sandbox, "refunds")) == (0, 1)
+
+
+def test_an_unanswered_refund_is_touched_after_its_payment_is_locked(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="after")
+
+    with CaptureQueriesContext(connection) as ran:
+        check_refund(refund.pk, cause=RECONCILE)
+
+    said = [query["sql"] for query in ran.captured_queries]
+    payment_locked = next(at for at, sql in enumerate(said) if 'FROM "payments_payment"' in sql and "FOR NO KEY" in sql)
+    touched = next(at for at, sql in enumerate(said) if 'UPDATE "refunds"' in sql)
+    assert payment_locked < touched
+
+
+@pytest.mark.parametrize("status", ["succeeded", "pending"])
+def test_a_settled_row_is_not_asked_about_again_once_the_provider_has_answered(sandbox, refundable, status):
+    refund = refund_of(refundable)
+    deliver_refund(refund)
+    sandbox.control(f"refunds/{refund.provider_key}", status=status, silent=True)
+    due_now(Refund)
+    due_now(Payment)
+
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.next_check_at, payment_of(refundable).next_check_at) == ("succeeded", None, None)
+
+
+def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_there_is_an_answer(sandbox):
+    order = two_sellers_order()
+    deliver_payment(payment_of(order), status="failed", amount_received=None)
+    deliver_payment(payment_of(order), amount_received=None)
+    sandbox.fault("status", "^/payments/", method="GET", when="before", status=500)
+
+    tasks.resend()
+
+    assert timezone.now() < payment_of(order).next_check_at < timezone.now() + timedelta(seconds=70)
+
+
+def test_an_answer_that_says_what_we_know_is_nothing_new(sandbox):
+    order = two_sellers_order()
+
+    assert reconcile.ask_about_payment(payment_of(order).pk, cause=RECONCILE) == "nothing new"
+
+
+def test_whether_a_refund_is_an_orphan_is_read_from_the_clock_that_wrote_when_it_was_sent(sandbox, refundable):
+    refund = orphan(sandbox, refundable, when="before")
+
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        assert not is_orphan(refund)
 
 
 def test_a_refund_that_was_never_sent_is_no_orphan_and_is_sent(sandbox, refundable):
