@@ -8,8 +8,8 @@ only its answer moves the dispute anywhere else.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Q
+from django.db import connection, models
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from payments.disputed_money import book_disputes
@@ -41,9 +41,9 @@ def note_dispute_read(seen: DisputeSeen, /, *, cause: Cause, at: datetime) -> Ha
     return _note(seen, authoritative=True, cause=cause, at=at)
 
 
-def due() -> Q:
-    """The disputes that are still worth asking about."""
-    return Q(status__in=DISPUTE_UNDER_WAY) | Q(created_at__gt=Now() - LOOK_FOR)
+def due() -> models.QuerySet[Dispute]:
+    """Disputes that are to be asked about at some time, claimed by `next_check_at`. Ended and old ones have none."""
+    return Dispute.objects.filter(next_check_at__isnull=False)
 
 
 def _note(seen: DisputeSeen, *, authoritative: bool, cause: Cause, at: datetime) -> Handled:
@@ -154,5 +154,7 @@ def _ask_about_word(payment: Payment, seen: DisputeSeen) -> None:
 
 
 def look_again_later(dispute_id: UUID) -> None:
-    """Ask about a dispute again in a day."""
-    Dispute.objects.filter(pk=dispute_id).update(next_check_at=Now() + LOOK_AGAIN_AFTER)
+    """Ask about a dispute again in a day, as long as it is open or young; else never, unless news contradict it."""
+    worth_it = Q(status__in=DISPUTE_UNDER_WAY) | Q(created_at__gt=Now() + LOOK_AGAIN_AFTER - LOOK_FOR)
+    later = Case(When(worth_it, then=Now() + LOOK_AGAIN_AFTER), default=Value(None, models.DateTimeField()))
+    Dispute.objects.filter(pk=dispute_id).update(next_check_at=later)

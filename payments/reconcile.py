@@ -39,6 +39,9 @@ BATCH = 50
 AT_ONCE = 8
 LEASE = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
+_UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
+OVERTAKEN = "overtaken by news"
+_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "bookings", "next_check_at")
 _DUE = Q(next_check_at__isnull=True) | Q(next_check_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -63,7 +66,7 @@ def orphan_refunds() -> models.QuerySet[Refund]:
 
 def due_disputes() -> models.QuerySet[Dispute]:
     """Open and recent disputes that nobody has asked about for a day."""
-    return Dispute.objects.filter(disputes.due(), next_check_at__lte=Now())
+    return disputes.due().filter(next_check_at__lte=Now())
 
 
 def by_reconciler(reason: str = "") -> Cause:
@@ -157,33 +160,29 @@ def ask_about_refund(refund_id: UUID, *, cause: Cause) -> str:
 
 
 def ask_about_dispute(dispute_id: UUID, *, cause: Cause) -> str:
-    """The same for a dispute; only this may take an end of it back."""
+    """The same for a dispute; only this may take an end of it back, and not if news came while we asked."""
     dispute = Dispute.objects.get(pk=dispute_id)
-    disputes.look_again_later(dispute_id)
     outcome = hyperswitch_api.read_dispute(dispute.hyperswitch_dispute_id)
     return _hand_over("dispute", dispute, outcome, still_open=None, cause=cause)
 
 
 def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | None, cause: Cause) -> str:
     at = timezone.now()
-    model = type(row)
     with transaction.atomic(durable=True):
         match outcome:
+            case Accepted() if isinstance(row, Dispute) and _was_overtaken(row):
+                result = OVERTAKEN
             case Accepted(value=seen):
                 event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", seen.said, origin="reconcile")
                 result = str(ASKED[kind](event, cause=cause, at=at).result)
-                again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0}
             case Refused() | NotSent() | Unknown():
                 result = _why(outcome)
-                again = _longer(row)
         calls.record(outcome, subject=row, our_id=_provider_key(row))
-        ours = model._default_manager.filter(pk=row.pk)
-        if still_open is not None:
-            answered = isinstance(outcome, Accepted) and result != Result.WAITING
-            ours.filter(still_open if answered else still_open | Q(next_check_at__isnull=False)).update(**again)
-            if answered:  # Not open any more: nothing is left to ask, whatever had made it due.
-                ours.exclude(still_open).update(next_check_at=None)
-        became = ours.values_list("status", flat=True).get()
+        if still_open is None:
+            _put_off_dispute(row, outcome, result)
+        else:
+            _put_off(row, outcome, result, still_open=still_open)
+        became = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
     # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
     result = "nothing new" if result == Result.STALE and became == row.status else result
     log.info("reconcile", origin="reconcile", kind=kind, **_told(row, at=at), became=became, result=result)
@@ -204,10 +203,40 @@ def _why(outcome: Refused | NotSent | Unknown) -> str:
     return f"refused: {outcome.code}" if isinstance(outcome, Refused) else outcome.why
 
 
+def _was_overtaken(dispute: Dispute) -> bool:
+    """Whether anything was heard of a dispute while the provider was asked: its answer may be the older of the two.
+
+    Disputes have no clock that would tell. Leaves the dispute locked, and its payment before it.
+    """
+    list(Payment.objects.locked().filter(pk=dispute.payment_id))
+    now = Dispute.objects.locked().get(pk=dispute.pk)
+    return any(getattr(now, fact) != getattr(dispute, fact) for fact in _NEWS_OF_DISPUTE)
+
+
+def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> None:
+    """When a payment or refund is asked about again: an open one later; one that is settled by an answer, never."""
+    ours = type(row)._default_manager.filter(pk=row.pk)
+    answered = isinstance(outcome, Accepted)
+    again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0} if answered else _longer(row)
+    if answered and result != Result.WAITING:
+        ours.filter(still_open).update(**again)
+        ours.exclude(still_open).update(next_check_at=None)
+    else:
+        ours.filter(still_open | Q(next_check_at__isnull=False)).update(**again)
+
+
+def _put_off_dispute(dispute: Dispute, outcome: Outcome[Any], result: str) -> None:
+    ours = Dispute.objects.filter(pk=dispute.pk)
+    if result == OVERTAKEN:
+        ours.update(next_check_at=Now())
+    elif isinstance(outcome, Accepted | Refused):
+        disputes.look_again_later(dispute.pk)
+    else:  # What came meanwhile and made it due at once stays so.
+        ours.filter(next_check_at=dispute.next_check_at).update(next_check_at=Now() + _UNANSWERED_DISPUTE_AFTER)
+
+
 def _longer(row: Any) -> dict[str, object]:
     """This row alone is left in peace, each time for twice as long."""
-    if isinstance(row, Dispute):
-        return {}
     pause = min(_FIRST_PAUSE * 2 ** min(row.checks, 10), settings.RECONCILE_INTERVAL)
     return {"next_check_at": Now() + pause, "checks": min(row.checks + 1, 1_000)}
 

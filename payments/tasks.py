@@ -5,32 +5,40 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
-from payments import drift, reconcile, replay, retention, unpaid
+from payments import disputes, drift, reconcile, replay, retention, unpaid
 from payments.models import Payment, Refund
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
 from veza.core.sweeps import TICK_FOR, claim, tick
 
 LEASE = timedelta(minutes=2)
+# Payments, refunds and disputes share a tick's time.
+KINDS = 3
 # How long after a try that brought no answer an unpaid page is closed again.
 CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 
 
 @shared_task(name="payments.resend")
 def resend(**_newer: object) -> None:
-    """Send what was never sent and ask about what was never answered: payments first, then refunds."""
+    """Send what was never sent and ask about what was never answered: payments first, then refunds, then disputes."""
     cause = by_sweep("payments.resend")
     tick(
         "payments.resend",
         take=lambda: claim(Payment.objects.all(), due="next_check_at", lease=LEASE),
         handle=lambda payment: reconcile.move_on_payment(payment, cause=cause),
-        lasting=TICK_FOR / 2,
+        lasting=TICK_FOR / KINDS,
     )
     tick(
         "refunds.resend",
         take=lambda: claim(Refund.objects.all(), due="next_check_at", lease=LEASE),
         handle=lambda refund: reconcile.move_on_refund(refund, cause=cause),
-        lasting=TICK_FOR / 2,
+        lasting=TICK_FOR / KINDS,
+    )
+    tick(
+        "disputes.resend",
+        take=lambda: claim(disputes.due(), due="next_check_at", lease=LEASE),
+        handle=lambda dispute: reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler()),
+        lasting=TICK_FOR / KINDS,
     )
 
 

@@ -26,8 +26,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from connect.models import SellerTransfer
-from payments import unpaid
-from payments.models import Dispute, ForgedMinute, Payment, Refund, WebhookDelivery
+from payments import disputes, unpaid
+from payments.models import ForgedMinute, Payment, Refund, WebhookDelivery
 from payments.states import RefundStatus
 from subscriptions.models import Subscription
 from veza.core.api.problems import Problem, to_http
@@ -98,7 +98,7 @@ def _due() -> Iterator[Family]:
     for queue, found, due in (
         ("payments", Payment.objects.all(), "next_check_at"),
         ("refunds", Refund.objects.all(), "next_check_at"),
-        ("disputes", Dispute.objects.all(), "next_check_at"),
+        ("disputes", disputes.due(), "next_check_at"),
         ("deliveries", WebhookDelivery.objects.all(), "next_attempt_at"),
         ("unpaid_pages", unpaid.to_close(), "close_after"),
         ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),

@@ -1,14 +1,16 @@
 """A payer's bank asks for the money back: held, lost, restored, never taken from a seller twice."""
 
 import itertools
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.settle import have
 from marketplace.models import License
 from marketplace.shares import is_disputed, seller_shares
-from payments import reconcile
+from payments import hyperswitch_api, reconcile, tasks
 from payments.ledger import balances
 from payments.models import Dispute
 from payments.refunds import RefundExceedsPayment
@@ -221,6 +223,110 @@ def test_a_stage_that_turns_a_question_into_a_dispute_is_found_by_reading(sandbo
     reconcile.run(cause=reconcile.by_reconciler())
 
     assert standing(order) == ("completed", {"suspended"})
+
+
+def meanwhile(monkeypatch, happens) -> None:
+    """Let something happen after the provider has answered and before its answer reaches us."""
+    read = hyperswitch_api.read_dispute
+
+    def slowly(dispute_id: str):
+        answer = read(dispute_id)
+        happens()
+        return answer
+
+    monkeypatch.setattr(hyperswitch_api, "read_dispute", slowly)
+
+
+def test_an_answer_does_not_undo_what_a_webhook_said_while_we_asked(sandbox, order, monkeypatch):
+    dispute = dispute_at_the_provider(sandbox, order)
+    known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
+    meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "lost", **known_as))
+
+    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert (dispute.status, dispute.next_check_at <= timezone.now()) == ("lost", True)
+    assert (in_the_books(order), proved(order)) == ({}, True)
+
+
+def test_contradicting_news_while_we_asked_make_us_ask_again(sandbox, order, monkeypatch):
+    dispute = dispute_at_the_provider(sandbox, order, status="dispute_lost")
+    known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
+    meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "won", **known_as))
+
+    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert (dispute.status, dispute.next_check_at <= timezone.now()) == ("lost", True)
+
+
+def test_a_dispute_is_asked_about_again_within_minutes_when_there_was_no_answer(sandbox, order):
+    dispute = dispute_at_the_provider(sandbox, order)
+    sandbox.fault("status", "^/disputes/", method="GET", when="before", status=503)
+
+    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert timezone.now() < dispute.next_check_at < timezone.now() + timedelta(minutes=15)
+
+
+def test_a_due_dispute_does_not_wait_for_the_hour(sandbox, order):
+    dispute = dispute_at_the_provider(sandbox, order)
+    sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_won", silent=True)
+    Dispute.objects.update(next_check_at=timezone.now())
+
+    tasks.resend()
+
+    dispute.refresh_from_db()
+    assert dispute.status == "won"
+    assert dispute.next_check_at > timezone.now() + timedelta(hours=23)
+
+
+@pytest.mark.parametrize(
+    ("status", "days_old", "again"),
+    [("won", 178, True), ("won", 180, False), ("opened", 180, True), ("challenged", 900, True)],
+)
+def test_an_ended_dispute_is_looked_after_for_180_days_and_an_open_one_for_ever(
+    sandbox, order, status, days_old, again
+):
+    dispute_at_the_provider(sandbox, order, status=f"dispute_{status}")
+    Dispute.objects.update(created_at=timezone.now() - timedelta(days=days_old), next_check_at=timezone.now())
+
+    reconcile.run(cause=reconcile.by_reconciler())
+
+    assert (Dispute.objects.get().next_check_at is not None) == again
+    assert not reconcile.due_disputes().exists()
+
+
+def test_an_old_end_that_news_contradict_is_asked_about(sandbox, order):
+    dispute = dispute_at_the_provider(sandbox, order, status="dispute_won")
+    Dispute.objects.update(created_at=timezone.now() - timedelta(days=200), next_check_at=None)
+    deliver_dispute(payment_of(order), "lost", dispute_id=dispute.hyperswitch_dispute_id)
+    sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_lost", silent=True)
+
+    tasks.resend()
+
+    assert Dispute.objects.get().status == "lost"
+
+
+@pytest.mark.parametrize("stage", ["pre_arbitration", "arbitration", "dispute_reversal"])
+def test_a_later_stage_of_a_dispute_holds_the_money_as_a_dispute_does(order, stage):
+    deliver_dispute(payment_of(order), "opened", dispute_stage=stage)
+
+    assert (Dispute.objects.get().stage, standing(order)) == (stage, ("completed", {"suspended"}))
+    assert in_the_books(order) == {"psp_clearing": -18_00, "dispute_suspense": 18_00}
+    assert proved(order)
+
+
+@pytest.mark.parametrize("stage", ["pre_arbitration", "arbitration", "dispute_reversal"])
+def test_a_dispute_that_enters_a_later_stage_is_booked_once(sandbox, order, stage):
+    dispute = dispute_at_the_provider(sandbox, order)
+    sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", stage=stage, silent=True)
+
+    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert (dispute.stage, dispute.bookings, proved(order)) == (stage, 1, True)
 
 
 @pytest.mark.parametrize(("first", "then"), list(itertools.permutations(DisputeStatus.values, 2)))

@@ -32,6 +32,7 @@ LONGEST = timedelta(hours=1)
 # Heartbeats that bear another name than the task they belong to.
 BEATS_OF = {
     "refunds.resend": "payments.resend",
+    "disputes.resend": "payments.resend",
     "refunds.reconcile": "payments.reconcile",
     "orphans.reconcile": "payments.reconcile",
     "disputes.reconcile": "payments.reconcile",
