@@ -165,9 +165,9 @@ def apply_once(
 
 
 def wake_waiting(story_id: UUID) -> None:
-    """Make the deliveries of a story that wait for its payment due now: the payment is booked."""
-    waiting = WebhookDelivery.objects.filter(story_id=story_id, next_attempt_at__isnull=False)
-    waiting.filter(processing_result=Result.WAITING).update(next_attempt_at=Now())
+    """Make the deliveries of a story that wait for its payment due now, those given up too: the payment is booked."""
+    waiting = WebhookDelivery.objects.filter(story_id=story_id, processing_result=Result.WAITING)
+    waiting.update(next_attempt_at=Now())
 
 
 def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id: UUID, at: datetime) -> None:

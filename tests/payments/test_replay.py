@@ -133,6 +133,21 @@ def test_what_waits_for_its_payment_is_due_the_moment_that_is_booked(sandbox, wh
     assert not WebhookDelivery.objects.exclude(processing_result="ok").exists()
 
 
+def test_a_delivery_given_up_is_handled_when_its_payment_is_booked_after_all_and_its_case_closes(sandbox):
+    order = order_of(OfferFactory())
+    deliver_dispute(payment_of(order), "opened")
+    WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
+    due_now()
+    tasks.retry_deliveries()
+    assert OperatorCase.objects.get().kind == "delivery_unsettled"
+
+    paid(order)
+    tasks.retry_deliveries()
+
+    assert Dispute.objects.get().status == "opened"
+    assert OperatorCase.objects.get(kind="delivery_unsettled").closed_by == "veza"
+
+
 def test_a_retry_of_what_another_delivery_has_done_meanwhile_is_a_duplicate(sandbox, monkeypatch):
     payment = payment_of(order_of(OfferFactory()))
     with monkeypatch.context() as broken:
