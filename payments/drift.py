@@ -5,7 +5,7 @@ The lists are of what was made in a time, not of what changed: what is open on o
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,8 +21,10 @@ from payments.webhooks import DELIVERED
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
 from veza.core.outcomes import Accepted, Outcome
+from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
+WORKER = "payments.compare_lists"
 # Each object is looked at on eight days: a provider that is away for a week costs nothing.
 WINDOW = timedelta(days=8)
 Said = Mapping[str, Any]
@@ -30,25 +32,42 @@ Said = Mapping[str, Any]
 
 @dataclass
 class Findings:
-    """How many objects the provider listed, how many of them were news, and whether every page came."""
+    """How many objects the provider listed, how many were news or could not be booked, and whether every page came."""
 
     listed: int = 0
     news: int = 0
+    failed: int = 0
     complete: bool = True
 
 
 def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
-    """Take in refunds and disputes of the last days that we do not know, or know otherwise."""
+    """Take in disputes and refunds of the last days that we do not know, or know otherwise.
+
+    One that cannot be booked is logged and counted, and stops none of the others. Disputes come first: they have a day
+    by which to be answered. Coming to the end leaves a heartbeat.
+    """
     until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
     findings = Findings()
-    for said in _all(hyperswitch_api.list_refunds, until, findings):
-        if not _is_known_refund(said):
-            _take_in("refund", said, findings, cause=cause)
     for said in _all(hyperswitch_api.list_disputes, until, findings):
-        if not _is_known_dispute(said):
-            _take_in("dispute", said, findings, cause=cause)
-    log.info("drift_compared", listed=findings.listed, news=findings.news, complete=findings.complete)
+        _look_at("dispute", said, _is_known_dispute, findings, cause=cause)
+    for said in _all(hyperswitch_api.list_refunds, until, findings):
+        _look_at("refund", said, _is_known_refund, findings, cause=cause)
+    log.info("drift_compared", origin="reconcile", **asdict(findings))
+    beat(WORKER, Tally(done=findings.listed, failed=findings.failed))
     return findings
+
+
+def _look_at(kind: str, said: Said, is_known: Callable[[Said], bool], findings: Findings, *, cause: Cause) -> None:
+    try:
+        if not is_known(said):
+            _take_in(kind, said, findings, cause=cause)
+    except Exception:
+        findings.failed += 1
+        log.exception("drift_failed", origin="reconcile", **_named(kind, said))
+
+
+def _named(kind: str, said: Said) -> dict[str, str]:
+    return {"kind": kind, "id": str(said.get(f"{kind}_id")), "payment": str(said.get("payment_id"))}
 
 
 def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Findings) -> Iterator[Said]:
@@ -56,7 +75,7 @@ def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Fi
     while True:
         outcome = page(since=until - WINDOW, until=until, offset=offset)
         if not isinstance(outcome, Accepted):
-            log.warning("drift_list_not_read", path=outcome.call.path, status=outcome.call.status)
+            log.warning("drift_list_not_read", origin="reconcile", path=outcome.call.path, status=outcome.call.status)
             findings.complete = False
             return
         yield from outcome.value
@@ -84,7 +103,7 @@ def _take_in(kind: str, said: Said, findings: Findings, *, cause: Cause) -> None
         ask_about_payment(payment_key, cause=cause)
         result = _book(kind, said, cause=cause)
     findings.news += result == Result.OK
-    log.info("drift", kind=kind, id=str(said.get(f"{kind}_id")), payment=str(said.get("payment_id")), result=result)
+    log.info("drift", origin="reconcile", **_named(kind, said), result=result)
 
 
 def _book(kind: str, said: Said, *, cause: Cause) -> str:

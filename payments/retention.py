@@ -9,8 +9,10 @@ from django.db import connection
 from django.utils import timezone
 
 from payments.models import ForgedMinute, WebhookDelivery
+from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
+WORKER = "payments.clean_webhook_log"
 BATCH = 10_000
 PAUSE_SECONDS = 0.1
 _DELETE = """
@@ -34,6 +36,7 @@ def clean(days: int, *, stopping: Event | None = None, tell: Callable[[int], obj
     """Delete deliveries older than `days`, batch by batch with a pause between; how many there were.
 
     Each batch is a commit of its own. Ends after the running one when `stopping` is set; `tell` hears the sum so far.
+    Coming to the end leaves a heartbeat.
     """
     assert days > 0, "a log that is deleted as it is written proves nothing"
     stopping, before, done = stopping or Event(), oldest_to_keep(days), 0
@@ -47,5 +50,7 @@ def clean(days: int, *, stopping: Event | None = None, tell: Callable[[int], obj
             break
         stopping.wait(PAUSE_SECONDS)
     ForgedMinute.objects.filter(minute_at__lt=before).delete()
+    if not stopping.is_set():
+        beat(WORKER, Tally(done=done))
     log.info("webhook_log_cleaned", deleted=done, before=before.isoformat(), stopped=stopping.is_set())
     return done

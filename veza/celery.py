@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
@@ -41,19 +42,31 @@ def name_the_tick(task_id: str = "", **_about: object) -> None:
     structlog.contextvars.bind_contextvars(tick=task_id)
 
 
-def _entry(task: str, every: timedelta) -> dict[str, object]:
-    seconds = every.total_seconds()
+DAY = timedelta(days=1)
+
+
+def daily(*, hour: int, minute: int) -> crontab:
+    """Once a day at a time of the clock, UTC.
+
+    An interval would count from when beat started: one that is started anew every day would never come to its end.
+    """
+    return crontab(hour=hour, minute=minute)
+
+
+def _entry(task: str, when: timedelta | crontab) -> dict[str, object]:
+    every = DAY if isinstance(when, crontab) else when
+    schedule = when if isinstance(when, crontab) else every.total_seconds()
     # A tick that could not start before the next one is due is dropped: the next one finds the same rows.
-    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    return {"task": task, "schedule": schedule, "options": {"expires": every.total_seconds()}}
 
 
-SWEEPS = {
+SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.close_unpaid": (True, timedelta(minutes=1)),
     "payments.reconcile": (settings.RECONCILE_WORKER_ENABLED, settings.RECONCILE_INTERVAL),
-    "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, timedelta(days=1)),
-    "payments.clean_webhook_log": (True, timedelta(days=1)),
+    "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, daily(hour=2, minute=40)),
+    "payments.clean_webhook_log": (True, daily(hour=3, minute=20)),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "backoffice.add_up": (True, timedelta(minutes=1)),
@@ -61,4 +74,4 @@ SWEEPS = {
     "connect.move_on_payouts": (True, timedelta(minutes=1)),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
 }
-app.conf.beat_schedule = {task: _entry(task, every) for task, (enabled, every) in SWEEPS.items() if enabled}
+app.conf.beat_schedule = {task: _entry(task, when) for task, (enabled, when) in SWEEPS.items() if enabled}

@@ -10,7 +10,7 @@ from payments.models import Dispute, Posting, Refund
 from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
-from veza.core.models import OperatorCase
+from veza.core.models import Heartbeat, OperatorCase
 
 pytestmark = pytest.mark.django_db
 
@@ -113,6 +113,33 @@ def test_a_list_that_cannot_be_read_is_said(sandbox, order):
     sandbox.fault("status", "^/disputes/list", method="GET", when="before", status=500)
 
     assert not compare().complete
+
+
+def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch, caplog):
+    bad = at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+    book = drift._book
+    monkeypatch.setattr(drift, "_book", lambda kind, said, **how: 1 / (said != bad) and book(kind, said, **how))
+
+    assert (compare().news, compare().failed) == (1, 1)
+
+    (failed, _again) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert all(word in failed.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
+
+
+def test_disputes_are_compared_before_refunds(sandbox):
+    compare()
+
+    assert [call["path"].split("?")[0] for call in sandbox.calls()] == ["/disputes/list", "/refunds/list"]
+
+
+def test_a_comparison_leaves_a_heartbeat_with_what_it_looked_at(sandbox, order):
+    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+
+    compare()
+
+    beat = Heartbeat.objects.get(name="payments.compare_lists")
+    assert (beat.done, beat.failed) == (1, 0)
 
 
 def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, order):

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from payments import retention, tasks
 from payments.models import ForgedMinute, WebhookDelivery
+from veza.core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
 SETTING = "HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS"
@@ -69,6 +70,18 @@ def test_the_counts_of_forged_deliveries_go_with_them():
     retention.clean(90)
 
     assert not ForgedMinute.objects.exists()
+
+
+def test_coming_to_its_end_leaves_a_heartbeat_and_being_stopped_does_not(monkeypatch):
+    deliveries(2, days_old=91)
+    stopped = Event()
+    stopped.set()
+    retention.clean(90, stopping=stopped)
+    assert not Heartbeat.objects.exists()
+
+    tasks.clean_webhook_log()
+
+    assert Heartbeat.objects.get(name="payments.clean_webhook_log").done == 2
 
 
 @pytest.mark.parametrize(("written", "days"), [("0", 90), ("-5", 90), ("", 90), ("7", 7)])

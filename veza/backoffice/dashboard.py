@@ -237,9 +237,9 @@ def _workers(at: datetime) -> Card:
 
 
 def _intervals() -> dict[str, timedelta]:
-    """How often each worker should beat, by beat's own schedule. What runs daily is looked at by its results."""
+    """How often each worker should beat, by beat's own schedule: a message expires when the next one is due."""
     schedule = import_string(settings.WORKERS).conf.beat_schedule
-    return {name: timedelta(seconds=entry["schedule"]) for name, entry in schedule.items()}
+    return {name: timedelta(seconds=entry["options"]["expires"]) for name, entry in schedule.items()}
 
 
 def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Number:

@@ -75,7 +75,7 @@ def tick(
         with ThreadPoolExecutor(at_once) as pool:
             for done in [pool.submit(_in_a_thread, work) for _ in range(at_once)]:
                 done.result()
-    _beat(name, tally)
+    beat(name, tally)
     return tally
 
 
@@ -144,7 +144,8 @@ def _drop_dead_connections() -> None:
         close_old_connections()
 
 
-def _beat(name: str, tally: Tally) -> None:
+def beat(name: str, tally: Tally) -> None:
+    """Leave a heartbeat: the work called `name` has come to its end just now. A tick does so by itself."""
     seen: dict[str, object] = {"beat_at": Now(), "done": tally.done, "failed": tally.failed}
     if tally.last_error:
         seen |= {"last_error": tally.last_error, "last_error_at": Now()}
