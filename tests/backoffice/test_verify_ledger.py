@@ -2,10 +2,11 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import InternalError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
@@ -17,6 +18,7 @@ from payments.models import Payment, Posting, Refund
 from payments.statements import StatementKind, StatementLine, book_statement_line
 from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
 from tests.connect.factories import BY_TEST, make_seller, planned
+from veza.backoffice import proof
 from veza.backoffice.proof import prove_all, prove_many, prove_payment
 
 pytestmark = pytest.mark.django_db
@@ -124,7 +126,7 @@ def test_many_are_proved_as_one_is(story, sandbox):
     paid(two_sellers_order())
     payments = list(Payment.objects.order_by("pk"))
 
-    assert [proof.terms for proof in prove_many(payments)] == [prove_payment(one).terms for one in payments]
+    assert [found.terms for found in prove_many(payments)] == [prove_payment(one).terms for one in payments]
 
 
 def test_a_chunk_costs_as_many_queries_as_one_payment(story):
@@ -136,3 +138,45 @@ def test_a_chunk_costs_as_many_queries_as_one_payment(story):
         list(prove_all())
 
     assert len(four) == len(one)
+
+
+def test_money_that_moves_between_two_chunks_is_no_difference(sandbox):
+    paid(two_sellers_order())
+    late = two_sellers_order()
+    proofs = prove_all(chunk=1)
+    first = next(proofs)
+
+    paid(late)
+
+    assert [found.differences for found in (first, *proofs)] == [[], []]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_money_that_moves_while_a_chunk_is_read_is_no_difference(sandbox, monkeypatch):
+    late, prove_base = two_sellers_order(), proof.prove_base
+
+    def after_the_webhook(payments):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_paid_elsewhere, late).result()
+        return prove_base(payments)
+
+    monkeypatch.setattr(proof, "prove_base", after_the_webhook)
+
+    assert [found.differences for found in prove_all()] == [[]]
+    assert Payment.objects.get().status == "succeeded"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ledger_is_proved_without_the_right_to_write(sandbox, monkeypatch):
+    paid(two_sellers_order())
+    monkeypatch.setattr(proof, "prove_base", lambda payments: Payment.objects.update(received_minor=1))
+
+    with pytest.raises(InternalError, match="read-only"):
+        list(prove_all())
+
+
+def _paid_elsewhere(order) -> None:
+    try:
+        paid(order)
+    finally:
+        connection.close()

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from contextlib import contextmanager
 from uuid import UUID
 
+from django.db import connection, models, transaction
 from django.db.models import Q
 
 import connect.proof
@@ -23,10 +24,31 @@ def prove_payment(payment: Payment) -> Proof:
 
 
 def prove_all(chunk: int = 500) -> Iterator[Proof]:
-    """Prove every payment, oldest first: a chunk at a time, in memory that does not grow with their number."""
-    rest = Payment.objects.order_by("pk").iterator(chunk_size=chunk)
-    while some := list(islice(rest, chunk)):
-        yield from prove_many(some)
+    """Prove every payment, oldest first: a chunk at a time, in memory that does not grow with their number.
+
+    Each chunk is read as of one moment, so money that moves meanwhile is no difference.
+    """
+    proofs = _prove_next(Payment.objects.order_by("pk")[:chunk])
+    while proofs:
+        yield from proofs
+        proofs = _prove_next(Payment.objects.filter(pk__gt=proofs[-1].payment_id).order_by("pk")[:chunk])
+
+
+def _prove_next(payments: "models.QuerySet[Payment]") -> list[Proof]:
+    with as_of_now():
+        return prove_many(list(payments))
+
+
+@contextmanager
+def as_of_now() -> Iterator[None]:
+    """Let every query inside see the same moment. Inside a transaction that is the transaction's own business."""
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
 
 
 def prove_many(payments: Sequence[Payment]) -> list[Proof]:
