@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from payments import hyperswitch_api
 from payments.captures import OUR_WORD, note_payment
+from payments.gate import tell_if_turned_away, turned_away
 from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -97,6 +98,7 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             note_payment(outcome.value, cause=cause, at=timezone.now())
+        tell_if_turned_away(outcome, payment)
     return outcome
 
 
@@ -125,7 +127,7 @@ def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment,
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
-                pass
+                tell_if_turned_away(outcome, payment)
     over = isinstance(outcome, Refused) and outcome.code == hyperswitch_api.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
         outcome = check_payment(payment_id, cause=cause)
@@ -202,6 +204,9 @@ def _record_sent(payment_id: UUID, outcome: Outcome[PaymentSeen], *, cause: Caus
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
             announce("payment.failed", payment, cause=cause, at=at)
+        case NotSent() if turned_away(outcome):
+            Payment.objects.filter(pk=payment_id).update(checks=max(0, payment.checks - 1))
+            tell_if_turned_away(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next check is set already.
 

@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from payments import disputes, hyperswitch_api, intents, refunds
+from payments import disputes, gate, hyperswitch_api, intents, refunds
 from payments.inbox import Event, Result
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -79,7 +79,7 @@ def run(*, cause: Cause, call_for_help: Callable[[], object] | None = None) -> d
     backlog of one keeps the others waiting.
     """
 
-    def asked(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[UUID], object]) -> Tally:
+    def asked(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[UUID], str]) -> Tally:
         return _drain(name, rows, ask, call_for_help=call_for_help)
 
     about_refund = partial(ask_about_refund, cause=cause)
@@ -114,23 +114,25 @@ def open_in_story(story_id: UUID) -> tuple[list[Payment], list[Refund], list[Dis
     )
 
 
-def move_on_payment(payment: Payment, *, cause: Cause) -> None:
+def move_on_payment(payment: Payment, *, cause: Cause) -> str:
     """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged.
 
-    `cause` is that of the sending; what an answer brings is the reconciler's, whoever of us asked.
+    Returns what came of it. `cause` is that of the sending; what an answer brings is the reconciler's.
     """
     if payment.hyperswitch_payment_id is None:
-        intents.check_payment(payment.pk, cause=cause)
-    else:
-        ask_about_payment(payment.pk, cause=by_reconciler())
+        return _came_to(intents.check_payment(payment.pk, cause=cause))
+    return ask_about_payment(payment.pk, cause=by_reconciler())
 
 
-def move_on_refund(refund: Refund, *, cause: Cause) -> None:
+def move_on_refund(refund: Refund, *, cause: Cause) -> str:
     """The same for a due refund: one the provider has is asked about at the reconciler's pace, never sent."""
     if refund.hyperswitch_refund_id is None:
-        refunds.check_refund(refund.pk, cause=cause)
-    else:
-        ask_about_refund(refund.pk, cause=by_reconciler())
+        return _came_to(refunds.check_refund(refund.pk, cause=cause))
+    return ask_about_refund(refund.pk, cause=by_reconciler())
+
+
+def _came_to(outcome: Outcome[Any] | None) -> str:
+    return gate.RESULT if gate.turned_away(outcome) else "moved on"
 
 
 def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
@@ -182,6 +184,7 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
             _put_off_dispute(row, outcome, result)
         else:
             _put_off(row, outcome, result, still_open=still_open)
+        gate.tell_if_turned_away(outcome, row)
         became = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
     # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
     result = "nothing new" if result == Result.STALE and became == row.status else result
@@ -200,6 +203,8 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
 
 
 def _why(outcome: Refused | NotSent | Unknown) -> str:
+    if gate.turned_away(outcome):
+        return gate.RESULT
     return f"refused: {outcome.code}" if isinstance(outcome, Refused) else outcome.why
 
 
@@ -218,6 +223,8 @@ def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> 
     ours = type(row)._default_manager.filter(pk=row.pk)
     answered = isinstance(outcome, Accepted)
     again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0} if answered else _longer(row)
+    if gate.turned_away(outcome):
+        again = {"next_check_at": Now() + _FIRST_PAUSE}
     if answered and result != Result.WAITING:
         ours.filter(still_open).update(**again)
         ours.exclude(still_open).update(next_check_at=None)
@@ -244,16 +251,19 @@ def _longer(row: Any) -> dict[str, object]:
 def _drain(
     name: str,
     rows: Callable[[], models.QuerySet[Row]],
-    ask: Callable[[UUID], object],
+    ask: Callable[[UUID], str],
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
     # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
     rows().filter(next_check_at__isnull=True).update(next_check_at=Now())
+    take, handle = gate.until_turned_away(
+        lambda: claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH), lambda row: ask(row.pk)
+    )
     return tick(
         name,
-        take=lambda: claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH),
-        handle=lambda row: ask(row.pk),
+        take=take,
+        handle=handle,
         at_once=AT_ONCE,
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,

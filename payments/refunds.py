@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments import hyperswitch_api
+from payments.gate import tell_if_turned_away, turned_away
 from payments.hyperswitch_objects import RefundSeen
 from payments.intents import ask_again_after
 from payments.models import Payment, Refund
@@ -110,34 +111,36 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
     return outcome
 
 
-def check_refund(refund_id: UUID, *, cause: Cause) -> None:
+def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
     """Move on a due refund that is still pending: send what was never sent, ask about what was never answered.
 
     An unanswered one is sent again under its id if a sweep sends it anyway. One that a person asked for is only asked
     about, and left to the reconciler when it becomes an orphan. What the provider has already, one made at its
-    dashboard above all, is never sent.
+    dashboard above all, is never sent. Returns the outcome of the call, if there was one.
     """
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         Refund.objects.filter(pk=refund_id).update(next_check_at=None)
-        return
+        return None
     theirs = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
-    if refund.first_sent_at is None and not theirs:
-        send_refund(refund_id, cause=cause)
-        return
-    if refund.send_after is not None and not theirs:
-        send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
-        return
+    if not theirs and (refund.first_sent_at is None or refund.send_after is not None):
+        sent = send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
+        with transaction.atomic(durable=True):
+            tell_if_turned_away(sent, refund)
+        return sent
     if is_orphan(refund):
         Refund.objects.filter(pk=refund_id).update(next_check_at=None)
-        return
+        return None
     outcome = hyperswitch_api.read_refund(refund.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
         if isinstance(outcome, Accepted):
             note_refund(outcome.value, cause=cause, at=timezone.now())  # Locks the payment, before we touch the refund.
         unanswered = Refund.objects.filter(pk=refund_id, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
-        unanswered.update(next_check_at=Now() + ask_again_after(refund.checks), checks=refund.checks + 1)
+        asked = refund.checks + (not turned_away(outcome))
+        unanswered.update(next_check_at=Now() + ask_again_after(refund.checks), checks=asked)
         calls.record(outcome, subject=refund, our_id=refund.provider_key)
+        tell_if_turned_away(outcome, refund)
+    return outcome
 
 
 def orphan_after() -> timedelta:

@@ -1,16 +1,22 @@
 """What the clock does for payments, refunds, disputes and what the provider sent us."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import TypeVar
 
 from celery import shared_task
 from django.conf import settings
+from django.db import models
 
-from payments import disputes, drift, reconcile, replay, retention, unpaid
+from payments import disputes, drift, gate, reconcile, replay, retention, unpaid
 from payments.models import Payment, Refund
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
+from veza.core.models import StatefulRow
 from veza.core.sweeps import TICK_FOR, claim, tick
 
+Row = TypeVar("Row", bound=StatefulRow)
 LEASE = timedelta(minutes=2)
 # Payments, refunds and disputes share a tick's time.
 KINDS = 3
@@ -22,24 +28,17 @@ CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 def resend(**_newer: object) -> None:
     """Send what was never sent and ask about what was never answered: payments first, then refunds, then disputes."""
     cause = by_sweep("payments.resend")
-    tick(
-        "payments.resend",
-        take=lambda: claim(Payment.objects.all(), due="next_check_at", lease=LEASE),
-        handle=lambda payment: reconcile.move_on_payment(payment, cause=cause),
-        lasting=TICK_FOR / KINDS,
+    by_asking = reconcile.by_reconciler()
+    _move_on("payments.resend", Payment.objects.all(), partial(reconcile.move_on_payment, cause=cause))
+    _move_on("refunds.resend", Refund.objects.all(), partial(reconcile.move_on_refund, cause=cause))
+    _move_on(
+        "disputes.resend", disputes.due(), lambda dispute: reconcile.ask_about_dispute(dispute.pk, cause=by_asking)
     )
-    tick(
-        "refunds.resend",
-        take=lambda: claim(Refund.objects.all(), due="next_check_at", lease=LEASE),
-        handle=lambda refund: reconcile.move_on_refund(refund, cause=cause),
-        lasting=TICK_FOR / KINDS,
-    )
-    tick(
-        "disputes.resend",
-        take=lambda: claim(disputes.due(), due="next_check_at", lease=LEASE),
-        handle=lambda dispute: reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler()),
-        lasting=TICK_FOR / KINDS,
-    )
+
+
+def _move_on(name: str, rows: models.QuerySet[Row], ask: Callable[[Row], str]) -> None:
+    take, handle = gate.until_turned_away(lambda: claim(rows, due="next_check_at", lease=LEASE), ask)
+    tick(name, take=take, handle=handle, lasting=TICK_FOR / KINDS)
 
 
 @shared_task(name="payments.retry_deliveries")

@@ -1,0 +1,94 @@
+"""A wrong key is one case for a person, not a mark against every row."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from payments import reconcile, tasks
+from payments.models import Payment, Refund
+from tests.buying import order_of, paid, payment_of, refund_of
+from tests.factories import OfferFactory
+from veza.core.models import OperatorCase, ProviderCall
+
+pytestmark = pytest.mark.django_db
+WRONG_KEY = "snd_wrong"
+
+
+@pytest.fixture
+def three_orders(sandbox):
+    return [order_of(OfferFactory()) for _ in range(3)]
+
+
+def due_now(model, **also) -> None:
+    past = timezone.now() - timedelta(hours=1)
+    model.objects.update(next_check_at=past, created_at=past, **also)
+
+
+def turned_away() -> tuple[int, int]:
+    """How many calls were turned away, and how many cases stand for them."""
+    cases = OperatorCase.objects.filter(kind="hyperswitch_turned_us_away", closed_at=None)
+    return ProviderCall.objects.filter(status=401).count(), cases.count()
+
+
+def test_the_reconciler_stops_at_the_gate_with_one_case_and_counts_nothing(three_orders, settings):
+    settings.HYPERSWITCH_API_KEY = WRONG_KEY
+    due_now(Payment, checks=3)
+
+    reconcile.run(cause=reconcile.by_reconciler())
+
+    assert turned_away() == (1, 1)
+    assert set(Payment.objects.values_list("status", "checks")) == {("pending", 3)}
+    assert all(payment.next_check_at < timezone.now() + timedelta(minutes=6) for payment in Payment.objects.all())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_side_by_side_that_are_turned_away_open_one_case(three_orders, settings):
+    settings.HYPERSWITCH_API_KEY = WRONG_KEY
+    due_now(Payment)
+
+    reconcile.run(cause=reconcile.by_reconciler())
+
+    calls, cases = turned_away()
+    assert (1 <= calls <= 3, cases) == (True, 1)
+
+
+def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings):
+    settings.HYPERSWITCH_API_KEY = WRONG_KEY
+    for _ in range(3):
+        order_of(OfferFactory())
+    ProviderCall.objects.all().delete()
+    due_now(Payment)
+
+    tasks.resend()
+
+    assert turned_away() == (1, 1)
+    assert set(Payment.objects.values_list("status", "checks")) == {("created", 0)}
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_key(sandbox, settings, sent):
+    order = paid(order_of(OfferFactory()))
+    sandbox.pay(payment_of(order).provider_key)
+    right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
+    refund = refund_of(order)
+    due_now(Refund, **({} if sent else {"first_sent_at": None}))
+    tasks.resend()
+    assert turned_away()[1] == 1
+
+    settings.HYPERSWITCH_API_KEY = right_key
+    due_now(Refund, send_after=timezone.now())
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
+
+
+def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):
+    settings.HYPERSWITCH_ENABLED = False
+    due_now(Payment)
+
+    reconcile.run(cause=reconcile.by_reconciler())
+
+    assert not OperatorCase.objects.exists()
+    assert set(Payment.objects.values_list("checks", flat=True)) == {1}
