@@ -28,12 +28,10 @@ CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 def resend(**_newer: object) -> None:
     """Send what was never sent and ask about what was never answered: payments first, then refunds, then disputes."""
     cause = by_sweep("payments.resend")
-    by_asking = reconcile.by_reconciler()
+    ask_about = partial(reconcile.ask_about_dispute, cause=reconcile.by_reconciler())
     _move_on("payments.resend", Payment.objects.all(), partial(reconcile.move_on_payment, cause=cause))
     _move_on("refunds.resend", Refund.objects.all(), partial(reconcile.move_on_refund, cause=cause))
-    _move_on(
-        "disputes.resend", disputes.due(), lambda dispute: reconcile.ask_about_dispute(dispute.pk, cause=by_asking)
-    )
+    _move_on("disputes.resend", disputes.due(), lambda dispute: ask_about(dispute.pk))
 
 
 def _move_on(name: str, rows: models.QuerySet[Row], ask: Callable[[Row], str]) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -461,6 +461,21 @@ def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sa
 
     assert (tally.done, tally.failed, asked(sandbox)) == (8, 0, 8)
     assert Order.objects.filter(status="completed").count() == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_side_by_side_keep_the_providers_rate(sandbox, settings):
+    for _ in range(8):
+        two_sellers_order()
+    older(Payment, minutes=31)
+    settings.HYPERSWITCH_RATE_PER_SECOND = 20
+
+    reconcile.run(cause=RECONCILE)
+
+    reached = sorted(datetime.fromisoformat(call["at"]) for call in sandbox.calls() if call["method"] == "GET")
+    took = (reached[-1] - reached[0]).total_seconds()
+    assert len(reached) == 8
+    assert took >= 0.3, "seven gaps of 50 ms, less what the way there may vary"
 
 
 def test_a_backlog_of_one_kind_does_not_keep_another_waiting(sandbox, stuck, monkeypatch):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -14,6 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from payments import retention, tasks
+from payments.management.commands.clean_webhook_log import Command
 from payments.models import ForgedMinute, WebhookDelivery
 from veza.core.models import Heartbeat
 
@@ -45,13 +47,34 @@ def test_only_what_is_older_than_the_setting_goes(settings):
     assert WebhookDelivery.objects.count() == 3
 
 
-def test_it_goes_in_batches_with_a_pause_between(monkeypatch):
+class Waits(Event):
+    """An event that nobody sets, and that says how long it was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout=None) -> bool:
+        self.seconds.append(timeout)
+        return False
+
+
+def test_it_goes_in_batches_with_a_pause_of_100_ms_between(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 2)
     deliveries(5, days_old=91)
+    sums, waits = [], Waits()
+
+    assert retention.clean(90, stopping=waits, tell=sums.append) == 5
+    assert (sums, waits.seconds) == ([2, 4, 5], [0.1, 0.1])
+
+
+def test_a_batch_is_of_10_000():
+    many_deliveries(10_001, signature_valid=True, days_old=91)
     sums = []
 
-    assert retention.clean(90, tell=sums.append) == 5
-    assert sums == [2, 4, 5]
+    retention.clean(90, stopping=Waits(), tell=sums.append)
+
+    assert sums == [10_000, 10_001]
 
 
 def test_it_ends_after_the_running_batch_when_it_is_stopped(monkeypatch):
@@ -114,9 +137,64 @@ def test_the_command_answers_with_what_it_deleted():
     assert json.loads(out.getvalue())["deleted"] == 2
 
 
+def many_deliveries(number: int, *, signature_valid: bool, days_old: float) -> None:
+    """So many that the database has to make them itself, spread over the day before."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO webhook_log"
+            " (id, provider, payload, payload_sha256, signature_valid, processing_result, user_agent, request_id,"
+            " received_at, attempts)"
+            " SELECT gen_random_uuid(), 'hyperswitch', '{}', repeat('0', 64), %s, 'ok', '', '',"
+            " now() - %s * interval '1 day' - n * interval '86400 seconds' / %s, 1 FROM generate_series(1, %s) AS n",
+            [signature_valid, days_old, number, number],
+        )
+
+
+@pytest.fixture
+def sigterm_is_ours():
+    """A signal that nobody handles must fail a test, not end the run."""
+
+    def unhandled(*_received):
+        raise AssertionError("nobody handled SIGTERM")
+
+    before = {received: signal.getsignal(received) for received in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, unhandled)
+    yield
+    for received, handler in before.items():
+        signal.signal(received, handler)
+
+
+def test_sigterm_ends_the_command_after_the_running_batch(monkeypatch, sigterm_is_ours):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(Command, "_progress", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    deliveries(5, days_old=91)
+    out = io.StringIO()
+
+    call_command("clean_webhook_log", "--json", stdout=out)
+
+    assert json.loads(out.getvalue()) == {"deleted": 2, "days": 90, "stopped": True}
+    assert WebhookDelivery.objects.count() == 3
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("out", "shown"), [(Terminal(), ["2 deleted", "3 deleted"]), (io.StringIO(), [])])
+def test_the_command_shows_its_progress_on_a_terminal_only(monkeypatch, sigterm_is_ours, out, shown):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    deliveries(3, days_old=91)
+
+    call_command("clean_webhook_log", stdout=out)
+
+    *progress, end = out.getvalue().split("\r")
+    assert (progress, end) == (shown, "deleted: 3, days: 90, stopped: False\n")
+
+
 def test_attacks_are_found_by_their_own_index():
-    deliveries(5_000, days_old=1)
-    deliveries(20, days_old=1, signature_valid=False)
+    many_deliveries(100_000, signature_valid=True, days_old=1)
+    many_deliveries(20, signature_valid=False, days_old=1)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE webhook_log")
         cursor.execute("EXPLAIN SELECT * FROM webhook_log WHERE NOT signature_valid ORDER BY received_at DESC LIMIT 50")

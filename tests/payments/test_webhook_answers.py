@@ -169,6 +169,7 @@ def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
 
     row = only_row()
     assert (answer.status_code, row.signature_valid, row.next_attempt_at) == (400, True, None)
+    assert (row.event_id, row.event_type) == (None, None)
     assert row.processing_result.startswith("error: ")
     assert row.payload_sha256 == hashlib.sha256(raw).hexdigest()
 
