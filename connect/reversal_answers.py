@@ -66,7 +66,7 @@ def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: R
     """Book what reading the transfer showed, after a refusal or before a key that may be forgotten is used
     again.
 
-    Only the amounts count. Nothing new taken back makes the refusal a real one.
+    Only the amounts count. Nothing taken back past the intent makes the refusal a real one.
     """
     transfer, intent, at = _locked(taking)
     if not _still_open(transfer, intent, taking):
@@ -74,12 +74,12 @@ def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: R
     match looked:
         case Accepted(value=seen) if seen.reversed_minor > transfer.reversed_minor:
             _adopt(transfer, intent, seen, cause=cause, at=at)
-        case Accepted() if refused is not None:
-            _refused(transfer, intent, refused, cause=cause, at=at)
         case Accepted() if transfer.reversed_minor > intent.from_minor:
-            # What Stripe took back is booked already, made by somebody else; our request never arrived.
+            # Somebody else's reversal, booked already, overtook the intent: it asks for more than is left to ask for.
             _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
             go_on(transfer, cause=cause, at=at)
+        case Accepted() if refused is not None:
+            _refused(transfer, intent, refused, cause=cause, at=at)
         case Refused() if refused is None:
             _refused(transfer, intent, looked, cause=cause, at=at)
         case NotSent():

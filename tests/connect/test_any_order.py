@@ -211,6 +211,16 @@ class Story:
 
 @example(steps=[("earn_less", 0), ("by_hand", 0, 10), ("refund", 1, 10)])
 @example(steps=[("refund", 0, 400), ("reverse", "lose_request", None), ("by_hand", 0, 300), ("a_day_passes",)])
+@example(
+    steps=[
+        ("sell", "turn_away"),
+        ("refund", 0, 1000),
+        ("reverse", "lose_request", ("refund", 1, 1000)),
+        ("by_hand", 1, 236),
+        ("bounce", 1, 0),
+        ("sell", "take"),
+    ]
+)
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):
