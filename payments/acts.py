@@ -88,7 +88,7 @@ class AskAboutRefund(_AskProvider):
 
     def preview(self, row: Refund, *, asked: Asked) -> list[str]:
         amount = written(row.amount_minor, row.currency)
-        if row.first_sent_at is None:
+        if _was_never_sent(row):
             return [f"This refund has never been sent. It is sent now: {amount} goes back to the buyer."]
         told = super().preview(row, asked=asked)
         if row.hyperswitch_refund_id is None and row.send_after is not None:
@@ -96,10 +96,15 @@ class AskAboutRefund(_AskProvider):
         return told
 
     def perform(self, row: Refund, *, cause: Cause, asked: Asked) -> str:
-        if row.first_sent_at is None:
+        if _was_never_sent(row):
             check_refund(row.pk, cause=cause)
             return self._came_of_it(row, "it had never been sent")
         return self._came_of_it(row, reconcile.ask_about_refund(row.pk, cause=cause))
+
+
+def _was_never_sent(row: Refund) -> bool:
+    """One that was made at the provider's dashboard was never sent by us, and is there."""
+    return row.first_sent_at is None and row.hyperswitch_refund_id is None
 
 
 class ReplayDelivery(Act):

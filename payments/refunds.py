@@ -107,7 +107,7 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
     if refund is None:
         return None
     outcome = hyperswitch_api.create_refund(_fields(refund), idempotency_key=str(refund.pk))
-    _record_sent(refund_id, outcome, cause=cause)
+    _record_sent(refund_id, outcome, first=refund.first_sent_at is None, cause=cause)
     return outcome
 
 
@@ -198,7 +198,8 @@ def _fields(refund: Refund) -> Mapping[str, Any]:
 
 
 @transaction.atomic(durable=True)
-def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, cause: Cause) -> None:
+def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, first: bool, cause: Cause) -> None:
+    """Keep what came of sending. `first`: nothing can have reached the provider before this try."""
     payment = Payment.objects.locked().get(refunds=refund_id)
     refund = Refund.objects.locked().get(pk=refund_id)
     refund.payment = payment
@@ -212,5 +213,8 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, cause: Cause)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
             book_failure(refund, cause=cause, at=at, **why)
+        case NotSent() if first and refund.hyperswitch_refund_id is None:
+            # It was never sent, and so is no orphan: the sweep sends it.
+            Refund.objects.filter(pk=refund_id).update(first_sent_at=None)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next check is set already.

@@ -1,6 +1,7 @@
 """Real deliveries while something else goes on, by hand: pytest tests/benchmarks/webhooks_under_load.py -s
 
-    REAL=200 FORGED=20000 PER_SECOND=300 OLD_ROWS=200000 pytest tests/benchmarks/webhooks_under_load.py -s
+    REAL=600 GAP_SECONDS=0.15 FORGED=100000 PER_SECOND=200 pytest tests/benchmarks/webhooks_under_load.py -s -k flood
+    OLD_ROWS=1000000 pytest tests/benchmarks/webhooks_under_load.py -s -k cleaned
 
 gunicorn with two workers of four threads, over loopback. Each real delivery is a payment that nobody has heard of yet,
 sent ten a second unless GAP_SECONDS says otherwise. It prints their p50 and p99 quiet, meanwhile and quiet again, all
@@ -31,6 +32,7 @@ FORGED = int(os.environ.get("FORGED", "20000"))
 PER_SECOND = int(os.environ.get("PER_SECOND", "300"))
 OLD_ROWS = int(os.environ.get("OLD_ROWS", "200000"))
 GAP_SECONDS = float(os.environ.get("GAP_SECONDS", "0.1"))
+SECONDS = 1_200
 _FILL = """
 INSERT INTO webhook_log (id, provider, payload, payload_sha256, signature_valid, processing_result, user_agent,
                          request_id, received_at, attempts)
@@ -116,6 +118,7 @@ def measure(url: str, label: str, *command: str) -> None:
     with meanwhile(*command, said={"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}) as process:
         time.sleep(2)
         loud = deliver_all(url, during, going_on=lambda: process.poll() is None)
+        process.wait(SECONDS)
     again = deliver_all(url, after)
     told("quiet before", quiet)
     busy = told(label, loud)

@@ -84,6 +84,21 @@ def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_
     assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
 
 
+def test_a_refund_that_was_turned_away_was_never_sent_and_is_no_orphan(sandbox, settings):
+    order = paid(order_of(OfferFactory()))
+    sandbox.pay(payment_of(order).provider_key)
+    right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
+    refund = refund_of(order)
+    settings.HYPERSWITCH_API_KEY = right_key
+    due_now(Refund)
+
+    reconcile.run(cause=reconcile.by_reconciler())
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
+
+
 def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):
     settings.HYPERSWITCH_ENABLED = False
     due_now(Payment)
