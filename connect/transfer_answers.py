@@ -144,11 +144,13 @@ def _nothing_left_to_send(transfer: SellerTransfer, *, cause: Cause, at: datetim
     if left == 0 and transfer.kept_back_minor == 0:
         cleared |= {"reversal_target_minor": 0, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
         move(transfer, TransferStatus.CANCELLED, cause=cause, at=at, **cleared)
+        close_case(TRANSFER_FAILED, transfer, note="There is nothing to send any more.")
         return True
     if target:
         change(transfer, amount_minor=transfer.amount_minor - target, reversal_target_minor=0)
     if left == 0:
         pay_by_set_off(transfer, cause=cause, at=at, **cleared)
+        close_case(TRANSFER_FAILED, transfer, note="All of it paid a debt.")
     return left == 0
 
 

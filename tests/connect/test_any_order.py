@@ -210,6 +210,8 @@ class Story:
 
 
 @example(steps=[("earn_less", 0), ("by_hand", 0, 10), ("refund", 1, 10)])
+# All of a debt that a sale had paid is reversed by hand as well, and then that sale is refunded.
+@example(steps=[("owe", 0), ("sell", "take"), ("by_hand", 0, SHARE), ("refund", 1, SHARE)])
 @example(steps=[("refund", 0, 400), ("reverse", "lose_request", None), ("by_hand", 0, 300), ("a_day_passes",)])
 @example(
     steps=[

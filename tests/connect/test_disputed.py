@@ -11,16 +11,18 @@ from connect.transfers import send_due, send_transfer
 from payments.accounts import seller_account
 from payments.models import Dispute, Payment
 from tests.buying import deliver_dispute, order_of, paid, payment_of
-from tests.connect.conftest import sent, taken_back, unknown
-from tests.connect.factories import BY_TEST, completed, planned
+from tests.connect.conftest import refused, sent, taken_back, unknown
+from tests.connect.factories import BY_TEST, completed, planned, refund
 from tests.factories import OfferFactory
 from veza.core.ids import new_id
+from veza.core.models import OperatorCase
 
 pytestmark = pytest.mark.django_db
 
 
-def disputed(transfer, held_at="suspense"):
-    """A dispute over all of the seller's share, as its floor keeps it."""
+def disputed(transfer, held_at="suspense", amount_minor=None):
+    """A dispute over the seller's share, by default all of it, as its floor keeps it."""
+    amount_minor = transfer.amount_minor if amount_minor is None else amount_minor
     payment = Payment.objects.get(purpose_id=transfer.order_id)
     return Dispute.objects.create(
         payment=payment,
@@ -28,9 +30,9 @@ def disputed(transfer, held_at="suspense"):
         hyperswitch_dispute_id=f"dp_{new_id().hex}",
         status="opened",
         stage="dispute",
-        amount_minor=transfer.amount_minor,
+        amount_minor=amount_minor,
         currency="EUR",
-        legs={seller_account(transfer.seller_id): transfer.amount_minor},
+        legs={seller_account(transfer.seller_id): amount_minor},
         held_at=held_at,
     )
 
@@ -143,3 +145,103 @@ def test_a_seller_whose_order_was_lost_and_then_won_is_paid_again_by_a_new_trans
 
     rows = SellerTransfer.objects.filter(order=transfer.order).order_by("seq")
     assert [(row.status, row.amount_minor) for row in rows] == [("reversed", 9_00), ("pending", 9_00)]
+
+
+def refunded(transfer, amount_minor):
+    """The seller's refund that came before the bank asked, and the transfer as it then stands."""
+    refund(transfer.order, transfer.seller, amount_minor)
+    return SellerTransfer.objects.get(pk=transfer.pk)
+
+
+def standing(transfer):
+    rows = SellerTransfer.objects.filter(order=transfer.order).order_by("seq")
+    return [(row.status, row.amount_minor, row.reversal_target_minor) for row in rows]
+
+
+def test_a_dispute_lost_while_a_reversal_is_pending_raises_its_target():
+    transfer = refunded(completed(amount_minor=9_00), 4_00)
+    dispute = disputed(transfer, amount_minor=5_00)
+
+    decided(dispute, transfer, held_at="bank")
+
+    assert standing(transfer) == [("reversal_pending", 9_00, 9_00)]
+
+
+def test_a_dispute_won_while_its_reversal_is_pending_takes_back_only_what_was_refunded():
+    transfer = refunded(completed(amount_minor=9_00), 4_00)
+    dispute = disputed(transfer, amount_minor=5_00)
+    decided(dispute, transfer, held_at="bank")
+
+    decided(dispute, transfer, held_at="")
+
+    assert standing(transfer) == [("reversal_pending", 9_00, 4_00)]
+
+
+def test_a_dispute_won_before_anything_was_taken_back_leaves_the_seller_what_they_have():
+    transfer = completed(amount_minor=9_00)
+    dispute = disputed(transfer)
+    decided(dispute, transfer, held_at="bank")
+
+    decided(dispute, transfer, held_at="")
+
+    assert standing(transfer) == [("completed", 9_00, 0)]
+
+
+def test_a_dispute_won_while_stripe_has_not_answered_the_reversal_pays_again(stripe):
+    transfer = completed(amount_minor=9_00)
+    dispute = disputed(transfer)
+    decided(dispute, transfer, held_at="bank")
+    stripe.will("create_reversal", unknown())
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    decided(dispute, transfer, held_at="")
+
+    assert standing(transfer) == [("reversal_pending", 9_00, 9_00), ("pending", 9_00, 0)]
+
+
+def test_a_lost_dispute_that_is_told_again_changes_nothing_on_a_reversed_transfer(stripe):
+    transfer = completed(amount_minor=9_00)
+    dispute = disputed(transfer)
+    decided(dispute, transfer, held_at="bank")
+    stripe.will("create_reversal", taken_back())
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    decided(dispute, transfer, held_at="bank")
+
+    assert standing(transfer) == [("reversed", 9_00, 9_00)]
+
+
+def test_a_dispute_lost_after_a_reversal_was_given_up_leaves_all_of_it_to_the_person(stripe):
+    transfer = refunded(completed(amount_minor=9_00), 4_00)
+    stripe.will("create_reversal", refused("resource_missing", status=404))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+    dispute = disputed(transfer, amount_minor=5_00)
+
+    decided(dispute, transfer, held_at="bank")
+
+    assert standing(transfer) == [("permanently_failed", 9_00, 9_00)]
+
+
+def test_a_dispute_won_after_its_reversal_was_given_up_leaves_nothing_to_the_person(stripe):
+    transfer = completed(amount_minor=9_00)
+    dispute = disputed(transfer)
+    decided(dispute, transfer, held_at="bank")
+    stripe.will("create_reversal", refused("resource_missing", status=404))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    decided(dispute, transfer, held_at="")
+
+    assert standing(transfer) == [("completed", 9_00, 0)]
+    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
+
+
+def test_a_dispute_lost_after_a_transfer_was_given_up_unsent_cancels_it(stripe):
+    transfer = planned(amount_minor=9_00)
+    stripe.will("create_transfer", refused("resource_missing"))
+    send(transfer)
+    dispute = disputed(transfer)
+
+    decided(dispute, transfer, held_at="bank")
+
+    assert standing(transfer) == [("cancelled", 9_00, 0)]
+    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"

@@ -10,9 +10,11 @@ from tests.connect.conftest import refused, sent
 from tests.connect.factories import (
     BY_TEST,
     completed,
+    make_seller,
     planned,
     refund,
 )
+from tests.connect.test_set_off import debt_of
 from veza.core.models import OperatorCase
 
 pytestmark = pytest.mark.django_db
@@ -93,3 +95,49 @@ def test_a_transfer_that_stripe_took_back_before_we_knew_of_it_is_looked_at(stri
     stripe.will("create_transfer", sent(reversed_minor=9_00))
 
     assert send(planned(amount_minor=9_00)).look_due_at is not None
+
+
+def test_the_case_is_closed_when_a_debt_takes_all_that_was_to_be_sent(stripe):
+    seller = make_seller()
+    stripe.will("create_transfer", refused("resource_missing"))
+    transfer = send(planned(seller, amount_minor=9_00))
+    debt_of(stripe, seller, 9_00)
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    send(transfer)
+
+    assert (transfer.status, transfer.sent_minor) == ("completed", 0)
+    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+
+
+def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send_during_the_retry(stripe):
+    transfer = planned(amount_minor=9_00)
+
+    def refunded_meanwhile(_given):
+        refund(transfer.order, transfer.seller, 9_00)
+        return refused("balance_insufficient")
+
+    stripe.will("create_transfer", refused("resource_missing"), refunded_meanwhile)
+    send(transfer)
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    assert send(transfer).status == "cancelled"
+    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+
+
+def test_the_case_is_closed_when_a_refund_during_the_retry_leaves_only_what_paid_a_debt(stripe):
+    seller = make_seller()
+    transfer = planned(seller, amount_minor=9_00)
+
+    def refunded_meanwhile(_given):
+        refund(transfer.order, seller, 5_00)
+        return refused("balance_insufficient")
+
+    stripe.will("create_transfer", refused("resource_missing"))
+    send(transfer)
+    debt_of(stripe, seller, 4_00)
+    stripe.will("create_transfer", refunded_meanwhile)
+    retry(transfer_id=transfer.pk, cause=BY_TEST)
+
+    assert (send(transfer).status, transfer.sent_minor) == ("completed", 0)
+    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"

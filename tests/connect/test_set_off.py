@@ -314,3 +314,15 @@ def test_a_debt_that_was_reversed_by_hand_is_not_asked_for_again_when_its_set_of
 
     debt = fresh(debt)
     assert (debt.status, debt.reversal_target_minor, debt.adopted_minor, debt.covered_minor) == ("reversed", 4_00, 0, 0)
+
+
+def test_a_debt_whose_undone_part_was_reversed_by_hand_has_nothing_to_take_back(stripe, seller):
+    debt = debt_of(stripe, seller, 9_00)
+    transfer = send(planned(seller, amount_minor=9_00))
+    stripe.will("read_transfer", looked(reversed_at_stripe(fresh(debt), 4_00)))
+    look_at_transfer(debt.pk, cause=BY_TEST)
+
+    refund(transfer.order, seller, 4_00)
+
+    assert standing(debt) == ("completed", 4_00, 5_00)
+    assert (fresh(debt).owed_minor, fresh(debt).adopted_minor) == (0, 0)

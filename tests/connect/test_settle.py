@@ -10,8 +10,9 @@ from connect.reversals import reverse_transfer
 from connect.settle import settle_order
 from connect.transfers import plan_transfers
 from payments.models import Refund
-from tests.connect.conftest import taken_back, unknown
+from tests.connect.conftest import refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, make_order, make_seller, planned, refund, to_reverse
+from veza.core.models import OperatorCase
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +169,18 @@ def test_a_debt_that_bounces_away_is_no_debt():
 
     transfer.refresh_from_db()
     assert (transfer.status, transfer.waiting_for, transfer.owed_minor) == ("completed", "", 0)
+
+
+def test_the_case_of_a_reversal_given_up_is_closed_when_its_refund_bounces(stripe):
+    transfer = completed(amount_minor=9_00)
+    given_back = refund(transfer.order, transfer.seller, 9_00)
+    stripe.will("create_reversal", refused("resource_missing", status=404))
+    reverse_transfer(transfer.pk, cause=BY_TEST)
+
+    bounce(given_back, transfer)
+
+    assert of(transfer) == [(1, "completed", 9_00, 0)]
+    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
 
 
 def test_an_order_that_was_never_fulfilled_pays_no_seller():
