@@ -11,8 +11,8 @@ CELERY = ("-m", "celery", "--quiet", "--app", "veza.celery")
 
 
 @contextmanager
-def workers(sandbox, folder: Path, number: int, *, beat: bool, **said: str) -> Iterator[Callable[[str], object]]:
-    """`number` of them and, if wanted, beat; yields what sends one task by its name, as beat would."""
+def workers(sandbox, folder: Path, number: int, **said: str) -> Iterator[Callable[[str], object]]:
+    """`number` of them and beat; yields what sends one task by its name, as beat would in an hour."""
     with a_redis(folder) as redis_url, ExitStack() as running:
         everything = {
             "DATABASE_URL": database_url(),
@@ -34,6 +34,5 @@ def workers(sandbox, folder: Path, number: int, *, beat: bool, **said: str) -> I
 
         for one in range(number):
             start(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
-        if beat:
-            start("beat", "beat", "--schedule", str(folder / "schedule"))
+        start("beat", "beat", "--schedule", str(folder / "schedule"))
         yield lambda task: run(*CELERY, "call", task, said=everything)

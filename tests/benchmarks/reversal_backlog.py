@@ -47,7 +47,7 @@ def drained(sandbox, tmp_path, *, sweep: str, path: str, rate: int) -> str:
     }
     folder = tmp_path / sweep
     folder.mkdir()
-    with workers(sandbox, folder, WORKERS, beat=True, STRIPE_RATE=str(rate), **enabled):
+    with workers(sandbox, folder, WORKERS, STRIPE_RATE=str(rate), **enabled):
         deadline = time.monotonic() + SECONDS
         while SellerTransfer.objects.exclude(next_retry_at=None).exists():
             assert time.monotonic() < deadline, f"still due after {SECONDS} s"
