@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
@@ -61,6 +62,8 @@ def _look_at(kind: str, said: Said, is_known: Callable[[Said], bool], findings: 
     try:
         if not is_known(said):
             _take_in(kind, said, findings, cause=cause)
+    except SoftTimeLimitExceeded:
+        raise  # The time of the whole is over: no fault of this one.
     except Exception:
         findings.failed += 1
         log.exception("drift_failed", origin="reconcile", **_named(kind, said))

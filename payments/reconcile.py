@@ -172,7 +172,7 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
     at = timezone.now()
     with transaction.atomic(durable=True):
         match outcome:
-            case Accepted() if isinstance(row, Dispute) and _was_overtaken(row):
+            case Accepted() | Refused() if isinstance(row, Dispute) and _was_overtaken(row):
                 result = OVERTAKEN
             case Accepted(value=seen):
                 event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", seen.said, origin="reconcile")

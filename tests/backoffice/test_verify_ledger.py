@@ -14,12 +14,17 @@ from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferRev
 from connect.reversals import process_due
 from connect.transfers import send_due
 from connect.write_offs import write_off
-from payments.models import Payment, Posting, Refund
+from payments.models import Dispute, Payment, Posting, Refund
+from payments.proof import Proof, Term
 from payments.statements import StatementKind, StatementLine, book_statement_line
-from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
+from subscriptions.models import SubscriptionInvoice
+from tests.buying import deliver_dispute, deliver_refund, paid, payment_of, refund_of, two_sellers_order
 from tests.connect.factories import BY_TEST, make_seller, planned
+from tests.subscriptions.subscribing import active
 from veza.backoffice import proof
+from veza.backoffice.management.commands import verify_ledger
 from veza.backoffice.proof import prove_all, prove_many, prove_payment
+from veza.core.ids import new_id
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +89,69 @@ def test_every_pair_that_differs_is_named_and_the_status_is_1(story, term):
 
     assert code == 1
     assert f": {term}" in named
+
+
+IN_DISPUTE = {
+    ("opened", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
+    ("opened", "of it in suspense"): lambda: Dispute.objects.update(amount_minor=1),
+    ("opened", "of it lost"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.BANK),
+    ("lost", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
+    ("lost", "of it in suspense"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.SUSPENSE),
+    ("lost", "of it lost"): lambda: Dispute.objects.update(amount_minor=1),
+}
+
+
+@pytest.mark.parametrize(("status", "term"), IN_DISPUTE)
+def test_every_pair_of_a_dispute_that_differs_is_named(sandbox, status, term):
+    order = paid(two_sellers_order())
+    deliver_dispute(payment_of(order), status)
+    assert verify()[0] == 0
+
+    IN_DISPUTE[status, term]()
+
+    code, _, named = verify()
+    assert code == 1
+    assert f": {term} is " in named
+
+
+@pytest.mark.parametrize("account", ["subscription_income", "tax"])
+def test_an_invoice_that_says_other_than_was_booked_is_named(sandbox, account):
+    active(sandbox)
+    assert verify()[0] == 0
+
+    SubscriptionInvoice.objects.update(net_minor=F("net_minor") - 1, tax_minor=F("tax_minor") + 1)
+
+    code, _, named = verify()
+    assert code == 1
+    assert f": held by {account} is " in named
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("err", "shown"), [(Terminal(), True), (io.StringIO(), False)])
+def test_the_bar_of_progress_is_drawn_on_a_terminal_only(sandbox, monkeypatch, err, shown):
+    monkeypatch.setattr(verify_ledger, "PROGRESS_EVERY_SECONDS", -1)
+    for _ in range(2):
+        paid(two_sellers_order())
+
+    call_command("verify_ledger", stdout=io.StringIO(), stderr=err)
+
+    half, whole = "#" * 15 + "." * 15, "#" * 30
+    drawn = f"\r[{half}] 1/2 payments\r[{whole}] 2/2 payments\n"
+    assert err.getvalue() == (drawn if shown else "")
+
+
+def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
+    wrong = [Proof(new_id(), [Term("captured", minor, 0, "EUR")]) for minor in range(1, 26)]
+    monkeypatch.setattr(verify_ledger, "prove_all", lambda: iter(wrong))
+
+    code, said, named = verify("--json")
+
+    assert (code, json.loads(said)["differences"]) == (1, 25)
+    assert named.splitlines() == [line for one in wrong[:20] for line in one.differences]
 
 
 def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(story):

@@ -260,6 +260,18 @@ def test_contradicting_news_while_we_asked_make_us_ask_again(sandbox, order, mon
     assert (dispute.status, dispute.next_check_at <= timezone.now()) == ("lost", True)
 
 
+def test_a_refusal_does_not_put_off_what_news_made_due_while_we_asked(sandbox, order, monkeypatch):
+    dispute = dispute_at_the_provider(sandbox, order, status="dispute_lost")
+    sandbox.fault("status", "^/disputes/", method="GET", when="before", status=404)
+    known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
+    meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "won", **known_as))
+
+    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert dispute.next_check_at <= timezone.now()
+
+
 def test_a_dispute_is_asked_about_again_within_minutes_when_there_was_no_answer(sandbox, order):
     dispute = dispute_at_the_provider(sandbox, order)
     sandbox.fault("status", "^/disputes/", method="GET", when="before", status=503)

@@ -1,6 +1,7 @@
 """What the provider's lists hold and we do not: taken in, as if its webhook had come."""
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from connect.models import SellerTransfer
 from connect.settle import have
@@ -125,6 +126,19 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
 
     (failed, _again) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert all(word in failed.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
+
+
+def test_a_comparison_whose_time_is_over_ends_there_and_leaves_no_heartbeat(sandbox, order, monkeypatch):
+    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+
+    def too_late(*_args, **_how):
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(drift, "_book", too_late)
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        compare()
+    assert not Heartbeat.objects.filter(name="payments.compare_lists").exists()
 
 
 def test_disputes_are_compared_before_refunds(sandbox):
