@@ -1,18 +1,21 @@
 """A seller opens an account at Stripe, comes back, and is paid once Stripe says that transfers are active."""
 
+from datetime import timedelta
+
 import pytest
 import requests
 from django.db.models.functions import Now
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from connect.accounts import look_due
+from connect.accounts import AccountNotGone, look_due, note_account, start_anew
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.stripe_calls import ACCOUNT_GONE
-from connect.stripe_objects import LinkSeen
+from connect.stripe_objects import AccountSeen, LinkSeen
 from connect.transfers import send_due
 from tests.connect.conftest import account as account_seen
 from tests.connect.conftest import call, refused, unknown
-from tests.connect.factories import long_ago, planned
+from tests.connect.factories import BY_TEST, long_ago, planned
 from tests.factories import PersonFactory, SellerFactory
 from veza.core.models import OperatorCase
 from veza.core.outcomes import Accepted
@@ -173,3 +176,39 @@ def test_news_that_comes_during_a_look_is_looked_at_again(stripe, seller):
 
     row.refresh_from_db()
     assert (row.transfers_active, row.look_due_at) == (True, None)
+
+
+def test_a_seller_whose_account_is_gone_opens_another_one_and_is_paid_there(stripe, api, seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
+    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    ask(api)
+    start_anew(account_id=row.pk, cause=BY_TEST)
+    opened = AccountSeen("acct_2", True, True, True, "FR")
+    stripe.will("create_account", Accepted(opened, call()))
+    stripe.will("create_account_link", LINK)
+
+    shown = ask(api, country="FR").json()
+
+    assert (shown["stripe_account_id"], shown["status"]) == ("acct_2", "active")
+    assert stripe.keys() == [f"{row.pk}:account:1"]
+    assert OperatorCase.objects.get().closed_by == BY_TEST.actor
+
+
+def test_what_is_said_late_of_an_account_that_was_started_anew_is_not_taken_for_the_next(stripe, seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", look_due_at=long_ago())
+    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    asked_at = timezone.now() - timedelta(seconds=2)
+    look_due()
+    start_anew(account_id=row.pk, cause=BY_TEST)
+
+    note_account(seller_id=seller.pk, seen=AccountSeen("acct_1", True, True, True, "DE"), at=asked_at)
+
+    row.refresh_from_db()
+    assert (row.stripe_account_id, row.transfers_active) == (None, False)
+
+
+def test_an_account_that_is_there_is_not_started_anew(seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", transfers_active=True)
+
+    with pytest.raises(AccountNotGone):
+        start_anew(account_id=row.pk, cause=BY_TEST)
