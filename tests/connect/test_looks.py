@@ -166,6 +166,21 @@ def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person
     assert (transfer.status, transfer.owed_minor) == ("permanently_failed", 5_00)
 
 
+def test_news_that_comes_during_a_look_that_is_refused_is_looked_at_again(stripe):
+    transfer = completed(look_due_at=long_ago())
+
+    def and_more_news(_given):
+        SellerTransfer.objects.update(look_due_at=Now())
+        return refused("resource_missing", status=404)
+
+    stripe.will("read_transfer", and_more_news)
+
+    look_due()
+
+    transfer.refresh_from_db()
+    assert transfer.look_due_at is not None
+
+
 def test_news_that_comes_during_a_look_is_looked_at_again(stripe):
     transfer = completed(amount_minor=9_00, look_due_at=long_ago())
 
