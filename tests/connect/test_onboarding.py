@@ -103,6 +103,12 @@ def test_a_country_has_two_letters(stripe, api, country):
     assert ask(api, country=country).status_code == 400
 
 
+def test_no_country_is_guessed_since_it_cannot_be_changed(stripe, api):
+    answer = api.post(ADDRESS, {}, format="json")
+
+    assert (answer.status_code, "country" in answer.content.decode(), stripe.asked) == (400, True, [])
+
+
 def test_coming_back_proves_nothing_the_account_is_read(stripe, api, seller):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", details_submitted=True)
     stripe.will("read_account", account_seen(active=True))
