@@ -1,6 +1,6 @@
 """What staff may do about a seller's account, a transfer to it, and about taking it back."""
 
-from connect import accounts, reversals, transfers, write_offs
+from connect import accounts, reversals, settle, transfers, write_offs
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.states import TransferStatus
 from veza.core.acts import Act, Asked
@@ -42,6 +42,27 @@ class RetryReversal(Act):
     def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
         reversals.retry(transfer_id=row.pk, cause=cause)
         return "The worker takes it back within a minute."
+
+
+class PayAgain(Act):
+    label, permission, for_selection = "Pay it again", "connect.retry_transfer", False
+
+    def offered(self, row: SellerTransfer) -> bool:
+        return row.payable_again_minor > 0
+
+    def standing(self, row: SellerTransfer) -> str:
+        return f"{row.status} {row.payable_again_minor}"
+
+    def preview(self, row: SellerTransfer, *, asked: Asked) -> list[str]:
+        return [
+            f"{written(row.payable_again_minor, row.currency)} that was reversed in Stripe's dashboard by mistake is "
+            f"paid to {row.seller.email} again.",
+            "What they owe for this order is lowered first. The rest is a new transfer, sent within a minute.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
+        amount = settle.pay_again(transfer_id=row.pk, cause=cause)
+        return f"{written(amount, row.currency)} is the seller's again."
 
 
 class WriteOffDebt(Act):
