@@ -218,3 +218,18 @@ def test_an_account_that_is_there_is_not_started_anew(seller):
 
     with pytest.raises(AccountNotGone):
         start_anew(account_id=row.pk, cause=BY_TEST)
+
+
+def test_a_seller_who_took_our_access_away_is_paid_on_another_account(sandbox, api, seller):
+    ask(api)
+    account, transfer = ConnectedAccount.objects.get(), planned(seller)
+    sandbox.control(f"accounts/{account.stripe_account_id}", revoked=True)
+    send_due(), look_due()
+
+    start_anew(account_id=account.pk, cause=BY_TEST)
+    requests.post(ask(api).json()["url"], allow_redirects=False, timeout=10)
+    api.get(ADDRESS), send_due()
+
+    transfer.refresh_from_db()
+    assert transfer.status == "completed"
+    assert transfer.destination not in ("", account.stripe_account_id)
