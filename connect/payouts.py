@@ -18,7 +18,7 @@ from connect import stripe_api
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.retries import KEY_IS_SAFE_FOR
 from connect.states import PAYOUT_OPEN, PayoutStatus
-from connect.stripe_calls import ACCOUNT_GONE
+from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
 from connect.stripe_objects import PayoutSeen
 from connect.waiting import stripe_turned_us_away
 from payments.inbox import Handled, Result
@@ -245,8 +245,7 @@ def _refused(payout: SellerPayout, refused: Refused, *, cause: Cause, at: dateti
         return
     message = refused.message
     if refused.code == ACCOUNT_GONE:
-        # Stripe's own words name our key.
-        message = "Stripe lets us do nothing with this account any more. Ask support what to do."
+        message = ACCOUNT_GONE_TOLD
         _have_it_read(payout.stripe_account_id)
     ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
     ended |= {"failure_code": refused.code[:100], "failure_message": message[:500]}
