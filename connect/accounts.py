@@ -7,18 +7,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, TextChoices
+from django.db.models import F, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect import stripe_api
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
-from connect.stripe_calls import ACCOUNT_GONE
+from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
 from connect.stripe_objects import AccountSeen, LinkSeen
 from marketplace.catalogue import NotASeller
-from veza.core.cases import close_case, open_case
+from veza.core.cases import close_by_hand, close_case, open_case
+from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
-from veza.core.models import User
+from veza.core.models import OperatorCase, User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.sweeps import TICK_FOR, Tally, claim, tick
 
@@ -26,7 +27,14 @@ SWEEP = "connect.look_at_accounts"
 # After a look that brought no answer, the next one.
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
+# The case of an account that was closed, or from which our access was taken away.
+GONE = "account_gone"
+
 Value = TypeVar("Value")
+
+
+class AccountNotGone(NotAllowed):
+    code = "account_not_gone"
 
 
 class AccountRefused(NotAllowed):
@@ -174,7 +182,7 @@ def note_account(*, seller_id: UUID, seen: AccountSeen, at: datetime) -> None:
         updated_at=Now(),
     )
     if seen.transfers_active:
-        close_case("account_gone", account, note="Stripe lets us pay the seller again.")
+        close_case(GONE, account, note="Stripe lets us pay the seller again.")
         wake_transfers(seller_id)
 
 
@@ -201,11 +209,49 @@ def note_gone(*, account_id: UUID) -> None:
         transfers_active=False, payouts_enabled=False, updated_at=Now()
     )
     open_case(
-        "account_gone",
+        GONE,
         ConnectedAccount.objects.get(pk=account_id),
         why="Stripe lets us do nothing with the seller's account: it was closed, or our access was taken away.",
-        what_to_do="Ask the seller. Transfers to them wait until they let us in again, or are paid another way.",
+        what_to_do="Ask the seller. Transfers to them wait until they let us in again. If they never will, start the "
+        "account anew on its page: they open another one.",
     )
+
+
+def is_gone(account: ConnectedAccount) -> bool:
+    """Whether Stripe lets us do nothing with the account, and no person has dealt with it yet."""
+    return account.stripe_account_id is not None and _cases_of_gone(account).exists()
+
+
+@transaction.atomic(durable=True)
+def start_anew(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
+    """Forget an account that is gone, so that its seller can open another one. Raises AccountNotGone.
+
+    What was sent to the old one stays there and can still be taken back from it; what waits goes to the new one.
+    """
+    account = ConnectedAccount.objects.locked().get(pk=account_id)
+    case = _cases_of_gone(account).first()
+    if case is None or account.stripe_account_id is None:
+        raise AccountNotGone("Only an account that Stripe lets us do nothing with any more can be started anew.")
+    # `described_at` is now, so that nothing said of the old account is taken for news of the next.
+    ConnectedAccount.objects.filter(pk=account_id).update(
+        stripe_account_id=None,
+        key_epoch=F("key_epoch") + 1,
+        country="",
+        currently_due=[],
+        details_submitted=False,
+        transfers_active=False,
+        payouts_enabled=False,
+        described_at=_to_the_second(timezone.now()),
+        look_due_at=None,
+        updated_at=Now(),
+    )
+    close_by_hand(case_id=case.pk, cause=cause)
+    account.refresh_from_db()
+    return account
+
+
+def _cases_of_gone(account: ConnectedAccount) -> QuerySet[OperatorCase]:
+    return OperatorCase.objects.filter(kind=GONE, subject_id=account.pk, closed_at__isnull=True)
 
 
 def _value(outcome: Outcome[Value]) -> Value:
@@ -213,8 +259,7 @@ def _value(outcome: Outcome[Value]) -> Value:
         case Accepted(value=value):
             return value
         case Refused(code=code) if code == ACCOUNT_GONE:
-            # Stripe's own words name our key.
-            raise AccountRefused("Stripe lets us do nothing with this account any more. Ask support what to do.")
+            raise AccountRefused(ACCOUNT_GONE_TOLD)
         case Refused(message=message):
             raise AccountRefused(message or "Stripe refused this account.")
         case NotSent() | Unknown():

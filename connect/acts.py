@@ -1,7 +1,7 @@
-"""What staff may do about a transfer to a seller and about taking it back."""
+"""What staff may do about a seller's account, a transfer to it, and about taking it back."""
 
-from connect import reversals, transfers, write_offs
-from connect.models import SellerTransfer
+from connect import accounts, reversals, settle, transfers, write_offs
+from connect.models import ConnectedAccount, SellerTransfer
 from connect.states import TransferStatus
 from veza.core.acts import Act, Asked
 from veza.core.causes import Cause
@@ -44,6 +44,27 @@ class RetryReversal(Act):
         return "The worker takes it back within a minute."
 
 
+class PayAgain(Act):
+    label, permission, for_selection = "Pay it again", "connect.retry_transfer", False
+
+    def offered(self, row: SellerTransfer) -> bool:
+        return row.payable_again_minor > 0
+
+    def standing(self, row: SellerTransfer) -> str:
+        return f"{row.status} {row.payable_again_minor}"
+
+    def preview(self, row: SellerTransfer, *, asked: Asked) -> list[str]:
+        return [
+            f"{written(row.payable_again_minor, row.currency)} that was reversed in Stripe's dashboard by mistake is "
+            f"paid to {row.seller.email} again.",
+            "What they owe for this order is lowered first. The rest is a new transfer, sent within a minute.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
+        amount = settle.pay_again(transfer_id=row.pk, cause=cause)
+        return f"{written(amount, row.currency)} is the seller's again."
+
+
 class WriteOffDebt(Act):
     label, permission, for_selection = "Write the debt off", "connect.write_off", False
 
@@ -62,3 +83,24 @@ class WriteOffDebt(Act):
     def perform(self, row: SellerTransfer, *, cause: Cause, asked: Asked) -> str:
         amount = write_offs.write_off(transfer_id=row.pk, cause=cause)
         return f"{written(amount, row.currency)} is written off."
+
+
+class StartAnew(Act):
+    label, permission, for_selection = "Start the account anew", "connect.retry_transfer", False
+
+    def offered(self, row: ConnectedAccount) -> bool:
+        return accounts.is_gone(row)
+
+    def standing(self, row: ConnectedAccount) -> str:
+        return f"{row.stripe_account_id}"
+
+    def preview(self, row: ConnectedAccount, *, asked: Asked) -> list[str]:
+        return [
+            f"{row.stripe_account_id} of {row.seller.email} is forgotten, and they may open another account.",
+            "Transfers that wait go to the new one. What was sent to the old one stays there.",
+            "This cannot be undone here. Ask the seller first whether they would rather let us in again.",
+        ]
+
+    def perform(self, row: ConnectedAccount, *, cause: Cause, asked: Asked) -> str:
+        accounts.start_anew(account_id=row.pk, cause=cause)
+        return "The seller can open another account now: tell them."

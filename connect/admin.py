@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
-from connect.acts import RetryReversal, RetryTransfer, WriteOffDebt
+from connect.acts import PayAgain, RetryReversal, RetryTransfer, StartAnew, WriteOffDebt
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, StoryAdmin, others
@@ -51,7 +51,7 @@ class SellerTransferAdmin(StoryAdmin):
         age,
         transfer_next,
     )
-    acts = (RetryTransfer(), RetryReversal(), WriteOffDebt())
+    acts = (RetryTransfer(), RetryReversal(), WriteOffDebt(), PayAgain())
     empty = "No transfer matches. Transfers are planned when an order is completed."
 
     def panels(self, row: SellerTransfer) -> Sequence[Panel]:
@@ -97,6 +97,7 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     found_by = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), moment("updated_at"))
+    acts = (StartAnew(),)
     empty = "No seller has an account at Stripe yet: they make it from their own pages."
 
     def story(self, row: ConnectedAccount) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.states import move
 
+# The case of a reversal that somebody made in Stripe's dashboard.
+MADE_ELSEWHERE = "reversal_made_elsewhere"
+
 
 def adopt(
     transfer: SellerTransfer, seen: TransferSeen, *, intent: TransferReversal | None, cause: Cause, at: datetime
@@ -65,11 +68,11 @@ def _adopt_one(
 
 def _made_elsewhere(transfer: SellerTransfer, one: ReversalSeen) -> None:
     open_case(
-        "reversal_made_elsewhere",
+        MADE_ELSEWHERE,
         transfer,
         why=f"{one.reversal_id} was not made by us: somebody reversed the transfer in Stripe's dashboard.",
         what_to_do="It is booked, and the seller is not paid it again by itself: check with whoever made it. A later "
-        "refund of the order counts it as taken back already.",
+        "refund of the order counts it as taken back already. If it was a mistake: “Pay it again” on its page.",
         amount_minor=one.amount_minor,
         currency=transfer.currency,
     )

@@ -52,7 +52,7 @@ def look_at_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen
     if isinstance(outcome, Accepted):
         record_seen(transfer_id, outcome.value, asked_under=transfer.look_due_at, cause=cause)
     elif isinstance(outcome, Refused):
-        _not_there(transfer_id, outcome)
+        _not_there(transfer_id, outcome, asked_under=transfer.look_due_at)
     return outcome
 
 
@@ -63,8 +63,7 @@ def record_seen(transfer_id: UUID, seen: TransferSeen, *, asked_under: datetime 
     `asked_under` is when the look was due: if Stripe told us of something newer since, there will be another one.
     """
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
-    if transfer.look_due_at == asked_under:
-        change(transfer, look_due_at=None)
+    _looked(transfer, asked_under)
     if seen.reversed_minor <= transfer.reversed_minor:
         return
     intent = transfer.reversals.filter(status=ReversalStatus.SENDING).first()
@@ -77,10 +76,15 @@ def record_seen(transfer_id: UUID, seen: TransferSeen, *, asked_under: datetime 
         go_on(transfer, cause=cause, at=at)
 
 
+def _looked(transfer: SellerTransfer, asked_under: datetime | None) -> None:
+    if transfer.look_due_at == asked_under:
+        change(transfer, look_due_at=None)
+
+
 @transaction.atomic(durable=True)
-def _not_there(transfer_id: UUID, refused: Refused) -> None:
+def _not_there(transfer_id: UUID, refused: Refused, *, asked_under: datetime | None) -> None:
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
-    change(transfer, look_due_at=None)
+    _looked(transfer, asked_under)
     open_case(
         "transfer_not_readable",
         transfer,

@@ -247,6 +247,12 @@ class SellerTransfer(StatefulRow):
         return self.set_off_minor - self.undone_minor
 
     @property
+    def payable_again_minor(self) -> int:
+        """What somebody took back in Stripe's dashboard unasked, as far as it did not pay a debt a second time."""
+        kept = self.sent_minor - self.reversal_target_minor + self.adopted_minor
+        return min(self.adopted_minor, kept - self.covered_minor)
+
+    @property
     def key(self) -> str:
         """The idempotency key of the sending: the same until Stripe has said no to it."""
         return f"{self.pk}:transfer:{self.key_epoch}"

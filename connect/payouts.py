@@ -18,6 +18,7 @@ from connect import stripe_api
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.retries import KEY_IS_SAFE_FOR
 from connect.states import PAYOUT_OPEN, PayoutStatus
+from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
 from connect.stripe_objects import PayoutSeen
 from connect.waiting import stripe_turned_us_away
 from payments.inbox import Handled, Result
@@ -78,7 +79,9 @@ def _refuse_more_than_there_is(seller_id: UUID, amount_minor: int, currency: str
     match stripe_api.read_balance(account.stripe_account_id or ""):
         case Accepted(value=available):
             pass
-        case Refused():
+        case Refused(code=code):
+            if code == ACCOUNT_GONE:
+                _have_it_read(account.stripe_account_id)
             raise AccountNotReady("Stripe does not let us see this account any more. Ask support what to do.")
         case NotSent() | Unknown():
             raise BalanceUnknown("Stripe has not said what the account has. Ask again in a minute.")
@@ -146,8 +149,15 @@ def move_on_payout(payout_id: UUID, *, cause: Cause) -> None:
             """It is asked about again when its lease is over."""
 
 
+def _have_it_read(stripe_account_id: str | None) -> None:
+    """Have the account itself read: that tells whether it is gone, and a person with it."""
+    ConnectedAccount.objects.filter(stripe_account_id=stripe_account_id).update(look_due_at=Now())
+
+
 def _cannot_be_read(payout: SellerPayout, refused: Refused) -> None:
     """Let a person look, and ask seldom: the account may be gone, and with it every answer."""
+    if refused.code == ACCOUNT_GONE:
+        _have_it_read(payout.stripe_account_id)
     SellerPayout.objects.filter(pk=payout.pk).update(next_check_at=Now() + ASK_THE_BANK_AGAIN_AFTER)
     open_case(
         "payout_not_readable",
@@ -216,11 +226,11 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
     match outcome:
         case Accepted(value=seen):
             _follow(payout, seen, cause=cause, at=at)
-        case Refused(code=code, message=message):
-            if payout.status == PayoutStatus.PENDING and payout.external_payout_id is None:
-                ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
-                ended |= {"failure_code": code[:100], "failure_message": message[:500]}
-                move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
+        case Refused(code=code) if code == ACCOUNT_GONE and not first:
+            # Turned away at the gate: what an earlier try came to is as unknown as before.
+            _cannot_be_read(payout, outcome)
+        case Refused():
+            _refused(payout, outcome, cause=cause, at=at)
         case NotSent(why=why):
             if outcome.call.status > 0:
                 stripe_turned_us_away(payout, why)
@@ -228,6 +238,18 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
                 SellerPayout.objects.filter(pk=payout_id, external_payout_id__isnull=True).update(in_doubt=False)
         case Unknown():
             """It stays in doubt and due: the claim has said when it is asked for again."""
+
+
+def _refused(payout: SellerPayout, refused: Refused, *, cause: Cause, at: datetime) -> None:
+    if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
+        return
+    message = refused.message
+    if refused.code == ACCOUNT_GONE:
+        message = ACCOUNT_GONE_TOLD
+        _have_it_read(payout.stripe_account_id)
+    ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
+    ended |= {"failure_code": refused.code[:100], "failure_message": message[:500]}
+    move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
 
 
 def note_payout(seen: PayoutSeen, *, stripe_account_id: str, cause: Cause, at: datetime) -> Handled:

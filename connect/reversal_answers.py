@@ -18,6 +18,7 @@ from connect.stripe_objects import ReversalSeen, TransferSeen
 from connect.waiting import REVERSAL_FAILED, change, give_up, stripe_turned_us_away, unanswered, wait, with_reversals
 from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
+from veza.core.models import StatusChange
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import move
 
@@ -143,7 +144,7 @@ def _made(
 def _refused(
     transfer: SellerTransfer, intent: TransferReversal, refused: Refused, *, cause: Cause, at: datetime
 ) -> None:
-    waited = transfer.reversals.filter(error_code__in=BALANCE_TOO_LOW).count()
+    waited = _refusals_of_this_debt(transfer)
     _close(intent, refused.code, refused.message, cause=cause, at=at)
     why = f"{refused.code} {refused.message}".strip()
     epoch = transfer.key_epoch + 1
@@ -151,6 +152,16 @@ def _refused(
         wait(transfer, WaitingFor.DEBT, look_again=debt_wait(waited), why=why, key_epoch=epoch)
     else:
         give_up(transfer, why, cause=cause, at=at, key_epoch=epoch)
+
+
+def _refusals_of_this_debt(transfer: SellerTransfer) -> int:
+    """How often the seller's balance was too low since the transfer last came to owe something."""
+    begun = StatusChange.objects.filter(subject_id=transfer.pk, to_status=TransferStatus.REVERSAL_PENDING)
+    refusals = transfer.reversals.filter(error_code__in=BALANCE_TOO_LOW)
+    if (last := begun.order_by("-pk").first()) is not None:
+        # Keys begin with their time.
+        refusals = refusals.filter(pk__gt=last.pk)
+    return refusals.count()
 
 
 def _close(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:

@@ -12,19 +12,28 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from connect.adoption import MADE_ELSEWHERE
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.states import ReversalStatus, TransferStatus
 from connect.waiting import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.models import Order
 from marketplace.shares import is_disputed, seller_shares
-from veza.core.cases import close_case
+from payments.models import Payment
+from veza.core.cases import close_by_hand, close_case
 from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
+from veza.core.models import OperatorCase
 from veza.core.states import move
 
 # Nothing left to take back from these makes them completed again.
 _OWING = (TransferStatus.PERMANENTLY_FAILED, TransferStatus.REVERSAL_PENDING)
 _WRITTEN = ["amount_minor", "reversal_target_minor", "adopted_minor", "covered_minor", "undone_minor"]
+
+
+class NothingToPayAgain(NotAllowed):
+    code = "nothing_to_pay_again"
 
 
 @dataclass
@@ -58,10 +67,34 @@ def settle_order(order: Order, /, *, cause: Cause, at: datetime) -> None:
 
     Calls nobody: the workers find the rows. An order that was never fulfilled pays no seller.
     """
-    if order.completed_at is None:
-        return
+    if order.completed_at is not None:
+        _settle(order, _locked(order), Plan(), cause=cause, at=at)
+
+
+@transaction.atomic(durable=True)
+def pay_again(*, transfer_id: UUID, cause: Cause) -> int:
+    """Pay the seller what was reversed in Stripe's dashboard by mistake: it counts as taken back no more.
+
+    It lowers what they owe for the order first; the rest is a new transfer. Returns the minor units, in the transfer's
+    currency. Raises NothingToPayAgain.
+    """
+    order_id = SellerTransfer.objects.values_list("order_id", flat=True).get(pk=transfer_id)
+    # Held like by every other fact about the order's money, and up the house.
+    list(Payment.objects.of(Payment.Purpose.ORDER, order_id).locked())
+    order = Order.objects.locked().get(pk=order_id)
     standing = _locked(order)
-    plan = Plan()
+    transfer = standing.rows[transfer_id]
+    amount = transfer.payable_again_minor
+    if amount <= 0:
+        raise NothingToPayAgain("Nothing of this transfer was reversed in Stripe's dashboard unasked.")
+    transfer.adopted_minor -= amount
+    _settle(order, standing, Plan(changed={transfer_id: transfer}), cause=cause, at=timezone.now())
+    for case in OperatorCase.objects.filter(kind=MADE_ELSEWHERE, subject_id=transfer_id, closed_at__isnull=True):
+        close_by_hand(case_id=case.pk, cause=cause)
+    return amount
+
+
+def _settle(order: Order, standing: Standing, plan: Plan, *, cause: Cause, at: datetime) -> None:
     for seller_id, wanted in seller_shares(order.pk).items():
         rows = standing.of(order, seller_id)
         surplus = sum(have(row) for row in rows) - wanted

@@ -15,6 +15,7 @@ from connect.models import SellerTransfer, TransferReversal
 from payments.accounts import seller_account
 from payments.models import Posting
 from veza.core.errors import NotAllowed
+from veza.core.money import written
 
 CHUNK = 1_000
 _KINDS = {
@@ -43,6 +44,16 @@ class Line:
     currency: str
     stripe_id: str
     cause: str
+    # What the amounts do not tell by themselves, in words.
+    note: str
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """What stands behind a line that moved money at Stripe."""
+
+    stripe_id: str = ""
+    note: str = ""
 
 
 def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterator[Line]:
@@ -57,11 +68,12 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
     own = Posting.objects.filter(Q(debit=account) | Q(credit=account), at__gte=since, at__lt=until)
     rest = own.order_by("at", "pk").iterator(chunk_size=CHUNK)
     while some := list(islice(rest, CHUNK)):
-        names = _stripe_ids(some)
+        behind = _at_stripe(some)
         for posting in some:
             signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
             balance[posting.currency] = balance.get(posting.currency, 0) + signed
             kind, _, _ = posting.cause.partition(":")
+            known = behind.get(posting.cause, _Behind())
             yield Line(
                 posting.at,
                 _KINDS.get(kind, kind),
@@ -69,8 +81,9 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
                 signed,
                 balance[posting.currency],
                 posting.currency,
-                names.get(posting.cause, ""),
+                known.stripe_id,
                 posting.cause,
+                known.note,
             )
 
 
@@ -84,12 +97,17 @@ def _opening(account: str, since: datetime) -> dict[str, int]:
     return balance
 
 
-def _stripe_ids(postings: Iterable[Posting]) -> dict[str, str]:
-    """By cause, what Stripe calls the transfer or the reversal behind it."""
+def _at_stripe(postings: Iterable[Posting]) -> dict[str, _Behind]:
+    """By cause, the transfer or the reversal behind it."""
     causes = [posting.cause for posting in postings]
     transfers = [UUID(cause.partition(":")[2]) for cause in causes if cause.startswith("transfer:")]
-    sent = SellerTransfer.objects.filter(pk__in=transfers).values_list("pk", "stripe_transfer_id")
-    names = {f"transfer:{pk}": name or "" for pk, name in sent}
+    sent = {f"transfer:{row.pk}": _sent(row) for row in SellerTransfer.objects.filter(pk__in=transfers)}
     back = [cause.partition(":")[2] for cause in causes if cause.startswith("reversal:")]
     made = TransferReversal.objects.filter(stripe_reversal_id__in=back).values_list("stripe_reversal_id", flat=True)
-    return names | {f"reversal:{name}": name or "" for name in made}
+    return sent | {f"reversal:{name}": _Behind(name or "") for name in made}
+
+
+def _sent(transfer: SellerTransfer) -> _Behind:
+    kept = written(transfer.set_off_minor, transfer.currency)
+    note = f"{kept} less was sent: it paid what you owed for another order." if transfer.set_off_minor else ""
+    return _Behind(transfer.stripe_transfer_id or "", note)

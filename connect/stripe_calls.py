@@ -21,6 +21,8 @@ from veza.core.rate import wait_for_turn
 
 # Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
 ACCOUNT_GONE = "account_gone"
+# What its seller is told of it: Stripe's own words name our key.
+ACCOUNT_GONE_TOLD = "Stripe lets us do nothing with this account any more. Ask support what to do."
 _GATE = frozenset({401, 403})
 _DEFINITE = frozenset({400, 402, 404})
 

@@ -19,7 +19,7 @@ from veza.core.models import User
 class OnboardingInput(serializers.Serializer[Any]):
     """Where the seller lives or is registered: two letters by ISO 3166. It cannot be changed afterwards."""
 
-    country = serializers.RegexField("^[A-Z]{2}$", default="FR")
+    country = serializers.RegexField("^[A-Z]{2}$")
 
 
 class AccountOutput(serializers.Serializer[Any]):

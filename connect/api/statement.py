@@ -18,7 +18,7 @@ from connect.statement import Line, PeriodWrong, statement_of
 from veza.core.api.requests import user_id_of
 from veza.core.money import exponent
 
-COLUMNS = ("at", "kind", "order_id", "amount", "balance", "currency", "stripe_id", "cause")
+COLUMNS = ("at", "kind", "order_id", "amount", "balance", "currency", "stripe_id", "cause", "note")
 # A spreadsheet takes a cell that begins so for a formula, whatever follows.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -83,7 +83,7 @@ def _written(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def _cells(line: Line) -> list[str]:
-    texts = [safe(text) for text in (line.currency, line.stripe_id, line.cause)]
+    texts = [safe(text) for text in (line.currency, line.stripe_id, line.cause, line.note)]
     amounts = [_plain(amount, line.currency) for amount in (line.amount_minor, line.balance_minor)]
     return [line.at.isoformat(timespec="seconds"), safe(line.kind), str(line.order_id), *amounts, *texts]
 

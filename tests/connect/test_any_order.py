@@ -17,12 +17,13 @@ from connect.looks import look_due
 from connect.models import SellerTransfer, TransferReversal
 from connect.proof import prove_order
 from connect.reversals import process_due
-from connect.settle import settle_order
+from connect.settle import pay_again, settle_order
 from connect.stripe_objects import ReversalSeen, TransferSeen
 from connect.transfers import plan_transfers, send_due
 from marketplace.models import Order
-from marketplace.shares import seller_shares
-from payments.models import Refund
+from marketplace.shares import is_disputed, seller_shares
+from payments.accounts import seller_account
+from payments.models import Dispute, Payment, Refund
 from tests.connect.conftest import call, not_sent, refused, unknown
 from tests.connect.factories import BY_TEST, long_ago, make_order, make_seller, refund
 from veza.core.ids import new_id
@@ -41,6 +42,10 @@ facts = st.one_of(
     st.tuples(st.just("bounce"), which, st.integers(0, 5)),
     # Somebody reverses at Stripe's dashboard, and the webhook is followed by a look.
     st.tuples(st.just("by_hand"), which, st.integers(1, SHARE)),
+    # A person says that it was a mistake.
+    st.tuples(st.just("pay_again"), which),
+    # The bank asks for an order's money, keeps it, or lets go of it.
+    st.tuples(st.just("dispute"), which, st.sampled_from(["suspense", "bank", ""])),
 )
 # A worker's turn: what it does, its fate, and the fact that arrives while the call is under way.
 turns = st.tuples(st.sampled_from(["send", "reverse"]), st.sampled_from(FATES), st.none() | facts)
@@ -178,6 +183,23 @@ class Story:
             self.stripe.take_back(seen, min(amount, seen.amount_minor - seen.reversed_minor))
             self.look()
 
+    def pay_again(self, nth: int) -> None:
+        rows = SellerTransfer.objects.filter(order__in=self.orders).order_by("pk")
+        if mistakes := [row for row in rows if row.payable_again_minor > 0]:
+            pay_again(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
+
+    def dispute(self, which: int, held_at: str) -> None:
+        order = self.orders[which % len(self.orders)]
+        legs = {seller_account(self.seller.pk): SHARE} if held_at else {}
+        made = {"payment": Payment.objects.get(purpose_id=order.pk), "amount_minor": SHARE, "currency": "EUR"}
+        Dispute.objects.update_or_create(
+            hyperswitch_dispute_id=f"dp_{order.pk.hex}",
+            defaults={"legs": legs, "held_at": held_at},
+            create_defaults={"status": "opened", "story_id": order.pk, "legs": legs, "held_at": held_at, **made},
+        )
+        with transaction.atomic():
+            settle_order(order, cause=BY_TEST, at=timezone.now())
+
     def send(self, fate: str, meanwhile: Any = None) -> None:
         self._work(send_due, fate, meanwhile)
 
@@ -191,7 +213,10 @@ class Story:
         TransferReversal.objects.filter(first_sent_at__isnull=False).update(first_sent_at=a_day_ago)
 
     def heal(self) -> None:
-        """Everything works again: the workers run until nothing is due, and every webhook has arrived."""
+        """Everything works again: banks let go, the workers run until nothing is due, every webhook has arrived."""
+        for number, order in enumerate(self.orders):
+            if is_disputed(order.pk):
+                self.dispute(number, "")
         for _ in range(6):
             self.send("take")
             self.reverse("take")
@@ -223,6 +248,8 @@ class Story:
         ("sell", "take"),
     ]
 )
+@example(steps=[("dispute", 0, "suspense"), ("dispute", 0, "bank"), ("reverse", "take", None), ("dispute", 0, "")])
+@example(steps=[("earn_less", 0), ("by_hand", 0, SHARE), ("pay_again", 0), ("dispute", 1, "bank")])
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):

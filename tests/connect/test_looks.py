@@ -7,7 +7,7 @@ from django.utils import timezone
 from connect.looks import look_at_transfer, look_due
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals import reverse_transfer
-from connect.settle import have, settle_order
+from connect.settle import NothingToPayAgain, have, pay_again, settle_order
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, long_ago, refund, to_reverse
@@ -77,6 +77,26 @@ def test_a_refund_before_the_reversal_by_hand_comes_to_the_same(stripe):
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert (transfer.status, transfer.reversal_target_minor, transfer.adopted_minor) == ("completed", 4_00, 0)
+
+
+def test_a_reversal_by_hand_that_was_a_mistake_is_paid_again_once(stripe):
+    transfer = reversed_by_hand(stripe, 4_00)
+
+    assert pay_again(transfer_id=transfer.pk, cause=BY_TEST) == 4_00
+
+    assert of(transfer) == [(1, "completed", 9_00, 4_00), (2, "pending", 4_00, 0)]
+    assert OperatorCase.objects.get(kind="reversal_made_elsewhere").closed_by == BY_TEST.actor
+    with pytest.raises(NothingToPayAgain):
+        pay_again(transfer_id=transfer.pk, cause=BY_TEST)
+
+
+def test_a_mistake_after_a_refund_counted_it_in_part_is_paid_again_in_part(stripe):
+    transfer = reversed_by_hand(stripe, 6_00)
+    refund(transfer.order, transfer.seller, 4_00)
+
+    assert pay_again(transfer_id=transfer.pk, cause=BY_TEST) == 2_00
+
+    assert of(transfer) == [(1, "completed", 9_00, 6_00), (2, "pending", 2_00, 0)]
 
 
 def test_looking_twice_books_once(stripe):
@@ -164,6 +184,21 @@ def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert (transfer.status, transfer.owed_minor) == ("permanently_failed", 5_00)
+
+
+def test_news_that_comes_during_a_look_that_is_refused_is_looked_at_again(stripe):
+    transfer = completed(look_due_at=long_ago())
+
+    def and_more_news(_given):
+        SellerTransfer.objects.update(look_due_at=Now())
+        return refused("resource_missing", status=404)
+
+    stripe.will("read_transfer", and_more_news)
+
+    look_due()
+
+    transfer.refresh_from_db()
+    assert transfer.look_due_at is not None
 
 
 def test_news_that_comes_during_a_look_is_looked_at_again(stripe):

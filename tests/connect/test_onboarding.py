@@ -1,18 +1,21 @@
 """A seller opens an account at Stripe, comes back, and is paid once Stripe says that transfers are active."""
 
+from datetime import timedelta
+
 import pytest
 import requests
 from django.db.models.functions import Now
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from connect.accounts import look_due
+from connect.accounts import AccountNotGone, look_due, note_account, start_anew
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.stripe_calls import ACCOUNT_GONE
-from connect.stripe_objects import LinkSeen
+from connect.stripe_objects import AccountSeen, LinkSeen
 from connect.transfers import send_due
 from tests.connect.conftest import account as account_seen
 from tests.connect.conftest import call, refused, unknown
-from tests.connect.factories import long_ago, planned
+from tests.connect.factories import BY_TEST, long_ago, planned
 from tests.factories import PersonFactory, SellerFactory
 from veza.core.models import OperatorCase
 from veza.core.outcomes import Accepted
@@ -100,6 +103,12 @@ def test_a_country_has_two_letters(stripe, api, country):
     assert ask(api, country=country).status_code == 400
 
 
+def test_no_country_is_guessed_since_it_cannot_be_changed(stripe, api):
+    answer = api.post(ADDRESS, {}, format="json")
+
+    assert (answer.status_code, "country" in answer.content.decode(), stripe.asked) == (400, True, [])
+
+
 def test_coming_back_proves_nothing_the_account_is_read(stripe, api, seller):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", details_submitted=True)
     stripe.will("read_account", account_seen(active=True))
@@ -173,3 +182,54 @@ def test_news_that_comes_during_a_look_is_looked_at_again(stripe, seller):
 
     row.refresh_from_db()
     assert (row.transfers_active, row.look_due_at) == (True, None)
+
+
+def test_a_seller_whose_account_is_gone_opens_another_one_and_is_paid_there(stripe, api, seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
+    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    ask(api)
+    start_anew(account_id=row.pk, cause=BY_TEST)
+    opened = AccountSeen("acct_2", True, True, True, "FR")
+    stripe.will("create_account", Accepted(opened, call()))
+    stripe.will("create_account_link", LINK)
+
+    shown = ask(api, country="FR").json()
+
+    assert (shown["stripe_account_id"], shown["status"]) == ("acct_2", "active")
+    assert stripe.keys() == [f"{row.pk}:account:1"]
+    assert OperatorCase.objects.get().closed_by == BY_TEST.actor
+
+
+def test_what_is_said_late_of_an_account_that_was_started_anew_is_not_taken_for_the_next(stripe, seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", look_due_at=long_ago())
+    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    asked_at = timezone.now() - timedelta(seconds=2)
+    look_due()
+    start_anew(account_id=row.pk, cause=BY_TEST)
+
+    note_account(seller_id=seller.pk, seen=AccountSeen("acct_1", True, True, True, "DE"), at=asked_at)
+
+    row.refresh_from_db()
+    assert (row.stripe_account_id, row.transfers_active) == (None, False)
+
+
+def test_an_account_that_is_there_is_not_started_anew(seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", transfers_active=True)
+
+    with pytest.raises(AccountNotGone):
+        start_anew(account_id=row.pk, cause=BY_TEST)
+
+
+def test_a_seller_who_took_our_access_away_is_paid_on_another_account(sandbox, api, seller):
+    ask(api)
+    account, transfer = ConnectedAccount.objects.get(), planned(seller)
+    sandbox.control(f"accounts/{account.stripe_account_id}", revoked=True)
+    send_due(), look_due()
+
+    start_anew(account_id=account.pk, cause=BY_TEST)
+    requests.post(ask(api).json()["url"], allow_redirects=False, timeout=10)
+    api.get(ADDRESS), send_due()
+
+    transfer.refresh_from_db()
+    assert transfer.status == "completed"
+    assert transfer.destination not in ("", account.stripe_account_id)

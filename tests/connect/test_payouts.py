@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from connect.models import SellerPayout
+from connect.models import ConnectedAccount, SellerPayout
 from connect.payouts import PayoutExceedsBalance, move_on_due, request_payout, send_payout
 from connect.reversals import reverse_transfer
 from connect.stripe_objects import PayoutSeen
@@ -20,6 +20,7 @@ from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/connect/payouts"
+GONE = refused("account_gone", "The provided key 'sk_live_abcd' does not have access to this account.", 403)
 
 
 @pytest.fixture(autouse=True)
@@ -304,5 +305,38 @@ def test_a_payout_that_stripe_does_not_show_any_more_is_a_case_and_asked_about_s
     move_on_due()
 
     payout.refresh_from_db()
+    assert OperatorCase.objects.get().kind == "payout_not_readable"
+    assert payout.next_check_at - timezone.now() > timedelta(hours=5)
+
+
+def test_the_payout_of_an_account_that_is_gone_fails_in_our_words_and_the_account_is_read(stripe, api):
+    stripe.will("read_balance", has(EUR=9_00))
+    stripe.will("create_payout", GONE)
+
+    answer = ask(api)
+
+    assert (answer.json()["status"], answer.json()["failure_code"]) == ("failed", "account_gone")
+    assert "sk_live" not in answer.content.decode()
+    assert ConnectedAccount.objects.get().look_due_at is not None
+
+
+def test_an_account_whose_balance_is_hidden_from_us_is_read_too(stripe, api):
+    stripe.will("read_balance", GONE)
+
+    answer = ask(api)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "payouts_not_enabled")
+    assert "sk_live" not in answer.content.decode()
+    assert ConnectedAccount.objects.get().look_due_at is not None
+
+
+def test_a_payout_nobody_answered_has_not_failed_because_the_account_is_gone_now(stripe, seller):
+    payout = payout_of(seller, in_doubt=True, first_sent_at=timezone.now(), next_check_at=long_ago())
+    stripe.will("create_payout", GONE)
+
+    move_on_due()
+
+    payout.refresh_from_db()
+    assert (payout.status, payout.in_doubt) == ("pending", True)
     assert OperatorCase.objects.get().kind == "payout_not_readable"
     assert payout.next_check_at - timezone.now() > timedelta(hours=5)

@@ -12,6 +12,7 @@ from connect.stripe_objects import ReversalSeen
 from payments.models import Posting
 from tests.connect.conftest import looked, not_sent, refused, taken_back, transfer_seen, unknown
 from tests.connect.factories import BY_TEST, completed, make_due, refund, to_reverse
+from tests.connect.test_settle import bounce
 from veza.core.models import OperatorCase, StatusChange
 
 pytestmark = pytest.mark.django_db
@@ -236,3 +237,16 @@ def test_the_case_is_closed_when_what_was_given_up_is_taken_back_after_all(strip
     reverse(transfer)
 
     assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
+
+
+def test_what_is_owed_anew_waits_as_short_as_the_first_time(stripe):
+    transfer = completed(amount_minor=9_00)
+    stripe.will("create_reversal", *[refused("balance_insufficient")] * 3)
+    given_back = refund(transfer.order, transfer.seller, 4_00)
+    reverse(transfer)
+    assert reverse(transfer).next_retry_at - timezone.now() > timedelta(days=1.9)
+
+    bounce(given_back, transfer)
+    refund(transfer.order, transfer.seller, 5_00)
+
+    assert reverse(transfer).next_retry_at - timezone.now() < timedelta(days=1.1)

@@ -15,6 +15,7 @@ from connect.transfers import send_transfer
 from payments.models import Refund
 from tests.connect.conftest import sent, taken_back
 from tests.connect.factories import BY_TEST, make_seller, planned, refund
+from tests.connect.test_set_off import debt_of
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/connect/statement"
@@ -52,6 +53,19 @@ def test_every_line_has_its_cause_its_order_and_the_balance_after_it(story):
     ]
     assert {row["order_id"] for row in rows} == {str(story.order_id)}
     assert rows[2]["cause"] == f"refund:{Refund.objects.get().pk}:1"
+
+
+def test_what_was_kept_back_of_a_transfer_stands_beside_it_in_words(stripe):
+    seller = make_seller()
+    debt_of(stripe, seller, 4_00)
+    stripe.will("create_transfer", sent("tr_2"))
+    send_transfer(planned(seller, amount_minor=9_00).pk, cause=BY_TEST)
+
+    _, rows = read(seller)
+
+    assert (rows[-1]["amount"], rows[-1]["balance"]) == ("-5.00", "0.00")
+    assert rows[-1]["note"] == "4.00 EUR less was sent: it paid what you owed for another order."
+    assert [row["note"] for row in rows[:-1]] == ["", "", "", ""]
 
 
 def test_it_is_streamed_as_a_file(story):
