@@ -21,7 +21,7 @@ from veza.core.rate import wait_for_turn
 
 # Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
 ACCOUNT_GONE = "account_gone"
-# What its seller is told of it: Stripe's own words name our key.
+# What is said of it, kept and shown: Stripe's own words name our key.
 ACCOUNT_GONE_TOLD = "Stripe lets us do nothing with this account any more. Ask support what to do."
 _GATE = frozenset({401, 403})
 _DEFINITE = frozenset({400, 402, 404})
@@ -87,7 +87,7 @@ def _judged(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outco
             return NotSent("Stripe could not be reached", call)
         return Unknown(str(error.user_message), call)
     if call.status == 403 and of_account:
-        return Refused(ACCOUNT_GONE, str(error.user_message or "")[:500], call)
+        return Refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, call)
     if call.status in _GATE:
         return NotSent(f"Stripe turned us away ({call.status} {code}): check STRIPE_SECRET_KEY", call)
     if isinstance(error, stripe.IdempotencyError):

@@ -286,3 +286,13 @@ def unused_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def test_what_stripe_says_of_an_account_that_is_gone_names_our_key_and_goes_no_further(raw):
+    raw.status = 403
+    raw.body = error(message="The provided key 'sk_live_abcd' does not have access to account 'acct_1'.")
+
+    said = stripe_api.read_account("acct_1")
+
+    assert isinstance(said, Refused)
+    assert (said.code, "sk_live" in said.message) == ("account_gone", False)
