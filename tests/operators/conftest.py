@@ -1,6 +1,6 @@
 """A Veza that answers over HTTP, with the sandbox's webhooks coming in and the workers' work done between two looks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from veza.status import state
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "canary-password-of-the-operator"
+# A webhook that the sandbox is sending, or will send again.
+UNDER_WAY = {"waiting", "retrying"}
 STAFF_PASSWORD = "canary-password-of-the-staff"
 
 
@@ -115,7 +117,7 @@ def do_the_workers_work() -> None:
 
 
 @pytest.fixture
-def stack(live_server: Any, sandbox: Any, settings: Any, tmp_path: Path) -> Stack:
+def stack(live_server: Any, sandbox: Any, settings: Any, tmp_path: Path) -> Iterator[Stack]:
     cache.clear()
     maintenance.forget()
     state.forget()
@@ -127,7 +129,10 @@ def stack(live_server: Any, sandbox: Any, settings: Any, tmp_path: Path) -> Stac
         hyperswitch_webhook_secret=SECRET,
         retry_schedule=[0.2],
     )
-    return Stack(live_server.url, sandbox, tmp_path)
+    yield Stack(live_server.url, sandbox, tmp_path)
+    # A delivery that is still being handled would meet the end of this test's database.
+    sandbox.settings(webhooks_paused=True)
+    sandbox.wait_for(lambda: UNDER_WAY.isdisjoint(event["status"] for event in sandbox.webhooks()), seconds=30)
 
 
 @pytest.fixture
