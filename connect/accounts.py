@@ -21,7 +21,7 @@ from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import OperatorCase, User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.sweeps import TICK_FOR, Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 SWEEP = "connect.look_at_accounts"
 # After a look that brought no answer, the next one.
@@ -146,12 +146,7 @@ def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
 def look_due() -> Tally:
     """Read every account that Stripe has told us something about."""
     nudged = ConnectedAccount.objects.filter(look_due_at__isnull=False)
-    return tick(
-        SWEEP,
-        take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
-        handle=_look,
-        lasting=TICK_FOR / 2,
-    )
+    return tick(SWEEP, Queue(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER), _look, lasting=TICK_FOR / 2)
 
 
 def _look(taken: ConnectedAccount) -> None:

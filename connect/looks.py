@@ -22,7 +22,7 @@ from veza.core import calls
 from veza.core.cases import open_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.outcomes import Accepted, Outcome, Refused
-from veza.core.sweeps import TICK_FOR, Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 SWEEP = "connect.look_at_transfers"
@@ -36,8 +36,8 @@ def look_due() -> Tally:
     nudged = SellerTransfer.objects.filter(look_due_at__isnull=False)
     return tick(
         SWEEP,
-        take=lambda: claim(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
-        handle=lambda row: look_at_transfer(row.pk, cause=cause),
+        Queue(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER),
+        lambda row: look_at_transfer(row.pk, cause=cause),
         lasting=TICK_FOR / 2,
     )
 

@@ -29,7 +29,7 @@ from veza.core.errors import NotAllowed
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import may_move, move
-from veza.core.sweeps import Tally, claim, tick
+from veza.core.sweeps import Queue, Tally, tick
 
 SWEEP = "connect.move_on_payouts"
 # After a call that brought no answer; and how often a payout that the bank has is asked about, webhooks or not.
@@ -127,8 +127,8 @@ def move_on_due() -> Tally:
     open_rows = SellerPayout.objects.filter(next_check_at__isnull=False)
     return tick(
         SWEEP,
-        take=lambda: claim(open_rows, due="next_check_at", lease=ASK_AGAIN_AFTER),
-        handle=lambda payout: move_on_payout(payout.pk, cause=cause),
+        Queue(open_rows, due="next_check_at", lease=ASK_AGAIN_AFTER),
+        lambda payout: move_on_payout(payout.pk, cause=cause),
     )
 
 

@@ -40,7 +40,7 @@ def process_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
     cause = by_sweep(SWEEP)
     return drain(
         SWEEP,
-        rows=SellerTransfer.objects.to_reverse,
+        rows=SellerTransfer.objects.to_reverse(),
         perform=lambda transfer_id: reverse_transfer(transfer_id, cause=cause),
         park=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
         call_for_help=call_for_help,

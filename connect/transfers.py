@@ -60,7 +60,7 @@ def send_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
     cause = by_sweep(SWEEP)
     return drain(
         SWEEP,
-        rows=SellerTransfer.objects.unsent,
+        rows=SellerTransfer.objects.unsent(),
         perform=lambda transfer_id: send_transfer(transfer_id, cause=cause),
         park=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
         call_for_help=call_for_help,

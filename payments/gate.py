@@ -3,19 +3,16 @@
 So one case stands for all of them, nothing is counted against a row, and a sweep ends there until its next tick.
 """
 
-from collections.abc import Callable, Sequence
-from threading import Event
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from django.db import connection
 
 from veza.core.cases import open_case
-from veza.core.models import KeyedRow, OperatorCase, StatefulRow
+from veza.core.models import OperatorCase, StatefulRow
 from veza.core.outcomes import NotSent, Outcome
 
 log = structlog.get_logger(__name__)
-Row = TypeVar("Row", bound=KeyedRow)
 TURNED_AWAY = "hyperswitch_turned_us_away"
 # What asking came to.
 RESULT = "turned away"
@@ -41,14 +38,6 @@ def tell_if_turned_away(outcome: Outcome[Any] | None, row: StatefulRow) -> None:
         open_case(TURNED_AWAY, row, why=outcome.why, what_to_do=what_to_do)
 
 
-def until_turned_away(
-    take: Callable[[], Sequence[Row]], ask: Callable[[Row], str]
-) -> tuple[Callable[[], Sequence[Row]], Callable[[Row], None]]:
-    """`take` and a handler for a tick that ends once `ask` says so. Rows in hand are left to their lease."""
-    closed = Event()
-
-    def handle(row: Row) -> None:
-        if not closed.is_set() and ask(row) == RESULT:
-            closed.set()
-
-    return lambda: [] if closed.is_set() else take(), handle
+def is_shut(result: str) -> bool:
+    """Whether asking came to that: a tick ends there, every other row would fare alike."""
+    return result == RESULT

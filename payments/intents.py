@@ -14,9 +14,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments import hyperswitch_api
+from payments import gate, hyperswitch_api
 from payments.captures import OUR_WORD, note_payment
-from payments.gate import tell_if_turned_away, turned_away
 from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -31,6 +30,8 @@ ASK_AGAIN = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
 
 # How long after its session a payment page is closed: a buyer who pressed the button in the last second is let through.
 GRACE = timedelta(minutes=5)
+# What closing a page came to when the provider said that it is closed.
+PAGE_OVER = "over"
 
 
 def ask_again_after(checks: int) -> timedelta:
@@ -98,7 +99,7 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             note_payment(outcome.value, cause=cause, at=timezone.now())
-        tell_if_turned_away(outcome, payment)
+        gate.tell_if_turned_away(outcome, payment)
     return outcome
 
 
@@ -111,8 +112,8 @@ def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
     return close_page(payment_id, reason=reason, cause=cause)[0]
 
 
-def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment, bool]:
-    """The same, and whether the provider said that its page is over: then nobody needs to close it again."""
+def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment, str]:
+    """The same, and what came of it: "over" if the provider said so, then nobody needs to close the page again."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = hyperswitch_api.cancel_payment(payment.provider_key, reason=reason, idempotency_key=str(payment.pk))
     with transaction.atomic(durable=True):
@@ -127,14 +128,16 @@ def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment,
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
-                tell_if_turned_away(outcome, payment)
+                gate.tell_if_turned_away(outcome, payment)
     over = isinstance(outcome, Refused) and outcome.code == hyperswitch_api.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
         outcome = check_payment(payment_id, cause=cause)
     if isinstance(outcome, Accepted):
         over = OUR_WORD.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
-    return payment, over
+    if gate.turned_away(outcome):
+        return payment, gate.RESULT
+    return payment, PAGE_OVER if over else "not over"
 
 
 def client_secret_of(payment: Payment) -> str:
@@ -204,9 +207,9 @@ def _record_sent(payment_id: UUID, outcome: Outcome[PaymentSeen], *, cause: Caus
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
             announce("payment.failed", payment, cause=cause, at=at)
-        case NotSent() if turned_away(outcome):
+        case NotSent() if gate.turned_away(outcome):
             Payment.objects.filter(pk=payment_id).update(checks=max(0, payment.checks - 1))
-            tell_if_turned_away(outcome, payment)
+            gate.tell_if_turned_away(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next check is set already.
 

@@ -28,7 +28,7 @@ from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.sweeps import TICK_FOR, Tally, claim, tick
+from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=StatefulRow)
@@ -79,15 +79,15 @@ def run(*, cause: Cause, call_for_help: Callable[[], object] | None = None) -> d
     backlog of one keeps the others waiting.
     """
 
-    def asked(name: str, rows: Callable[[], models.QuerySet[Row]], ask: Callable[[UUID], str]) -> Tally:
+    def asked(name: str, rows: models.QuerySet[Row], ask: Callable[[UUID], str]) -> Tally:
         return _drain(name, rows, ask, call_for_help=call_for_help)
 
     about_refund = partial(ask_about_refund, cause=cause)
     return {
-        "payments": asked("payments.reconcile", stuck_payments, partial(ask_about_payment, cause=cause)),
-        "refunds": asked("refunds.reconcile", stuck_refunds, about_refund),
-        "orphans": asked("orphans.reconcile", orphan_refunds, about_refund),
-        "disputes": asked("disputes.reconcile", due_disputes, partial(ask_about_dispute, cause=cause)),
+        "payments": asked("payments.reconcile", stuck_payments(), partial(ask_about_payment, cause=cause)),
+        "refunds": asked("refunds.reconcile", stuck_refunds(), about_refund),
+        "orphans": asked("orphans.reconcile", orphan_refunds(), about_refund),
+        "disputes": asked("disputes.reconcile", due_disputes(), partial(ask_about_dispute, cause=cause)),
     }
 
 
@@ -250,20 +250,18 @@ def _longer(row: Any) -> dict[str, object]:
 
 def _drain(
     name: str,
-    rows: Callable[[], models.QuerySet[Row]],
+    rows: models.QuerySet[Row],
     ask: Callable[[UUID], str],
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
     # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
-    rows().filter(next_check_at__isnull=True).update(next_check_at=Now())
-    take, handle = gate.until_turned_away(
-        lambda: claim(rows(), due="next_check_at", lease=LEASE, limit=BATCH), lambda row: ask(row.pk)
-    )
+    rows.filter(next_check_at__isnull=True).update(next_check_at=Now())
     return tick(
         name,
-        take=take,
-        handle=handle,
+        Queue(rows, due="next_check_at", lease=LEASE, batch=BATCH),
+        lambda row: ask(row.pk),
+        until=gate.is_shut,
         at_once=AT_ONCE,
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,

@@ -14,7 +14,7 @@ from payments.models import Payment, Refund
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
 from veza.core.models import StatefulRow
-from veza.core.sweeps import TICK_FOR, claim, tick
+from veza.core.sweeps import TICK_FOR, Queue, tick
 
 Row = TypeVar("Row", bound=StatefulRow)
 LEASE = timedelta(minutes=2)
@@ -35,8 +35,8 @@ def resend(**_newer: object) -> None:
 
 
 def _move_on(name: str, rows: models.QuerySet[Row], ask: Callable[[Row], str]) -> None:
-    take, handle = gate.until_turned_away(lambda: claim(rows, due="next_check_at", lease=LEASE), ask)
-    tick(name, take=take, handle=handle, lasting=TICK_FOR / KINDS)
+    queue = Queue(rows, due="next_check_at", lease=LEASE)
+    tick(name, queue, ask, until=gate.is_shut, lasting=TICK_FOR / KINDS)
 
 
 @shared_task(name="payments.retry_deliveries")
@@ -44,8 +44,8 @@ def retry_deliveries(**_newer: object) -> None:
     """Handle the deliveries again that failed, matched nothing or waited."""
     tick(
         "payments.retry_deliveries",
-        take=lambda: claim(replay.due(), due="next_attempt_at", lease=LEASE),
-        handle=lambda delivery: replay.replay(delivery.pk),
+        Queue(replay.due(), due="next_attempt_at", lease=LEASE),
+        lambda delivery: replay.replay(delivery.pk),
     )
 
 
@@ -55,8 +55,9 @@ def close_unpaid(**_newer: object) -> None:
     cause = by_sweep("payments.close_unpaid")
     tick(
         "payments.close_unpaid",
-        take=lambda: claim(unpaid.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
-        handle=lambda payment: unpaid.close_unpaid(payment.pk, cause=cause),
+        Queue(unpaid.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
+        lambda payment: unpaid.close_unpaid(payment.pk, cause=cause),
+        until=gate.is_shut,
     )
 
 

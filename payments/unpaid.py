@@ -6,7 +6,7 @@ import structlog
 from django.db import models, transaction
 from django.db.models.functions import Coalesce, Now
 
-from payments.intents import close_page
+from payments.intents import PAGE_OVER, close_page
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core.causes import Cause
@@ -19,20 +19,26 @@ def to_close() -> models.QuerySet[Payment]:
     return Payment.objects.filter(close_after__isnull=False)
 
 
-def close_unpaid(payment_id: UUID, *, cause: Cause) -> None:
+def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
     """Ask the provider to cancel a payment whose session is over; cancelled or unknown there, it has expired.
 
     One that is being paid after all stays: the provider refuses, and what it says is booked instead. So is what came
     of a declined one whose buyer tried again on the same page. Without an answer it is tried again when its lease is
-    over.
+    over. Returns what came of it.
     """
     if not _begin(payment_id):
-        return
-    payment, over = close_page(payment_id, reason="abandoned", cause=cause)
-    if over:
+        return "nothing to close"
+    payment, result = close_page(payment_id, reason="abandoned", cause=cause)
+    if result == PAGE_OVER:
         Payment.objects.filter(pk=payment_id).exclude(status__in=PAYMENT_OPEN).update(close_after=None)
-    said = "unpaid_closed" if over else "unpaid_not_closed"
-    log.info(said, payment=str(payment_id), story=str(payment.story_id), status=payment.status)
+    log.info(
+        "unpaid_closed" if result == PAGE_OVER else "unpaid_not_closed",
+        payment=str(payment_id),
+        story=str(payment.story_id),
+        status=payment.status,
+        result=result,
+    )
+    return result
 
 
 @transaction.atomic(durable=True)

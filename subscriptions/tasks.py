@@ -8,7 +8,7 @@ from django.utils import timezone
 from subscriptions.models import Subscription
 from subscriptions.renewals import run_due
 from veza.core.causes import by_sweep
-from veza.core.sweeps import claim, tick
+from veza.core.sweeps import Queue, tick
 
 LEASE = timedelta(minutes=2)
 
@@ -19,6 +19,6 @@ def run_due_subscriptions(**_newer: object) -> None:
     cause = by_sweep("subscriptions.run_due")
     tick(
         "subscriptions.run_due",
-        take=lambda: claim(Subscription.objects.all(), due="due_at", lease=LEASE),
-        handle=lambda subscription: run_due(subscription.pk, cause=cause, at=timezone.now()),
+        Queue(Subscription.objects.all(), due="due_at", lease=LEASE),
+        lambda subscription: run_due(subscription.pk, cause=cause, at=timezone.now()),
     )

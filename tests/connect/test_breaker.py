@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from connect.breaker import ANSWERS, stripe_is_failing
@@ -10,7 +11,7 @@ from connect.models import SellerTransfer
 from connect.reversals import process_due
 from connect.transfers import send_due, send_transfer
 from tests.connect.conftest import call, refused, unknown
-from tests.connect.factories import BY_TEST, long_ago, planned, to_reverse
+from tests.connect.factories import BY_TEST, planned, to_reverse
 from veza.core import calls
 from veza.core.outcomes import Accepted, NotSent, Unknown
 
@@ -79,7 +80,7 @@ def test_a_long_outage_gives_no_transfer_up(stripe, settings):
     stripe.will("create_transfer", *[unknown()] * 200)
 
     for _ in range(30):
-        SellerTransfer.objects.update(next_retry_at=long_ago())
+        SellerTransfer.objects.update(next_retry_at=F("next_retry_at") - timedelta(hours=1))
         send_due()
 
     assert set(SellerTransfer.objects.values_list("status", flat=True)) == {"pending"}

@@ -120,7 +120,7 @@ def test_one_worker_has_several_calls_under_way_and_none_twice(sandbox, seller, 
         together_at_stripe.wait()  # Breaks, and fails the row, unless four are here at once.
         return send_transfer(transfer_id, cause=BY_TEST)
 
-    tally = drain("a test", rows=SellerTransfer.objects.unsent, perform=perform, park=lambda *_: None)
+    tally = drain("a test", rows=SellerTransfer.objects.unsent(), perform=perform, park=lambda *_: None)
 
     assert (tally.done, tally.failed) == (len(rows), 0)
     assert set(called(sandbox, "/v1/transfers").values()) == {1}

@@ -15,7 +15,7 @@ from payments.models import Payment
 from tests.core.test_states import make_payment
 from veza.core import sweeps
 from veza.core.models import Heartbeat
-from veza.core.sweeps import claim, tick
+from veza.core.sweeps import Queue, tick
 
 pytestmark = pytest.mark.django_db
 LEASE = timedelta(minutes=5)
@@ -30,8 +30,12 @@ def make_due(number: int = 1, **age) -> list[Payment]:
     return payments
 
 
-def take(limit: int = 50) -> list[Payment]:
-    return claim(Payment.objects.all(), due="next_check_at", lease=LEASE, limit=limit)
+def queue(batch: int = 50) -> Queue[Payment]:
+    return Queue(Payment.objects.all(), due="next_check_at", lease=LEASE, batch=batch)
+
+
+def take(batch: int = 50) -> list[Payment]:
+    return queue(batch).take()
 
 
 def keys(payments) -> list:
@@ -41,8 +45,8 @@ def keys(payments) -> list:
 def test_rows_that_are_due_are_taken_oldest_first_up_to_the_limit():
     due = make_due(3)
 
-    assert keys(take(limit=2)) == keys(due[:2])
-    assert keys(take(limit=2)) == keys(due[2:])
+    assert keys(take(2)) == keys(due[:2])
+    assert keys(take(2)) == keys(due[2:])
 
 
 def test_rows_that_are_not_due_are_left():
@@ -91,7 +95,7 @@ def test_workers_at_once_hand_no_row_out_twice_and_forget_none():
     def work(_) -> list:
         try:
             together.wait(timeout=10)
-            return [key for _ in range(20) for key in keys(take(limit=3))]
+            return [key for _ in range(20) for key in keys(take(3))]
         finally:
             connection.close()
 
@@ -105,7 +109,7 @@ def test_a_tick_goes_on_until_nothing_is_due():
     make_due(7)
     handled = []
 
-    tally = tick("test", take=lambda: take(limit=2), handle=handled.append)
+    tally = tick("test", queue(2), handled.append)
 
     assert (len(handled), tally.done, tally.failed) == (7, 7, 0)
 
@@ -114,7 +118,7 @@ def test_a_tick_ends_when_its_time_is_over_and_says_that_rows_are_left():
     make_due(3)
     handled = []
 
-    tally = tick("test", take=take, handle=handled.append, lasting=timedelta(0))
+    tally = tick("test", queue(), handled.append, lasting=timedelta(0))
 
     assert (len(handled), tally.done, tally.unfinished) == (1, 1, True)
 
@@ -129,15 +133,68 @@ def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(mon
         handled.append(payment)
         clock[0] += a_row_takes
 
-    tally = tick("test", take=lambda: take(limit=2), handle=handle, lasting=timedelta(seconds=100))
+    tally = tick("test", queue(2), handle, lasting=timedelta(seconds=100))
 
     assert (len(handled), tally.unfinished) == (begun, True)
+
+
+def test_what_is_not_begun_when_a_ticks_time_is_over_has_its_old_place_again():
+    due = make_due(3)
+
+    tick("test", queue(), print, lasting=timedelta(0))
+    make_due(seconds=1)
+
+    assert keys(take(2)) == keys(due[1:])
+
+
+def test_what_is_not_begun_and_has_news_keeps_the_time_that_the_news_gave_it():
+    _begun, with_news, without = make_due(3)
+
+    def handle(payment):
+        Payment.objects.filter(pk=with_news.pk).update(next_check_at=Now() + timedelta(hours=1))
+
+    tick("test", queue(), handle, lasting=timedelta(0))
+
+    assert keys(take()) == [without.pk]
+
+
+def test_a_tick_ends_at_a_row_that_says_the_others_would_fare_no_better():
+    due = make_due(5)
+    handled = []
+
+    def handle(payment):
+        handled.append(payment)
+        return "shut" if len(handled) == 3 else "open"
+
+    tally = tick("test", queue(2), handle, until=lambda result: result == "shut")
+
+    assert (keys(handled), tally.done, tally.unfinished) == (keys(due[:3]), 3, False)
+    assert keys(take()) == keys([due[3], due[4]])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_side_by_side_are_worked_off_and_no_more_begun_when_one_says_so():
+    make_due(8)
+    together = Barrier(2)
+
+    def handle(payment):
+        together.wait(timeout=10)
+        return True
+
+    tally = tick("test", queue(), handle, until=bool, at_once=2)
+
+    assert (tally.done, len(take())) == (2, 6)
+
+
+def test_a_lease_that_ends_before_the_tick_may_begin_its_last_row_is_refused():
+    with pytest.raises(AssertionError, match="handed out again"):
+        tick("test", queue(), print, lasting=LEASE)
 
 
 def test_a_tick_that_left_nothing_is_finished():
     make_due(3)
 
-    assert tick("test", take=take, handle=print).unfinished is False
+    assert tick("test", queue(), print).unfinished is False
 
 
 @pytest.mark.parametrize(("number", "calls"), [(2, 0), (3, 1), (9, 1)])
@@ -145,7 +202,7 @@ def test_a_second_batch_is_a_backlog_and_help_is_called_once(number, calls):
     make_due(number)
     called = []
 
-    tick("test", take=lambda: take(limit=2), handle=print, call_for_help=lambda: called.append(1))
+    tick("test", queue(2), print, call_for_help=lambda: called.append(1))
 
     assert len(called) == calls
 
@@ -159,7 +216,7 @@ def test_a_poison_row_is_counted_and_stops_nobody():
             raise ZeroDivisionError("as always")
         handled.append(payment)
 
-    tally = tick("test", take=take, handle=handle)
+    tally = tick("test", queue(), handle)
 
     assert (len(handled), tally.done, tally.failed) == (4, 4, 1)
     assert tally.last_error == f"{poison.pk}: ZeroDivisionError: as always"
@@ -176,13 +233,13 @@ def test_a_connection_that_breaks_costs_one_row():
         if len(handled) == 2:
             connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    tally = tick("test", take=take, handle=handle)
+    tally = tick("test", queue(), handle)
 
     assert (len(handled), tally.done, tally.failed) == (4, 3, 1)
 
 
 def test_a_tick_leaves_a_heartbeat_even_when_nothing_was_due():
-    tick("test", take=take, handle=print)
+    tick("test", queue(), print)
 
     beat = Heartbeat.objects.get(name="test")
     assert (beat.done, beat.failed, beat.last_error) == (0, 0, "")
@@ -190,10 +247,10 @@ def test_a_tick_leaves_a_heartbeat_even_when_nothing_was_due():
 
 def test_the_last_error_stays_until_there_is_another():
     make_due()
-    tick("test", take=take, handle=lambda payment: 1 / 0)
+    tick("test", queue(), lambda payment: 1 / 0)
     failed = Heartbeat.objects.get(name="test")
 
-    tick("test", take=take, handle=print)
+    tick("test", queue(), print)
 
     beat = Heartbeat.objects.get(name="test")
     assert beat.failed == 0

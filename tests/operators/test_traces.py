@@ -1,19 +1,26 @@
 """A worker's log lines carry the request they go back to."""
 
 import json
+from datetime import timedelta
 
 import pytest
 import structlog
+from django.db.models.functions import Now
 
 from connect.models import ConnectedAccount
 from connect.tasks import send_transfers
 from payments.models import Payment
 from tests.buying import deliver, envelope, order_of, payment_object, payment_of
 from tests.factories import OfferFactory
-from veza.core.sweeps import tick
+from veza.core.sweeps import Queue, tick
 
 pytestmark = pytest.mark.django_db
 log = structlog.get_logger("tests.traces")
+QUEUE = Queue(Payment.objects.all(), due="next_check_at", lease=timedelta(minutes=2))
+
+
+def due_now() -> None:
+    Payment.objects.update(next_check_at=Now())
 
 
 def lines_of(caplog):
@@ -25,9 +32,9 @@ def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_sto
     payment = payment_of(order)
     deliver(envelope("payment_succeeded", payment_object(payment)), **{"x-request-id": "webhook-7"})
     structlog.contextvars.clear_contextvars()
-    batches = [[payment], []]
+    due_now()
 
-    tick("tests.sweep", take=lambda: batches.pop(0), handle=lambda row: log.warning("looked"))
+    tick("tests.sweep", QUEUE, lambda row: log.warning("looked"))
 
     (line,) = [line for line in lines_of(caplog) if line["event"] == "looked"]
     assert (line["request_id"], line["sweep"], line["row"]) == ("webhook-7", "tests.sweep", str(payment.pk))
@@ -36,12 +43,12 @@ def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_sto
 
 def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afresh(sandbox, caplog):
     rows = [payment_of(order_of(OfferFactory())) for _ in range(2)]
-    batches = [rows, []]
+    due_now()
 
     def fail(_row: Payment) -> None:
         raise RuntimeError("not today")
 
-    tick("tests.sweep", take=lambda: batches.pop(0), handle=fail)
+    tick("tests.sweep", QUEUE, fail)
 
     failed = [line for line in lines_of(caplog) if line["event"] == "sweep_row_failed"]
     assert [line["story"] for line in failed] == [str(row.story_id) for row in rows]

@@ -66,6 +66,16 @@ def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings
     assert set(Payment.objects.values_list("status", "checks")) == {("created", 0)}
 
 
+def test_closing_unpaid_pages_stops_at_the_gate(three_orders, settings):
+    settings.HYPERSWITCH_API_KEY = WRONG_KEY
+    Payment.objects.update(close_after=timezone.now())
+
+    tasks.close_unpaid()
+
+    assert turned_away() == (1, 1)
+    assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
+
+
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_key(sandbox, settings, sent):
     order = paid(order_of(OfferFactory()))

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from django.db import close_old_connections, connection, models, transaction
+from django.db.models import Case, Value, When
 from django.db.models.functions import Now
 
 from veza.core.models import Heartbeat, KeyedRow
@@ -22,53 +23,89 @@ from veza.core.traces import following, last_requests
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=KeyedRow)
+Result = TypeVar("Result")
 # As long as beat's usual interval, so that a backlog is never without a worker; with what is in hand then, and one slow
 # call, a tick ends before Celery's soft time limit would cut it off in the middle of a row.
 TICK_FOR = timedelta(seconds=60)
+# No call to a provider takes longer.
+ONE_CALL = timedelta(seconds=30)
 
 
-def claim(rows: "models.QuerySet[Row]", *, due: str, lease: timedelta, limit: int = 50) -> list[Row]:
-    """Take up to `limit` of `rows` whose `due` time has come and move it ahead by `lease`, in one commit.
+@dataclass(frozen=True)
+class Queue(Generic[Row]):
+    """Rows that are due by `due`; a worker takes up to `batch` of them at a time and keeps them for `lease`."""
 
-    Rows that another worker is taking are passed over, so no row is handed out twice within a lease.
-    """
-    with transaction.atomic():
-        waiting = rows.filter(**{f"{due}__lte": Now()}).order_by(due)
-        taken = list(waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))[:limit])
-        if taken:
-            rows.model._default_manager.filter(pk__in=[row.pk for row in taken]).update(**{due: Now() + lease})
-    return taken
+    rows: "models.QuerySet[Row]"
+    due: str
+    lease: timedelta
+    batch: int = 50
+
+    def take(self) -> list[Row]:
+        """Take rows whose time has come and move it ahead by the lease, in one commit.
+
+        Rows that another worker is taking are passed over, so no row is handed out twice within a lease.
+        """
+        with transaction.atomic():
+            waiting = self.rows.filter(**{f"{self.due}__lte": Now()}).order_by(self.due).annotate(taken_at=Now())
+            taken = list(waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))[: self.batch])
+            if taken:
+                self._these(taken).update(**{self.due: self._leased_until(taken[0])})
+        return taken
+
+    def give_back(self, rows: Sequence[Row]) -> None:
+        """Rows of one batch that were not begun have their old place again, unless news gave one another time."""
+        as_it_was = Case(*[When(pk=row.pk, then=Value(getattr(row, self.due))) for row in rows])
+        in_hand = self._these(rows).filter(**{self.due: self._leased_until(rows[0])})
+        in_hand.update(**{self.due: as_it_was})
+
+    def _these(self, rows: Sequence[Row]) -> "models.QuerySet[Row]":
+        return self.rows.model._default_manager.filter(pk__in=[row.pk for row in rows])
+
+    def _leased_until(self, row: Any) -> datetime:
+        until: datetime = row.taken_at + self.lease
+        return until
 
 
 @dataclass
 class Tally:
-    """What one tick came to. `unfinished`: its time was over, and rows may be left."""
+    """What one tick came to. Rows may be left: its time was over (`unfinished`), or the rest would fare no better
+    (`ended`).
+    """
 
     done: int = 0
     failed: int = 0
     last_error: str = ""
     unfinished: bool = False
+    ended: bool = False
 
 
 def tick(
     name: str,
+    queue: Queue[Row],
+    handle: Callable[[Row], Result],
     *,
-    take: Callable[[], Sequence[Row]],
-    handle: Callable[[Row], object],
+    until: Callable[[Result], bool] = lambda result: False,
     at_once: int = 1,
     lasting: timedelta = TICK_FOR,
     call_for_help: Callable[[], object] | None = None,
 ) -> Tally:
     """Take and handle due rows until none is left or `lasting` is over, `at_once` of them side by side.
 
-    What is in hand then is worked off for a third of that time more; the rest is left to its lease. A row that
-    raises is logged, counted and left to its lease too: it does not stop the others, and it does not come back
-    before the lease is over. Inside a transaction, which threads cannot share, rows go one by one.
-    A second batch is a backlog: `call_for_help` is called, once. A tick leaves a heartbeat.
+    It ends early when `until` says so of what a row came to: the other rows would fare no better. What is in hand
+    when its time is over is worked off for a third of that time more. Rows of the batch that are not begun by then
+    are given back. A row that raises is logged, counted and left to its lease: it does not stop the others, and it
+    does not come back before the lease is over. Inside a transaction, which threads cannot share, rows go one by
+    one. A second batch is a backlog: `call_for_help` is called, once. A tick leaves a heartbeat.
     """
+    assert queue.lease >= lasting * 4 / 3 + ONE_CALL, "a row must not be handed out again while a tick may begin it"
     tally = Tally()
-    rows = _rows(take, tally, lasting=lasting, call_for_help=call_for_help)
-    work = partial(_work, name, rows, Lock(), handle, tally)
+
+    def handle_one(row: Row) -> None:
+        if until(handle(row)):
+            tally.ended = True
+
+    rows = _rows(queue, tally, lasting=lasting, call_for_help=call_for_help)
+    work = partial(_work, name, rows, Lock(), handle_one, tally)
     if at_once == 1 or connection.in_atomic_block:
         work()
     else:
@@ -80,7 +117,7 @@ def tick(
 
 
 def _rows(
-    take: Callable[[], Sequence[Row]],
+    queue: Queue[Row],
     tally: Tally,
     *,
     lasting: timedelta,
@@ -88,17 +125,22 @@ def _rows(
 ) -> Iterator[tuple[Row, str]]:
     """Each due row with the request that last moved its story."""
     batches, started = 0, time.monotonic()
-    while batch := take():
+
+    def is_over(time_given: timedelta) -> bool:
+        return tally.ended or time.monotonic() - started > time_given.total_seconds()
+
+    while batch := queue.take():
         batches += 1
         if batches == 2 and call_for_help is not None:
             call_for_help()
         asked_by = last_requests(batch)
-        for row in batch:
-            yield row, asked_by.get(row.pk, "")
-            if time.monotonic() - started > (lasting * 4 / 3).total_seconds():
+        for place, row in enumerate(batch):
+            if place > 0 and is_over(lasting * 4 / 3):
+                queue.give_back(batch[place:])
                 break
-        if time.monotonic() - started > lasting.total_seconds():
-            tally.unfinished = True
+            yield row, asked_by.get(row.pk, "")
+        if is_over(lasting):
+            tally.unfinished = not tally.ended
             return
 
 
