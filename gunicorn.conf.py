@@ -43,3 +43,13 @@ def post_fork(_server: object, _worker: object) -> None:
     the process is busy with, such as turning forged deliveries away.
     """
     sys.setswitchinterval(0.0005)
+
+
+def worker_exit(_server: object, _worker: object) -> None:
+    """Let a process that ends tell of the forged deliveries that it only counted."""
+    from payments.forgeries import forgeries
+
+    try:
+        forgeries.tell()
+    except Exception:
+        logging.getLogger("gunicorn.error").exception("the last forged deliveries could not be counted")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from connect import stripe_api
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
-from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
+from connect.stripe_calls import ACCOUNT_GONE
 from connect.stripe_objects import AccountSeen, LinkSeen
 from marketplace.catalogue import NotASeller
 from veza.core.cases import close_by_hand, close_case, open_case
@@ -253,8 +253,6 @@ def _value(outcome: Outcome[Value]) -> Value:
     match outcome:
         case Accepted(value=value):
             return value
-        case Refused(code=code) if code == ACCOUNT_GONE:
-            raise AccountRefused(ACCOUNT_GONE_TOLD)
         case Refused(message=message):
             raise AccountRefused(message or "Stripe refused this account.")
         case NotSent() | Unknown():

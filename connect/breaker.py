@@ -4,10 +4,8 @@ The record of calls is the memory: every process on every machine sees the same,
 """
 
 from datetime import timedelta
-from uuid import UUID
 
-from django.utils import timezone
-
+from veza.core.ids import first_id_since
 from veza.core.models import ProviderCall
 
 # Stripe is failing when its last answers, about several rows, were none at all.
@@ -18,7 +16,7 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 
 def stripe_is_failing() -> bool:
     """Whether the last calls to Stripe, about different rows, all timed out, broke off or ended in 429 or 5xx."""
-    last = ProviderCall.objects.filter(provider="stripe", pk__gte=_first_id_since(WITHIN)).order_by("-pk")
+    last = ProviderCall.objects.filter(provider="stripe", pk__gte=first_id_since(WITHIN)).order_by("-pk")
     calls = list(last.values_list("subject_id", "outcome", "status")[:ANSWERS])
     failed = [subject for subject, outcome, status in calls if _failed(outcome, status)]
     return len(failed) == ANSWERS and len(set(failed)) >= ROWS
@@ -27,9 +25,3 @@ def stripe_is_failing() -> bool:
 def _failed(outcome: str, status: int) -> bool:
     unanswered = status == 0 or status == _TOO_MANY or status >= _SERVER_ERROR
     return outcome in ("unknown", "not sent") and unanswered
-
-
-def _first_id_since(time: timedelta) -> UUID:
-    """Keys begin with their time, so the newest calls are found by the primary key alone."""
-    milliseconds = int((timezone.now() - time).timestamp() * 1000)
-    return UUID(int=milliseconds << 80)

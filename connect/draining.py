@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from connect.breaker import stripe_is_failing
+from connect.gate import GATE
 from connect.models import SellerTransfer, SellerTransferQuerySet
 from connect.retries import LEASE
 from veza.core.outcomes import NotSent, Outcome, Unknown
@@ -40,7 +41,7 @@ def drain(
             park(row.pk, f"{type(error).__name__}: {error}")
             raise
 
-    return tick(
+    tally = tick(
         name,
         Queue(rows, due="next_retry_at", lease=LEASE, batch=BATCH),
         handle,
@@ -48,6 +49,8 @@ def drain(
         at_once=settings.STRIPE_CALLS_AT_ONCE,
         call_for_help=call_for_help,
     )
+    GATE.close_case_if_let_in()
+    return tally
 
 
 def _is_the_end(outcome: Outcome[Any] | None) -> bool:

@@ -17,7 +17,7 @@ from connect.models import SellerTransfer
 from connect.reversal_answers import go_on
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe_objects import TransferSeen
-from connect.waiting import change
+from connect.waiting import change, restate_given_up
 from veza.core import calls
 from veza.core.cases import open_case
 from veza.core.causes import Cause, by_sweep
@@ -72,7 +72,9 @@ def record_seen(transfer_id: UUID, seen: TransferSeen, *, asked_under: datetime 
         return
     unanswered = intent is not None and intent.status == ReversalStatus.SENDING
     given_up = transfer.status == TransferStatus.PERMANENTLY_FAILED and transfer.owed_minor > 0
-    if not unanswered and not given_up:
+    if given_up:
+        restate_given_up(transfer)
+    elif not unanswered:
         go_on(transfer, cause=cause, at=at)
 
 

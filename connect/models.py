@@ -76,14 +76,18 @@ class SellerTransferQuerySet(LockableQuerySet["SellerTransfer"]):
         """Transfers of which Stripe should take something back."""
         return self.filter(status=TransferStatus.REVERSAL_PENDING)
 
+    def owed(self) -> Self:
+        """What Stripe could not take back from its seller because their balance was too low: tried again."""
+        return self.filter(status=TransferStatus.REVERSAL_PENDING, waiting_for=WaitingFor.DEBT)
+
+    def owed_and_given_up(self) -> Self:
+        """What could not be taken back and is not tried again: a person has to look at it."""
+        sent = self.filter(status=TransferStatus.PERMANENTLY_FAILED, stripe_transfer_id__isnull=False)
+        return sent.filter(reversal_target_minor__gt=F("reversed_minor"))
+
     def owed_by(self, seller_id: UUID, currency: str) -> Self:
-        """What Stripe could not take back from a seller, the oldest first: their balance was too low, or a person
-        has to look at it.
-        """
-        stuck = Q(status=TransferStatus.REVERSAL_PENDING, waiting_for=WaitingFor.DEBT)
-        given_up = Q(status=TransferStatus.PERMANENTLY_FAILED, stripe_transfer_id__isnull=False)
-        owing = self.filter(stuck | given_up, seller=seller_id, currency=currency)
-        return owing.filter(reversal_target_minor__gt=F("reversed_minor")).order_by("pk")
+        """Both of one seller, the oldest first."""
+        return (self.owed() | self.owed_and_given_up()).filter(seller=seller_id, currency=currency).order_by("pk")
 
     def due(self) -> Self:
         """Rows whose time has come, by the database's clock."""

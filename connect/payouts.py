@@ -15,12 +15,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect import stripe_api
+from connect.gate import GATE
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.retries import KEY_IS_SAFE_FOR
 from connect.states import PAYOUT_OPEN, PayoutStatus
-from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
+from connect.stripe_calls import ACCOUNT_GONE
 from connect.stripe_objects import PayoutSeen
-from connect.waiting import stripe_turned_us_away
 from payments.inbox import Handled, Result
 from veza.core import calls
 from veza.core.cases import open_case
@@ -231,9 +231,8 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
             _cannot_be_read(payout, outcome)
         case Refused():
             _refused(payout, outcome, cause=cause, at=at)
-        case NotSent(why=why):
-            if outcome.call.status > 0:
-                stripe_turned_us_away(payout, why)
+        case NotSent():
+            GATE.tell_if_turned_away(outcome, payout)
             if first:
                 SellerPayout.objects.filter(pk=payout_id, external_payout_id__isnull=True).update(in_doubt=False)
         case Unknown():
@@ -243,12 +242,10 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
 def _refused(payout: SellerPayout, refused: Refused, *, cause: Cause, at: datetime) -> None:
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return
-    message = refused.message
     if refused.code == ACCOUNT_GONE:
-        message = ACCOUNT_GONE_TOLD
         _have_it_read(payout.stripe_account_id)
     ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
-    ended |= {"failure_code": refused.code[:100], "failure_message": message[:500]}
+    ended |= {"failure_code": refused.code[:100], "failure_message": refused.message[:500]}
     move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
 
 

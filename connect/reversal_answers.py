@@ -10,14 +10,16 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.adoption import adopt, book_taken_back
+from connect.gate import GATE
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
 from connect.retries import debt_wait
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW
 from connect.stripe_objects import ReversalSeen, TransferSeen
-from connect.waiting import REVERSAL_FAILED, change, give_up, stripe_turned_us_away, unanswered, wait, with_reversals
+from connect.waiting import REVERSAL_FAILED, change, give_up, unanswered, wait, with_reversals
 from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
+from veza.core.gate import turned_away
 from veza.core.models import StatusChange
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import move
@@ -179,12 +181,11 @@ def _not_sent(
     at: datetime,
 ) -> None:
     fields: dict[str, Any] = {"next_retry_at": Now() + with_reversals().base, "last_error": outcome.why[:500]}
-    if outcome.call.status > 0:
-        stripe_turned_us_away(transfer, outcome.why)
-        if taking.first:
-            # Stripe may have stored the refusal at its gate under this key.
-            _close(intent, "turned_away", outcome.why, cause=cause, at=at)
-            fields["key_epoch"] = transfer.key_epoch + 1
+    GATE.tell_if_turned_away(outcome, transfer)
+    if turned_away(outcome) and taking.first:
+        # Stripe may have stored the refusal at its gate under this key.
+        _close(intent, "turned_away", outcome.why, cause=cause, at=at)
+        fields["key_epoch"] = transfer.key_epoch + 1
     change(transfer, **fields)
 
 

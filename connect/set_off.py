@@ -11,7 +11,7 @@ from uuid import UUID
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.reversal_answers import go_on
 from connect.states import ReversalStatus, TransferStatus
-from connect.waiting import REVERSAL_FAILED, change
+from connect.waiting import REVERSAL_FAILED, TRANSFER_FAILED, change, restate_given_up
 from veza.core.cases import close_case
 from veza.core.causes import Cause
 from veza.core.states import move
@@ -53,9 +53,12 @@ def set_off(transfer: SellerTransfer, debts: list[SellerTransfer], *, cause: Cau
         if debt.owed_minor == 0:
             close_case(REVERSAL_FAILED, debt, note="Set off against a later transfer.")
             go_on(debt, cause=cause, at=at)
+        else:
+            restate_given_up(debt)
 
 
 def pay_by_set_off(transfer: SellerTransfer, *, cause: Cause, at: datetime, **cleared: Any) -> None:
     """All of a locked transfer paid a debt: it is complete without anything being sent."""
     done: dict[str, Any] = {"completed_at": at, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
     move(transfer, TransferStatus.COMPLETED, cause=cause, at=at, **done, last_error="", **cleared)
+    close_case(TRANSFER_FAILED, transfer, note="All of it paid a debt.")

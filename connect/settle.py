@@ -17,7 +17,7 @@ from django.utils import timezone
 from connect.adoption import MADE_ELSEWHERE
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.states import ReversalStatus, TransferStatus
-from connect.waiting import REVERSAL_FAILED, TRANSFER_FAILED
+from connect.waiting import REVERSAL_FAILED, TRANSFER_FAILED, restate_given_up
 from marketplace.models import Order
 from marketplace.shares import is_disputed, seller_shares
 from payments.models import Payment
@@ -255,6 +255,9 @@ def _give_more(
 def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
     if plan.changed:
         SellerTransfer.objects.bulk_update(plan.changed.values(), _WRITTEN)
+    for row in plan.changed.values():
+        if row.status == TransferStatus.PERMANENTLY_FAILED:
+            restate_given_up(row)
     if plan.undone:
         SetOff.objects.bulk_update(plan.undone.values(), ["undone_minor"])
     nothing = {"next_retry_at": None, "waiting_for": WaitingFor.NOTHING, "retry_count": 0}

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.books import post_sent
+from connect.gate import GATE
 from connect.models import SellerTransfer, WaitingFor
 from connect.reversal_answers import begin_reversal
 from connect.set_off import pay_by_set_off
@@ -22,7 +23,6 @@ from connect.waiting import (
     TRANSFER_FAILED,
     change,
     give_up,
-    stripe_turned_us_away,
     try_later,
     unanswered,
     wait,
@@ -30,6 +30,7 @@ from connect.waiting import (
 )
 from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause
+from veza.core.gate import turned_away
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import may_move, move
 
@@ -125,13 +126,11 @@ def _refused(transfer: SellerTransfer, refused: Refused, *, cause: Cause, at: da
 
 
 def _not_sent(transfer: SellerTransfer, sending: Sending, outcome: NotSent, *, cause: Cause, at: datetime) -> None:
-    turned_away = outcome.call.status > 0
-    if turned_away:
-        stripe_turned_us_away(transfer, outcome.why)
+    GATE.tell_if_turned_away(outcome, transfer)
     fields: dict[str, Any] = {"next_retry_at": Now() + with_transfers().base, "last_error": outcome.why[:500]}
     if sending.first:
         # Stripe may have stored the refusal at its gate under this key.
-        cleared = {"in_doubt_since": None, "key_epoch": transfer.key_epoch + turned_away}
+        cleared = {"in_doubt_since": None, "key_epoch": transfer.key_epoch + turned_away(outcome)}
         if _nothing_left_to_send(transfer, cause=cause, at=at, **cleared):
             return
         fields |= cleared
@@ -150,7 +149,6 @@ def _nothing_left_to_send(transfer: SellerTransfer, *, cause: Cause, at: datetim
         change(transfer, amount_minor=transfer.amount_minor - target, reversal_target_minor=0)
     if left == 0:
         pay_by_set_off(transfer, cause=cause, at=at, **cleared)
-        close_case(TRANSFER_FAILED, transfer, note="All of it paid a debt.")
     return left == 0
 
 

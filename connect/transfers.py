@@ -22,11 +22,10 @@ from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe_api import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe_objects import TransferSeen
 from connect.transfer_answers import NOT_ALLOWED_TO_RECEIVE, Sending, record_transfer, several_found
-from connect.waiting import TRANSFER_FAILED, change, try_later, wait, with_transfers
+from connect.waiting import change, try_later, wait, with_transfers
 from marketplace.models import Order
 from marketplace.shares import is_disputed, sold_shares
 from veza.core import calls
-from veza.core.cases import close_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
@@ -103,7 +102,6 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
         set_off(transfer, debts, cause=cause, at=now)
         if transfer.sent_minor == 0:
             pay_by_set_off(transfer, cause=cause, at=now)
-            close_case(TRANSFER_FAILED, transfer, note="All of it paid a debt.")
             return None
         fields |= {"in_doubt_since": Now(), "destination": account.stripe_account_id}
     change(transfer, **fields)

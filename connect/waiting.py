@@ -14,13 +14,11 @@ from connect.breaker import stripe_is_failing
 from connect.models import SellerTransfer, WaitingFor
 from connect.retries import backoff
 from connect.states import TransferStatus
-from veza.core.cases import open_case
+from veza.core.cases import open_case, restate_amount
 from veza.core.causes import Cause
-from veza.core.models import OperatorCase, StatefulRow
 from veza.core.states import move
 
 log = structlog.get_logger(__name__)
-TURNED_AWAY = "stripe_turned_us_away"
 # The cases of a transfer that was given up: before Stripe had it, and when it was to be taken back.
 TRANSFER_FAILED, REVERSAL_FAILED = "transfer_failed", "reversal_failed"
 
@@ -115,17 +113,15 @@ def give_up(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, *
     )
 
 
+def restate_given_up(transfer: SellerTransfer) -> None:
+    """Let the case of a transfer that was given up say what it is about now: its amounts are new."""
+    restate_amount(TRANSFER_FAILED, transfer, transfer.sent_minor)
+    restate_amount(REVERSAL_FAILED, transfer, transfer.owed_minor)
+
+
 def _what_to_do(transfer: SellerTransfer, *, sending: bool) -> str:
     if not sending:
         return "Look at the transfer in Stripe's dashboard, then retry or settle it with the seller."
     if transfer.in_doubt_since is not None:
         return f"Look in Stripe's dashboard for group {transfer.order_id}; a retry looks there too."
     return "Correct what Stripe refused, such as the seller's account, then retry the transfer."
-
-
-def stripe_turned_us_away(row: StatefulRow, why: str) -> None:
-    """Open one case for all rows: the key, not the row, is at fault."""
-    log.error("stripe_turned_us_away", why=why)
-    if not OperatorCase.objects.filter(kind=TURNED_AWAY, closed_at__isnull=True).exists():
-        what_to_do = "Check STRIPE_SECRET_KEY. Nothing is lost: every row goes on by itself afterwards."
-        open_case(TURNED_AWAY, row, why=why, what_to_do=what_to_do)

@@ -11,7 +11,8 @@ from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import OrderStatus
 from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
 from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status
-from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter, first_id_since
+from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter
+from veza.core.ids import first_id_since
 
 # A payment page lives for an hour; its order has an end soon after.
 UNPAID_TOO_LONG = timedelta(hours=2)

@@ -24,7 +24,8 @@ from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
 from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
 from veza.core.admin_columns import NOTHING, age, amount, badge, column, moment, money, person, short_id, status, when
-from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, StuckFilter, first_id_since
+from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, StuckFilter
+from veza.core.ids import first_id_since
 from veza.core.logs import masked_json
 
 

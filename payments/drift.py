@@ -33,19 +33,22 @@ Said = Mapping[str, Any]
 
 @dataclass
 class Findings:
-    """How many objects the provider listed, how many were news or could not be booked, and whether every page came."""
+    """How many objects the provider listed, how many were news or could not be booked, whether every page came, and
+    what went wrong last.
+    """
 
     listed: int = 0
     news: int = 0
     failed: int = 0
     complete: bool = True
+    last_error: str = ""
 
 
 def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
     """Take in disputes and refunds of the last days that we do not know, or know otherwise.
 
     One that cannot be booked is logged and counted, and stops none of the others. Disputes come first: they have a day
-    by which to be answered. Coming to the end leaves a heartbeat.
+    by which to be answered. Coming to the end leaves a heartbeat, which tells of a list that could not be read.
     """
     until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
     findings = Findings()
@@ -54,7 +57,7 @@ def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
     for said in _all(hyperswitch_api.list_refunds, until, findings):
         _look_at("refund", said, _is_known_refund, findings, cause=cause)
     log.info("drift_compared", origin="reconcile", **asdict(findings))
-    beat(WORKER, Tally(done=findings.listed, failed=findings.failed))
+    beat(WORKER, Tally(findings.listed, findings.failed + (not findings.complete), findings.last_error))
     return findings
 
 
@@ -64,8 +67,9 @@ def _look_at(kind: str, said: Said, is_known: Callable[[Said], bool], findings: 
             _take_in(kind, said, findings, cause=cause)
     except SoftTimeLimitExceeded:
         raise  # The time of the whole is over: no fault of this one.
-    except Exception:
+    except Exception as error:
         findings.failed += 1
+        findings.last_error = f"{said.get(f'{kind}_id')}: {type(error).__name__}: {error}"
         log.exception("drift_failed", origin="reconcile", **_named(kind, said))
 
 
@@ -80,6 +84,7 @@ def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Fi
         if not isinstance(outcome, Accepted):
             log.warning("drift_list_not_read", origin="reconcile", path=outcome.call.path, status=outcome.call.status)
             findings.complete = False
+            findings.last_error = f"{outcome.call.path} could not be read (status {outcome.call.status})"
             return
         yield from outcome.value
         findings.listed += len(outcome.value)

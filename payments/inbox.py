@@ -107,7 +107,9 @@ def take_in(
     logged too, as long as there are not too many of them.
     Raises OperationalError only when the database is away: then there is neither effect nor row.
     """
-    if refused is not None and not forgeries.keeps(arrived.source_ip, len(arrived.raw), provider=arrived.provider):
+    kept = refused is None or forgeries.keeps(arrived.source_ip, len(arrived.raw), provider=arrived.provider)
+    forgeries.tell_now_and_then()
+    if refused is not None and not kept:
         return refused
     delivery_id, at = new_id(), timezone.now()
     cause = Cause("webhook", id=delivery_id, actor=arrived.provider, request_id=arrived.request_id)

@@ -14,14 +14,16 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments import gate, hyperswitch_api
+from payments import hyperswitch_api
 from payments.captures import OUR_WORD, note_payment
+from payments.gate import GATE
 from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.facts import announce
+from veza.core.gate import TURNED_AWAY, turned_away
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import move
 
@@ -99,7 +101,7 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             note_payment(outcome.value, cause=cause, at=timezone.now())
-        gate.tell_if_turned_away(outcome, payment)
+        GATE.tell_if_turned_away(outcome, payment)
     return outcome
 
 
@@ -128,15 +130,15 @@ def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment,
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
-                gate.tell_if_turned_away(outcome, payment)
+                GATE.tell_if_turned_away(outcome, payment)
     over = isinstance(outcome, Refused) and outcome.code == hyperswitch_api.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
         outcome = check_payment(payment_id, cause=cause)
     if isinstance(outcome, Accepted):
         over = OUR_WORD.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
-    if gate.turned_away(outcome):
-        return payment, gate.RESULT
+    if turned_away(outcome):
+        return payment, TURNED_AWAY
     return payment, PAGE_OVER if over else "not over"
 
 
@@ -207,9 +209,9 @@ def _record_sent(payment_id: UUID, outcome: Outcome[PaymentSeen], *, cause: Caus
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
             announce("payment.failed", payment, cause=cause, at=at)
-        case NotSent() if gate.turned_away(outcome):
+        case NotSent() if turned_away(outcome):
             Payment.objects.filter(pk=payment_id).update(checks=max(0, payment.checks - 1))
-            gate.tell_if_turned_away(outcome, payment)
+            GATE.tell_if_turned_away(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next check is set already.
 

@@ -59,11 +59,6 @@ class Proof:
         ]
 
 
-def prove(payment: Payment) -> Proof:
-    """Compare the ledger of one payment with its row, its refunds and its disputes, in the currency that came."""
-    return prove_many([payment])[0]
-
-
 def prove_many(payments: Sequence[Payment]) -> list[Proof]:
     """Prove each of `payments`, in their order, for as many queries as one of them costs."""
     moved, refunds, disputes = _postings_of(payments), _refunds_of(payments), _disputes_of(payments)

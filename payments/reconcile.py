@@ -18,13 +18,15 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from payments import disputes, gate, hyperswitch_api, intents, refunds
+from payments import disputes, hyperswitch_api, intents, refunds
+from payments.gate import GATE
 from payments.inbox import Event, Result
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
+from veza.core.gate import TURNED_AWAY, is_shut, turned_away
 from veza.core.ids import new_id
 from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -132,7 +134,7 @@ def move_on_refund(refund: Refund, *, cause: Cause) -> str:
 
 
 def _came_to(outcome: Outcome[Any] | None) -> str:
-    return gate.RESULT if gate.turned_away(outcome) else "moved on"
+    return TURNED_AWAY if turned_away(outcome) else "moved on"
 
 
 def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
@@ -184,7 +186,7 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
             _put_off_dispute(row, outcome, result)
         else:
             _put_off(row, outcome, result, still_open=still_open)
-        gate.tell_if_turned_away(outcome, row)
+        GATE.tell_if_turned_away(outcome, row)
         became = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
     # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
     result = "nothing new" if result == Result.STALE and became == row.status else result
@@ -203,8 +205,8 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
 
 
 def _why(outcome: Refused | NotSent | Unknown) -> str:
-    if gate.turned_away(outcome):
-        return gate.RESULT
+    if turned_away(outcome):
+        return TURNED_AWAY
     return f"refused: {outcome.code}" if isinstance(outcome, Refused) else outcome.why
 
 
@@ -223,7 +225,7 @@ def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> 
     ours = type(row)._default_manager.filter(pk=row.pk)
     answered = isinstance(outcome, Accepted)
     again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0} if answered else _longer(row)
-    if gate.turned_away(outcome):
+    if turned_away(outcome):
         again = {"next_check_at": Now() + _FIRST_PAUSE}
     if answered and result != Result.WAITING:
         ours.filter(still_open).update(**again)
@@ -261,7 +263,7 @@ def _drain(
         name,
         Queue(rows, due="next_check_at", lease=LEASE, batch=BATCH),
         lambda row: ask(row.pk),
-        until=gate.is_shut,
+        until=is_shut,
         at_once=AT_ONCE,
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,

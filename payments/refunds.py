@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments import hyperswitch_api
-from payments.gate import tell_if_turned_away, turned_away
+from payments.gate import GATE
 from payments.hyperswitch_objects import RefundSeen
 from payments.intents import ask_again_after
 from payments.models import Payment, Refund
@@ -25,6 +25,7 @@ from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
+from veza.core.gate import turned_away
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
@@ -126,7 +127,7 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None
     if not theirs and (refund.first_sent_at is None or refund.send_after is not None):
         sent = send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
         with transaction.atomic(durable=True):
-            tell_if_turned_away(sent, refund)
+            GATE.tell_if_turned_away(sent, refund)
         return sent
     if is_orphan(refund):
         Refund.objects.filter(pk=refund_id).update(next_check_at=None)
@@ -139,7 +140,7 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None
         asked = refund.checks + (not turned_away(outcome))
         unanswered.update(next_check_at=Now() + ask_again_after(refund.checks), checks=asked)
         calls.record(outcome, subject=refund, our_id=refund.provider_key)
-        tell_if_turned_away(outcome, refund)
+        GATE.tell_if_turned_away(outcome, refund)
     return outcome
 
 

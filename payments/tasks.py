@@ -9,10 +9,12 @@ from celery import shared_task
 from django.conf import settings
 from django.db import models
 
-from payments import disputes, drift, gate, reconcile, replay, retention, unpaid
+from payments import disputes, drift, reconcile, replay, retention, unpaid
+from payments.gate import GATE
 from payments.models import Payment, Refund
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
+from veza.core.gate import is_shut
 from veza.core.models import StatefulRow
 from veza.core.sweeps import TICK_FOR, Queue, tick
 
@@ -32,11 +34,12 @@ def resend(**_newer: object) -> None:
     _move_on("payments.resend", Payment.objects.all(), partial(reconcile.move_on_payment, cause=cause))
     _move_on("refunds.resend", Refund.objects.all(), partial(reconcile.move_on_refund, cause=cause))
     _move_on("disputes.resend", disputes.due(), lambda dispute: ask_about(dispute.pk))
+    GATE.close_case_if_let_in()
 
 
 def _move_on(name: str, rows: models.QuerySet[Row], ask: Callable[[Row], str]) -> None:
     queue = Queue(rows, due="next_check_at", lease=LEASE)
-    tick(name, queue, ask, until=gate.is_shut, lasting=TICK_FOR / KINDS)
+    tick(name, queue, ask, until=is_shut, lasting=TICK_FOR / KINDS)
 
 
 @shared_task(name="payments.retry_deliveries")
@@ -57,7 +60,7 @@ def close_unpaid(**_newer: object) -> None:
         "payments.close_unpaid",
         Queue(unpaid.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
         lambda payment: unpaid.close_unpaid(payment.pk, cause=cause),
-        until=gate.is_shut,
+        until=is_shut,
     )
 
 

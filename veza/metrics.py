@@ -32,9 +32,10 @@ from payments.states import RefundStatus
 from subscriptions.models import Subscription
 from veza.core.api.problems import Problem, to_http
 from veza.core.api.requests import source_address
+from veza.core.ids import first_id_since
 from veza.core.models import Heartbeat, OperatorCase, ProviderCall
 from veza.core.remembered import Remembered
-from veza.status import OK, first_id_since, state
+from veza.status import OK, state
 
 log = structlog.get_logger(__name__)
 CAP = 10_000
@@ -127,7 +128,7 @@ def _cases() -> Iterator[Family]:
 
 
 def _calls() -> Iterator[Family]:
-    since = first_id_since(CALLS_OVER.total_seconds())
+    since = first_id_since(CALLS_OVER)
     latest = ProviderCall.objects.filter(id__gte=since).order_by("-id")[:CALLS_CAP]
     outcomes: Counter[tuple[str, ...]] = Counter()
     took: dict[str, list[int]] = defaultdict(list)

@@ -1,8 +1,7 @@
 """What operators and the acceptance run look at: is the process alive, and what does it stand on?"""
 
-import time
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import redis
 from django.conf import settings
@@ -13,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from veza.core.api.auth import PublicView
+from veza.core.ids import first_id_since
 from veza.core.models import ProviderCall
 from veza.core.platform import maintenance
 from veza.core.remembered import Remembered
@@ -20,7 +20,7 @@ from veza.core.remembered import Remembered
 OK, DEGRADED, DISABLED = "ok", "degraded", "disabled"
 _REDIS_PATIENCE_SECONDS = 0.5
 # A provider is judged by what we asked of it lately: a status page must not call anybody.
-_LATELY_SECONDS = 5 * 60
+_LATELY = timedelta(minutes=5)
 _CALLS_LOOKED_AT = 20
 
 
@@ -117,15 +117,6 @@ def _provider(name: str, *, enabled: bool, usable: bool) -> str:
         return DISABLED
     if not usable:
         return DEGRADED
-    lately = ProviderCall.objects.filter(provider=name, id__gte=first_id_since(_LATELY_SECONDS)).order_by("-id")
+    lately = ProviderCall.objects.filter(provider=name, id__gte=first_id_since(_LATELY)).order_by("-id")
     outcomes = set(lately.values_list("outcome", flat=True)[:_CALLS_LOOKED_AT])
     return DEGRADED if outcomes and outcomes <= {"unknown", "not sent"} else OK
-
-
-def first_id_since(seconds: float) -> UUID:
-    """The smallest id of a row made `seconds` ago.
-
-    Ids begin with their milliseconds, so the primary key finds the latest rows without another index.
-    """
-    milliseconds = int((time.time() - seconds) * 1000)
-    return UUID(int=milliseconds << 80)

@@ -9,14 +9,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from connect.models import SellerTransfer
 from tests.backoffice.conftest import browser, staff
-from tests.buying import deliver, deliver_refund, envelope, paid, refund_of, two_sellers_order
-from tests.connect.factories import completed
+from tests.buying import deliver, deliver_refund, envelope, paid, payment_of, refund_of, two_sellers_order
+from tests.connect.factories import BY_TEST, completed, to_reverse
 from veza.backoffice import dashboard, flows
 from veza.backoffice.charts import Step, bars
 from veza.backoffice.models import FlowHour
 from veza.core.cases import open_case
 from veza.core.models import Heartbeat
+from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
 
@@ -24,6 +26,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def settled_at_once(monkeypatch):
     monkeypatch.setattr(flows, "SETTLED_AFTER", timedelta(seconds=-1))
+
+
+def given_up(transfer: SellerTransfer) -> None:
+    move(transfer, "permanently_failed", cause=BY_TEST, at=timezone.now(), next_retry_at=None)
 
 
 def front_page() -> str:
@@ -102,13 +108,30 @@ def test_every_number_leads_to_a_list_that_opens(sandbox):
 
 
 def test_refunds_that_wait_are_counted(sandbox):
-    refund_of(paid(two_sellers_order()))
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    refund_of(order)
 
-    assert card("Refunds and payments")["refunds pending"] in ("0", "1")
+    assert card("Refunds and payments")["refunds pending"] == "1"
 
 
-def test_a_transfer_given_up_and_a_bad_signature_are_counted():
-    completed()
+def test_what_sellers_owe_is_told_by_whether_it_is_still_tried():
+    to_reverse(amount_minor=9_00, waiting_for="debt")
+    to_reverse(amount_minor=5_00)
+    given_up(to_reverse(amount_minor=7_00, target=4_00, reversed_minor=1_00))
+
+    shown = card("Sellers' money")
+
+    assert (shown["owed by sellers"], shown["owed by sellers, given up"]) == ("9.00 EUR", "3.00 EUR")
+
+
+def test_a_transfer_that_was_given_up_is_counted():
+    given_up(to_reverse())
+
+    assert card("Sellers' money")["given up: a person decides"] == "1"
+
+
+def test_a_bad_signature_is_counted():
     deliver(envelope("payment_succeeded", {}), signature="00")
 
     assert card("Webhooks, 24 hours")["bad signatures"] == "1"

@@ -10,8 +10,8 @@ from payments.models import Payment, WebhookDelivery
 from tests.backoffice.conftest import browser, staff
 from tests.buying import paid, payment_of, refund_of, two_sellers_order
 from tests.connect.factories import completed, planned
-from veza.core.admin_lists import find, first_id_since
-from veza.core.ids import new_id
+from veza.core.admin_lists import find
+from veza.core.ids import first_id_since, new_id
 
 pytestmark = pytest.mark.django_db
 

@@ -63,6 +63,14 @@ def test_a_ledger_that_agrees_ends_with_0_and_the_counts(story):
     assert told["postings"] == Posting.objects.count()
 
 
+def test_what_moved_since_the_payment_was_read_is_no_difference(sandbox):
+    order = paid(two_sellers_order())
+    read_before = payment_of(order)
+    deliver_refund(refund_of(order))
+
+    assert prove_payment(read_before).differences == []
+
+
 BROKEN = {
     "captured": lambda story: Payment.objects.update(received_minor=1),
     "refunded": lambda story: Refund.objects.update(amount_minor=1),

@@ -20,11 +20,10 @@ from statistics import quantiles
 import pytest
 from django.db import connection
 
-from dev.ports import HOST, free_port
 from payments.models import ForgedMinute, Payment, WebhookDelivery
-from tests.buying import SECRET, WEBHOOK, envelope, order_of, payment_object, payment_of, signed
+from tests.buying import WEBHOOK, envelope, order_of, payment_object, payment_of, signed
 from tests.factories import OfferFactory
-from tests.operators.production import ROOT, database_url, environment, started, wait_until
+from tests.operators.production import ROOT, database_url, environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REAL = int(os.environ.get("REAL", "200"))
@@ -40,30 +39,6 @@ SELECT gen_random_uuid(), 'hyperswitch', repeat(md5(n::text), 40), repeat('0', 6
        now() - interval '100 days' - n * interval '1 second', 1
 FROM generate_series(1, %s) AS n
 """
-
-
-@pytest.fixture
-def url(tmp_path) -> Iterator[str]:
-    port = free_port()
-    said = {
-        "DATABASE_URL": database_url(),
-        "HYPERSWITCH_WEBHOOK_SECRET": SECRET,
-        "TRUSTED_PROXIES": "1",
-        "WEB_BIND": f"{HOST}:{port}",
-        "WEB_THREADS": "4",
-        "LOG_LEVEL": "ERROR",
-    }
-    with started("-m", "gunicorn", said=said, log=tmp_path / "web.log"):
-        wait_until(lambda: _answers(port), seconds=30)
-        yield f"http://{HOST}:{port}{WEBHOOK}"
-
-
-def _answers(port: int) -> bool:
-    try:
-        http.client.HTTPConnection(HOST, port, timeout=5).request("GET", "/api/v1/status")
-    except OSError:
-        return False
-    return True
 
 
 def payments(number: int) -> list[Payment]:

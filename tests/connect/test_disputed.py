@@ -220,6 +220,7 @@ def test_a_dispute_lost_after_a_reversal_was_given_up_leaves_all_of_it_to_the_pe
     decided(dispute, transfer, held_at="bank")
 
     assert standing(transfer) == [("permanently_failed", 9_00, 9_00)]
+    assert OperatorCase.objects.get(kind="reversal_failed").amount_minor == 9_00
 
 
 def test_a_dispute_won_after_its_reversal_was_given_up_leaves_nothing_to_the_person(stripe):

@@ -184,6 +184,7 @@ def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert (transfer.status, transfer.owed_minor) == ("permanently_failed", 5_00)
+    assert OperatorCase.objects.get(kind="reversal_failed").amount_minor == 5_00
 
 
 def test_news_that_comes_during_a_look_that_is_refused_is_looked_at_again(stripe):

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from connect.accounts import AccountNotGone, look_due, note_account, start_anew
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.stripe_calls import ACCOUNT_GONE
+from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
 from connect.stripe_objects import AccountSeen, LinkSeen
 from connect.transfers import send_due
 from tests.connect.conftest import account as account_seen
@@ -158,12 +158,12 @@ def test_a_seller_whose_webhooks_were_lost_is_paid_all_the_same(sandbox, seller)
 
 def test_a_seller_whose_account_is_gone_reads_our_words_and_a_person_is_told(stripe, api, seller):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
-    stripe.will("read_account", refused(ACCOUNT_GONE, "The provided key 'sk_live_abcd' does not have access.", 403))
+    stripe.will("read_account", refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, 403))
 
     answer = ask(api)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "account_refused")
-    assert "sk_live" not in answer.content.decode()
+    assert ACCOUNT_GONE_TOLD in answer.content.decode()
     assert OperatorCase.objects.get().kind == "account_gone"
 
 

@@ -2,11 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from django.db import connection
 
 from connect.draining import drain
 from connect.models import SellerTransfer
@@ -14,29 +11,9 @@ from connect.reversals import process_due, reverse_transfer
 from connect.transfers import send_due, send_transfer
 from payments.models import Posting
 from tests.connect.factories import BY_TEST, make_seller, planned, refund
+from tests.crowd import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def together(*works: Callable[[], Any]) -> None:
-    """Run each in a thread of its own, starting at the same moment, and fail if one of them did."""
-    barrier, failures = threading.Barrier(len(works)), []
-
-    def run(work: Callable[[], Any]) -> None:
-        barrier.wait()
-        try:
-            work()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not failures, failures
 
 
 def moved(sandbox, kind: str) -> list[int]:

@@ -185,6 +185,18 @@ def test_being_turned_away_stops_the_tick_and_opens_one_case(stripe):
     assert OperatorCase.objects.filter(kind="stripe_turned_us_away").count() == 1
 
 
+def test_the_case_of_a_wrong_key_closes_by_itself_when_stripe_lets_us_in(stripe):
+    planned(), planned()
+    stripe.will("create_transfer", not_sent(401), sent())
+    send_due()
+    SellerTransfer.objects.filter(next_retry_at__gt=timezone.now()).update(next_retry_at=None)
+
+    send_due()
+
+    case = OperatorCase.objects.get(kind="stripe_turned_us_away")
+    assert (case.status, case.closed_by) == ("closed", "veza")
+
+
 def test_one_stripe_id_belongs_to_one_transfer():
     completed(stripe_transfer_id="tr_1")
 

@@ -138,6 +138,17 @@ def test_a_reversal_that_was_given_up_is_set_off_and_its_case_closed(stripe, sel
     assert OperatorCase.objects.get(kind="reversal_failed").closed_at is not None
 
 
+def test_a_reversal_that_was_given_up_and_is_set_off_in_part_leaves_the_rest_to_its_case(stripe, seller):
+    debt = debt_of(stripe, seller, 4_00)
+    stripe.will("create_reversal", refused("resource_missing", status=404))
+    reverse_transfer(debt.pk, cause=BY_TEST)
+
+    send(planned(seller, amount_minor=3_00))
+
+    case = OperatorCase.objects.get(kind="reversal_failed")
+    assert (case.amount_minor, case.closed_at) == (1_00, None)
+
+
 def test_a_transfer_in_doubt_is_set_off_against_nothing(stripe, seller):
     debt_of(stripe, seller, 4_00)
     stripe.will("create_transfer", sent())

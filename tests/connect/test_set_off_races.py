@@ -8,7 +8,8 @@ from connect.reversals import process_due, reverse_transfer
 from connect.transfers import send_due, send_transfer
 from marketplace.shares import seller_shares
 from tests.connect.factories import BY_TEST, make_due, make_seller, planned, refund
-from tests.connect.test_races import moved, together
+from tests.connect.test_races import moved
+from tests.crowd import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

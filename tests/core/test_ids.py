@@ -1,11 +1,12 @@
 import time
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veza.core.ids import new_id, provider_id, row_id
+from veza.core.ids import first_id_since, new_id, provider_id, row_id
 
 keys = st.uuids()
 
@@ -29,6 +30,13 @@ def test_keys_made_later_sort_later():
     time.sleep(0.002)
 
     assert first < new_id()
+
+
+def test_the_keys_of_rows_made_within_a_time_begin_at_one_key():
+    key = new_id()
+
+    assert first_id_since(timedelta(seconds=1)) < key
+    assert key < first_id_since(timedelta(seconds=-1))
 
 
 def test_keys_made_at_once_differ():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import time_machine
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
@@ -221,6 +222,18 @@ def test_a_poison_row_is_counted_and_stops_nobody():
     assert (len(handled), tally.done, tally.failed) == (4, 4, 1)
     assert tally.last_error == f"{poison.pk}: ZeroDivisionError: as always"
     assert take() == []
+
+
+def test_a_tick_that_is_cut_off_blames_no_row_and_leaves_no_heartbeat():
+    make_due(3)
+
+    def handle(payment):
+        raise SoftTimeLimitExceeded
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        tick("test", queue(), handle)
+
+    assert not Heartbeat.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,8 +1,5 @@
 """Fifty people click at once, over real HTTP: one effect, forty-nine clean answers."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import pytest
 import requests
 from rest_framework_simplejwt.tokens import AccessToken
@@ -10,28 +7,16 @@ from rest_framework_simplejwt.tokens import AccessToken
 from marketplace.models import License, Order
 from payments.models import Payment, Refund
 from tests.buying import envelope, order_of, paid, payment_object, payment_of, signed, two_sellers_order
+from tests.crowd import FIFTY, all_at_once
 from tests.factories import OfferFactory, PersonFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FIFTY = 50
 
 
 @pytest.fixture
 def server(live_server, settings):
     settings.ALLOWED_HOSTS = ["*"]
     return f"{live_server.url}/api/v1"
-
-
-def all_at_once(ask, people=FIFTY):
-    """What each of `people` was answered when all asked in the same moment."""
-    barrier = Barrier(people)
-
-    def one(number):
-        barrier.wait()
-        return ask(number)
-
-    with ThreadPoolExecutor(people) as pool:
-        return list(pool.map(one, range(people)))
 
 
 def token_of(person) -> dict[str, str]:

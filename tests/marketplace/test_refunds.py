@@ -6,7 +6,6 @@ from connect.models import SellerTransfer
 from marketplace.models import License
 from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired
 from payments.models import Posting, Refund
-from payments.proof import prove
 from payments.refunds import RefundAlreadyRequested
 from tests.buying import (
     ago,
@@ -18,6 +17,7 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory, PersonFactory
+from veza.backoffice.proof import prove_payment
 from veza.core.errors import NotFound
 from veza.core.ids import new_id
 from veza.core.models import OperatorCase
@@ -106,7 +106,7 @@ def test_the_refund_webhook_finishes_refund_order_licenses_ledger_and_transfers_
     assert (refund.status, order.status) == ("succeeded", "refunded")
     assert not License.objects.filter(order=order, status="active").exists()
     assert {transfer.status for transfer in SellerTransfer.objects.filter(order=order)} == {"cancelled"}
-    proof = prove(payment_of(order))
+    proof = prove_payment(payment_of(order))
     assert proof.balanced
     assert {term.label: term.booked_minor for term in proof.terms}["refunded"] == 18_00
 
@@ -155,7 +155,7 @@ def test_a_refund_that_bounces_gives_everything_back_and_asks_a_person(order):
     order.refresh_from_db()
     assert order.status == "completed"
     assert License.objects.filter(order=order, status="active").count() == 2
-    assert prove(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).balanced
     assert OperatorCase.objects.get().kind == "refund_bounced"
 
 

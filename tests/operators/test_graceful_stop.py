@@ -14,9 +14,9 @@ from connect.models import ConnectedAccount, SellerTransfer
 from connect.tasks import send_transfers
 from dev.ports import free_port
 from marketplace.models import Order
-from payments.models import Payment
+from payments.models import ForgedMinute, Payment, WebhookDelivery
 from payments.tasks import resend
-from tests.buying import SECRET, order_of, paid, payment_of
+from tests.buying import SECRET, WEBHOOK, order_of, paid, payment_of
 from tests.dev.process_tree import descendants
 from tests.factories import OfferFactory, PersonFactory
 from tests.operators.conftest import PASSWORD
@@ -93,6 +93,19 @@ def test_sigterm_lets_a_request_in_hand_finish(web, sandbox):
 
     assert (answers, process.wait(40)) == ([201], 0)
     assert Order.objects.get().status == "pending"
+
+
+def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, said):
+    process, _ask = web
+    for _ in range(100):
+        requests.post(f"http://{said['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)
+    kept = WebhookDelivery.objects.count()
+
+    process.send_signal(signal.SIGTERM)
+    process.wait(40)
+
+    assert 0 < kept < 100
+    assert kept + sum(ForgedMinute.objects.values_list("deliveries", flat=True)) == 100
 
 
 def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, said, tmp_path):

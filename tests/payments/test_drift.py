@@ -115,6 +115,9 @@ def test_a_list_that_cannot_be_read_is_said(sandbox, order):
 
     assert not compare().complete
 
+    beat = Heartbeat.objects.get(name=drift.WORKER)
+    assert (beat.failed, "/disputes/list" in beat.last_error) == (1, True)
+
 
 def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch, caplog):
     bad = at_the_dashboard(sandbox, order, 1_00, status="succeeded")

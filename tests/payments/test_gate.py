@@ -109,6 +109,20 @@ def test_a_refund_that_was_turned_away_was_never_sent_and_is_no_orphan(sandbox, 
     assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
 
 
+def test_the_case_closes_by_itself_when_the_right_key_is_let_in(three_orders, settings):
+    right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
+    due_now(Payment)
+    tasks.resend()
+    assert turned_away() == (1, 1)
+
+    settings.HYPERSWITCH_API_KEY = right_key
+    due_now(Payment)
+    tasks.resend()
+
+    assert turned_away() == (1, 0)
+    assert OperatorCase.objects.get().note.startswith("Let in again: GET /payments/")
+
+
 def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):
     settings.HYPERSWITCH_ENABLED = False
     due_now(Payment)

@@ -7,9 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from payments import forgeries
-from payments.forgeries import KEPT_BYTES, KEPT_PER_ADDRESS
-from payments.models import ForgedMinute, Posting, WebhookDelivery
+from payments.models import Posting, WebhookDelivery
 from payments.webhooks import is_signed_by_hyperswitch
 from tests.buying import (
     SECRET,
@@ -342,38 +340,6 @@ def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger)
 
     assert OperatorCase.objects.get().kind == "delivery_of_a_stranger"
     assert nothing_happened(payment)
-
-
-@pytest.fixture
-def within_one_minute(monkeypatch):
-    monkeypatch.setattr(forgeries.forgeries, "_clock", lambda: 1_000.0)
-
-
-def test_forged_deliveries_beyond_a_few_are_counted_and_not_kept(sandbox, within_one_minute):
-    total = KEPT_PER_ADDRESS + 15
-
-    answers = {deliver(b"x" * 10_000, signature="00").status_code for _ in range(total)}
-    forgeries.forgeries._written_at = 0
-    deliver(b"x" * 10_000, signature="00")
-
-    assert answers == {401}
-    assert WebhookDelivery.objects.count() == KEPT_PER_ADDRESS
-    assert sum(ForgedMinute.objects.values_list("deliveries", flat=True)) == total + 1 - KEPT_PER_ADDRESS
-    assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {KEPT_BYTES}
-
-
-def test_a_flood_from_many_addresses_is_capped_too(sandbox, within_one_minute):
-    for number in range(forgeries.KEPT_IN_ALL + 20):
-        Client(REMOTE_ADDR=f"198.51.{number // 250}.{number % 250 + 1}").post(WEBHOOK, b"x", content_type="text/plain")
-
-    assert WebhookDelivery.objects.count() == forgeries.KEPT_IN_ALL
-
-
-def test_a_real_delivery_is_kept_whole_in_the_middle_of_a_flood(payment):
-    for _ in range(KEPT_PER_ADDRESS + 1):
-        deliver(b"x", signature="00")
-
-    assert deliver_payment(payment).json() == {"result": "ok"}
 
 
 @pytest.mark.parametrize(

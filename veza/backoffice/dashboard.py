@@ -11,14 +11,14 @@ from django.db.models import Count, F, Min, Sum
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from connect.models import SellerTransfer, WaitingFor
+from connect.models import SellerTransfer
 from connect.states import TransferStatus
 from payments.models import ForgedMinute, Payment, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from veza.backoffice.charts import Chart, Step, bars
 from veza.backoffice.flows import Flow, Flows, added_up_to, recent_flows
 from veza.core.admin_columns import lasting
-from veza.core.admin_lists import first_id_since
+from veza.core.ids import first_id_since
 from veza.core.models import Heartbeat, OperatorCase, User
 from veza.core.money import written
 
@@ -166,14 +166,8 @@ def _transfers(at: datetime) -> Card:
         return SellerTransfer.objects.filter(status=status)
 
     model = "connect_sellertransfer"
-    owed = of(TransferStatus.REVERSAL_PENDING).filter(waiting_for=WaitingFor.DEBT)
-    some = SellerTransfer.objects.filter(pk__in=owed.order_by()[:COUNTED_UP_TO].values("pk")).order_by()
-    sums = some.values("currency").annotate(debt=Sum(F("reversal_target_minor") - F("reversed_minor")))
-    link = to_list(model, status__exact="reversal_pending", waiting_for__exact="debt")
-    debts = [
-        Number("owed by sellers", written(row["debt"], row["currency"]), link, "warn")
-        for row in sums.order_by("currency")
-    ]
+    tried = to_list(model, status__exact="reversal_pending", waiting_for__exact="debt")
+    given_up = to_list(model, status__exact="permanently_failed")
     return Card(
         "Sellers' money",
         [
@@ -187,9 +181,17 @@ def _transfers(at: datetime) -> Card:
                 "bad",
                 status__exact="permanently_failed",
             ),
-            *debts,
+            *_debts("owed by sellers", SellerTransfer.objects.owed(), tried, "warn"),
+            *_debts("owed by sellers, given up", SellerTransfer.objects.owed_and_given_up(), given_up, "bad"),
         ],
     )
+
+
+def _debts(label: str, owed: "models.QuerySet[SellerTransfer]", link: str, tone: str) -> list[Number]:
+    """What the first of these transfers come to, a number for each currency."""
+    some = SellerTransfer.objects.filter(pk__in=owed.order_by()[:COUNTED_UP_TO].values("pk")).order_by()
+    sums = some.values("currency").annotate(debt=Sum(F("reversal_target_minor") - F("reversed_minor")))
+    return [Number(label, written(row["debt"], row["currency"]), link, tone) for row in sums.order_by("currency")]
 
 
 def _webhooks(at: datetime) -> Card:

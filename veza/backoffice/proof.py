@@ -19,8 +19,12 @@ from payments.proof import prove_many as prove_base
 
 
 def prove_payment(payment: Payment) -> Proof:
-    """One payment's proof, with whose money it is by the items and what was sent to the sellers."""
-    return prove_many([payment])[0]
+    """One payment's proof as of now, with whose money it is by the items and what was sent to the sellers.
+
+    The payment is read again: what moved since the caller read it is no difference.
+    """
+    with as_of_now():
+        return prove_many([Payment.objects.get(pk=payment.pk)])[0]
 
 
 def prove_all(chunk: int = 500) -> Iterator[Proof]:

@@ -1,7 +1,6 @@
 """Lists that stay fast on millions of rows: capped counts, filters that use an index, search by exact names and ids."""
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -18,7 +17,7 @@ from django.db.models.functions import Cast, Reverse
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from veza.core.ids import row_id
+from veza.core.ids import first_id_since, row_id
 from veza.core.models import User
 from veza.core.money import exponent
 
@@ -95,11 +94,6 @@ def _people(rows: "models.QuerySet[Any]", name: str, said: str) -> Iterator[tupl
         return
     people = User.objects.filter(email__startswith=said.lower()).values_list("pk", flat=True)
     yield f"{way}__in", list(people[:_PEOPLE_LOOKED_AT])
-
-
-def first_id_since(ago: timedelta) -> UUID:
-    """The smallest id that a row made within `ago` can have: ids begin with their milliseconds."""
-    return UUID(int=int((time.time() - ago.total_seconds()) * 1000) << 80)
 
 
 class AgeFilter(admin.SimpleListFilter):

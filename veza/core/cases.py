@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from veza.core.causes import Cause
@@ -41,11 +42,25 @@ def open_case(
     )
 
 
+def restate_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:
+    """Let the open case of this kind about `subject`, if there is one, say what is in doubt now."""
+    standing = OperatorCase.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
+    standing.update(amount_minor=amount_minor)
+
+
 def close_case(kind: str, *subjects: KeyedRow, note: str) -> None:
     """Close the open cases of this kind about `subjects`, where there are any: what they asked for has come about."""
     about = [subject.pk for subject in subjects]
-    standing = OperatorCase.objects.filter(kind=kind, subject_id__in=about, closed_at__isnull=True)
-    standing.update(closed_at=Now(), closed_by="veza", note=note)
+    _close(OperatorCase.objects.filter(kind=kind, subject_id__in=about), note=note)
+
+
+def close_all(kind: str, *, note: str) -> None:
+    """Close every open case of this kind, whatever it is about."""
+    _close(OperatorCase.objects.filter(kind=kind), note=note)
+
+
+def _close(cases: QuerySet[OperatorCase], *, note: str) -> None:
+    cases.filter(closed_at__isnull=True).update(closed_at=Now(), closed_by="veza", note=note)
 
 
 def close_by_hand(*, case_id: UUID, cause: Cause) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import timedelta
 from uuid import UUID
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -16,6 +17,11 @@ def new_id() -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def first_id_since(age: timedelta) -> UUID:
+    """The smallest key that a row made within `age` can have: the newest rows are found by the primary key alone."""
+    return UUID(int=(time.time_ns() // 1_000_000 - age // timedelta(milliseconds=1)) << 80)
 
 
 def provider_id(prefix: str, key: UUID) -> str:

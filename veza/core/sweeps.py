@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 import structlog
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import close_old_connections, connection, models, transaction
 from django.db.models import Case, Value, When
 from django.db.models.functions import Now
@@ -167,6 +168,8 @@ def _handled(name: str, row: Row, request_id: str, handle: Callable[[Row], objec
     with following(row, sweep=name, request_id=request_id):
         try:
             handle(row)
+        except SoftTimeLimitExceeded:
+            raise  # The time of the whole is over: no fault of this row.
         except Exception as error:
             log.exception("sweep_row_failed")
             return error

@@ -1,0 +1,93 @@
+"""A flood of forged deliveries: a few of each address are kept, the others counted, and real ones get through."""
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.test import Client
+
+from payments import forgeries
+from payments.forgeries import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, Forgeries
+from payments.models import ForgedMinute, WebhookDelivery
+from tests.buying import WEBHOOK, deliver, deliver_payment, order_of, payment_of
+from tests.factories import OfferFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands still at the beginning of a minute until a test moves it."""
+    now = [6_000.0]
+    monkeypatch.setattr(forgeries.forgeries, "_clock", lambda: now[0])
+    return now
+
+
+def flood(deliveries: int, body: bytes = b"x") -> set[int]:
+    return {deliver(body, signature="00").status_code for _ in range(deliveries)}
+
+
+def counted() -> dict[str, tuple[int, int]]:
+    return {row.provider: (row.deliveries, row.bytes) for row in ForgedMinute.objects.all()}
+
+
+def test_forged_deliveries_beyond_a_few_are_counted_and_not_kept(sandbox, clock):
+    assert flood(KEPT_PER_ADDRESS + 15, b"x" * 10_000) == {401}
+    forgeries.forgeries.tell()
+
+    assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {KEPT_BYTES}
+    assert WebhookDelivery.objects.count() == KEPT_PER_ADDRESS
+    assert counted() == {"hyperswitch": (15, 150_000)}
+
+
+def test_a_flood_from_many_addresses_is_capped_too(sandbox, clock):
+    for number in range(KEPT_IN_ALL + 20):
+        Client(REMOTE_ADDR=f"198.51.{number // 250}.{number % 250 + 1}").post(WEBHOOK, b"x", content_type="text/plain")
+
+    assert WebhookDelivery.objects.count() == KEPT_IN_ALL
+
+
+def test_a_real_delivery_in_the_middle_of_a_flood_is_kept_whole_and_tells_what_was_counted(sandbox, clock):
+    payment = payment_of(order_of(OfferFactory()))
+    flood(KEPT_PER_ADDRESS + 7)
+    clock[0] += 2
+
+    assert deliver_payment(payment).json() == {"result": "ok"}
+
+    assert counted() == {"hyperswitch": (7, 7)}
+
+
+def test_the_database_is_told_once_a_second_and_not_with_each_of_them(sandbox, clock, django_assert_num_queries):
+    flood(KEPT_PER_ADDRESS + 1)
+
+    with django_assert_num_queries(0):
+        flood(5)
+    clock[0] += 2
+    with django_assert_num_queries(1):
+        flood(1)
+
+    assert counted() == {"hyperswitch": (7, 7)}
+
+
+def test_each_provider_has_its_own_count(clock):
+    mine = Forgeries(clock=lambda: clock[0])
+    for _ in range(KEPT_PER_ADDRESS + 2):
+        mine.keeps("192.0.2.1", 10, provider="hyperswitch")
+    for _ in range(3):
+        mine.keeps("192.0.2.1", 10, provider="stripe")
+
+    mine.tell()
+
+    assert counted() == {"hyperswitch": (2, 20), "stripe": (3, 30)}
+
+
+def test_what_the_database_could_not_be_told_stays_counted(monkeypatch, clock):
+    mine = Forgeries(clock=lambda: clock[0])
+    for _ in range(KEPT_PER_ADDRESS + 3):
+        mine.keeps("192.0.2.1", 10, provider="stripe")
+    with monkeypatch.context() as away:
+        away.setattr(forgeries, "_ADD", "SELECT %s::text, %s::int, %s::int FROM nowhere")
+        with pytest.raises(DatabaseError), transaction.atomic():
+            mine.tell()
+
+    mine.tell()
+
+    assert counted() == {"stripe": (3, 30)}

@@ -1,0 +1,69 @@
+"""Turned away at a provider's gate (401, 403): the key is at fault, not the row, and every other row would fare alike.
+
+So one case stands for all of them, nothing is counted against a row, and a sweep ends there until its next tick. The
+case closes by itself when the provider lets us in again.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import connection
+
+from veza.core.cases import close_all, open_case
+from veza.core.ids import first_id_since
+from veza.core.models import OperatorCase, ProviderCall, StatefulRow
+from veza.core.outcomes import NotSent, Outcome
+
+log = structlog.get_logger(__name__)
+# What asking came to.
+TURNED_AWAY = "turned away"
+_LATELY = timedelta(hours=1)
+
+
+def turned_away(outcome: Outcome[Any] | None) -> bool:
+    """Whether the provider answered that it does not know us."""
+    return isinstance(outcome, NotSent) and outcome.call.status > 0
+
+
+def is_shut(result: str) -> bool:
+    """Whether asking came to that: a tick ends there."""
+    return result == TURNED_AWAY
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where one provider asks for our key: its name in the record of calls, and the setting that holds the key."""
+
+    provider: str
+    setting: str
+
+    @property
+    def case(self) -> str:
+        return f"{self.provider}_turned_us_away"
+
+    def tell_if_turned_away(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
+        """Open the one case if we were turned away over `row`. A transaction does it last: it may wait for others."""
+        if not isinstance(outcome, NotSent) or not turned_away(outcome):
+            return
+        log.error(self.case, why=outcome.why)
+        if self._case_stands():
+            return
+        with connection.cursor() as cursor:  # Calls go side by side: all of them meet the gate in the same moment.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [self.case])
+        if not self._case_stands():
+            what_to_do = f"Check {self.setting}. Nothing is lost: every row goes on by itself afterwards."
+            open_case(self.case, row, why=outcome.why, what_to_do=what_to_do)
+
+    def close_case_if_let_in(self) -> None:
+        """Close the case once the provider's last answer was another one. For sweeps: it costs a query."""
+        if not self._case_stands():
+            return
+        lately = ProviderCall.objects.filter(provider=self.provider, status__gt=0, pk__gte=first_id_since(_LATELY))
+        last = lately.order_by("-pk").first()
+        if last is not None and last.outcome != "not sent":
+            close_all(self.case, note=f"Let in again: {last.method} {last.path} was {last.outcome}.")
+
+    def _case_stands(self) -> bool:
+        return OperatorCase.objects.filter(kind=self.case, closed_at__isnull=True).exists()
