@@ -7,11 +7,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from connect.breaker import stripe_is_failing
 from connect.gate import GATE
 from connect.models import SellerTransfer, SellerTransferQuerySet
 from connect.retries import LEASE
-from veza.core.outcomes import NotSent, Outcome, Unknown
+from veza.core.outcomes import NotSent, Outcome
 from veza.core.sweeps import Queue, Tally, tick
 
 BATCH = 20
@@ -46,7 +45,7 @@ def drain(
         Queue(rows, due="next_retry_at", lease=LEASE, batch=BATCH),
         handle,
         until=_is_the_end,
-        at_once=settings.STRIPE_CALLS_AT_ONCE,
+        at_once=GATE.calls_at_once(settings.STRIPE_CALLS_AT_ONCE),
         call_for_help=call_for_help,
     )
     GATE.close_case_if_let_in()
@@ -54,4 +53,4 @@ def drain(
 
 
 def _is_the_end(outcome: Outcome[Any] | None) -> bool:
-    return isinstance(outcome, NotSent) or (isinstance(outcome, Unknown) and stripe_is_failing())
+    return isinstance(outcome, NotSent) or bool(GATE.met_by_all(outcome))

@@ -23,7 +23,7 @@ from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.facts import announce
-from veza.core.gate import TURNED_AWAY, turned_away
+from veza.core.gate import turned_away
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.states import move
 
@@ -137,9 +137,7 @@ def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment,
     if isinstance(outcome, Accepted):
         over = OUR_WORD.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
-    if turned_away(outcome):
-        return payment, TURNED_AWAY
-    return payment, PAGE_OVER if over else "not over"
+    return payment, PAGE_OVER if over else GATE.met_by_all(outcome) or "not over"
 
 
 def client_secret_of(payment: Payment) -> str:

@@ -26,7 +26,7 @@ from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
-from veza.core.gate import TURNED_AWAY, is_shut, turned_away
+from veza.core.gate import is_shut
 from veza.core.ids import new_id
 from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -134,7 +134,7 @@ def move_on_refund(refund: Refund, *, cause: Cause) -> str:
 
 
 def _came_to(outcome: Outcome[Any] | None) -> str:
-    return TURNED_AWAY if turned_away(outcome) else "moved on"
+    return GATE.met_by_all(outcome) or "moved on"
 
 
 def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
@@ -179,9 +179,12 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
             case Accepted(value=seen):
                 event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", seen.said, origin="reconcile")
                 result = str(ASKED[kind](event, cause=cause, at=at).result)
-            case Refused() | NotSent() | Unknown():
-                result = _why(outcome)
+            case Refused(code=code):
+                result = f"refused: {code}"
+            case NotSent(why=why) | Unknown(why=why):
+                result = why
         calls.record(outcome, subject=row, our_id=_provider_key(row))
+        result = GATE.met_by_all(outcome) or result
         if still_open is None:
             _put_off_dispute(row, outcome, result)
         else:
@@ -204,12 +207,6 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
     return row.hyperswitch_dispute_id if isinstance(row, Dispute) else row.provider_key
 
 
-def _why(outcome: Refused | NotSent | Unknown) -> str:
-    if turned_away(outcome):
-        return TURNED_AWAY
-    return f"refused: {outcome.code}" if isinstance(outcome, Refused) else outcome.why
-
-
 def _was_overtaken(dispute: Dispute) -> bool:
     """Whether anything was heard of a dispute while the provider was asked: its answer may be the older of the two.
 
@@ -225,7 +222,7 @@ def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> 
     ours = type(row)._default_manager.filter(pk=row.pk)
     answered = isinstance(outcome, Accepted)
     again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0} if answered else _longer(row)
-    if turned_away(outcome):
+    if is_shut(result):
         again = {"next_check_at": Now() + _FIRST_PAUSE}
     if answered and result != Result.WAITING:
         ours.filter(still_open).update(**again)
@@ -264,7 +261,7 @@ def _drain(
         Queue(rows, due="next_check_at", lease=LEASE, batch=BATCH),
         lambda row: ask(row.pk),
         until=is_shut,
-        at_once=AT_ONCE,
+        at_once=GATE.calls_at_once(AT_ONCE),
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,
     )

@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.apps import apps
 from django.core.management import call_command
 from django.utils import timezone
@@ -229,6 +230,21 @@ def test_replaying_a_whole_day_changes_nothing(sandbox):
 
     after = everything()
     assert {name for name in after if after[name] != before[name]} == set()
+
+
+@pytest.mark.parametrize("after", [{"hours": 1}, {"hours": 25}, {"days": 100}])
+def test_a_whole_day_that_is_sent_again_when_nobody_remembers_its_events_changes_nothing(sandbox, after):
+    a_day()
+    before = everything()
+    sent = [row.payload.encode() for row in WebhookDelivery.objects.filter(signature_valid=True).order_by("pk")]
+    WebhookDelivery.objects.all().delete()
+
+    with time_machine.travel(timedelta(**after)):
+        for raw in sent:
+            deliver(raw)
+
+    after = everything()
+    assert {name for name in after if after[name] != before[name]} == {"payments.WebhookDelivery"}
 
 
 def test_a_dry_run_names_what_it_would_handle(sandbox, monkeypatch):

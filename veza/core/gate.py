@@ -1,7 +1,7 @@
-"""Turned away at a provider's gate (401, 403): the key is at fault, not the row, and every other row would fare alike.
+"""What every row would meet at a provider's gate: it turns us away (401, 403), or it fails for everybody.
 
-So one case stands for all of them, nothing is counted against a row, and a sweep ends there until its next tick. The
-case closes by itself when the provider lets us in again.
+The key or the provider is at fault then, and no row: nothing is counted against one, and a sweep ends there until its
+next tick. One case stands for all that were turned away; it closes by itself when the provider lets us in again.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,16 @@ from typing import Any
 import structlog
 from django.db import connection
 
+from veza.core.breaker import is_failing
 from veza.core.cases import close_all, open_case
 from veza.core.ids import first_id_since
 from veza.core.models import OperatorCase, ProviderCall, StatefulRow
-from veza.core.outcomes import NotSent, Outcome
+from veza.core.outcomes import NotSent, Outcome, Unknown
 
 log = structlog.get_logger(__name__)
 # What asking came to.
 TURNED_AWAY = "turned away"
+FAILING = "failing for everybody"
 _LATELY = timedelta(hours=1)
 
 
@@ -28,8 +30,8 @@ def turned_away(outcome: Outcome[Any] | None) -> bool:
 
 
 def is_shut(result: str) -> bool:
-    """Whether asking came to that: a tick ends there."""
-    return result == TURNED_AWAY
+    """Whether asking came to what every other row would meet as well: a tick ends there."""
+    return result in (TURNED_AWAY, FAILING)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class Gate:
     @property
     def case(self) -> str:
         return f"{self.provider}_turned_us_away"
+
+    def met_by_all(self, outcome: Outcome[Any] | None) -> str:
+        """What `outcome`, which is on record, came to if every other row would meet the same; else nothing."""
+        if turned_away(outcome):
+            return TURNED_AWAY
+        unanswered = isinstance(outcome, NotSent | Unknown)
+        return FAILING if unanswered and is_failing(self.provider) else ""
+
+    def calls_at_once(self, usually: int) -> int:
+        """How many calls a tick has under way: one while the provider fails for everybody, since it only knocks."""
+        return 1 if is_failing(self.provider) else usually
 
     def tell_if_turned_away(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
         """Open the one case if we were turned away over `row`. A transaction does it last: it may wait for others."""

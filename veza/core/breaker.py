@@ -1,4 +1,4 @@
-"""Is it Stripe, or is it this row? While Stripe fails for everybody, no row is blamed for it.
+"""Is it the provider, or is it this row? While a provider fails for everybody, no row is blamed for it.
 
 The record of calls is the memory: every process on every machine sees the same, and one answer is enough to end it.
 """
@@ -8,15 +8,15 @@ from datetime import timedelta
 from veza.core.ids import first_id_since
 from veza.core.models import ProviderCall
 
-# Stripe is failing when its last answers, about several rows, were none at all.
+# A provider is failing when its last answers, about several rows, were none at all.
 ANSWERS, ROWS = 5, 3
 WITHIN = timedelta(hours=1)
 _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
-def stripe_is_failing() -> bool:
-    """Whether the last calls to Stripe, about different rows, all timed out, broke off or ended in 429 or 5xx."""
-    last = ProviderCall.objects.filter(provider="stripe", pk__gte=first_id_since(WITHIN)).order_by("-pk")
+def is_failing(provider: str) -> bool:
+    """Whether the last calls to `provider`, about different rows, all timed out, broke off or ended in 429 or 5xx."""
+    last = ProviderCall.objects.filter(provider=provider, pk__gte=first_id_since(WITHIN)).order_by("-pk")
     calls = list(last.values_list("subject_id", "outcome", "status")[:ANSWERS])
     failed = [subject for subject, outcome, status in calls if _failed(outcome, status)]
     return len(failed) == ANSWERS and len(set(failed)) >= ROWS

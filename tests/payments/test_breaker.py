@@ -1,0 +1,76 @@
+"""While Hyperswitch fails for everybody no row is blamed for it, and the sweeps only knock."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from payments import reconcile, tasks
+from payments.models import Payment
+from tests.buying import order_of, payment_of
+from tests.factories import OfferFactory
+from tests.payments.reconciling import RECONCILE, asked, older
+from veza.core.breaker import ANSWERS, is_failing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def eight_paid(sandbox):
+    """Orders that were paid an hour ago, and no webhook said so."""
+    orders = [order_of(OfferFactory()) for _ in range(8)]
+    for order in orders:
+        sandbox.control(f"payments/{payment_of(order).provider_key}", status="succeeded", silent=True)
+    older(Payment, hours=1)
+    return orders
+
+
+@pytest.fixture
+def outage(sandbox, eight_paid):
+    """Has lasted for as many answers as it takes to be sure."""
+    sandbox.fault("status", "^/", status=503, times=0)
+    reconcile.run(cause=RECONCILE)
+    assert is_failing("hyperswitch")
+    older(Payment, hours=1)
+
+
+def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox, eight_paid):
+    sandbox.fault("status", "^/", status=503, times=0)
+
+    reconcile.run(cause=RECONCILE)
+
+    assert asked(sandbox) == ANSWERS
+    assert sorted(Payment.objects.values_list("checks", flat=True)) == [0] * 4 + [1] * 4
+    assert Payment.objects.filter(next_check_at__lte=timezone.now()).count() == 8 - ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("sweep", "calls"),
+    [(lambda: reconcile.run(cause=RECONCILE), 1), (tasks.resend, 1), (tasks.close_unpaid, 2)],
+    ids=["reconcile", "resend", "close unpaid"],
+)
+def test_a_tick_knocks_at_one_row_and_counts_nothing(sandbox, outage, sweep, calls):
+    Payment.objects.update(close_after=timezone.now() - timedelta(minutes=1))
+    before = len(sandbox.calls())
+
+    sweep()
+
+    assert len(sandbox.calls()) - before <= calls
+    assert sorted(Payment.objects.values_list("checks", flat=True)) == [0] * 4 + [1] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_calls_are_not_made_side_by_side_only_to_knock(sandbox, outage):
+    before = len(sandbox.calls())
+
+    reconcile.run(cause=RECONCILE)
+
+    assert len(sandbox.calls()) - before == 1
+
+
+def test_one_answer_ends_it_and_everything_is_settled_at_once(sandbox, outage):
+    sandbox.clear_faults()
+
+    reconcile.run(cause=RECONCILE)
+
+    assert set(Payment.objects.values_list("status", flat=True)) == {"succeeded"}
