@@ -22,8 +22,8 @@ from connect.models import SellerTransfer
 from connect.proof import prove_order
 from connect.transfers import plan_transfers
 from marketplace.models import Order
-from tests.benchmarks.fleet import workers
 from tests.connect.factories import BY_TEST, make_order, make_seller
+from tests.operators.fleet import workers
 from veza.core.models import Heartbeat
 from veza.core.states import move
 

@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from payments.accounts import PSP_CLEARING, seller_account
 from payments.models import Payment, Posting, Refund
-from tests.benchmarks.fleet import workers
 from tests.connect.factories import make_order, make_seller
+from tests.operators.fleet import workers
 from veza.core.ids import new_id
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""Celery workers of one process each, as production runs them, for benchmarks that drain a backlog."""
+"""Celery workers of one process each, as production runs them: for faults, and for benchmarks that drain a backlog."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
