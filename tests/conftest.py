@@ -9,6 +9,7 @@ from django.core.servers.basehttp import WSGIServer
 from payments.forgeries import forgeries
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
+from veza.core.api.counts import shared_cache
 
 # Fifty people at once must not be turned away by the test server's own queue of ten.
 WSGIServer.request_queue_size = 128
@@ -18,6 +19,7 @@ WSGIServer.request_queue_size = 128
 def nothing_counted() -> None:
     """What throttles and locks count must not travel from one test to the next."""
     cache.clear()
+    shared_cache.forget()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from veza.core.durations import parse_duration
 from veza.core.logs import logging_config
@@ -108,8 +110,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the broker and the cache. Money never depends on it: rows are the queue. ---
 REDIS_URL = env.str("REDIS_URL", default="")
+# What is counted there is not worth waiting for.
+_CACHE_PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), retries=0)}
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": _CACHE_PATIENCE,
+    }
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
@@ -128,7 +136,13 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 60
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "unacked_restore_throttle": 1}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,
+    "unacked_restore_throttle": 1,
+    # A sweep that calls for help would otherwise wait for ever for a broker that takes connections and says nothing.
+    "socket_connect_timeout": 5,
+    "socket_timeout": 5,
+}
 
 # --- Hyperswitch: buyers' money ---
 HYPERSWITCH_ENABLED = env.bool("HYPERSWITCH_ENABLED", default=False)

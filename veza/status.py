@@ -7,6 +7,8 @@ import redis
 from django.conf import settings
 from django.db import Error, connection
 from drf_spectacular.utils import extend_schema
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -51,7 +53,9 @@ class StatusOutput(serializers.Serializer[dict[str, Any]]):
 
 
 class Health(PublicView):
-    """The process answers. Nothing else is looked at: a restart would not bring a database back."""
+    """The process answers. Nothing else is looked at: a restart would not bring a database or Redis back."""
+
+    throttle_classes = ()
 
     @extend_schema(summary="Is the process alive?", responses=HealthOutput, tags=["status"])
     def get(self, request: Request) -> Response:
@@ -101,6 +105,7 @@ def _redis() -> str:
         settings.REDIS_URL,
         socket_timeout=_REDIS_PATIENCE_SECONDS,
         socket_connect_timeout=_REDIS_PATIENCE_SECONDS,
+        retry=Retry(NoBackoff(), retries=0),
     )
     try:
         client.ping()

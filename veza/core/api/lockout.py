@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 import structlog
 from django.core.cache import cache
 
+from veza.core.api.counts import shared_cache
 from veza.core.errors import NotAllowed
 
 log = structlog.get_logger(__name__)
@@ -35,22 +36,18 @@ def count_try(email: str, address: str | None) -> None:
         _pair(email, address): TRIES_PER_PERSON_AND_ADDRESS,
         f"tries:{_network(address)}": TRIES_PER_ADDRESS,
     }
-    try:
-        enough = [_count(key) > limit for key, limit in limits.items()]
-    except Exception:  # Every cache has its own errors, and none of them may keep people out.
-        log.exception("login_tries_not_counted")
-        return
-    if any(enough):
+
+    def counted() -> list[bool]:
+        return [_count(key) > limit for key, limit in limits.items()]
+
+    if any(shared_cache.ask(counted, otherwise=[], about="log-ins")):
         log.warning("login_locked", address=address)
         raise TooManyTries("Too many tries to log in. Wait a quarter of an hour.")
 
 
 def forget_tries(email: str, address: str | None) -> None:
     """The password was right: earlier slips of this person at this address no longer count."""
-    try:
-        cache.delete(_pair(email, address))
-    except Exception:
-        log.exception("login_tries_not_forgotten")
+    shared_cache.ask(lambda: cache.delete(_pair(email, address)), otherwise=False, about="log-ins")
 
 
 def _count(key: str) -> int:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 if TYPE_CHECKING:  # The views load their throttles while they are being defined.
     from rest_framework.views import APIView
 
+from veza.core.api.counts import shared_cache
 from veza.core.api.requests import source_address
-
-log = structlog.get_logger(__name__)
 
 
 class Throttle(SimpleRateThrottle):
     """Counts in the cache that all processes share. While it is away everybody is let in, and the log says so."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        try:
-            return super().allow_request(request, view)
-        except Exception:  # Every cache has its own errors, and none of them may close the shop.
-            log.exception("throttle_not_counted", scope=self.scope)
-            return True
+        allowed = super().allow_request
+        return shared_cache.ask(lambda: allowed(request, view), otherwise=True, about=f"throttle {self.scope}")
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         who = request.user.pk if request.user.is_authenticated else source_address(request)
