@@ -99,12 +99,22 @@ TEMPLATES = [
 
 # --- Database ---
 # A connection is kept for a minute; a statement, a lock and an idle transaction all have an end.
+_PATIENCE = {
+    "options": "-c statement_timeout=15s -c lock_timeout=3s -c idle_in_transaction_session_timeout=30s",
+    # A database whose machine or network says nothing: else a connection attempt lasts minutes, and an open one hours.
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://veza@127.0.0.1:5432/veza")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
-    "OPTIONS": {"options": "-c statement_timeout=15s -c lock_timeout=3s -c idle_in_transaction_session_timeout=30s"},
+    # What the URL says, such as sslmode, goes before what we would have.
+    "OPTIONS": _PATIENCE | DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,0 +1,50 @@
+"""How the database is reached: what DATABASE_URL says is kept, and nothing waits for it for ever."""
+
+import runpy
+import socket
+from pathlib import Path
+
+import pytest
+import requests
+
+from dev.ports import HOST, free_port
+from tests.buying import SECRET, WEBHOOK, envelope, signed
+from tests.operators.production import ROOT, started, wait_until
+from veza import alive
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """The options of the connection under this URL."""
+
+    def read(url: str) -> dict[str, object]:
+        monkeypatch.setenv("DATABASE_URL", url)
+        return runpy.run_path(str(Path(ROOT, "veza", "settings.py")))["DATABASES"]["default"]["OPTIONS"]
+
+    return read
+
+
+def test_what_the_url_says_of_tls_is_kept(options):
+    read = options("postgres://veza:secret@db.example.org/veza?sslmode=verify-full&sslrootcert=/ca.pem")
+
+    assert (read["sslmode"], read["sslrootcert"]) == ("verify-full", "/ca.pem")
+    assert "statement_timeout=15s" in read["options"]
+
+
+def test_the_url_may_be_more_patient(options):
+    assert options("postgres://veza@db.example.org/veza?connect_timeout=20")["connect_timeout"] == 20
+
+
+def test_a_database_that_takes_connections_and_says_nothing_costs_seconds_and_the_provider_sends_again(tmp_path):
+    raw, bind = envelope("payment_succeeded", {}), f"{HOST}:{free_port()}"
+    with socket.socket() as silent:
+        silent.bind((HOST, 0))
+        silent.listen(128)
+        url = f"postgres://veza@{HOST}:{silent.getsockname()[1]}/veza"
+        said = {"DATABASE_URL": url, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, "WEB_BIND": bind}
+        with started("-m", "gunicorn", said=said, log=tmp_path / "web.log"):
+            wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
+            headers = {"x-webhook-signature-512": signed(raw)}
+            told = requests.post(f"http://{bind}{WEBHOOK}", data=raw, headers=headers, timeout=20)
+
+    assert told.status_code == 503
