@@ -23,7 +23,7 @@ from connect.stripe_calls import ACCOUNT_GONE
 from connect.stripe_objects import PayoutSeen
 from payments.inbox import Handled, Result
 from veza.core import calls
-from veza.core.cases import open_case
+from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.money import written
@@ -32,6 +32,7 @@ from veza.core.states import may_move, move
 from veza.core.sweeps import Queue, Tally, tick
 
 SWEEP = "connect.move_on_payouts"
+NOT_READABLE = "payout_not_readable"
 # After a call that brought no answer; and how often a payout that the bank has is asked about, webhooks or not.
 ASK_AGAIN_AFTER = timedelta(minutes=2)
 ASK_THE_BANK_AGAIN_AFTER = timedelta(hours=6)
@@ -160,7 +161,7 @@ def _cannot_be_read(payout: SellerPayout, refused: Refused) -> None:
         _have_it_read(payout.stripe_account_id)
     SellerPayout.objects.filter(pk=payout.pk).update(next_check_at=Now() + ASK_THE_BANK_AGAIN_AFTER)
     open_case(
-        "payout_not_readable",
+        NOT_READABLE,
         payout,
         why=f"Stripe does not show the payout to us any more ({refused.code or refused.call.status}).",
         what_to_do="Look at the seller's account in Stripe's dashboard: is it closed, or was our access taken away? "
@@ -226,6 +227,7 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
     match outcome:
         case Accepted(value=seen):
             _follow(payout, seen, cause=cause, at=at)
+            close_case(NOT_READABLE, payout, note=f"Stripe shows it: {seen.payout_id}.")
         case Refused(code=code) if code == ACCOUNT_GONE and not first:
             # Turned away at the gate: what an earlier try came to is as unknown as before.
             _cannot_be_read(payout, outcome)

@@ -19,6 +19,12 @@ def to_close() -> models.QuerySet[Payment]:
     return Payment.objects.filter(close_after__isnull=False)
 
 
+def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
+    """Make the pages that are still open for what has been paid otherwise due to be closed: one could pay it twice."""
+    payments = Payment.objects.of(purpose, purpose_id).filter(status__in=PAYMENT_OPEN, close_after__isnull=False)
+    payments.update(close_after=Now())
+
+
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
     """Ask the provider to cancel a payment whose session is over; cancelled or unknown there, it has expired.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from payments.models import Dispute, Payment, Refund
 from payments.sending_back import send_back
+from payments.unpaid import close_pages_soon
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -31,6 +32,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
     period = _period_paid(subscription, invoice, at=at)
     span = (period.start_at, period.end_at)
     invoices.settle(invoice, payment, period=span, cause=cause, at=at)
+    close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
     if wanted:
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return

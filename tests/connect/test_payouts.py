@@ -310,6 +310,18 @@ def test_a_payout_that_stripe_does_not_show_any_more_is_a_case_and_asked_about_s
     assert payout.next_check_at - timezone.now() > timedelta(hours=5)
 
 
+def test_the_case_of_a_payout_that_could_not_be_read_closes_when_stripe_shows_it_again(stripe, seller):
+    payout_of(seller, external_payout_id="po_1", next_check_at=long_ago())
+    shown = Accepted(PayoutSeen("po_1", 5_00, "EUR", "in_transit", "", "", ""), call())
+    stripe.will("read_payout", refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, 403), shown)
+    move_on_due()
+    SellerPayout.objects.update(next_check_at=long_ago())
+
+    move_on_due()
+
+    assert OperatorCase.objects.get().note == "Stripe shows it: po_1."
+
+
 def test_the_payout_of_an_account_that_is_gone_fails_in_our_words_and_the_account_is_read(stripe, api):
     stripe.will("read_balance", has(EUR=9_00))
     stripe.will("create_payout", GONE)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from payments import tasks
 from payments.intents import cancel_payment
 from payments.models import Payment
 from subscriptions.completion import NothingToPay, PaymentUnderWay, open_completion
@@ -103,6 +104,21 @@ def test_money_that_came_on_the_declined_page_meanwhile_is_found_first(sandbox):
 
     subscription.refresh_from_db()
     assert (subscription.status, len(payments_of(subscription))) == ("active", 1)
+
+
+def test_a_new_page_is_closed_when_the_declined_one_is_paid_after_all(sandbox):
+    subscription = subscribe(PlanFactory())
+    press(sandbox, "decline", subscription)
+    complete(subscription)
+    declined, new = payments_of(subscription)
+
+    deliver_payment(declined)
+    tasks.close_unpaid()
+
+    new.refresh_from_db()
+    subscription.refresh_from_db()
+    assert (subscription.status, new.status) == ("active", "cancelled")
+    assert sandbox.hyperswitch("GET", f"/payments/{new.provider_key}").json()["status"] == "cancelled"
 
 
 def test_a_payment_being_decided_is_waited_for(sandbox):
