@@ -14,7 +14,7 @@ from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_go
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.shares import TAKEN, accounts_of, disputes_of, given_back, left_of, sold
 from marketplace.states import OrderStatus
-from payments.intents import open_payment, send_payment
+from payments.intents import open_payment, send_at_once
 from payments.ledger import post_claimed
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -24,7 +24,6 @@ from veza.core.facts import announce
 from veza.core.ids import new_id
 from veza.core.models import User
 from veza.core.money import basis_points_of
-from veza.core.outcomes import Accepted
 from veza.core.states import may_move, move
 
 
@@ -66,9 +65,9 @@ def request_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause:
     payment = Payment.objects.of(Payment.Purpose.ORDER, order.pk).last()
     if payment is None or payment.status != PaymentStatus.CREATED:
         return Requested(order)
-    outcome = send_payment(payment.pk, cause=cause)
+    secret = send_at_once(payment.pk, cause=cause)
     order.refresh_from_db()
-    return Requested(order, outcome.value.client_secret if isinstance(outcome, Accepted) else "")
+    return Requested(order, secret)
 
 
 @transaction.atomic(durable=True)

@@ -20,7 +20,7 @@ from payments.refunds import (
     RefundAlreadyRequested,
     RefundExceedsPayment,
     open_refund,
-    send_refund,
+    send_at_once,
 )
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
@@ -67,7 +67,7 @@ def request_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: Ref
     """
     refund = place_refund(refund_id=refund_id, order_id=order_id, asked_by=asked_by, wish=wish, cause=cause)
     if refund.first_sent_at is None:
-        send_refund(refund.pk, cause=cause)
+        send_at_once(refund.pk, cause=cause)
     return refund
 
 

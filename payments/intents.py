@@ -21,6 +21,7 @@ from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
+from veza.core.breaker import is_failing
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.gate import turned_away
@@ -89,6 +90,17 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
     outcome = hyperswitch_api.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
     _record_sent(payment_id, outcome, cause=cause)
     return outcome
+
+
+def send_at_once(payment_id: UUID, *, cause: Cause) -> str:
+    """Send it for a person who waits, and return the browser's secret for paying it, if it is known then.
+
+    While the provider fails for everybody nobody waits for it: the sweep sends the payment when it answers again.
+    """
+    if is_failing(GATE.provider):
+        return ""
+    outcome = send_payment(payment_id, cause=cause)
+    return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
 def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:

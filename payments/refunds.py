@@ -23,6 +23,7 @@ from payments.models import Payment, Refund
 from payments.refund_news import acknowledge_refund, book_failure, fail_refund, note_refund
 from payments.states import RefundStatus
 from veza.core import calls
+from veza.core.breaker import is_failing
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.gate import turned_away
@@ -97,6 +98,12 @@ def _refuse_beyond_the_limits(payment: Payment) -> None:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
+
+
+def send_at_once(refund_id: UUID, *, cause: Cause) -> None:
+    """Send it for a person who waits. While the provider fails for everybody the sweep does it later."""
+    if not is_failing(GATE.provider):
+        send_refund(refund_id, cause=cause)
 
 
 def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:

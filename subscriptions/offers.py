@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from payments.intents import client_secret_of, send_payment
+from payments.intents import client_secret_of, send_at_once
 from payments.models import Payment
 from payments.states import PaymentStatus
 from subscriptions.models import Subscription, SubscriptionInvoice
 from veza.core.causes import Cause
-from veza.core.outcomes import Accepted
 
 # News of the last minute may still be on its way when a page ends.
 PAGE_MARGIN = timedelta(minutes=5)
@@ -45,8 +44,7 @@ def page_works(payment: Payment, *, at: datetime) -> bool:
 def offer(subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause) -> Offer:
     """Make the payment's page at the provider, or read it, and offer it. Without an answer there is no address yet."""
     if payment.status == PaymentStatus.CREATED:
-        outcome = send_payment(payment.pk, cause=cause)
-        secret = outcome.value.client_secret if isinstance(outcome, Accepted) else ""
+        secret = send_at_once(payment.pk, cause=cause)
         payment.refresh_from_db()
         subscription.refresh_from_db()
         invoice.refresh_from_db()

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from payments.models import Payment, Refund
-from payments.refunds import PaymentMissing, RefundExceedsPayment, open_refund, send_refund
+from payments.refunds import PaymentMissing, RefundExceedsPayment, open_refund, send_at_once
 from subscriptions.invoices import legs_left
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.states import InvoiceStatus
@@ -30,7 +30,7 @@ def request_refund(
         asked_by_id=asked_by_id,
     )
     if refund.first_sent_at is None:
-        send_refund(refund.pk, cause=cause)
+        send_at_once(refund.pk, cause=cause)
     return refund
 
 

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from payments import reconcile, tasks
-from payments.models import Payment
-from tests.buying import order_of, payment_of
+from payments.models import Payment, Refund
+from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
 from tests.payments.reconciling import RECONCILE, asked, older
 from veza.core.breaker import ANSWERS, is_failing
@@ -32,6 +32,7 @@ def outage(sandbox, eight_paid):
     reconcile.run(cause=RECONCILE)
     assert is_failing("hyperswitch")
     older(Payment, hours=1)
+    return eight_paid
 
 
 def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox, eight_paid):
@@ -74,3 +75,27 @@ def test_one_answer_ends_it_and_everything_is_settled_at_once(sandbox, outage):
     reconcile.run(cause=RECONCILE)
 
     assert set(Payment.objects.values_list("status", flat=True)) == {"succeeded"}
+
+
+def test_a_buyer_does_not_wait_meanwhile_and_gets_the_page_when_it_is_over(sandbox, outage):
+    before = len(sandbox.calls())
+    order = order_of(OfferFactory())
+    assert (len(sandbox.calls()) - before, payment_of(order).status) == (0, "created")
+
+    sandbox.clear_faults()
+    older(Payment, minutes=1)
+    tasks.resend()
+
+    assert payment_of(order).payment_url
+
+
+def test_a_refund_is_taken_down_meanwhile_and_sent_when_it_is_over(sandbox, outage):
+    refund = refund_of(paid(outage[0]))
+    assert (refund.status, refund.first_sent_at) == ("pending", None)
+
+    sandbox.clear_faults()
+    older(Refund, minutes=1)
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert refund.hyperswitch_refund_id == refund.provider_key

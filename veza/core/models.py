@@ -137,6 +137,7 @@ class ProviderCall(KeyedRow):
         indexes = [
             models.Index(fields=["story_id", "at"], name="provider_call_story"),
             models.Index(fields=["subject_id"], name="provider_call_subject"),
+            models.Index(fields=["provider", "-id"], name="provider_call_latest"),
         ]
 
 
