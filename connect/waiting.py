@@ -10,10 +10,10 @@ import structlog
 from django.conf import settings
 from django.db.models.functions import Now
 
+from connect.gate import GATE
 from connect.models import SellerTransfer, WaitingFor
 from connect.retries import backoff
 from connect.states import TransferStatus
-from veza.core.breaker import is_failing
 from veza.core.cases import open_case, restate_amount
 from veza.core.causes import Cause
 from veza.core.states import move
@@ -83,7 +83,7 @@ def try_later(
 
 def unanswered(transfer: SellerTransfer, why: str, patience: Patience, *, cause: Cause, at: datetime) -> None:
     """Try later what Stripe did not answer. It counts as a retry only while Stripe answers others."""
-    if is_failing("stripe"):
+    if GATE.fails_everybody():
         change(transfer, next_retry_at=Now() + patience.base, last_error=why[:500])
         return
     try_later(transfer, why, patience, cause=cause, at=at)

@@ -21,7 +21,6 @@ from payments.hyperswitch_objects import PaymentSeen
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
-from veza.core.breaker import is_failing
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.gate import turned_away
@@ -97,7 +96,7 @@ def send_at_once(payment_id: UUID, *, cause: Cause) -> str:
 
     While the provider fails for everybody nobody waits for it: the sweep sends the payment when it answers again.
     """
-    if is_failing(GATE.provider):
+    if GATE.fails_everybody():
         return ""
     outcome = send_payment(payment_id, cause=cause)
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""

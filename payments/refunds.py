@@ -23,7 +23,6 @@ from payments.models import Payment, Refund
 from payments.refund_news import acknowledge_refund, book_failure, fail_refund, note_refund
 from payments.states import RefundStatus
 from veza.core import calls
-from veza.core.breaker import is_failing
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.gate import turned_away
@@ -102,7 +101,7 @@ def _refuse_beyond_the_limits(payment: Payment) -> None:
 
 def send_at_once(refund_id: UUID, *, cause: Cause) -> None:
     """Send it for a person who waits. While the provider fails for everybody the sweep does it later."""
-    if not is_failing(GATE.provider):
+    if not GATE.fails_everybody():
         send_refund(refund_id, cause=cause)
 
 

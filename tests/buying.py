@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import requests
 from django.test import Client
 from django.utils import timezone
 
@@ -79,6 +80,12 @@ def deliver(raw: bytes, *, signature: str | None = None, **headers: str) -> Any:
     """Post the bytes to our webhook endpoint, signed unless another signature is given."""
     headers = {"x-webhook-signature-512": signature if signature is not None else signed(raw), **headers}
     return Client().post(WEBHOOK, data=raw, content_type="application/json", headers=headers)
+
+
+def deliver_over_http(address: str, raw: bytes) -> requests.Response:
+    """Post the signed bytes to the web server at `address`."""
+    headers = {"x-webhook-signature-512": signed(raw), "Content-Type": "application/json"}
+    return requests.post(address + WEBHOOK, data=raw, headers=headers, timeout=60)
 
 
 def deliver_payment(payment: Payment, *, status: str = "succeeded", event_id: str = "", **said: Any) -> Any:

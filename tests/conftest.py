@@ -10,6 +10,7 @@ from payments.forgeries import forgeries
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache
+from veza.core.platform import maintenance
 
 # Fifty people at once must not be turned away by the test server's own queue of ten.
 WSGIServer.request_queue_size = 128
@@ -17,9 +18,10 @@ WSGIServer.request_queue_size = 128
 
 @pytest.fixture(autouse=True)
 def nothing_counted() -> None:
-    """What throttles and locks count must not travel from one test to the next."""
+    """What throttles and locks count, and what a process remembers, must not travel from one test to the next."""
     cache.clear()
     shared_cache.forget()
+    maintenance.forget()
 
 
 @pytest.fixture(scope="session")

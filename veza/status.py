@@ -7,20 +7,16 @@ import redis
 from django.conf import settings
 from django.db import Error, connection
 from drf_spectacular.utils import extend_schema
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from veza.core.api.auth import PublicView
-from veza.core.ids import first_id_since
-from veza.core.models import ProviderCall
+from veza.core.calls import latest_of
 from veza.core.platform import maintenance
 from veza.core.remembered import Remembered
 
 OK, DEGRADED, DISABLED = "ok", "degraded", "disabled"
-_REDIS_PATIENCE_SECONDS = 0.5
 # A provider is judged by what we asked of it lately: a status page must not call anybody.
 _LATELY = timedelta(minutes=5)
 _CALLS_LOOKED_AT = 20
@@ -101,12 +97,7 @@ def _database() -> str:
 def _redis() -> str:
     if not settings.REDIS_URL:
         return DISABLED
-    client = redis.Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=_REDIS_PATIENCE_SECONDS,
-        socket_connect_timeout=_REDIS_PATIENCE_SECONDS,
-        retry=Retry(NoBackoff(), retries=0),
-    )
+    client = redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_PATIENCE)
     try:
         client.ping()
     except redis.RedisError:
@@ -122,6 +113,5 @@ def _provider(name: str, *, enabled: bool, usable: bool) -> str:
         return DISABLED
     if not usable:
         return DEGRADED
-    lately = ProviderCall.objects.filter(provider=name, id__gte=first_id_since(_LATELY)).order_by("-id")
-    outcomes = set(lately.values_list("outcome", flat=True)[:_CALLS_LOOKED_AT])
+    outcomes = set(latest_of(name, within=_LATELY).values_list("outcome", flat=True)[:_CALLS_LOOKED_AT])
     return DEGRADED if outcomes and outcomes <= {"unknown", "not sent"} else OK

@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
 
 import pytest
-import requests
 
 from marketplace.models import Order
 from payments.models import Payment, Refund, WebhookDelivery
 from payments.reconcile import ask_about_refund, by_reconciler
-from tests.buying import envelope, paid, payment_of, refund_object, refund_of, signed, two_sellers_order
+from tests.buying import deliver_over_http, envelope, paid, payment_of, refund_object, refund_of, two_sellers_order
 from tests.crowd import together
 from veza.backoffice.proof import prove_payment
 
@@ -32,9 +31,8 @@ SPREAD_SECONDS = 0.03
 ONE_TOLD = {(200, "ok"): 1, (200, "skipped: duplicate"): TIMES - 1}
 
 
-def deliver(url: str, raw: bytes) -> tuple[int, str]:
-    headers = {"x-webhook-signature-512": signed(raw), "Content-Type": "application/json"}
-    answer = requests.post(url, data=raw, headers=headers, timeout=60)
+def deliver(address: str, raw: bytes) -> tuple[int, str]:
+    answer = deliver_over_http(address, raw)
     return answer.status_code, answer.json()["result"]
 
 
@@ -49,14 +47,14 @@ def booked_once(refund: Refund) -> bool:
     return payment.refunded_minor == refund.amount_minor and not prove_payment(payment).differences
 
 
-def test_one_delivery_again_and_again(sandbox, url):
+def test_one_delivery_again_and_again(sandbox, address):
     refund, taken = refund_on_its_way(sandbox), []
     raw = envelope("refund_succeeded", refund_object(refund))
 
     answers = Counter()
     for _ in range(TIMES):
         begun = time.perf_counter()
-        answers[deliver(url, raw)] += 1
+        answers[deliver(address, raw)] += 1
         taken.append((time.perf_counter() - begun) * 1_000)
 
     cuts = quantiles(taken, n=100, method="inclusive")
@@ -65,20 +63,20 @@ def test_one_delivery_again_and_again(sandbox, url):
     assert WebhookDelivery.objects.filter(event_type="refund_succeeded").count() == TIMES
 
 
-def test_one_delivery_many_at_once(sandbox, url):
+def test_one_delivery_many_at_once(sandbox, address):
     refund = refund_on_its_way(sandbox)
     raw = envelope("refund_succeeded", refund_object(refund))
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = Counter(pool.map(lambda _: deliver(url, raw), range(TIMES)))
+        answers = Counter(pool.map(lambda _: deliver(address, raw), range(TIMES)))
 
     print(f"\n{TIMES} times, {AT_ONCE} at once: {time.perf_counter() - begun:.1f} s")
     assert (answers, booked_once(refund)) == (ONE_TOLD, True)
     assert WebhookDelivery.objects.filter(event_type="refund_succeeded").count() == TIMES
 
 
-def test_the_reconciler_against_the_webhook(sandbox, url):
+def test_the_reconciler_against_the_webhook(sandbox, address):
     refunds, first = [refund_on_its_way(sandbox) for _ in range(RACES)], Counter()
     for number, refund in enumerate(refunds):
         sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
@@ -86,7 +84,7 @@ def test_the_reconciler_against_the_webhook(sandbox, url):
 
         def webhook(raw: bytes = raw, after_seconds: float = SPREAD_SECONDS * number / RACES) -> None:
             time.sleep(after_seconds)
-            status, result = deliver(url, raw)
+            status, result = deliver(address, raw)
             assert status == 200
             first["the webhook" if result == "ok" else "the reconciler"] += 1
 

@@ -8,20 +8,17 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-import requests
 from django.db import connection
 from django.db.models.functions import Now
 
 from connect.models import SellerTransfer
-from dev.ports import HOST, free_port
 from marketplace.models import License, Order
 from payments.models import Payment, WebhookDelivery
-from tests.buying import SECRET, WEBHOOK, envelope, order_of, payment_object, payment_of, signed
+from tests.buying import deliver_over_http, envelope, order_of, payment_object, payment_of
 from tests.connect.factories import make_seller, planned
 from tests.factories import OfferFactory
 from tests.operators.fleet import workers
-from tests.operators.production import database_url, started, wait_until
-from veza import alive
+from tests.operators.production import database_url, serving, wait_until
 from veza.backoffice.proof import prove_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,11 +28,8 @@ ORDERS, TRANSFERS, SENDERS, AWAY_SECONDS = 60, 40, 4, 1.0
 @pytest.fixture
 def web(tmp_path):
     """The web process as production runs it."""
-    bind = f"{HOST}:{free_port()}"
-    said = {"DATABASE_URL": database_url(), "HYPERSWITCH_WEBHOOK_SECRET": SECRET, "WEB_BIND": bind, "WEB_THREADS": "4"}
-    with started("-m", "gunicorn", said=said, log=tmp_path / "web.log"):
-        wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
-        yield f"http://{bind}{WEBHOOK}"
+    with serving(tmp_path, DATABASE_URL=database_url(), WEB_THREADS="4") as address:
+        yield address
 
 
 @contextmanager
@@ -56,11 +50,11 @@ def database_away():
             server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
-def delivered(url: str, raw: bytes) -> list[int]:
+def delivered(address: str, raw: bytes) -> list[int]:
     """The statuses until it is acknowledged: the provider sends again what was not."""
-    answers, headers = [], {"x-webhook-signature-512": signed(raw), "Content-Type": "application/json"}
+    answers: list[int] = []
     while answers[-1:] != [200] and len(answers) < 100:
-        answers.append(requests.post(url, data=raw, headers=headers, timeout=30).status_code)
+        answers.append(deliver_over_http(address, raw).status_code)
         time.sleep(0.05)
     return answers
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.operators.production import a_redis, database_url, run, started
+from tests.operators.production import SANDBOX, a_redis, database_url, run, started
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY
 
 CELERY = ("-m", "celery", "--quiet", "--app", "veza.celery")
@@ -17,7 +17,7 @@ def workers(sandbox, folder: Path, number: int, **said: str) -> Iterator[Callabl
         everything = {
             "DATABASE_URL": database_url(),
             "REDIS_URL": redis_url,
-            "SECRET_KEY": "q7Zt0vXw3nYb5cRk8mLp2sHd6fJg9aTe1uVi4oBxQyWzNrKhMlPjSdFg",
+            "SECRET_KEY": SANDBOX["SECRET_KEY"],
             "STRIPE_SECRET_KEY": STRIPE_KEY,
             "STRIPE_BASE_URL": sandbox.url,
             "HYPERSWITCH_ENABLED": "true",

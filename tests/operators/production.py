@@ -15,6 +15,8 @@ from django.db import connection
 
 from dev.ports import HOST, free_port
 from dev.valkey import find_server
+from tests.buying import SECRET
+from veza import alive
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
@@ -80,6 +82,16 @@ def started(*command: str | Path, said: dict[str, str], log: Path) -> Iterator[s
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def serving(folder: Path, **said: str) -> Iterator[str]:
+    """gunicorn with Hyperswitch's secret and what else is `said`, once it answers; yields its address."""
+    bind = f"{HOST}:{free_port()}"
+    everything = {"WEB_BIND": bind, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, **said}
+    with started("-m", "gunicorn", said=everything, log=folder / "web.log"):
+        wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
+        yield f"http://{bind}"
 
 
 def database_url() -> str:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from dev.ports import HOST, free_port
-from tests.buying import SECRET, WEBHOOK, envelope, signed
-from tests.operators.production import ROOT, started, wait_until
-from veza import alive
+from dev.ports import HOST
+from tests.buying import WEBHOOK, envelope, signed
+from tests.operators.production import ROOT, serving
 
 
 @pytest.fixture
@@ -36,15 +35,13 @@ def test_the_url_may_be_more_patient(options):
 
 
 def test_a_database_that_takes_connections_and_says_nothing_costs_seconds_and_the_provider_sends_again(tmp_path):
-    raw, bind = envelope("payment_succeeded", {}), f"{HOST}:{free_port()}"
+    raw = envelope("payment_succeeded", {})
     with socket.socket() as silent:
         silent.bind((HOST, 0))
         silent.listen(128)
         url = f"postgres://veza@{HOST}:{silent.getsockname()[1]}/veza"
-        said = {"DATABASE_URL": url, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, "WEB_BIND": bind}
-        with started("-m", "gunicorn", said=said, log=tmp_path / "web.log"):
-            wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
+        with serving(tmp_path, DATABASE_URL=url) as address:
             headers = {"x-webhook-signature-512": signed(raw)}
-            told = requests.post(f"http://{bind}{WEBHOOK}", data=raw, headers=headers, timeout=20)
+            told = requests.post(address + WEBHOOK, data=raw, headers=headers, timeout=20)
 
     assert told.status_code == 503

@@ -6,14 +6,13 @@ import pytest
 import requests
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-from dev.ports import HOST, free_port
+from dev.ports import HOST
 from marketplace.models import Order
-from tests.buying import SECRET, WEBHOOK, envelope, payment_object, payment_of, signed
+from tests.buying import WEBHOOK, envelope, payment_object, payment_of, signed
 from tests.factories import OfferFactory, PersonFactory
 from tests.operators.conftest import PASSWORD
-from tests.operators.production import database_url, started, wait_until
+from tests.operators.production import database_url, serving
 from tests.sandbox.process import HYPERSWITCH_KEY
-from veza import alive
 
 pytestmark = pytest.mark.django_db(transaction=True)
 # Less than a health check or a provider has patience for.
@@ -32,20 +31,15 @@ def redis_away(request):
 
 @pytest.fixture
 def web(sandbox, redis_away, tmp_path):
-    bind = f"{HOST}:{free_port()}"
     said = {
         "DATABASE_URL": database_url(),
         "REDIS_URL": redis_away,
-        "SECRET_KEY": "q7Zt0vXw3nYb5cRk8mLp2sHd6fJg9aTe1uVi4oBxQyWzNrKhMlPjSdFg",
-        "WEB_BIND": bind,
         "HYPERSWITCH_ENABLED": "true",
         "HYPERSWITCH_API_KEY": HYPERSWITCH_KEY,
         "HYPERSWITCH_BASE_URL": sandbox.url,
-        "HYPERSWITCH_WEBHOOK_SECRET": SECRET,
     }
-    with started("-m", "gunicorn", said=said, log=tmp_path / "web.log"):
-        wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
-        yield f"http://{bind}"
+    with serving(tmp_path, **said) as address:
+        yield address
 
 
 def test_a_buyer_logs_in_and_buys_and_the_webhook_is_booked(web):

@@ -3,19 +3,17 @@
 from collections import Counter
 
 import pytest
-import requests
 
 from marketplace.models import License, Order
 from payments import reconcile
 from payments.models import Payment, Refund, WebhookDelivery
 from tests.buying import (
-    WEBHOOK,
+    deliver_over_http,
     envelope,
     paid,
     payment_of,
     refund_object,
     refund_of,
-    signed,
     two_sellers_order,
 )
 from tests.crowd import FIFTY, all_at_once, together
@@ -33,8 +31,7 @@ def deliver(live_server, settings):
     settings.ALLOWED_HOSTS = ["*"]
 
     def post(raw: bytes) -> tuple[int, str]:
-        headers = {"x-webhook-signature-512": signed(raw), "Content-Type": "application/json"}
-        answer = requests.post(live_server.url + WEBHOOK, data=raw, headers=headers, timeout=60)
+        answer = deliver_over_http(live_server.url, raw)
         return answer.status_code, answer.json()["result"]
 
     return post

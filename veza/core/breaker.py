@@ -5,8 +5,7 @@ The record of calls is the memory: every process on every machine sees the same,
 
 from datetime import timedelta
 
-from veza.core.ids import first_id_since
-from veza.core.models import ProviderCall
+from veza.core.calls import latest_of
 
 # A provider is failing when its last answers, about several rows, were none at all.
 ANSWERS, ROWS = 5, 3
@@ -16,9 +15,8 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 
 def is_failing(provider: str) -> bool:
     """Whether the last calls to `provider`, about different rows, all timed out, broke off or ended in 429 or 5xx."""
-    last = ProviderCall.objects.filter(provider=provider, pk__gte=first_id_since(WITHIN)).order_by("-pk")
-    calls = list(last.values_list("subject_id", "outcome", "status")[:ANSWERS])
-    failed = [subject for subject, outcome, status in calls if _failed(outcome, status)]
+    last = latest_of(provider, within=WITHIN).values_list("subject_id", "outcome", "status")[:ANSWERS]
+    failed = [subject for subject, outcome, status in last if _failed(outcome, status)]
     return len(failed) == ANSWERS and len(set(failed)) >= ROWS
 
 

@@ -1,7 +1,11 @@
 """The record of every call to a provider."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
+from veza.core.ids import first_id_since
 from veza.core.models import ProviderCall, StatefulRow, story_of
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
@@ -31,3 +35,8 @@ def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
         status=call.status,
         milliseconds=call.milliseconds,
     )
+
+
+def latest_of(provider: str, *, within: timedelta) -> QuerySet[ProviderCall]:
+    """What was asked of `provider` lately, the newest first: an index has them in that order."""
+    return ProviderCall.objects.filter(provider=provider, pk__gte=first_id_since(within)).order_by("-pk")

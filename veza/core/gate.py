@@ -12,9 +12,9 @@ import structlog
 from django.db import connection
 
 from veza.core.breaker import is_failing
+from veza.core.calls import latest_of
 from veza.core.cases import close_all, open_case
-from veza.core.ids import first_id_since
-from veza.core.models import OperatorCase, ProviderCall, StatefulRow
+from veza.core.models import OperatorCase, StatefulRow
 from veza.core.outcomes import NotSent, Outcome, Unknown
 
 log = structlog.get_logger(__name__)
@@ -50,11 +50,15 @@ class Gate:
         if turned_away(outcome):
             return TURNED_AWAY
         unanswered = isinstance(outcome, NotSent | Unknown)
-        return FAILING if unanswered and is_failing(self.provider) else ""
+        return FAILING if unanswered and self.fails_everybody() else ""
+
+    def fails_everybody(self) -> bool:
+        """Whether the provider, and no row, is why its last calls came to nothing."""
+        return is_failing(self.provider)
 
     def calls_at_once(self, usually: int) -> int:
         """How many calls a tick has under way: one while the provider fails for everybody, since it only knocks."""
-        return 1 if is_failing(self.provider) else usually
+        return 1 if self.fails_everybody() else usually
 
     def tell_if_turned_away(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
         """Open the one case if we were turned away over `row`. A transaction does it last: it may wait for others."""
@@ -73,8 +77,7 @@ class Gate:
         """Close the case once the provider's last answer was another one. For sweeps: it costs a query."""
         if not self._case_stands():
             return
-        lately = ProviderCall.objects.filter(provider=self.provider, status__gt=0, pk__gte=first_id_since(_LATELY))
-        last = lately.order_by("-pk").first()
+        last = latest_of(self.provider, within=_LATELY).filter(status__gt=0).first()
         if last is not None and last.outcome != "not sent":
             close_all(self.case, note=f"Let in again: {last.method} {last.path} was {last.outcome}.")
 
