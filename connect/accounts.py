@@ -11,16 +11,16 @@ from django.db.models import F, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect import stripe_api
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
-from connect.stripe_calls import ACCOUNT_GONE
-from connect.stripe_objects import AccountSeen, LinkSeen
+from connect.stripe import client
+from connect.stripe.calls import ACCOUNT_GONE
+from connect.stripe.objects import AccountSeen, LinkSeen
 from marketplace.catalogue import NotASeller
-from veza.core.cases import close_by_hand, close_case, open_case
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import OperatorCase, User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.reviews import close_by_hand, close_case, open_case
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 SWEEP = "connect.look_at_accounts"
@@ -81,7 +81,7 @@ def start_onboarding(*, seller: User, country: str) -> Opened:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
     _value(request_account(seller_id=seller.pk, country=country))
     account = ConnectedAccount.objects.get(seller=seller)
-    link = stripe_api.create_account_link(
+    link = client.create_account_link(
         stripe_account_id=account.stripe_account_id or "",
         return_url=f"{settings.PUBLIC_BASE_URL}/connect/returned",
         refresh_url=f"{settings.PUBLIC_BASE_URL}/connect/refresh",
@@ -97,7 +97,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[AccountSeen]:
     account = open_account(seller_id=seller_id, country=country)
     if account.stripe_account_id:
         return refresh_account(seller_id=seller_id)
-    outcome = stripe_api.create_account(
+    outcome = client.create_account(
         account_id=account.pk,
         email=account.seller.email,
         country=account.country,
@@ -135,7 +135,7 @@ def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
     if account is None or account.stripe_account_id is None:
         raise NotFound("This seller has no Stripe account.")
     asked_at = timezone.now()
-    outcome = stripe_api.read_account(account.stripe_account_id)
+    outcome = client.read_account(account.stripe_account_id)
     if isinstance(outcome, Accepted):
         note_account(seller_id=seller_id, seen=outcome.value, at=asked_at)
     elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_GONE:

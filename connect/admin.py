@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
-from connect.acts import PayAgain, RetryReversal, RetryTransfer, StartAnew, WriteOffDebt
+from connect.admin_actions import PayAgain, RetryReversal, RetryTransfer, StartAnew, WriteOffDebt
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, StoryAdmin, others

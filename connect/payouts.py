@@ -14,20 +14,20 @@ from django.db.models import F, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect import stripe_api
-from connect.gate import GATE
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
-from connect.retries import KEY_IS_SAFE_FOR
 from connect.states import PAYOUT_OPEN, PayoutStatus
-from connect.stripe_calls import ACCOUNT_GONE
-from connect.stripe_objects import PayoutSeen
-from payments.inbox import Handled, Result
+from connect.stripe import client
+from connect.stripe.calls import ACCOUNT_GONE
+from connect.stripe.health import GATE
+from connect.stripe.objects import PayoutSeen
+from connect.worker.retries import KEY_IS_SAFE_FOR
+from payments.inbox.intake import Handled, Result
 from veza.core import calls
-from veza.core.cases import close_case, open_case
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.money import written
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.reviews import close_case, open_case
 from veza.core.states import may_move, move
 from veza.core.sweeps import Queue, Tally, tick
 
@@ -77,7 +77,7 @@ def request_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, curre
 
 def _refuse_more_than_there_is(seller_id: UUID, amount_minor: int, currency: str) -> None:
     account = _ready_account(seller_id)
-    match stripe_api.read_balance(account.stripe_account_id or ""):
+    match client.read_balance(account.stripe_account_id or ""):
         case Accepted(value=available):
             pass
         case Refused(code=code):
@@ -139,7 +139,7 @@ def move_on_payout(payout_id: UUID, *, cause: Cause) -> None:
     if payout.external_payout_id is None:
         send_payout(payout_id, cause=cause)
         return
-    seen = stripe_api.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
+    seen = client.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
     calls.record(seen, subject=payout, our_id=payout.key)
     match seen:
         case Accepted():
@@ -178,7 +178,7 @@ def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[PayoutSeen] | None:
         return None
     outcome = _find(payout)
     if outcome is None:
-        outcome = stripe_api.create_payout(
+        outcome = client.create_payout(
             payout_id=payout.pk,
             stripe_account_id=payout.stripe_account_id,
             amount_minor=payout.amount_minor,
@@ -208,7 +208,7 @@ def _find(payout: SellerPayout) -> Outcome[PayoutSeen] | None:
     if not payout.in_doubt or payout.first_sent_at is None or timezone.now() - payout.first_sent_at < KEY_IS_SAFE_FOR:
         return None
     made_from = payout.first_sent_at - timedelta(hours=1)
-    listed = stripe_api.list_payouts(stripe_account_id=payout.stripe_account_id, made_from=made_from)
+    listed = client.list_payouts(stripe_account_id=payout.stripe_account_id, made_from=made_from)
     if isinstance(listed, Refused):
         _cannot_be_read(payout, listed)
     if not isinstance(listed, Accepted):

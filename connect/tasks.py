@@ -2,7 +2,9 @@
 
 from celery import shared_task
 
-from connect import accounts, looks, payouts, reversals, transfers
+from connect import accounts, payouts
+from connect.reversals import reversal_requests
+from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.backlog import helpers_for
 
 
@@ -10,20 +12,20 @@ from veza.core.backlog import helpers_for
 def send_transfers(helpers: int | None = None, **_newer: object) -> None:
     """Send every transfer that is due."""
     # _newer: beat and workers are deployed at different times.
-    transfers.send_due(call_for_help=helpers_for(send_transfers, helpers))
+    transfer_requests.send_due(call_for_help=helpers_for(send_transfers, helpers))
 
 
 @shared_task(name="connect.process_reversals")
 def process_reversals(helpers: int | None = None, **_newer: object) -> None:
     """Take back from every transfer that is due."""
-    reversals.process_due(call_for_help=helpers_for(process_reversals, helpers))
+    reversal_requests.process_due(call_for_help=helpers_for(process_reversals, helpers))
 
 
 @shared_task(name="connect.look_at_stripe")
 def look_at_stripe(**_newer: object) -> None:
     """Read the accounts and transfers that Stripe told us something about."""
     accounts.look_due()
-    looks.look_due()
+    transfer_refresh.look_due()
 
 
 @shared_task(name="connect.move_on_payouts")

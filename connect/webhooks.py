@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 from connect.accounts import is_old_news, note_account, note_gone, wake_transfers
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import note_payout
-from connect.stripe_objects import Unreadable, read_account_object, read_payout_object, read_transfer_object
-from payments.inbox import Event, Handled, Handler, NotAnEvent, Result
+from connect.stripe.objects import Unreadable, read_account_object, read_payout_object, read_transfer_object
+from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
 from veza.core.causes import Cause
 from veza.core.strict_json import strict_json
 

@@ -114,7 +114,7 @@ class Demo:
         """Start the double of both providers and return the settings that point to it."""
         settings, port_file = self._environment, self._folder / "sandbox-port"
         webhooks = f"{self._base_url}/api/v1/webhooks"
-        arguments = ["-m", "veza.sandbox", "--activate-accounts", "--port", "0", "--port-file"]
+        arguments = ["-m", "sandbox", "--activate-accounts", "--port", "0", "--port-file"]
         arguments.append(str(port_file))
         for provider in ("hyperswitch", "stripe"):
             name = provider.upper()

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.acts import AskAboutOrder, CancelOrder, RefundForBuyer
+from marketplace.admin_actions import AskAboutOrder, CancelOrder, RefundForBuyer
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import OrderStatus
 from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin

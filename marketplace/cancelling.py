@@ -4,7 +4,7 @@ from uuid import UUID
 
 from marketplace.models import Order
 from marketplace.states import OrderStatus
-from payments.intents import cancel_payment
+from payments.collection.payment_requests import cancel_payment
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN
 from veza.core.causes import Cause

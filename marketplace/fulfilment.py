@@ -10,7 +10,7 @@ from django.db.models import Q
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import LicenseStatus, OrderStatus
 from payments.models import Payment
-from payments.sending_back import send_back
+from payments.reviews.automatic_refunds import send_back
 
 HELD = (LicenseStatus.ACTIVE, LicenseStatus.SUSPENDED)
 GIVEN_UP = (OrderStatus.FAILED, OrderStatus.EXPIRED, OrderStatus.CANCELLED)

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from marketplace.allocation import ItemShares, disputes_of, is_disputed
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.shares import ItemShares, disputes_of, is_disputed
 from marketplace.states import LicenseStatus
 from payments.models import Dispute
-from veza.core.cases import open_case
 from veza.core.causes import Cause
+from veza.core.reviews import open_case
 from veza.core.states import move
 
 

@@ -10,12 +10,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketplace import licenses
+from marketplace.allocation import TAKEN, accounts_of, disputes_of, given_back, left_of, sold
 from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.shares import TAKEN, accounts_of, disputes_of, given_back, left_of, sold
 from marketplace.states import OrderStatus
-from payments.intents import open_payment, send_at_once
-from payments.ledger import post_claimed
+from payments.collection.payment_requests import open_payment, send_at_once
+from payments.ledger.postings import post_claimed
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.causes import Cause

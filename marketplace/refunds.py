@@ -11,11 +11,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from marketplace.allocation import ItemShares, accounts_of, left_of, split
 from marketplace.models import Order, OrderItem, RefundLine
-from marketplace.shares import ItemShares, accounts_of, left_of, split
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
-from payments.refunds import (
+from payments.refunds.refund_requests import (
     PaymentMissing,
     RefundAlreadyRequested,
     RefundExceedsPayment,

@@ -7,8 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.html import format_html
 
-from payments.accounts import IN_WORDS, seller_of
-from payments.acts import (
+from payments.admin_actions import (
     AcceptMismatch,
     AdoptRefund,
     AskAboutPayment,
@@ -19,6 +18,7 @@ from payments.acts import (
     SendBackAgain,
     WriteOffExcess,
 )
+from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS

@@ -3,7 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
-from payments.accounts import SYSTEM_ACCOUNTS
+from payments.ledger.chart_of_accounts import SYSTEM_ACCOUNTS
 
 
 class PaymentsConfig(AppConfig):

@@ -62,5 +62,6 @@ DISPUTE_ENDS = (_D.ACCEPTED, _D.EXPIRED, _D.CANCELLED, _D.WON, _D.LOST)
 DISPUTE_LOST = (_D.LOST, _D.ACCEPTED, _D.EXPIRED)
 DISPUTE_UNDER_WAY = (_D.OPENED, _D.CHALLENGED)
 # A bank may change its mind at any time, so every edge exists. An end is left only on the provider's own answer to a
-# question of ours (payments/disputes.py): disputes have no usable clock, and a late delivery must not undo an end.
+# question of ours (payments/disputes/dispute_updates.py): disputes have no usable clock, and a late delivery must not
+# undo an end.
 DISPUTE_MOVES: Mapping[str, frozenset[str]] = {status: frozenset(set(_D) - {status}) for status in _D}

@@ -9,9 +9,12 @@ from celery import shared_task
 from django.conf import settings
 from django.db import models
 
-from payments import disputes, drift, reconcile, replay, retention, unpaid
-from payments.gate import GATE
+from payments.collection import expiry
+from payments.disputes import dispute_updates
+from payments.hyperswitch.health import GATE
+from payments.inbox import replay, retention
 from payments.models import Payment, Refund
+from payments.reconciliation import listings, refresh
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
 from veza.core.gate import is_shut
@@ -30,10 +33,10 @@ CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 def resend(**_newer: object) -> None:
     """Send what was never sent and ask about what was never answered: payments first, then refunds, then disputes."""
     cause = by_sweep("payments.resend")
-    ask_about = partial(reconcile.ask_about_dispute, cause=reconcile.by_reconciler())
-    _move_on("payments.resend", Payment.objects.all(), partial(reconcile.move_on_payment, cause=cause))
-    _move_on("refunds.resend", Refund.objects.all(), partial(reconcile.move_on_refund, cause=cause))
-    _move_on("disputes.resend", disputes.due(), lambda dispute: ask_about(dispute.pk))
+    ask_about = partial(refresh.ask_about_dispute, cause=refresh.by_reconciler())
+    _move_on("payments.resend", Payment.objects.all(), partial(refresh.move_on_payment, cause=cause))
+    _move_on("refunds.resend", Refund.objects.all(), partial(refresh.move_on_refund, cause=cause))
+    _move_on("disputes.resend", dispute_updates.due(), lambda dispute: ask_about(dispute.pk))
     GATE.close_case_if_let_in()
 
 
@@ -58,8 +61,8 @@ def close_unpaid(**_newer: object) -> None:
     cause = by_sweep("payments.close_unpaid")
     tick(
         "payments.close_unpaid",
-        Queue(unpaid.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
-        lambda payment: unpaid.close_unpaid(payment.pk, cause=cause),
+        Queue(expiry.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
+        lambda payment: expiry.close_unpaid(payment.pk, cause=cause),
         until=is_shut,
     )
 
@@ -68,7 +71,7 @@ def close_unpaid(**_newer: object) -> None:
 def reconcile_stuck(helpers: int | None = None, **_newer: object) -> None:
     """Ask the provider about what should have been settled by now, without waiting an interval for the rest of it."""
     help_needed = helpers_for(reconcile_stuck, helpers)
-    tallies = reconcile.run(cause=reconcile.by_reconciler(), call_for_help=help_needed)
+    tallies = refresh.run(cause=refresh.by_reconciler(), call_for_help=help_needed)
     if helpers is None and any(tally.unfinished for tally in tallies.values()):
         go_on(reconcile_stuck, within=settings.RECONCILE_INTERVAL)
 
@@ -76,7 +79,7 @@ def reconcile_stuck(helpers: int | None = None, **_newer: object) -> None:
 @shared_task(name="payments.compare_lists")
 def compare_lists(**_newer: object) -> None:
     """Compare the provider's lists with ours."""
-    drift.compare(cause=reconcile.by_reconciler())
+    listings.compare(cause=refresh.by_reconciler())
 
 
 @shared_task(name="payments.clean_webhook_log")

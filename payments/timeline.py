@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from payments.accounts import IN_WORDS, seller_of
+from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import DISPUTE_UNDER_WAY, PaymentStatus, RefundStatus
 from veza.core.models import User

@@ -8,22 +8,17 @@ from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
-from payments.captures import note_payment
-from payments.disputes import note_dispute, note_dispute_read
-from payments.hyperswitch_objects import (
-    Unreadable,
-    read_dispute_object,
-    read_payment_object,
-    read_refund_object,
-)
-from payments.inbox import Event, Handled, Handler, NotAnEvent, Result
+from payments.collection.payment_updates import note_payment
+from payments.disputes.dispute_updates import note_dispute, note_dispute_read
+from payments.hyperswitch.objects import Unreadable, read_dispute_object, read_payment_object, read_refund_object
+from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
 from payments.models import WebhookDelivery
-from payments.refund_news import note_refund
+from payments.refunds.refund_updates import note_refund
 from payments.states import DisputeStatus
-from veza.core.cases import open_case
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import OperatorCase
+from veza.core.reviews import open_case
 from veza.core.strict_json import strict_json
 
 STRANGER = "delivery_of_a_stranger"

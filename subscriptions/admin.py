@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.html import format_html
 
-from subscriptions.acts import (
+from subscriptions.admin_actions import (
     AskAboutSubscription,
     CompleteSubscription,
     EndSubscription,

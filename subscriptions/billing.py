@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from payments.collection.expiry import close_pages_soon
 from payments.models import Dispute, Payment, Refund
-from payments.sending_back import send_back
-from payments.unpaid import close_pages_soon
+from payments.reviews.automatic_refunds import send_back
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice

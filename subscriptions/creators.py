@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from payments.accounts import seller_account
-from payments.ledger import open_accounts
+from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.postings import open_accounts
 from veza.core.models import User
 
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.conf import settings
 
-from payments.accounts import SUBSCRIPTION_INCOME, TAX
-from payments.intents import open_payment
-from payments.ledger import post_claimed
+from payments.collection.payment_requests import open_payment
+from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
+from payments.ledger.postings import post_claimed
 from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from payments.intents import client_secret_of, send_at_once
+from payments.collection.payment_requests import client_secret_of, send_at_once
 from payments.models import Payment
 from payments.states import PaymentStatus
 from subscriptions.models import Subscription, SubscriptionInvoice

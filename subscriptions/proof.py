@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from payments.accounts import SUBSCRIPTION_INCOME, TAX
-from payments.ledger import balances
+from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
+from payments.ledger.postings import balances
+from payments.ledger.proof import Term
 from payments.models import Payment
-from payments.proof import Term
 from payments.states import RefundStatus
 from subscriptions.invoices import legs_of
 from subscriptions.models import SubscriptionInvoice

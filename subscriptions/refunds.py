@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db import transaction
 
 from payments.models import Payment, Refund
-from payments.refunds import PaymentMissing, RefundExceedsPayment, open_refund, send_at_once
+from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, open_refund, send_at_once
 from subscriptions.invoices import legs_left
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.states import InvoiceStatus

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from payments.intents import cancel_payment, check_payment, send_payment
+from payments.collection.payment_requests import cancel_payment, check_payment, send_payment
 from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 
-from payments.forgeries import forgeries
+from payments.inbox.invalid_signatures import forgeries
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache

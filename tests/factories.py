@@ -5,8 +5,8 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from marketplace.models import LicenseOffer, Product
-from payments.accounts import seller_account
-from payments.ledger import open_accounts
+from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.postings import open_accounts
 from veza.core.models import User
 
 

@@ -26,7 +26,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from connect.models import SellerTransfer
-from payments import disputes, unpaid
+from payments.collection import expiry
+from payments.disputes import dispute_updates
 from payments.models import ForgedMinute, Payment, Refund, WebhookDelivery
 from payments.states import RefundStatus
 from subscriptions.models import Subscription
@@ -99,9 +100,9 @@ def _due() -> Iterator[Family]:
     for queue, found, due in (
         ("payments", Payment.objects.all(), "next_check_at"),
         ("refunds", Refund.objects.all(), "next_check_at"),
-        ("disputes", disputes.due(), "next_check_at"),
+        ("disputes", dispute_updates.due(), "next_check_at"),
         ("deliveries", WebhookDelivery.objects.all(), "next_attempt_at"),
-        ("unpaid_pages", unpaid.to_close(), "close_after"),
+        ("unpaid_pages", expiry.to_close(), "close_after"),
         ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),
         ("reversals", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("subscriptions", Subscription.objects.all(), "due_at"),

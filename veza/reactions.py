@@ -3,13 +3,13 @@
 REACTIONS = {
     "payment.succeeded": ["subscriptions.billing.payment_succeeded", "marketplace.orders.payment_succeeded"],
     "payment.failed": ["subscriptions.billing.payment_failed", "marketplace.orders.payment_failed"],
-    "order.completed": ["connect.transfers.plan_transfers"],
+    "order.completed": ["connect.transfers.transfer_requests.plan_transfers"],
     "refund.settled": ["subscriptions.billing.refund_settled", "marketplace.orders.refund_settled"],
-    "refund.taken_in": ["marketplace.dashboard_refunds.refund_taken_in"],
-    "refund.overtaken": ["marketplace.dashboard_refunds.refund_overtaken"],
+    "refund.taken_in": ["marketplace.external_refunds.refund_taken_in"],
+    "refund.overtaken": ["marketplace.external_refunds.refund_overtaken"],
     "dispute.moved": ["subscriptions.billing.dispute_moved", "marketplace.disputes.dispute_moved"],
-    "order.refund_settled": ["connect.settle.settle_order"],
-    "order.dispute_moved": ["connect.settle.settle_order"],
+    "order.refund_settled": ["connect.settlement.reconcile_seller.settle_order"],
+    "order.dispute_moved": ["connect.settlement.reconcile_seller.settle_order"],
 }
 
 # Which page of handlers reads a provider's webhooks: event type to the function that books it.

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from connect.accounts import Standing, refresh_account, standing_of, start_onboarding
 from connect.models import ConnectedAccount
-from connect.stripe_objects import LinkSeen
+from connect.stripe.objects import LinkSeen
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 

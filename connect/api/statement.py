@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from connect.statement import Line, PeriodWrong, statement_of
+from connect.reporting.statement import Line, PeriodWrong, statement_of
 from veza.core.api.requests import user_id_of
 from veza.core.money import exponent
 

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from connect.api.serializers import BalanceOutput, TransferOutput
-from connect.balance import balances_of
 from connect.models import SellerTransfer
+from connect.reporting.balance import balances_of
 from veza.core.models import User
 
 

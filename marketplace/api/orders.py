@@ -12,10 +12,10 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from marketplace.allocation import given_back
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.orders import Requested, Wish, request_order
 from marketplace.refunds import RefundWish, request_refund
-from marketplace.shares import given_back
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.inbox import Arrived, Event, Handler, Verdict, take_in
+from payments.inbox.intake import Arrived, Event, Handler, Verdict, take_in
 from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
 from veza.core.api.requests import request_id_of, source_address
 

@@ -6,9 +6,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.reversals import retry
-from payments.mismatches import accept
+from connect.reversals.reversal_requests import retry
 from payments.models import Dispute, Refund
+from payments.reviews.mismatches import accept
 from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
@@ -27,9 +27,9 @@ from tests.connect.factories import BY_TEST, completed, refund, to_reverse
 from tests.factories import OfferFactory, SellerFactory
 from veza.backoffice.models import StaffAct
 from veza.backoffice.timeline import timeline_of
-from veza.core.cases import open_case
 from veza.core.ids import new_id
 from veza.core.models import OperatorCase, StatusChange
+from veza.core.reviews import open_case
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,8 +16,8 @@ from tests.connect.factories import BY_TEST, completed, to_reverse
 from veza.backoffice import dashboard, flows
 from veza.backoffice.charts import Step, bars
 from veza.backoffice.models import FlowHour
-from veza.core.cases import open_case
 from veza.core.models import Heartbeat
+from veza.core.reviews import open_case
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db

@@ -8,13 +8,13 @@ from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from probe.unpaid_attempts import ATTEMPTS
 from subscriptions import access
 from subscriptions.access import Effective
 from subscriptions.models import DistributionSubmission, Subscription
 from tests.buying import envelope, payment_object, signed
 from tests.factories import PersonFactory
 from tests.subscriptions.subscribing import PlanFactory, active, free_plan, last_payment
-from veza.backoffice.unpaid_attempts import ATTEMPTS
 from veza.core.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)

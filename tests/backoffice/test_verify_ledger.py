@@ -10,13 +10,13 @@ from django.db import InternalError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from connect.debts.write_offs import write_off
 from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferReversal
-from connect.reversals import process_due
-from connect.transfers import send_due
-from connect.write_offs import write_off
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due
+from payments.ledger.proof import Proof, Term
+from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund
-from payments.proof import Proof, Term
-from payments.statements import StatementKind, StatementLine, book_statement_line
 from subscriptions.models import SubscriptionInvoice
 from tests.buying import deliver_dispute, deliver_refund, paid, payment_of, refund_of, two_sellers_order
 from tests.connect.factories import BY_TEST, make_seller, planned

@@ -15,8 +15,8 @@ import pytest
 from django.db import connection
 
 from connect.models import ConnectedAccount, SellerTransfer, TransferReversal
-from connect.reversals import process_due
-from connect.transfers import send_due
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due
 from marketplace.models import Order, OrderItem, RefundLine
 from payments.models import Payment, Posting, Refund
 from tests.buying import deliver_refund, paid, refund_of, two_sellers_order

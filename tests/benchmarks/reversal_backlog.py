@@ -19,8 +19,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.proof import prove_order
-from connect.transfers import plan_transfers
+from connect.reporting.proof import prove_order
+from connect.transfers.transfer_requests import plan_transfers
 from marketplace.models import Order
 from tests.connect.factories import BY_TEST, make_order, make_seller
 from tests.operators.fleet import workers

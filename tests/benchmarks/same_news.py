@@ -17,7 +17,7 @@ import pytest
 
 from marketplace.models import Order
 from payments.models import Payment, Refund, WebhookDelivery
-from payments.reconcile import ask_about_refund, by_reconciler
+from payments.reconciliation.refresh import ask_about_refund, by_reconciler
 from tests.buying import deliver_over_http, envelope, paid, payment_of, refund_object, refund_of, two_sellers_order
 from tests.crowd import together
 from veza.backoffice.proof import prove_payment

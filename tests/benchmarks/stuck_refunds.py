@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from payments.accounts import PSP_CLEARING, seller_account
+from payments.ledger.chart_of_accounts import PSP_CLEARING, seller_account
 from payments.models import Payment, Posting, Refund
 from tests.connect.factories import make_order, make_seller
 from tests.operators.fleet import workers

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from connect.models import SellerTransfer
-from connect.reversals import process_due
-from connect.transfers import send_due
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due
 from marketplace.models import Order
 from tests.backoffice.conftest import staff
 from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from connect import stripe_api
-from connect.stripe_objects import AccountSeen, PayoutSeen, ReversalSeen, TransferSeen
+from connect.stripe import client as stripe_api
+from connect.stripe.objects import AccountSeen, PayoutSeen, ReversalSeen, TransferSeen
 from veza.core.ids import new_id
 from veza.core.outcomes import Accepted, Call, NotSent, Refused, Unknown
 

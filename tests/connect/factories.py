@@ -9,12 +9,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.settle import settle_order
-from connect.transfers import plan_transfers
+from connect.settlement.reconcile_seller import settle_order
+from connect.transfers.transfer_requests import plan_transfers
+from marketplace.allocation import accounts_of, sold
 from marketplace.models import Order, OrderItem, RefundLine
-from marketplace.shares import accounts_of, sold
-from payments.accounts import PSP_CLEARING, seller_account
-from payments.ledger import Line, post, post_claimed
+from payments.ledger.chart_of_accounts import PSP_CLEARING, seller_account
+from payments.ledger.postings import Line, post, post_claimed
 from payments.models import Payment, Refund
 from tests.factories import OfferFactory, PersonFactory, SellerFactory
 from veza.core.causes import Cause

@@ -12,17 +12,17 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from connect import stripe_api
-from connect.looks import look_due
 from connect.models import SellerTransfer, TransferReversal
-from connect.proof import prove_order
-from connect.reversals import process_due
-from connect.settle import pay_again, settle_order
-from connect.stripe_objects import ReversalSeen, TransferSeen
-from connect.transfers import plan_transfers, send_due
+from connect.reporting.proof import prove_order
+from connect.reversals.reversal_requests import process_due
+from connect.settlement.reconcile_seller import pay_again, settle_order
+from connect.stripe import client as stripe_api
+from connect.stripe.objects import ReversalSeen, TransferSeen
+from connect.transfers.transfer_refresh import look_due
+from connect.transfers.transfer_requests import plan_transfers, send_due
+from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import Order
-from marketplace.shares import is_disputed, seller_shares
-from payments.accounts import seller_account
+from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Dispute, Payment, Refund
 from tests.connect.conftest import call, not_sent, refused, unknown
 from tests.connect.factories import BY_TEST, long_ago, make_order, make_seller, refund

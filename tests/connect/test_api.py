@@ -3,9 +3,9 @@
 import pytest
 from rest_framework.test import APIClient
 
-from connect.balance import balances_of
-from connect.reversals import reverse_transfer
-from connect.transfers import send_transfer
+from connect.reporting.balance import balances_of
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.transfers.transfer_requests import send_transfer
 from payments.models import Refund
 from tests.connect.conftest import refused, sent, taken_back
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund

@@ -6,8 +6,8 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from connect.backfill import Found, matches
 from connect.models import SellerTransfer
+from connect.transfers.backfill import Found, matches
 from tests.connect.conftest import call, transfer_seen, unknown
 from tests.connect.factories import completed
 from veza.core.models import OperatorCase

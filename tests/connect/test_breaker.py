@@ -7,8 +7,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.reversals import process_due
-from connect.transfers import send_due, send_transfer
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due, send_transfer
 from tests.connect.conftest import call, refused, unknown
 from tests.connect.factories import BY_TEST, planned, to_reverse
 from veza.core import calls

@@ -6,8 +6,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from connect import reversals
 from connect.models import SellerTransfer
+from connect.reversals import reversal_requests as reversals
 from tests.connect.conftest import refused, sent, taken_back
 from tests.connect.factories import planned, to_reverse
 from veza.core.models import Heartbeat, StatusChange

@@ -5,7 +5,8 @@ import json
 import jsonschema
 import pytest
 
-from connect import stripe_api, stripe_calls
+from connect.stripe import calls as stripe_calls
+from connect.stripe import client as stripe_api
 from tests.sandbox.test_contract_schemas import FOLDER, STRIPE, with_nulls
 from veza.core.ids import new_id
 

@@ -3,12 +3,12 @@
 import pytest
 from django.utils import timezone
 
-from connect.balance import balances_of
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.reversals import reverse_transfer
-from connect.settle import settle_order
-from connect.transfers import send_due, send_transfer
-from payments.accounts import seller_account
+from connect.reporting.balance import balances_of
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.settlement.reconcile_seller import settle_order
+from connect.transfers.transfer_requests import send_due, send_transfer
+from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Dispute, Payment
 from tests.buying import deliver_dispute, order_of, paid, payment_of
 from tests.connect.conftest import refused, sent, taken_back, unknown

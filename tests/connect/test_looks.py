@@ -4,10 +4,10 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.looks import look_at_transfer, look_due
 from connect.models import SellerTransfer, TransferReversal
-from connect.reversals import reverse_transfer
-from connect.settle import NothingToPayAgain, have, pay_again, settle_order
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.settlement.reconcile_seller import NothingToPayAgain, have, pay_again, settle_order
+from connect.transfers.transfer_refresh import look_at_transfer, look_due
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, long_ago, refund, to_reverse

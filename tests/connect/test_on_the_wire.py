@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from connect import transfers
 from connect.accounts import refresh_account, request_account
 from connect.models import ConnectedAccount, SellerTransfer, TransferReversal
-from connect.proof import prove_order
-from connect.reversals import process_due, reverse_transfer
-from connect.transfers import claim_transfer, send_due, send_transfer
+from connect.reporting.proof import prove_order
+from connect.reversals.reversal_requests import process_due, reverse_transfer
+from connect.transfers import transfer_requests as transfers
+from connect.transfers.transfer_requests import claim_transfer, send_due, send_transfer
 from tests.connect.factories import BY_TEST, make_due, make_seller, planned, refund
 from tests.factories import SellerFactory
 from veza.core.models import OperatorCase

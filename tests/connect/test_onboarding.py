@@ -10,9 +10,9 @@ from rest_framework.test import APIClient
 
 from connect.accounts import AccountNotGone, look_due, note_account, start_anew
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
-from connect.stripe_objects import AccountSeen, LinkSeen
-from connect.transfers import send_due
+from connect.stripe.calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
+from connect.stripe.objects import AccountSeen, LinkSeen
+from connect.transfers.transfer_requests import send_due
 from tests.connect.conftest import account as account_seen
 from tests.connect.conftest import call, refused, unknown
 from tests.connect.factories import BY_TEST, long_ago, planned

@@ -8,10 +8,10 @@ from rest_framework.test import APIClient
 
 from connect.models import ConnectedAccount, SellerPayout
 from connect.payouts import PayoutExceedsBalance, move_on_due, request_payout, send_payout
-from connect.reversals import reverse_transfer
-from connect.stripe_calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
-from connect.stripe_objects import PayoutSeen
-from connect.transfers import send_transfer
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.stripe.calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
+from connect.stripe.objects import PayoutSeen
+from connect.transfers.transfer_requests import send_transfer
 from tests.connect.conftest import call, has, not_sent, paid_out, refused, sent, unknown
 from tests.connect.factories import BY_TEST, long_ago, make_seller, planned, refund, to_reverse
 from tests.connect.stripe_deliveries import SECRET, deliver, event, payout_shown

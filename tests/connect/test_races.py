@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from connect.draining import drain
 from connect.models import SellerTransfer
-from connect.reversals import process_due, reverse_transfer
-from connect.transfers import send_due, send_transfer
+from connect.reversals.reversal_requests import process_due, reverse_transfer
+from connect.transfers.transfer_requests import send_due, send_transfer
+from connect.worker.draining import drain
 from payments.models import Posting
 from tests.connect.factories import BY_TEST, make_seller, planned, refund
 from tests.crowd import together

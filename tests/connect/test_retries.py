@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from connect.retries import backoff, debt_wait
+from connect.worker.retries import backoff, debt_wait
 
 SECOND = timedelta(seconds=1)
 

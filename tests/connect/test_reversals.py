@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from connect.models import TransferReversal
-from connect.reversals import process_due, reverse_transfer
-from connect.stripe_objects import ReversalSeen
+from connect.reversals.reversal_requests import process_due, reverse_transfer
+from connect.stripe.objects import ReversalSeen
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, transfer_seen, unknown
 from tests.connect.factories import BY_TEST, completed, planned, refund, to_reverse

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from connect.looks import look_at_transfer
 from connect.models import SellerTransfer, TransferReversal
-from connect.reversals import ReversalNotRetryable, process_due, retry, reverse_transfer
-from connect.stripe_objects import ReversalSeen
+from connect.reversals.reversal_requests import ReversalNotRetryable, process_due, retry, reverse_transfer
+from connect.stripe.objects import ReversalSeen
+from connect.transfers.transfer_refresh import look_at_transfer
 from payments.models import Posting
 from tests.connect.conftest import looked, not_sent, refused, taken_back, transfer_seen, unknown
 from tests.connect.factories import BY_TEST, completed, make_due, refund, to_reverse

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from connect.accounts import note_account
 from connect.models import SellerTransfer
-from connect.stripe_objects import AccountSeen
-from connect.transfers import plan_transfers, send_due, send_transfer
+from connect.stripe.objects import AccountSeen
+from connect.transfers.transfer_requests import plan_transfers, send_due, send_transfer
 from payments.models import Posting
 from tests.connect.conftest import account, not_sent, refused, sent, unknown
 from tests.connect.factories import (

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from connect.transfers import TransferNotRetryable, retry, send_due, send_transfer
+from connect.transfers.transfer_requests import TransferNotRetryable, retry, send_due, send_transfer
 from tests.connect.conftest import refused, sent
 from tests.connect.factories import (
     BY_TEST,

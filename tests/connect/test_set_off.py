@@ -6,12 +6,12 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from connect.balance import balances_of
-from connect.looks import look_at_transfer
 from connect.models import SellerTransfer, SetOff
-from connect.proof import prove_order
-from connect.reversals import reverse_transfer
-from connect.transfers import send_transfer
+from connect.reporting.balance import balances_of
+from connect.reporting.proof import prove_order
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.transfers.transfer_refresh import look_at_transfer
+from connect.transfers.transfer_requests import send_transfer
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, sent, taken_back, unknown
 from tests.connect.factories import BY_TEST, make_seller, planned, refund

@@ -4,9 +4,9 @@ import pytest
 from django.db.models import F, Sum
 
 from connect.models import SellerTransfer, SetOff
-from connect.reversals import process_due, reverse_transfer
-from connect.transfers import send_due, send_transfer
-from marketplace.shares import seller_shares
+from connect.reversals.reversal_requests import process_due, reverse_transfer
+from connect.transfers.transfer_requests import send_due, send_transfer
+from marketplace.allocation import seller_shares
 from tests.connect.factories import BY_TEST, make_due, make_seller, planned, refund
 from tests.connect.test_races import moved
 from tests.crowd import together

@@ -6,9 +6,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal
-from connect.reversals import reverse_transfer
-from connect.settle import settle_order
-from connect.transfers import plan_transfers
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.settlement.reconcile_seller import settle_order
+from connect.transfers.transfer_requests import plan_transfers
 from payments.models import Refund
 from tests.connect.conftest import refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, make_order, make_seller, planned, refund, to_reverse

@@ -9,9 +9,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from connect.api.statement import safe
-from connect.reversals import reverse_transfer
-from connect.statement import PeriodWrong, statement_of
-from connect.transfers import send_transfer
+from connect.reporting.statement import PeriodWrong, statement_of
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.transfers.transfer_requests import send_transfer
 from payments.models import Refund
 from tests.connect.conftest import sent, taken_back
 from tests.connect.factories import BY_TEST, make_seller, planned, refund

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
-from connect import stripe_api, stripe_connection
-from connect.stripe_api import create_account, create_reversal, create_transfer, list_transfers, read_transfer
+from connect.stripe import client as stripe_api
+from connect.stripe import connection as stripe_connection
+from connect.stripe.client import create_account, create_reversal, create_transfer, list_transfers, read_transfer
 from tests.connect.raw_stripe import RawStripe
 from veza.core.ids import new_id
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown

@@ -2,10 +2,10 @@
 
 import pytest
 
-from connect.proof import differences, prove_order
-from connect.reversals import reverse_transfer
-from connect.timeline import lines, next_steps
-from connect.transfers import send_transfer
+from connect.reporting.proof import differences, prove_order
+from connect.reporting.timeline import lines, next_steps
+from connect.reversals.reversal_requests import reverse_transfer
+from connect.transfers.transfer_requests import send_transfer
 from tests.connect.conftest import refused, sent, taken_back
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund, to_reverse
 

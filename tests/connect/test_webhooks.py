@@ -5,10 +5,10 @@ import time
 import pytest
 
 from connect.accounts import look_due as look_at_accounts
-from connect.looks import look_due as look_at_stripe
 from connect.models import ConnectedAccount, SellerTransfer
+from connect.transfers.transfer_refresh import look_due as look_at_stripe
+from payments.inbox.replay import replay
 from payments.models import WebhookDelivery
-from payments.replay import replay
 from tests.connect.conftest import account as account_read
 from tests.connect.conftest import looked, not_sent
 from tests.connect.factories import completed, make_seller, planned

@@ -2,13 +2,13 @@
 
 import pytest
 
-from connect.balance import balances_of
+from connect.debts.write_offs import NothingToWriteOff, write_off
 from connect.models import SellerTransfer
-from connect.proof import prove_order
-from connect.reversals import open_reversal, reverse_transfer
-from connect.write_offs import NothingToWriteOff, write_off
-from payments.accounts import DISPUTE_LOSS
-from payments.ledger import balances
+from connect.reporting.balance import balances_of
+from connect.reporting.proof import prove_order
+from connect.reversals.reversal_requests import open_reversal, reverse_transfer
+from payments.ledger.chart_of_accounts import DISPUTE_LOSS
+from payments.ledger.postings import balances
 from payments.models import Refund
 from tests.connect.conftest import refused, sent
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund

@@ -7,7 +7,7 @@ from django.conf import settings as live
 from kombu.exceptions import OperationalError
 
 from connect.tasks import process_reversals, send_transfers
-from payments import reconcile
+from payments.reconciliation import refresh as reconcile
 from payments.tasks import reconcile_stuck
 from veza.core.backlog import go_on, helpers_for
 from veza.core.sweeps import Tally

@@ -22,7 +22,7 @@ def source_files() -> Iterator[Path]:
     for floor in FLOORS:
         for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
             inside = path.relative_to(settings.BASE_DIR).as_posix()
-            if "/migrations/" not in inside and not inside.startswith("veza/sandbox/"):
+            if "/migrations/" not in inside and not inside.startswith("sandbox/"):
                 yield path
 
 

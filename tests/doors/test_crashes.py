@@ -59,9 +59,9 @@ def lease_is_over():
 PLACES = [
     ("marketplace.orders.place_order", "before"),
     ("marketplace.orders.place_order", "after"),
-    ("payments.intents._mark_sent", "after"),
-    ("payments.hyperswitch_api.create_payment", "after"),
-    ("payments.intents._record_sent", "after"),
+    ("payments.collection.payment_requests._mark_sent", "after"),
+    ("payments.hyperswitch.client.create_payment", "after"),
+    ("payments.collection.payment_requests._record_sent", "after"),
     ("veza.core.api.idempotency._keep", "before"),
     ("veza.core.api.idempotency._keep", "after"),
 ]
@@ -87,9 +87,9 @@ def test_an_order_whose_process_dies_is_made_once(sandbox, killed, target, when)
 REFUND_PLACES = [
     ("marketplace.refunds.place_refund", "before"),
     ("marketplace.refunds.place_refund", "after"),
-    ("payments.refunds._mark_sent", "after"),
-    ("payments.hyperswitch_api.create_refund", "after"),
-    ("payments.refunds._record_sent", "after"),
+    ("payments.refunds.refund_requests._mark_sent", "after"),
+    ("payments.hyperswitch.client.create_refund", "after"),
+    ("payments.refunds.refund_requests._record_sent", "after"),
     ("veza.core.api.idempotency._keep", "after"),
 ]
 
@@ -115,7 +115,7 @@ def test_a_refund_whose_process_dies_is_made_once(sandbox, killed, target, when)
 def test_while_the_first_may_still_be_at_work_the_second_is_told_to_wait(sandbox, killed):
     buyer, offer = PersonFactory(), OfferFactory()
     body = {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
-    killed("payments.hyperswitch_api.create_payment", "after")
+    killed("payments.hyperswitch.client.create_payment", "after")
     with pytest.raises(Killed):
         ask(buyer, ORDERS, body)
     killed.undo()

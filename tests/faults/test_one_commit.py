@@ -2,7 +2,7 @@
 
 import pytest
 
-from payments import inbox
+from payments.inbox import intake as inbox
 from payments.models import Posting, WebhookDelivery
 from tests.buying import deliver_payment, order_of, payment_of
 from tests.factories import OfferFactory

@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments import reconcile, tasks
+from payments import tasks
 from payments.models import Posting, Refund, WebhookDelivery
+from payments.reconciliation import refresh as reconcile
 from tests.buying import SECRET, deliver, envelope, order_of, paid, payment_object, payment_of, two_sellers_order
 from tests.factories import OfferFactory
 from tests.operators.production import ROOT, database_url
@@ -41,7 +42,7 @@ def killed(code: str, sandbox) -> bool:
 @pytest.mark.parametrize(
     ("point", "booked", "logged", "retried"),
     [
-        pytest.param("payments.inbox._log", 0, [], "ok", id="between the effects and the log row"),
+        pytest.param("payments.inbox.intake._log", 0, [], "ok", id="between the effects and the log row"),
         pytest.param("payments.api.webhook._answer", 1, ["ok"], "skipped: duplicate", id="right after the commit"),
     ],
 )

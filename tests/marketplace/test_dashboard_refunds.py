@@ -3,9 +3,9 @@
 import pytest
 
 from connect.models import SellerTransfer
-from connect.settle import have
+from connect.settlement.reconcile_seller import have
 from marketplace.models import License, Order
-from payments.ledger import balances
+from payments.ledger.postings import balances
 from payments.models import Refund
 from tests.buying import (
     deliver,

@@ -5,11 +5,11 @@ from django.contrib.auth.models import Permission
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketplace.allocation import ItemShares, seller_shares, split
 from marketplace.models import License, RefundLine
 from marketplace.refunds import ItemNotInOrder, RefundForbidden, RefundWindowExpired
-from marketplace.shares import ItemShares, seller_shares, split
 from payments.models import Refund
-from payments.refunds import MOST_REFUNDS, RefundExceedsPayment, RefundLimitReached
+from payments.refunds.refund_requests import MOST_REFUNDS, RefundExceedsPayment, RefundLimitReached
 from tests.buying import ago, deliver_refund, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import PersonFactory
 from veza.backoffice.proof import prove_payment

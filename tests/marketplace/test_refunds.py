@@ -6,7 +6,7 @@ from connect.models import SellerTransfer
 from marketplace.models import License
 from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired
 from payments.models import Posting, Refund
-from payments.refunds import RefundAlreadyRequested
+from payments.refunds.refund_requests import RefundAlreadyRequested
 from tests.buying import (
     ago,
     deliver_refund,

@@ -9,15 +9,15 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
 
+from acceptance.session_log import SessionLog
+from acceptance.walk import Walk
+from acceptance.wishes import Wishes
 from connect.models import ConnectedAccount
 from connect.tasks import process_reversals, send_transfers
 from marketplace.models import LicenseOffer
 from payments.tasks import resend
 from tests.buying import SECRET
 from tests.factories import OfferFactory, PersonFactory
-from veza.backoffice.acceptance.session_log import SessionLog
-from veza.backoffice.acceptance.walk import Walk
-from veza.backoffice.acceptance.wishes import Wishes
 from veza.backoffice.evidence import MAY_READ
 from veza.core.models import User
 from veza.core.platform import maintenance

@@ -6,12 +6,12 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from acceptance import provider
+from acceptance.caller import Answer, Caller
+from acceptance.preflight import REMINDER, look
+from acceptance.session_log import Unwritten
+from acceptance.wishes import Wishes
 from tests.operators.production import run
-from veza.backoffice.acceptance import provider
-from veza.backoffice.acceptance.caller import Answer, Caller
-from veza.backoffice.acceptance.preflight import REMINDER, look
-from veza.backoffice.acceptance.session_log import Unwritten
-from veza.backoffice.acceptance.wishes import Wishes
 
 
 class Veza:

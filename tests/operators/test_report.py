@@ -4,13 +4,13 @@ import re
 
 import pytest
 
+from acceptance import report
+from acceptance.run import STEPS
+from acceptance.session_log import SessionLog
+from acceptance.walk import PASS, Outcome, Walk
+from acceptance.wishes import Wishes
 from tests.operators.conftest import NOON, Nobody
 from tests.operators.production import ROOT
-from veza.backoffice.acceptance import report
-from veza.backoffice.acceptance.run import STEPS
-from veza.backoffice.acceptance.session_log import SessionLog
-from veza.backoffice.acceptance.walk import PASS, Outcome, Walk
-from veza.backoffice.acceptance.wishes import Wishes
 
 TEMPLATE = (ROOT / "docs" / "PAYMENT_E2E_LIVE_REPORT.md").read_text()
 

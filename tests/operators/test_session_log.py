@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
 from tests.operators.conftest import NOON
-from veza.backoffice.acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
 from veza.core.logs import MASK
 
 

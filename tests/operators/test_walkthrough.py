@@ -9,13 +9,13 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 
+from acceptance.run import STEPS, gate_is_open, run
+from acceptance.session_log import SessionLog, read_chain
+from acceptance.walk import FAIL, NOT_RUN, PASS, SKIPPED
 from marketplace.models import License, Order
 from marketplace.states import LicenseStatus
 from tests.buying import payment_of
 from tests.operators.conftest import PASSWORD, STAFF_PASSWORD, Nobody, Somebody, do_the_workers_work
-from veza.backoffice.acceptance.run import STEPS, gate_is_open, run
-from veza.backoffice.acceptance.session_log import SessionLog, read_chain
-from veza.backoffice.acceptance.walk import FAIL, NOT_RUN, PASS, SKIPPED
 from veza.core.causes import Cause
 from veza.core.models import PlatformSetting
 from veza.core.states import move

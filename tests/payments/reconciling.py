@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from payments import reconcile
+from payments.reconciliation import refresh as reconcile
 
 RECONCILE = reconcile.by_reconciler()
 

@@ -7,13 +7,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from connect.models import SellerTransfer
-from connect.settle import have
+from connect.settlement.reconcile_seller import have
+from marketplace.allocation import accounts_of, left_of, split
 from marketplace.models import License, Order, OrderItem
 from marketplace.refunds import keep_lines
-from marketplace.shares import accounts_of, left_of, split
 from payments import tasks
-from payments.inbox import Arrived, take_in
-from payments.ledger import balances
+from payments.inbox.intake import Arrived, take_in
+from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.webhooks import HANDLERS, read_event
 from tests.buying import dispute_object, envelope, payment_object, payment_of, refund_object, two_sellers_order

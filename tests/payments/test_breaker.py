@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments import reconcile, tasks
+from payments import tasks
 from payments.models import Payment, Refund
+from payments.reconciliation import refresh as reconcile
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
 from tests.payments.reconciling import RECONCILE, asked, older

@@ -2,8 +2,8 @@
 
 import pytest
 
-from payments import hyperswitch_api
-from payments.intents import ask_again_after
+from payments.collection.payment_requests import ask_again_after
+from payments.hyperswitch import client as hyperswitch_api
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
 from tests.sandbox.test_contract_schemas import FOLDER, HYPERSWITCH, validator_of

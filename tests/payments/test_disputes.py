@@ -7,13 +7,15 @@ import pytest
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.settle import have
+from connect.settlement.reconcile_seller import have
+from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import License
-from marketplace.shares import is_disputed, seller_shares
-from payments import hyperswitch_api, reconcile, tasks
-from payments.ledger import balances
+from payments import tasks
+from payments.hyperswitch import client as hyperswitch_api
+from payments.ledger.postings import balances
 from payments.models import Dispute
-from payments.refunds import RefundExceedsPayment
+from payments.reconciliation import refresh as reconcile
+from payments.refunds.refund_requests import RefundExceedsPayment
 from payments.states import DISPUTE_LOST, DISPUTE_MOVES, DisputeStatus
 from tests.buying import deliver_dispute, deliver_refund, order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory

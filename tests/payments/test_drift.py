@@ -4,10 +4,11 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from connect.models import SellerTransfer
-from connect.settle import have
+from connect.settlement.reconcile_seller import have
 from marketplace.models import License
-from payments import drift, reconcile
 from payments.models import Dispute, Posting, Refund
+from payments.reconciliation import listings as drift
+from payments.reconciliation import refresh as reconcile
 from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
@@ -103,7 +104,7 @@ def test_a_refund_of_a_payment_that_is_not_ours_changes_nothing(sandbox):
 
 
 def test_every_page_of_a_list_is_read(sandbox, order, monkeypatch):
-    monkeypatch.setattr("payments.hyperswitch_api.PAGE", 2)
+    monkeypatch.setattr("payments.hyperswitch.client.PAGE", 2)
     for _ in range(5):
         at_the_dashboard(sandbox, order, 1_00, status="succeeded")
 

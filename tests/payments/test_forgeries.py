@@ -4,8 +4,8 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.test import Client
 
-from payments import forgeries
-from payments.forgeries import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, Forgeries
+from payments.inbox import invalid_signatures as forgeries
+from payments.inbox.invalid_signatures import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, Forgeries
 from payments.models import ForgedMinute, WebhookDelivery
 from tests.buying import WEBHOOK, deliver, deliver_payment, order_of, payment_of
 from tests.factories import OfferFactory

@@ -4,10 +4,10 @@ import pytest
 
 from marketplace.models import License
 from payments import tasks
-from payments.mismatches import accept
 from payments.models import Payment, Refund
-from payments.refunds import RefundAlreadyRequested
-from payments.sending_back import NothingToSendBack, send_back_again
+from payments.refunds.refund_requests import RefundAlreadyRequested
+from payments.reviews.automatic_refunds import NothingToSendBack, send_back_again
+from payments.reviews.mismatches import accept
 from tests.buying import (
     ago,
     deliver,

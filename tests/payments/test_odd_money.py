@@ -3,11 +3,13 @@
 import pytest
 
 from marketplace.models import License
-from payments import mismatches, reconcile, tasks
-from payments.ledger import balances
-from payments.mismatches import NothingUnclaimed, NotMismatched, TooLittleReceived
+from payments import tasks
+from payments.ledger.postings import balances
 from payments.models import Refund
-from payments.refunds import PaymentMissing
+from payments.reconciliation import refresh as reconcile
+from payments.refunds.refund_requests import PaymentMissing
+from payments.reviews import mismatches
+from payments.reviews.mismatches import NothingUnclaimed, NotMismatched, TooLittleReceived
 from tests.buying import (
     deliver,
     deliver_payment,

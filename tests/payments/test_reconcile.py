@@ -10,8 +10,10 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import hyperswitch_api, reconcile, tasks
+from payments import tasks
+from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment, WebhookDelivery
+from payments.reconciliation import refresh as reconcile
 from tests.buying import (
     deliver_payment,
     order_of,

@@ -8,9 +8,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from payments import drift, reconcile, refunds, tasks
+from payments import tasks
 from payments.models import Payment, Posting, Refund
-from payments.refunds import check_refund, is_orphan
+from payments.reconciliation import listings as drift
+from payments.reconciliation import refresh as reconcile
+from payments.refunds import refund_requests as refunds
+from payments.refunds.refund_requests import check_refund, is_orphan
 from tests.buying import (
     deliver_refund,
     paid,

@@ -11,10 +11,11 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from marketplace.models import License, Order
-from payments import mismatches, tasks
-from payments.inbox import TRY_AGAIN_AFTER
+from payments import tasks
+from payments.inbox.intake import TRY_AGAIN_AFTER
+from payments.inbox.replay import ReplayForbidden, replay
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
-from payments.replay import ReplayForbidden, replay
+from payments.reviews import mismatches
 from tests.buying import (
     deliver,
     deliver_dispute,

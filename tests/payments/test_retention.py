@@ -14,7 +14,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from payments import retention, tasks
+from payments import tasks
+from payments.inbox import retention
 from payments.management.commands.clean_webhook_log import Command
 from payments.models import ForgedMinute, WebhookDelivery
 from veza.core.models import Heartbeat

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from marketplace.models import License, Order
-from payments import reconcile
 from payments.models import Payment, Refund, WebhookDelivery
+from payments.reconciliation import refresh as reconcile
 from tests.buying import (
     deliver_over_http,
     envelope,

@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings as configured
 from django.db import transaction
 
-from payments.intents import cancel_payment, check_payment, open_payment, send_payment
+from payments.collection.payment_requests import cancel_payment, check_payment, open_payment, send_payment
 from payments.models import Payment
 from tests.factories import PersonFactory
 from veza.core.causes import by_sweep

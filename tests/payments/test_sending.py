@@ -3,7 +3,9 @@
 import pytest
 
 from marketplace.models import Order
-from payments import hyperswitch_api, intents, tasks
+from payments import tasks
+from payments.collection import payment_requests as intents
+from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment, Refund
 from tests.buying import order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory

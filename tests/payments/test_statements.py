@@ -6,7 +6,7 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from payments.ledger import balances
+from payments.ledger.postings import balances
 from payments.models import Posting
 
 pytestmark = pytest.mark.django_db

@@ -3,7 +3,7 @@
 import pytest
 
 from payments.models import Dispute
-from payments.write_offs import NothingToWriteOff, open_excess, to_recover, write_off_excess
+from payments.reviews.write_offs import NothingToWriteOff, open_excess, to_recover, write_off_excess
 from tests.buying import deliver_dispute, paid, payment_of, two_sellers_order
 from tests.payments.test_disputes import in_the_books
 from veza.backoffice.proof import prove_payment

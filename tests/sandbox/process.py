@@ -28,7 +28,7 @@ class Sandbox:
     def __init__(self, **options: object) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sandbox-")
         port_file = Path(self._folder.name) / "port"
-        command = [sys.executable, "-m", "veza.sandbox", "--port-file", str(port_file), *_flags(options)]
+        command = [sys.executable, "-m", "sandbox", "--port-file", str(port_file), *_flags(options)]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,

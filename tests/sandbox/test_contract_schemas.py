@@ -9,9 +9,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from sandbox import routes
 from tests.sandbox.actors import ask_refund, ask_reversal, ask_transfer, paid_payment
 from tests.sandbox.process import ROOT
-from veza.sandbox import routes
 
 FOLDER = Path(os.environ.get("VEZA_CONTRACTS_DIR", ROOT.parent / "shared" / "contracts"))
 HYPERSWITCH, STRIPE = "hyperswitch-openapi-v1.json", "stripe-openapi-subset.json"

@@ -5,8 +5,8 @@ import json
 import pytest
 import stripe
 
+from sandbox.hyperswitch.announcements import signature
 from tests.sandbox.actors import ask_refund, ask_transfer, create_payment, paid_payment
-from veza.sandbox.hyperswitch.announcements import signature
 
 HYPERSWITCH_SECRET = "hyperswitch_sandbox_secret"
 STRIPE_SECRET = "whsec_sandbox"

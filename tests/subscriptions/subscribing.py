@@ -7,8 +7,8 @@ import factory
 from django.db import transaction
 from factory.django import DjangoModelFactory
 
-from payments import hyperswitch_api
-from payments.captures import note_payment
+from payments.collection.payment_updates import note_payment
+from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment
 from subscriptions.access import effective_payment
 from subscriptions.completion import request_completion

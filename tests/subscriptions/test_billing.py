@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments import reconcile
-from payments.mismatches import accept
+from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
-from payments.unpaid import close_unpaid
+from payments.reconciliation import refresh as reconcile
+from payments.reviews.mismatches import accept
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (

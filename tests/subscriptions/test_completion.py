@@ -3,7 +3,7 @@
 import pytest
 
 from payments import tasks
-from payments.intents import cancel_payment
+from payments.collection.payment_requests import cancel_payment
 from payments.models import Payment
 from subscriptions.completion import NothingToPay, PaymentUnderWay, open_completion
 from subscriptions.models import Subscription

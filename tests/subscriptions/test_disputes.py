@@ -4,8 +4,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from payments.disputes import note_dispute_read
-from payments.hyperswitch_objects import DisputeSeen, read_dispute_object
+from payments.disputes.dispute_updates import note_dispute_read
+from payments.hyperswitch.objects import DisputeSeen, read_dispute_object
 from payments.models import Dispute, Payment
 from tests.buying import deliver, deliver_refund, envelope
 from tests.subscriptions.subscribing import SWEEP, last_invoice, last_payment

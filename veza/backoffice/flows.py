@@ -11,7 +11,7 @@ from django.db.models import Sum
 from django.db.models.functions import Now, TruncDay, TruncHour
 from django.utils import timezone
 
-from payments.accounts import PLATFORM_FEE, PSP_CLEARING
+from payments.ledger.chart_of_accounts import PLATFORM_FEE, PSP_CLEARING
 from veza.backoffice.models import FlowHour, FlowMark
 from veza.core.models import Heartbeat
 

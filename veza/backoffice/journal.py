@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from veza.backoffice.models import StaffAct
-from veza.core.acts import Act
+from veza.core.admin_actions import Act
 from veza.core.causes import Cause
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from connect.balance import balances_of
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
+from connect.reporting.balance import balances_of
 from marketplace.models import Order
-from payments.accounts import seller_account
+from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Posting
 from payments.timeline import account_names
 from subscriptions.models import Subscription

@@ -8,14 +8,14 @@ from uuid import UUID
 from django.db import connection, models, transaction
 from django.db.models import Q
 
-import connect.proof
+import connect.reporting.proof
 import subscriptions.proof
+from marketplace.allocation import dues_by_account
 from marketplace.models import Order
-from marketplace.shares import dues_by_account
-from payments.accounts import DISPUTE_LOSS, PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
+from payments.ledger.chart_of_accounts import DISPUTE_LOSS, PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
+from payments.ledger.proof import Proof, Term
+from payments.ledger.proof import prove_many as prove_base
 from payments.models import Payment, Posting
-from payments.proof import Proof, Term
-from payments.proof import prove_many as prove_base
 
 
 def prove_payment(payment: Payment) -> Proof:
@@ -61,7 +61,7 @@ def prove_many(payments: Sequence[Payment]) -> list[Proof]:
     orders = {order.pk: order for order in Order.objects.filter(pk__in=paid)}
     due = dues_by_account([pk for pk, order in orders.items() if order.completed_at is not None])
     held = _held(due.keys())
-    sellers = connect.proof.prove_orders(list(orders))
+    sellers = connect.reporting.proof.prove_orders(list(orders))
     proofs = []
     for payment, own in zip(payments, prove_base(payments), strict=True):
         terms = own.terms

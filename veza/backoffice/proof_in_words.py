@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
+from payments.ledger.proof import Term
 from payments.models import Payment
-from payments.proof import Term
 from payments.timeline import account_names
 from veza.backoffice.proof import prove_payment
 from veza.core.timeline import ProofLine

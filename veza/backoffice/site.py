@@ -14,7 +14,7 @@ from veza.backoffice import dashboard, journal, people, search, story
 from veza.backoffice.login import StaffLogin
 from veza.backoffice.proof_in_words import proof_lines
 from veza.backoffice.timeline import next_steps_of, timeline_of
-from veza.core.acts import Act
+from veza.core.admin_actions import Act
 from veza.core.admin_base import MoneySite
 from veza.core.admin_columns import Panel
 from veza.core.causes import Cause

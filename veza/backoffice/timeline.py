@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.apps import apps
 
-import connect.timeline
+import connect.reporting.timeline
 import marketplace.timeline
 import payments.timeline
 import subscriptions.timeline
@@ -12,7 +12,7 @@ from veza.backoffice.story import acts_in
 from veza.core.models import OperatorCase, ProviderCall, StatusChange
 from veza.core.timeline import TimelineLine
 
-FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.timeline)
+FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.reporting.timeline)
 # What one commit did carries one time: the news first, then what followed from it.
 ORDER_WITHIN_A_MOMENT = ("act", "open", "call", "delivery", "move", "posting", "case")
 

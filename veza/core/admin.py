@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
-from veza.core import cases, platform
-from veza.core.acts import Act, ActForm, Asked
+from veza.core import platform, reviews
+from veza.core.admin_actions import Act, ActForm, Asked
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, others
 from veza.core.admin_columns import NOTHING, badge, column, moment, short_id, when
 from veza.core.admin_lists import AgeFilter, CappedPaginator, find
@@ -166,7 +166,7 @@ class CloseCase(Act):
         ]
 
     def perform(self, row: OperatorCase, *, cause: Cause, asked: Asked) -> str:
-        cases.close_by_hand(case_id=row.pk, cause=cause)
+        reviews.close_by_hand(case_id=row.pk, cause=cause)
         return "The case is closed."
 
 

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from veza.core.acts import Act
-from veza.core.admin_acts import Acting
+from veza.core.admin_action_pages import Acting
+from veza.core.admin_actions import Act
 from veza.core.admin_columns import Column, Fact, Panel, address_of, all_facts, badge
 from veza.core.admin_export import lines_of
 from veza.core.admin_lists import CappedPaginator, find

@@ -13,9 +13,9 @@ from django.db import connection
 
 from veza.core.breaker import is_failing
 from veza.core.calls import latest_of
-from veza.core.cases import close_all, open_case
 from veza.core.models import OperatorCase, StatefulRow
 from veza.core.outcomes import NotSent, Outcome, Unknown
+from veza.core.reviews import close_all, open_case
 
 log = structlog.get_logger(__name__)
 # What asking came to.

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connect.backfill import AROUND, Found, Match, matches, without_id
+from connect.transfers.backfill import AROUND, Found, Match, matches, without_id
 from veza.core.durations import parse_duration
 
 

@@ -1,6 +1,6 @@
-from connect import reversals
 from connect.management.due_rows import DrainCommand
 from connect.models import SellerTransfer, SellerTransferQuerySet
+from connect.reversals import reversal_requests
 from connect.states import TransferStatus
 from veza.core.causes import Cause
 from veza.core.sweeps import Tally
@@ -17,7 +17,7 @@ class Command(DrainCommand):
         return lost.filter(stripe_transfer_id__isnull=False)
 
     def retry(self, row: SellerTransfer, *, cause: Cause) -> object:
-        return reversals.retry(transfer_id=row.pk, cause=cause)
+        return reversal_requests.retry(transfer_id=row.pk, cause=cause)
 
     def drain(self) -> Tally:
-        return reversals.process_due()
+        return reversal_requests.process_due()

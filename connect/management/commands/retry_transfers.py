@@ -1,7 +1,7 @@
-from connect import transfers
 from connect.management.due_rows import DrainCommand
 from connect.models import SellerTransfer, SellerTransferQuerySet
 from connect.states import TransferStatus
+from connect.transfers import transfer_requests
 from veza.core.causes import Cause
 from veza.core.sweeps import Tally
 
@@ -17,7 +17,7 @@ class Command(DrainCommand):
         return lost.filter(completed_at__isnull=True)
 
     def retry(self, row: SellerTransfer, *, cause: Cause) -> object:
-        return transfers.retry(transfer_id=row.pk, cause=cause)
+        return transfer_requests.retry(transfer_id=row.pk, cause=cause)
 
     def drain(self) -> Tally:
-        return transfers.send_due()
+        return transfer_requests.send_due()

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from payments.statements import StatementKind, StatementLine, StatementLineWrong, book_statement_line
+from payments.ledger.statements import StatementKind, StatementLine, StatementLineWrong, book_statement_line
 
 COLUMNS = ("line", "kind", "amount_minor", "currency", "date")
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from payments import retention
+from payments.inbox import retention
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from payments import reconcile
 from payments.models import Dispute, Payment, Refund
+from payments.reconciliation import refresh
 from veza.core.causes import Cause
 
 SHOWN = 50
@@ -27,11 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="answer with one JSON line a minute")
 
     def handle(self, *, once: bool, dry_run: bool, order: UUID | None, json: bool, **_options: Any) -> None:
-        cause = reconcile.by_reconciler("manage.py reconcile_hyperswitch")
+        cause = refresh.by_reconciler("manage.py reconcile_hyperswitch")
         if dry_run:
             self._show(_rows(order), as_json=json)
         elif order is not None:
-            asked = reconcile.run_for_story(order, cause=cause)
+            asked = refresh.run_for_story(order, cause=cause)
             self._tell({"asked": asked, "failed": 0}, as_json=json)
         elif once:
             self._until_nothing_is_due(cause, as_json=json)
@@ -55,7 +55,7 @@ class Command(BaseCommand):
 
     def _round(self, cause: Cause, *, as_json: bool) -> tuple[int, bool]:
         """Ask about what is stuck, a minute at most, and tell; how many rows failed, and whether none is left."""
-        tallies = reconcile.run(cause=cause)
+        tallies = refresh.run(cause=cause)
         failed = sum(tally.failed for tally in tallies.values())
         told = {kind: tally.done for kind, tally in tallies.items()}
         self._tell({"asked": sum(told.values()), "failed": failed, **told}, as_json=as_json)
@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
 def _rows(order: UUID | None) -> list[Payment | Refund | Dispute]:
     if order is not None:
-        payments, refunds, disputes = reconcile.open_in_story(order)
+        payments, refunds, disputes = refresh.open_in_story(order)
         return [*payments, *refunds, *disputes]
-    stuck = [*reconcile.stuck_refunds(), *reconcile.orphan_refunds()]
-    return [*reconcile.stuck_payments(), *stuck, *reconcile.due_disputes()]
+    stuck = [*refresh.stuck_refunds(), *refresh.orphan_refunds()]
+    return [*refresh.stuck_payments(), *stuck, *refresh.due_disputes()]

@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from payments.inbox import FINAL
+from payments.inbox.intake import FINAL
+from payments.inbox.replay import ReplayForbidden, replay
 from payments.models import WebhookDelivery
-from payments.replay import ReplayForbidden, replay
 
 SHOWN = 50
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from payments.ledger.proof import Proof
 from payments.models import Payment
-from payments.proof import Proof
 from veza.backoffice.proof import prove_payment
 from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.money import written

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from veza.backoffice.acceptance import preflight
-from veza.backoffice.acceptance.asking import add_place, wishes_of
-from veza.backoffice.acceptance.caller import Caller
-from veza.backoffice.acceptance.session_log import Unwritten
+from acceptance import preflight
+from acceptance.asking import add_place, wishes_of
+from acceptance.caller import Caller
+from acceptance.session_log import Unwritten
 
 
 class Command(BaseCommand):

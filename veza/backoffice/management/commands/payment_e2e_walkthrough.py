@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from veza.backoffice.acceptance.asking import add_place, add_walk, wishes_of
-from veza.backoffice.acceptance.person import AtTheTerminal
-from veza.backoffice.acceptance.run import gate_is_open, run
-from veza.backoffice.acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
-from veza.backoffice.acceptance.walk import Walk
-from veza.backoffice.acceptance.wishes import Wishes
+from acceptance.asking import add_place, add_walk, wishes_of
+from acceptance.person import AtTheTerminal
+from acceptance.run import gate_is_open, run
+from acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
+from acceptance.walk import Walk
+from acceptance.wishes import Wishes
 
 STEP_FAILED, CANNOT_BEGIN, LOG_WAS_CHANGED, INTERRUPTED = 1, 2, 3, 130
 # What makes two parts of one session the same session.

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from veza.backoffice.attacker import Attacker, Captured, Undecided
-from veza.backoffice.unpaid_attempts import ATTEMPTS, Attempt, Plans, choose
+from probe.attacker import Attacker, Captured, Undecided
+from probe.unpaid_attempts import ATTEMPTS, Attempt, Plans, choose
 
 GOT_THROUGH, NOT_DECIDED = 1, 2
 

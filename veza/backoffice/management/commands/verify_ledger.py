@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connect.models import SellerTransfer, TransferReversal
+from payments.ledger.statements import BY_STATEMENT
 from payments.models import Dispute, Payment, Posting, Refund
-from payments.statements import BY_STATEMENT
 from veza.backoffice.proof import prove_all
 
 SHOWN = 20

@@ -1,0 +1,38 @@
+"""The sellers' lines of the ledger: what was sent to a seller, and what was taken back."""
+
+from datetime import datetime
+from uuid import UUID
+
+from connect.models import SellerTransfer
+from payments.ledger.chart_of_accounts import DISPUTE_LOSS, STRIPE_BALANCE, seller_account
+from payments.ledger.postings import Line, post
+from payments.models import Payment
+
+
+def post_sent(transfer: SellerTransfer, *, at: datetime) -> None:
+    """Book that Stripe took the transfer: from the seller's account with us to their account at Stripe."""
+    line = Line(seller_account(transfer.seller_id), STRIPE_BALANCE, transfer.sent_minor, "sent")
+    _post(f"transfer:{transfer.pk}", line, transfer, at=at)
+
+
+def post_taken_back(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
+    """Book one reversal, whoever made it. The same one twice is an IntegrityError."""
+    line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), amount_minor, "back")
+    _post(f"reversal:{stripe_reversal_id}", line, transfer, at=at)
+
+
+def post_written_off(transfer: SellerTransfer, *, case_id: UUID, amount_minor: int, at: datetime) -> None:
+    """Book as our loss what a seller will not give back: their account no longer owes it."""
+    seller = seller_account(transfer.seller_id)
+    _post(f"case:{case_id}", Line(DISPUTE_LOSS, seller, amount_minor, seller), transfer, at=at)
+
+
+def _post(cause: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
+    payment = _payment_that_paid(transfer.order_id)
+    post(cause, [line], payment=payment, currency=transfer.currency, story_id=transfer.story_id, at=at)
+
+
+def _payment_that_paid(order_id: UUID) -> Payment | None:
+    # An order may be paid late and twice; the first success fulfilled it, the others are given back.
+    paid = Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(received_minor__gt=0)
+    return paid.order_by("succeeded_at", "pk").only("pk").first()

@@ -1,0 +1,117 @@
+"""What a seller has with us and what they owe us, from the ledger."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, Sum
+
+from connect.models import SellerTransfer, WaitingFor
+from marketplace.allocation import TAKEN, disputes_of
+from marketplace.models import RefundLine
+from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.postings import balances
+from payments.models import Dispute
+
+# More debts of one currency are summed up in `debt_minor` and not listed.
+MOST_DEBTS = 100
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a seller owes: a refund or a lost dispute, and how much of it was theirs."""
+
+    kind: str
+    id: UUID
+    amount_minor: int
+
+
+@dataclass(frozen=True)
+class Debt:
+    """What the seller still owes of one transfer, and what took the money from them."""
+
+    transfer_id: UUID
+    order_id: UUID
+    owed_minor: int
+    waiting_for: str
+    next_try_at: datetime | None
+    because: list[Reason]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Minor units of `currency`: what waits to be sent to the seller, or what they owe us.
+
+    `debts` are what is owed transfer by transfer. They may come to more than `debt_minor`: what waits to be sent
+    is set off against them.
+    """
+
+    available_minor: int
+    debt_minor: int
+    currency: str
+    debts: list[Debt] = field(default_factory=list)
+
+
+def balances_of(seller_id: UUID) -> list[Balance]:
+    """The seller's balance in each currency they were ever paid in.
+
+    The account is one signed number. What is being taken back at the moment is on its way and no debt, and what a bank
+    is still arguing about may come back.
+    """
+    account = seller_account(seller_id)
+    signed: dict[str, int] = {}
+    for side in ("debit_id", "credit_id"):
+        for (code, currency), amount in balances(**{side: account}).items():
+            if code == account:
+                signed[currency] = signed.get(currency, 0) + amount
+    no_debt = _on_its_way(seller_id) + _argued_about(seller_id)
+    return [
+        Balance(
+            max(0, amount),
+            max(0, -(amount + no_debt[currency])),
+            currency,
+            _debts(seller_id, currency),
+        )
+        for currency, amount in sorted(signed.items())
+    ]
+
+
+def _on_its_way(seller_id: UUID) -> Counter[str]:
+    rows = SellerTransfer.objects.to_reverse().filter(seller=seller_id).exclude(waiting_for=WaitingFor.DEBT)
+    sums = rows.values("currency").annotate(being_taken_back=Sum(F("reversal_target_minor") - F("reversed_minor")))
+    return Counter({row["currency"]: row["being_taken_back"] for row in sums})
+
+
+def _argued_about(seller_id: UUID) -> Counter[str]:
+    """By currency, what open disputes hold of the seller's shares."""
+    account, held = seller_account(seller_id), Counter[str]()
+    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, legs__has_key=account)
+    for currency, legs in open_ones.values_list("currency", "legs"):
+        held[currency] += legs[account]
+    return held
+
+
+def _debts(seller_id: UUID, currency: str) -> list[Debt]:
+    rows = list(SellerTransfer.objects.owed_by(seller_id, currency)[:MOST_DEBTS])
+    reasons = _reasons(seller_id, {row.order_id for row in rows}) if rows else {}
+    return [
+        Debt(row.pk, row.order_id, row.owed_minor, row.waiting_for, row.next_retry_at, reasons.get(row.order_id, []))
+        for row in rows
+    ]
+
+
+def _reasons(seller_id: UUID, order_ids: Iterable[UUID]) -> dict[UUID, list[Reason]]:
+    """By order: what was taken from this seller's share, the oldest first."""
+    found: dict[UUID, list[Reason]] = {order_id: [] for order_id in order_ids}
+    lines = RefundLine.objects.filter(
+        item__order__in=found, item__seller=seller_id, refund__status__in=TAKEN, seller_minor__gt=0
+    )
+    for line in lines.values("refund_id", "item__order_id").annotate(taken=Sum("seller_minor")).order_by("refund_id"):
+        found[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["taken"]))
+    for order_id, reasons in found.items():
+        for dispute in disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK).order_by("pk"):
+            if taken := dispute.legs.get(seller_account(seller_id), 0):
+                reasons.append(Reason("dispute", dispute.pk, taken))
+    return found

@@ -1,0 +1,113 @@
+"""A seller's statement: every line of their account with us in a period, with its cause and the balance after it.
+
+Read from the ledger alone, oldest first, in memory that does not grow with the number of lines.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from django.db.models import Q, Sum
+
+from connect.models import SellerTransfer, TransferReversal
+from payments.ledger.chart_of_accounts import seller_account
+from payments.models import Posting
+from veza.core.errors import NotAllowed
+from veza.core.money import written
+
+CHUNK = 1_000
+_KINDS = {
+    "order": "sale",
+    "refund": "refund",
+    "dispute": "dispute",
+    "transfer": "transfer",
+    "reversal": "reversal",
+    "case": "correction",
+}
+
+
+class PeriodWrong(NotAllowed):
+    code = "period_wrong"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One movement of a seller's account with us. Amounts are minor units; above zero is in the seller's favour."""
+
+    at: datetime
+    kind: str
+    order_id: UUID
+    amount_minor: int
+    balance_minor: int
+    currency: str
+    stripe_id: str
+    cause: str
+    # What the amounts do not tell by themselves, in words.
+    note: str
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """What stands behind a line that moved money at Stripe."""
+
+    stripe_id: str = ""
+    note: str = ""
+
+
+def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterator[Line]:
+    """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises PeriodWrong."""
+    if since >= until:
+        raise PeriodWrong("The period ends before it begins.")
+    return _lines(seller_account(seller_id), since=since, until=until)
+
+
+def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
+    balance = _opening(account, since)
+    own = Posting.objects.filter(Q(debit=account) | Q(credit=account), at__gte=since, at__lt=until)
+    rest = own.order_by("at", "pk").iterator(chunk_size=CHUNK)
+    while some := list(islice(rest, CHUNK)):
+        behind = _at_stripe(some)
+        for posting in some:
+            signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
+            balance[posting.currency] = balance.get(posting.currency, 0) + signed
+            kind, _, _ = posting.cause.partition(":")
+            known = behind.get(posting.cause, _Behind())
+            yield Line(
+                posting.at,
+                _KINDS.get(kind, kind),
+                posting.story_id,
+                signed,
+                balance[posting.currency],
+                posting.currency,
+                known.stripe_id,
+                posting.cause,
+                known.note,
+            )
+
+
+def _opening(account: str, since: datetime) -> dict[str, int]:
+    """What the account stood at before the period, by currency."""
+    balance: dict[str, int] = {}
+    for side, sign in (("credit", 1), ("debit", -1)):
+        before = Posting.objects.filter(**{side: account}, at__lt=since)
+        for currency, amount in before.values_list("currency").annotate(sum=Sum("amount_minor")):
+            balance[currency] = balance.get(currency, 0) + sign * amount
+    return balance
+
+
+def _at_stripe(postings: Iterable[Posting]) -> dict[str, _Behind]:
+    """By cause, the transfer or the reversal behind it."""
+    causes = [posting.cause for posting in postings]
+    transfers = [UUID(cause.partition(":")[2]) for cause in causes if cause.startswith("transfer:")]
+    sent = {f"transfer:{row.pk}": _sent(row) for row in SellerTransfer.objects.filter(pk__in=transfers)}
+    back = [cause.partition(":")[2] for cause in causes if cause.startswith("reversal:")]
+    made = TransferReversal.objects.filter(stripe_reversal_id__in=back).values_list("stripe_reversal_id", flat=True)
+    return sent | {f"reversal:{name}": _Behind(name or "") for name in made}
+
+
+def _sent(transfer: SellerTransfer) -> _Behind:
+    kept = written(transfer.set_off_minor, transfer.currency)
+    note = f"{kept} less was sent: it paid what you owed for another order." if transfer.set_off_minor else ""
+    return _Behind(transfer.stripe_transfer_id or "", note)

@@ -1,0 +1,103 @@
+"""One exchange with Stripe, and what its answer means for money: one of four outcomes.
+
+The rules follow Stripe's documentation of errors and of idempotent requests (docs.stripe.com/api/errors,
+docs.stripe.com/error-low-level): a 400 or 404 with an error object was not done; 401 and 403 were turned away at
+the gate; 409, 429, 5xx, a timeout and whatever cannot be read, a 200 included, may have moved money. A stored
+refusal is repeated for a day under the same key, so a request that may later succeed needs a new one.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import stripe
+from django.conf import settings
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from connect.stripe.connection import stripe_client
+from veza.core.money import MAX_MINOR
+from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
+from veza.core.rate import wait_for_turn
+
+# Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
+ACCOUNT_GONE = "account_gone"
+# What is said of it, kept and shown: Stripe's own words name our key.
+ACCOUNT_GONE_TOLD = "Stripe lets us do nothing with this account any more. Ask support what to do."
+_GATE = frozenset({401, 403})
+_DEFINITE = frozenset({400, 402, 404})
+
+Seen = TypeVar("Seen")
+Checked = TypeVar("Checked")
+
+
+def assert_amount(amount_minor: object) -> None:
+    """Raise ValueError unless it is a positive integer of minor units."""
+    # The SDK drops None and writes True as `true`: both would move another amount than was meant.
+    if type(amount_minor) is not int or not 0 < amount_minor <= MAX_MINOR:
+        raise ValueError(f"an amount is a positive integer of minor units, not {amount_minor!r}")
+
+
+def assert_given(**texts: str) -> None:
+    """Raise ValueError unless every text says something."""
+    # An empty transfer id would be POST /v1/transfers//reversals, an empty key a random one.
+    for name, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"Stripe is never asked without {name}")
+
+
+def about(outcome: Outcome[Checked], is_what_we_asked: Callable[[Checked], bool]) -> Outcome[Checked]:
+    """The outcome, unless an accepted answer is about something else than was asked: then nothing is known."""
+    if isinstance(outcome, Accepted) and not is_what_we_asked(outcome.value):
+        return Unknown("the answer is not about what we asked", outcome.call)
+    return outcome
+
+
+def ask(
+    method: str,
+    path: str,
+    perform: Callable[[stripe.StripeClient], stripe.StripeObject],
+    read: Callable[[Mapping[str, Any]], Seen],
+    *,
+    of_account: bool = False,
+) -> Outcome[Seen]:
+    """Wait for our turn, call, and judge the answer. `of_account`: a 403 is about that account, not about our key."""
+    if not settings.STRIPE_SECRET_KEY:
+        return NotSent("Stripe is switched off: set STRIPE_SECRET_KEY", Call("stripe", method, path, 0, 0))
+    wait_for_turn("stripe", per_second=settings.STRIPE_RATE_PER_SECOND)
+    client = stripe_client()
+    started = time.monotonic()
+
+    def call(status: int) -> Call:
+        return Call("stripe", method, path, status, round((time.monotonic() - started) * 1000))
+
+    try:
+        return Accepted(read(perform(client).to_dict()), call(200))
+    except stripe.StripeError as error:
+        return _judged(error, call(error.http_status or 0), of_account=of_account)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        # Valid JSON of another shape makes the SDK stumble after the answer has come: money may have moved.
+        return Unknown(f"the answer could not be read: {error}"[:300], call(200))
+
+
+def _judged(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcome[Any]:
+    said = error.error
+    code = str((said.code if said else error.code) or "")
+    if call.status == 0:
+        if _never_connected(error):
+            return NotSent("Stripe could not be reached", call)
+        return Unknown(str(error.user_message), call)
+    if call.status == 403 and of_account:
+        return Refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, call)
+    if call.status in _GATE:
+        return NotSent(f"Stripe turned us away ({call.status} {code}): check STRIPE_SECRET_KEY", call)
+    if isinstance(error, stripe.IdempotencyError):
+        return Unknown("idempotency_error: this key was used with other parameters", call)
+    definite = call.status in _DEFINITE and not isinstance(error, stripe.RateLimitError)
+    if definite and (said is not None or code):
+        return Refused(code, str(error.user_message or "")[:500], call)
+    return Unknown(f"Stripe answered {call.status} {code}".strip(), call)
+
+
+def _never_connected(error: stripe.StripeError) -> bool:
+    reason = error.__cause__.args[0] if error.__cause__ is not None and error.__cause__.args else None
+    return isinstance(getattr(reason, "reason", None), NewConnectionError | ConnectTimeoutError)

@@ -1,0 +1,255 @@
+"""The only place that talks to Stripe: our words in, one of four outcomes out. It touches no row of ours.
+
+What an answer means for money is judged in `stripe_calls`.
+"""
+
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import stripe
+
+from connect.stripe.calls import about, ask, assert_amount, assert_given
+from connect.stripe.objects import (
+    AccountSeen,
+    LinkSeen,
+    PayoutSeen,
+    ReversalSeen,
+    TransferSeen,
+    read_account_object,
+    read_balance_object,
+    read_link_object,
+    read_page,
+    read_payout_object,
+    read_payout_page,
+    read_reversal_object,
+    read_transfer_object,
+)
+from veza.core.outcomes import Accepted, Outcome, Unknown
+
+# Of the sender, whoever that is for the call: our platform for a transfer, the seller for a reversal.
+BALANCE_TOO_LOW = frozenset({"balance_insufficient", "insufficient_funds"})
+DOES_NOT_EXIST = "resource_missing"
+_PAGE = 100
+_MAX_PAGES = 50
+
+
+def create_transfer(
+    *,
+    transfer_id: UUID,
+    order_id: UUID,
+    amount_minor: int,
+    currency: str,
+    destination: str,
+    idempotency_key: str,
+) -> Outcome[TransferSeen]:
+    """Send `amount_minor` to the account `destination`, grouped by the order it is for.
+
+    Everything sent is a function of the arguments: Stripe refuses the same key with other parameters.
+    """
+    assert_amount(amount_minor)
+    assert_given(destination=destination, currency=currency, idempotency_key=idempotency_key)
+    params: Any = {
+        "amount": amount_minor,
+        "currency": currency.lower(),
+        "destination": destination,
+        "transfer_group": str(order_id),
+        "description": f"Order {order_id}",
+        "metadata": {"order_id": str(order_id), "transfer_id": str(transfer_id)},
+    }
+    outcome = ask(
+        "POST",
+        "/v1/transfers",
+        lambda client: client.v1.transfers.create(params, {"idempotency_key": idempotency_key}),
+        read_transfer_object,
+    )
+    asked = (amount_minor, currency.upper(), destination)
+    return about(outcome, lambda seen: (seen.amount_minor, seen.currency, seen.destination) == asked)
+
+
+def read_transfer(stripe_transfer_id: str) -> Outcome[TransferSeen]:
+    """What Stripe knows of a transfer, its newest ten reversals included."""
+    assert_given(stripe_transfer_id=stripe_transfer_id)
+    outcome = ask(
+        "GET",
+        f"/v1/transfers/{stripe_transfer_id}",
+        lambda client: client.v1.transfers.retrieve(stripe_transfer_id),
+        read_transfer_object,
+    )
+    return about(outcome, lambda seen: seen.transfer_id == stripe_transfer_id)
+
+
+def list_transfers(
+    *,
+    transfer_group: str = "",
+    destination: str = "",
+    made_from: datetime | None = None,
+    made_until: datetime | None = None,
+) -> Outcome[list[TransferSeen]]:
+    """Every transfer of a group, or to an account in a window of time, newest first. One filter is needed."""
+    filters: dict[str, Any] = {"limit": _PAGE}
+    if transfer_group:
+        filters["transfer_group"] = transfer_group
+    if destination:
+        filters["destination"] = destination
+    created = {"gte": made_from, "lt": made_until}
+    if window := {name: int(moment.timestamp()) for name, moment in created.items() if moment}:
+        filters["created"] = window
+    if len(filters) == 1:
+        raise ValueError("all transfers of the platform are never asked for")
+    found: list[TransferSeen] = []
+    for _ in range(_MAX_PAGES):
+        page = ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), read_page)
+        if not isinstance(page, Accepted):
+            return page
+        found += page.value.transfers
+        if not page.value.has_more or not page.value.transfers:
+            return Accepted(found, page.call)
+        filters = {**filters, "starting_after": found[-1].transfer_id}
+    return Unknown(f"more than {_PAGE * _MAX_PAGES} transfers: narrow the window", page.call)
+
+
+def create_reversal(
+    *, stripe_transfer_id: str, amount_minor: int, reversal_id: UUID, order_id: UUID, idempotency_key: str
+) -> Outcome[ReversalSeen]:
+    """Take `amount_minor` of a transfer back, in the transfer's own currency.
+
+    The amount is always sent: left out, Stripe takes back the whole rest.
+    """
+    assert_amount(amount_minor)
+    assert_given(stripe_transfer_id=stripe_transfer_id, idempotency_key=idempotency_key)
+    params: Any = {
+        "amount": amount_minor,
+        "description": f"Refund of order {order_id}",
+        "metadata": {"order_id": str(order_id), "reversal_id": str(reversal_id)},
+    }
+    outcome = ask(
+        "POST",
+        f"/v1/transfers/{stripe_transfer_id}/reversals",
+        lambda client: client.v1.transfers.reversals.create(
+            stripe_transfer_id, params, {"idempotency_key": idempotency_key}
+        ),
+        read_reversal_object,
+    )
+    asked = (stripe_transfer_id, amount_minor)
+    return about(outcome, lambda seen: (seen.transfer_id, seen.amount_minor) == asked)
+
+
+def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[AccountSeen]:
+    """Make an account for a seller who is only ever paid: the one capability asked for is `transfers`."""
+    assert_given(email=email, country=country, idempotency_key=idempotency_key)
+    params: Any = {
+        "type": "express",
+        "country": country,
+        "email": email,
+        "capabilities": {"transfers": {"requested": True}},
+        "metadata": {"account_id": str(account_id)},
+    }
+    return ask(
+        "POST",
+        "/v1/accounts",
+        lambda client: client.v1.accounts.create(params, {"idempotency_key": idempotency_key}),
+        read_account_object,
+    )
+
+
+def read_account(stripe_account_id: str) -> Outcome[AccountSeen]:
+    """What Stripe knows of a connected account."""
+    assert_given(stripe_account_id=stripe_account_id)
+    outcome = ask(
+        "GET",
+        f"/v1/accounts/{stripe_account_id}",
+        lambda client: client.v1.accounts.retrieve(stripe_account_id),
+        read_account_object,
+        of_account=True,
+    )
+    return about(outcome, lambda seen: seen.account_id == stripe_account_id)
+
+
+def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url: str) -> Outcome[LinkSeen]:
+    """An address for one visit to Stripe's onboarding, within minutes. It is never stored or mailed."""
+    assert_given(stripe_account_id=stripe_account_id, return_url=return_url, refresh_url=refresh_url)
+    params: Any = {
+        "account": stripe_account_id,
+        "type": "account_onboarding",
+        "return_url": return_url,
+        "refresh_url": refresh_url,
+    }
+    return ask(
+        "POST",
+        "/v1/account_links",
+        lambda client: client.v1.account_links.create(params),
+        read_link_object,
+        of_account=True,
+    )
+
+
+def read_balance(stripe_account_id: str) -> Outcome[dict[str, int]]:
+    """What a connected account can pay out now: {currency: minor units}."""
+    assert_given(stripe_account_id=stripe_account_id)
+    return ask(
+        "GET",
+        "/v1/balance",
+        lambda client: client.v1.balance.retrieve(options={"stripe_account": stripe_account_id}),
+        read_balance_object,
+        of_account=True,
+    )
+
+
+def create_payout(
+    *, payout_id: UUID, stripe_account_id: str, amount_minor: int, currency: str, idempotency_key: str
+) -> Outcome[PayoutSeen]:
+    """Send `amount_minor` from a connected account to its owner's bank."""
+    assert_amount(amount_minor)
+    assert_given(stripe_account_id=stripe_account_id, currency=currency, idempotency_key=idempotency_key)
+    params: Any = {"amount": amount_minor, "currency": currency.lower(), "metadata": {"payout_id": str(payout_id)}}
+    options: Any = {"stripe_account": stripe_account_id, "idempotency_key": idempotency_key}
+    outcome = ask(
+        "POST",
+        "/v1/payouts",
+        lambda client: client.v1.payouts.create(params, options),
+        read_payout_object,
+        of_account=True,
+    )
+    asked = (amount_minor, currency.upper())
+    return about(outcome, lambda seen: (seen.amount_minor, seen.currency) == asked)
+
+
+def read_payout(external_payout_id: str, *, stripe_account_id: str) -> Outcome[PayoutSeen]:
+    """What Stripe knows of a payout of a connected account."""
+    assert_given(external_payout_id=external_payout_id, stripe_account_id=stripe_account_id)
+    outcome = ask(
+        "GET",
+        f"/v1/payouts/{external_payout_id}",
+        lambda client: client.v1.payouts.retrieve(external_payout_id, options={"stripe_account": stripe_account_id}),
+        read_payout_object,
+        of_account=True,
+    )
+    return about(outcome, lambda seen: seen.payout_id == external_payout_id)
+
+
+def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list[PayoutSeen]]:
+    """The payouts of a connected account since `made_from`, newest first."""
+    assert_given(stripe_account_id=stripe_account_id)
+    filters: dict[str, Any] = {"limit": _PAGE, "created": {"gte": int(made_from.timestamp())}}
+    found: list[PayoutSeen] = []
+    for _ in range(_MAX_PAGES):
+        perform = partial(_page_of_payouts, dict(filters), stripe_account_id)
+        page = ask("GET", "/v1/payouts", perform, read_payout_page, of_account=True)
+        if not isinstance(page, Accepted):
+            return page
+        seen, has_more = page.value
+        found += seen
+        if not has_more or not seen:
+            return Accepted(found, page.call)
+        filters["starting_after"] = found[-1].payout_id
+    return Unknown(f"more than {_PAGE * _MAX_PAGES} payouts", page.call)
+
+
+def _page_of_transfers(filters: Any, client: stripe.StripeClient) -> stripe.StripeObject:
+    return client.v1.transfers.list(filters)
+
+
+def _page_of_payouts(filters: Any, stripe_account_id: str, client: stripe.StripeClient) -> stripe.StripeObject:
+    return client.v1.payouts.list(filters, {"stripe_account": stripe_account_id})

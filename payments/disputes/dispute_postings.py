@@ -1,0 +1,113 @@
+"""What disputes take out of a payment, booked as the difference between what is booked and what should be.
+
+A dispute's money is nowhere (it takes nothing), in suspense (it is argued about), or at the bank (it is lost). It
+moves along that line step by step. From whom it is taken follows from everything else that is known of the payment,
+so each new fact about a refund or a dispute computes all of them anew and posts only what differs.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from payments.ledger import allocation, postings
+from payments.ledger.allocation import Legs
+from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
+from payments.models import Dispute, Payment
+from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
+from veza.core.money import written
+from veza.core.reviews import close_case, open_case
+
+HeldAt = Dispute.HeldAt
+EXCEEDS = "dispute_exceeds_payment"
+
+
+def book_disputes(payment: Payment, *, at: datetime) -> None:
+    """Bring the postings of all disputes of a locked payment to where the facts say they should be."""
+    left = allocation.left_of(payment)
+    disputes = list(Dispute.objects.locked().filter(payment=payment))
+    for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
+        place = _place_of(dispute)
+        # Money in another currency than ours cannot be taken from anybody's share: it is all to be recovered.
+        found = left if dispute.currency == payment.held_currency else {}
+        legs = allocation.spread(dispute.amount_minor, found) if place else {}
+        if found:
+            left = allocation.take(legs, left)
+        if (dispute.held_at, dispute.legs) != (place, legs):
+            _bring(dispute, place, legs, payment=payment, at=at)
+            _tell_of_excess(dispute)
+    taken = sum(sum(one.legs.values()) for one in disputes if one.currency == payment.held_currency)
+    if taken != payment.disputed_minor:
+        Payment.objects.filter(pk=payment.pk).update(disputed_minor=taken)
+        payment.disputed_minor = taken
+
+
+def _place_of(dispute: Dispute) -> HeldAt:
+    if dispute.stage == "pre_dispute":
+        return HeldAt.NOWHERE  # A question, not yet a claim.
+    if dispute.status in DISPUTE_LOST:
+        return HeldAt.BANK
+    return HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else HeldAt.NOWHERE
+
+
+def _bring(dispute: Dispute, place: HeldAt, legs: Legs, *, payment: Payment, at: datetime) -> None:
+    if dispute.legs and legs and sum(dispute.legs.values()) != sum(legs.values()):
+        _bring(dispute, HeldAt.NOWHERE, {}, payment=payment, at=at)  # Another amount is another booking.
+    lines = _steps(dispute.held_at, place, dispute.legs, legs)
+    dispute.bookings += 1
+    dispute.held_at, dispute.legs = place, legs
+    dispute.save(update_fields=["bookings", "held_at", "legs"])
+    postings.post(
+        f"dispute:{dispute.pk}:{dispute.bookings}",
+        lines,
+        payment=payment,
+        currency=dispute.currency,
+        story_id=dispute.story_id,
+        at=at,
+    )
+
+
+def _steps(start: str, end: str, old: Mapping[str, int], new: Mapping[str, int]) -> list[postings.Line]:
+    """The lines from (start, old legs) to (end, new legs), through suspense, as the bank's own money goes."""
+    amount = sum((new or old).values())
+    lines = []
+    if start == HeldAt.BANK != end:
+        lines.append(postings.Line(PSP_CLEARING, DISPUTE_SUSPENSE, amount, "back"))
+    if start == HeldAt.NOWHERE:
+        lines += [postings.Line(account, DISPUTE_SUSPENSE, part, account) for account, part in new.items()]
+    elif end == HeldAt.NOWHERE:
+        lines += [postings.Line(DISPUTE_SUSPENSE, account, part, account) for account, part in old.items()]
+    else:
+        lines += _differences(old, new)
+    if end == HeldAt.BANK != start:
+        lines.append(postings.Line(DISPUTE_SUSPENSE, PSP_CLEARING, amount, "out"))
+    return lines
+
+
+def _differences(old: Mapping[str, int], new: Mapping[str, int]) -> list[postings.Line]:
+    """Give back to whom too much was taken from, out of those too little was."""
+    more = {account: new.get(account, 0) - old.get(account, 0) for account in sorted({*old, *new})}
+    owing = {account: amount for account, amount in more.items() if amount > 0}
+    lines = []
+    for account, surplus in ((account, -amount) for account, amount in more.items() if amount < 0):
+        while surplus:
+            debtor = next(iter(owing))
+            part = min(surplus, owing[debtor])
+            lines.append(postings.Line(debtor, account, part, f"{account}>{debtor}"))
+            surplus -= part
+            owing = allocation.take({debtor: part}, owing)
+    return lines
+
+
+def _tell_of_excess(dispute: Dispute) -> None:
+    excess = dispute.legs.get(RECOVERABLE, 0)
+    close_case(EXCEEDS, dispute, note=f"Not covered now: {written(excess, dispute.currency)}.")
+    if not excess:
+        return
+    open_case(
+        EXCEEDS,
+        dispute,
+        why=f"The bank takes {written(dispute.amount_minor, dispute.currency)}, of which "
+        f"{written(excess, dispute.currency)} is not covered by what is left of the payment.",
+        what_to_do="Recover it from the buyer or the provider, or write it off.",
+        amount_minor=excess,
+        currency=dispute.currency,
+    )

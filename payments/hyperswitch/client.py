@@ -1,0 +1,213 @@
+"""The only place that talks to Hyperswitch: our words in, one of four outcomes out. Nothing here touches the database.
+
+Hyperswitch has no idempotency header of its own: what makes a repeated request harmless is the id we choose for the
+payment or refund. Any refusal may follow an insert (asking again for a full refund under the same id answers "exceeds
+the amount captured", not "duplicate"), so a refusal is believed only when reading our id says that it does not exist.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import requests
+from django.conf import settings
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from payments.hyperswitch.objects import (
+    DisputeSeen,
+    PaymentSeen,
+    RefundSeen,
+    Unreadable,
+    read_dispute_object,
+    read_payment_object,
+    read_refund_object,
+)
+from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
+from veza.core.rate import wait_for_turn
+
+MAX_ANSWER_BYTES = 1_000_000
+PAGE = 100  # What a list gives at most.
+DOES_NOT_EXIST = "HE_02"
+_BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
+
+Seen = TypeVar("Seen")
+Fields = Mapping[str, Any]
+Answer = Any  # What the JSON held: an object, or a list of them.
+_local = threading.local()
+
+
+def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[PaymentSeen]:
+    """Make a payment under `fields["payment_id"]`, or find the one that is there already."""
+    outcome = _post("/payments", fields, idempotency_key=idempotency_key)
+    seen = _understood(outcome, read_payment_object, fields["payment_id"], lambda seen: seen.payment_id)
+    return _unless_it_exists(seen, lambda: read_payment(fields["payment_id"]))
+
+
+def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[PaymentSeen]:
+    """What Hyperswitch knows of our payment. Refused with HE_02 means that it has none."""
+    query = "?force_sync=true" if force_sync else ""
+    outcome = _call("GET", f"/payments/{payment_id}{query}")
+    return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
+
+
+def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[PaymentSeen]:
+    """Close a payment that nobody has paid. Refused means that it stands as it is; reading it says how."""
+    outcome = _post(f"/payments/{payment_id}/cancel", {"cancellation_reason": reason}, idempotency_key=idempotency_key)
+    return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
+
+
+def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RefundSeen]:
+    """Give back `fields["amount"]` minor units under `fields["refund_id"]`, or find the refund that is there already.
+
+    The amount must be given: left out, Hyperswitch refunds everything.
+    """
+    assert type(fields["amount"]) is int, "a refund always names its amount"
+    outcome = _post("/refunds", fields, idempotency_key=idempotency_key)
+    seen = _understood(outcome, read_refund_object, fields["refund_id"], lambda seen: seen.refund_id)
+    return _unless_it_exists(seen, lambda: read_refund(fields["refund_id"]))
+
+
+def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RefundSeen]:
+    """What Hyperswitch knows of our refund. Refused with HE_02 means that it has none."""
+    query = "?force_sync=true" if force_sync else ""
+    outcome = _call("GET", f"/refunds/{refund_id}{query}")
+    return _understood(outcome, read_refund_object, refund_id, lambda seen: seen.refund_id)
+
+
+def read_dispute(dispute_id: str) -> Outcome[DisputeSeen]:
+    """What Hyperswitch knows of a dispute."""
+    outcome = _call("GET", f"/disputes/{quote(dispute_id, safe='')}")
+    return _understood(outcome, read_dispute_object, dispute_id, lambda seen: seen.dispute_id)
+
+
+def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
+    """One page of the refunds made between two times, as the provider wrote them; an empty one is the last."""
+    asked = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
+    return _listed(_call("POST", "/refunds/list", body=asked), "data")
+
+
+def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
+    """One page of the disputes opened between two times, as the provider wrote them; an empty one is the last."""
+    asked = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
+    return _listed(_call("GET", f"/disputes/list?{asked}"), None)
+
+
+def _listed(outcome: Outcome[Answer], key: str | None) -> Outcome[list[Fields]]:
+    if not isinstance(outcome, Accepted):
+        return outcome
+    found = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
+    if not isinstance(found, list):
+        return Unknown("the answer is no list", outcome.call)
+    return Accepted([one for one in found if isinstance(one, Mapping)], outcome.call)
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _understood(
+    outcome: Outcome[Answer], read: Callable[[Fields], Seen], our_id: str, id_of: Callable[[Seen], str]
+) -> Outcome[Seen]:
+    if not isinstance(outcome, Accepted):
+        return outcome
+    if not isinstance(outcome.value, Mapping):
+        return Unknown("the answer could not be read", outcome.call)
+    try:
+        seen = read(outcome.value)
+    except Unreadable as error:
+        return Unknown(f"the answer could not be read: {error}", outcome.call)
+    if id_of(seen) != our_id:
+        return Unknown("the answer is not about our id", outcome.call)
+    return Accepted(seen, outcome.call)
+
+
+def _unless_it_exists(made: Outcome[Seen], look: Callable[[], Outcome[Seen]]) -> Outcome[Seen]:
+    if not isinstance(made, Refused):
+        return made
+    found = look()
+    match found:
+        case Accepted():
+            return found
+        case Refused(code=code) if code == DOES_NOT_EXIST:
+            return made
+        case _:
+            return Unknown(f"refused ({made.code}), and reading it back gave no answer", made.call)
+
+
+def _post(path: str, fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[Answer]:
+    if not idempotency_key.strip():
+        raise ValueError(f"POST {path} without an idempotency key: it must be the id of the row it is sent for")
+    return _call("POST", path, body=fields, headers={"Idempotency-Key": idempotency_key})
+
+
+def _call(
+    method: str, path: str, *, body: Fields | None = None, headers: Mapping[str, str] | None = None
+) -> Outcome[Answer]:
+    def call(status: int = 0) -> Call:
+        return Call("hyperswitch", method, path.partition("?")[0], status, round((time.monotonic() - started) * 1000))
+
+    started = time.monotonic()
+    if not settings.HYPERSWITCH_ENABLED or not settings.HYPERSWITCH_API_KEY:
+        return NotSent("Hyperswitch is switched off: set HYPERSWITCH_ENABLED and HYPERSWITCH_API_KEY", call())
+    wait_for_turn("hyperswitch", per_second=settings.HYPERSWITCH_RATE_PER_SECOND)
+    started = time.monotonic()  # Queueing for our turn is not the provider's time.
+    try:
+        with _session().request(
+            method,
+            f"{settings.HYPERSWITCH_BASE_URL}{path}",
+            json=body,
+            headers={"api-key": settings.HYPERSWITCH_API_KEY, **(headers or {})},
+            timeout=(3.05, 10),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            raw = _read_bounded(response, deadline=started + settings.HYPERSWITCH_DEADLINE_SECONDS)
+    except requests.RequestException as error:
+        if _never_connected(error):
+            return NotSent("Hyperswitch could not be reached", call())
+        return Unknown(f"no answer: {type(error).__name__}", call())
+    return _judged(response.status_code, raw, call(response.status_code))
+
+
+def _judged(status: int, raw: bytes | None, call: Call) -> Outcome[Answer]:
+    try:
+        said = json.loads(raw) if raw is not None else None
+    except (ValueError, RecursionError):
+        said = None
+    if 200 <= status < 300:
+        return Accepted(said, call) if isinstance(said, dict | list) else Unknown("the answer could not be read", call)
+    error = said.get("error") if isinstance(said, dict) else None
+    code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    message = str(error.get("message", ""))[:500] if isinstance(error, dict) else ""
+    if status in (401, 403):
+        return NotSent(f"Hyperswitch turned us away ({status} {code}): check HYPERSWITCH_API_KEY", call)
+    busy = status == 422 and code == _BUSY
+    if 400 <= status < 500 and status not in (408, 409, 425, 429) and not busy and code:
+        return Refused(code, message, call)
+    return Unknown(f"Hyperswitch answered {status} {code}".strip(), call)
+
+
+def _read_bounded(response: requests.Response, *, deadline: float) -> bytes | None:
+    """The body, or None when it is too long or too slow: requests' own timeout is for each read, not for all."""
+    received = bytearray()
+    for chunk in response.iter_content(16_384):
+        received += chunk
+        if len(received) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
+            return None
+    return bytes(received)
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _session() -> requests.Session:
+    session: requests.Session | None = getattr(_local, "session", None)
+    if session is None:
+        session = _local.session = requests.Session()
+    return session

@@ -1,0 +1,86 @@
+"""Hyperswitch's webhooks: which change announces itself, in which envelope, under which signature."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from sandbox.clock import now, stamp
+from sandbox.deliveries import Event
+from sandbox.exchange import Json, to_bytes
+from sandbox.hyperswitch.objects import Dispute, Payment, Refund
+from sandbox.ids import new_event_id
+from sandbox.settings import MERCHANT_ID
+from sandbox.world import World
+
+PAYMENT_EVENTS = {
+    "succeeded": "payment_succeeded",
+    "failed": "payment_failed",
+    "cancelled": "payment_cancelled",
+    "cancelled_post_capture": "payment_cancelled_post_capture",
+    "partially_captured": "payment_captured",
+    "partially_captured_and_capturable": "payment_captured",
+    "expired": "payment_expired",
+    "processing": "payment_processing",
+    "partially_captured_and_processing": "payment_processing",
+    "requires_customer_action": "action_required",
+    "requires_merchant_action": "action_required",
+    "conflicted": "action_required",
+    "review": "action_required",
+    "requires_capture": "payment_authorized",
+    "partially_authorized_and_requires_capture": "payment_partially_authorized",
+    "requires_payment_method": None,
+    "requires_confirmation": None,
+}
+REFUND_EVENTS = {"succeeded": "refund_succeeded", "failed": "refund_failed", "pending": None, "review": None}
+
+
+def signature(body: bytes, secret: str) -> str:
+    """HMAC-SHA512 of the exact bytes, lower-case hex."""
+    return hmac.new(secret.encode(), body, hashlib.sha512).hexdigest()
+
+
+def announce_payment(world: World, payment: Payment) -> None:
+    _announce(world, payment.payment_id, PAYMENT_EVENTS[payment.status], "payment_details", payment.as_json())
+
+
+def announce_refund(world: World, refund: Refund) -> None:
+    _announce(world, refund.refund_id, REFUND_EVENTS[refund.status], "refund_details", refund.as_json())
+
+
+def announce_dispute(world: World, dispute: Dispute) -> None:
+    _announce(world, dispute.dispute_id, dispute.status, "dispute_details", dispute.as_json())
+
+
+def _announce(world: World, object_id: str, event_type: str | None, content_type: str, shown: Json) -> None:
+    """Send the event, unless this object has ever had one of this type."""
+    if event_type is None or (object_id, event_type) in world.announced:
+        return
+    world.announced.add((object_id, event_type))
+    at = stamp(now())
+    event_id = new_event_id()
+    envelope = {
+        "merchant_id": MERCHANT_ID,
+        "event_id": event_id,
+        "event_type": event_type,
+        "content": {"type": content_type, "object": shown},
+        "timestamp": at,
+        "processor_merchant_id": MERCHANT_ID,
+    }
+    body = to_bytes(envelope)
+    headers = _headers(body, world.settings.hyperswitch_webhook_secret)
+    world.deliveries.emit(
+        Event(event_id, "hyperswitch", event_type, object_id, body, lambda _body: headers, created_at=at)
+    )
+
+
+def _headers(body: bytes, secret: str) -> dict[str, str]:
+    """Made once: a retry resends the stored headers, whatever the secret has become since."""
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "Hyperswitch-Backend-Server",
+        "via": "HyperSwitch",
+    }
+    if secret:
+        headers["x-webhook-signature-512"] = signature(body, secret)
+    return headers

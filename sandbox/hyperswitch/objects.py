@@ -1,0 +1,251 @@
+"""Payments, refunds and disputes as remembered here, and as they look on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sandbox.clock import stamp
+from sandbox.exchange import Json
+from sandbox.settings import CONNECTOR_ID, MERCHANT_ID, PROFILE_ID
+
+CONNECTOR = "stripe_test"
+
+# In the server's order; every key is present in every answer, mostly as null.
+_PAYMENT_KEYS = """
+  payment_id merchant_id status amount net_amount shipping_cost amount_capturable amount_received
+  processor_merchant_id initiator sdk_authorization connector state_metadata client_secret created
+  modified_at connector_customer_id currency customer_id customer description refunds disputes attempts
+  captures mandate_id mandate_data setup_future_usage off_session capture_on capture_method
+  payment_method payment_method_data payment_token shipping billing order_details email name phone
+  return_url authentication_type statement_descriptor_name statement_descriptor_suffix next_action
+  cancellation_reason error_code error_message unified_code unified_message error_details
+  payment_experience payment_method_type connector_label business_country business_label
+  business_sub_label allowed_payment_method_types manual_retry_allowed connector_transaction_id
+  frm_message metadata connector_metadata connector_response_metadata feature_metadata reference_id
+  payment_link profile_id surcharge_details applied_offer attempt_count merchant_decision
+  merchant_connector_id incremental_authorization_allowed authorization_count incremental_authorizations
+  external_authentication_details external_3ds_authentication_attempted expires_on fingerprint
+  browser_info payment_channel payment_method_id network_transaction_id network_transaction_link_id
+  payment_method_status updated split_payments frm_metadata extended_authorization_applied
+  extended_authorization_last_applied_at request_extended_authorization capture_before
+  merchant_order_reference_id order_tax_amount connector_mandate_id card_discovery force_3ds_challenge
+  force_3ds_challenge_trigger issuer_error_code issuer_error_message is_iframe_redirection_enabled
+  whole_connector_response enable_partial_authorization enable_overcapture is_overcapture_enabled
+  network_details is_stored_credential mit_category billing_descriptor tokenization
+  partner_merchant_identifier_details payment_method_tokenization_details installment_options
+  installment_data sender_payment_instrument_id
+"""
+PAYMENT_KEYS = _PAYMENT_KEYS.split()
+
+_ECHOED_KEYS = """
+  description setup_future_usage off_session order_details email name phone return_url
+  authentication_type statement_descriptor_name statement_descriptor_suffix business_country
+  business_label allowed_payment_method_types metadata shipping billing shipping_cost order_tax_amount
+  merchant_order_reference_id surcharge_details is_stored_credential mit_category billing_descriptor
+  force_3ds_challenge frm_metadata
+"""
+ECHOED_KEYS = _ECHOED_KEYS.split()
+
+_DISPUTE_SUMMARY_KEYS = """
+  dispute_id dispute_stage dispute_status connector_status connector_dispute_id connector_reason amount
+  connector_reason_code challenge_required_by connector_created_at connector_updated_at created_at
+"""
+DISPUTE_SUMMARY_KEYS = _DISPUTE_SUMMARY_KEYS.split()
+
+
+@dataclass
+class Customer:
+    """A buyer as far as saved payment methods go, and what happens when one is charged off session."""
+
+    customer_id: str
+    payment_methods: list[str] = field(default_factory=list)
+    off_session_outcome: str = "succeeded"
+    error_code: str = "insufficient_funds"
+    error_message: str = "Your card has insufficient funds."
+
+
+@dataclass
+class Payment:
+    payment_id: str
+    amount: int
+    currency: str
+    asked: Json  # the create call, as sent
+    client_secret: str
+    created: datetime
+    expires: datetime
+    status: str = "requires_payment_method"
+    modified: datetime | None = None
+    amount_received: int | None = None
+    amount_capturable: int = 0
+    attempts: int = 1
+    link: Json | None = None
+    customer_id: str | None = None
+    payment_method: str | None = None
+    payment_method_id: str | None = None
+    connector_transaction_id: str | None = None
+    cancellation_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    booked: int = 0  # what the truth already knows to be captured, in `booked_currency`
+    booked_currency: str = ""
+    when_synced: Json | None = None  # a change only a forced sync will find
+    refunds: list[Refund] = field(default_factory=list)
+    disputes: list[Dispute] = field(default_factory=list)
+
+    @property
+    def net_amount(self) -> int:
+        surcharge = self.asked.get("surcharge_details") or {}
+        extra = [self.asked.get("shipping_cost"), self.asked.get("order_tax_amount")]
+        extra += [surcharge.get("surcharge_amount"), surcharge.get("tax_amount")]
+        return self.amount + sum(part for part in extra if isinstance(part, int))
+
+    def expired(self, at: datetime) -> bool:
+        return at >= self.expires
+
+    def as_json(self) -> Json:
+        updated = stamp(self.modified or self.created)
+        attempted = self.connector_transaction_id is not None or self.error_code is not None
+        shown: Json = dict.fromkeys(PAYMENT_KEYS)
+        shown.update({name: self.asked[name] for name in ECHOED_KEYS if name in self.asked})
+        shown.update(
+            payment_id=self.payment_id,
+            merchant_id=MERCHANT_ID,
+            processor_merchant_id=MERCHANT_ID,
+            profile_id=self.asked.get("profile_id", PROFILE_ID),
+            status=self.status,
+            amount=self.amount,
+            net_amount=self.net_amount,
+            amount_capturable=self.amount_capturable,
+            amount_received=self.amount_received,
+            currency=self.currency,
+            client_secret=self.client_secret,
+            created=stamp(self.created),
+            modified_at=updated,
+            updated=updated,
+            expires_on=stamp(self.expires),
+            customer_id=self.customer_id,
+            customer=self._customer(),
+            capture_method=self.asked.get("capture_method", "automatic"),
+            payment_link=self.link,
+            attempt_count=self.attempts,
+            payment_method=self.payment_method,
+            payment_method_type="credit" if self.payment_method == "card" else None,
+            payment_method_id=self.payment_method_id,
+            payment_method_status="active" if self.payment_method_id else None,
+            connector=CONNECTOR if attempted else None,
+            merchant_connector_id=CONNECTOR_ID if attempted else None,
+            connector_transaction_id=self.connector_transaction_id,
+            reference_id=self.connector_transaction_id,
+            cancellation_reason=self.cancellation_reason,
+            **self._error(),
+        )
+        return shown
+
+    def _customer(self) -> Json | None:
+        if self.customer_id is None:
+            return None
+        given = self.asked.get("customer") or {}
+        names = ("name", "email", "phone", "phone_country_code")
+        return {"id": self.customer_id, **{name: given.get(name, self.asked.get(name)) for name in names}}
+
+    def _error(self) -> Json:
+        failed = self.error_code is not None
+        return {
+            "error_code": self.error_code,
+            "error_message": self.error_message,
+            "unified_code": "UE_9000" if failed else None,
+            "unified_message": "Something went wrong" if failed else None,
+            "manual_retry_allowed": True if self.status == "failed" else None,
+        }
+
+
+@dataclass
+class Refund:
+    refund_id: str
+    payment_id: str
+    amount: int
+    currency: str
+    created: datetime
+    updated: datetime
+    profile_id: str
+    status: str = "pending"
+    reason: str | None = None
+    metadata: Json | None = None
+    split_refunds: Json | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    connector_refund_id: str | None = None
+    booked: int = 0
+    when_synced: Json | None = None
+
+    def as_json(self) -> Json:
+        failed = self.error_code is not None
+        return {
+            "refund_id": self.refund_id,
+            "payment_id": self.payment_id,
+            "amount": self.amount,
+            "currency": self.currency,
+            "status": self.status,
+            "reason": self.reason,
+            "metadata": self.metadata,
+            "error_message": self.error_message,
+            "error_code": self.error_code,
+            "unified_code": "UE_9000" if failed else None,
+            "unified_message": "Something went wrong" if failed else None,
+            "created_at": stamp(self.created),
+            "updated_at": stamp(self.updated),
+            "connector": CONNECTOR,
+            "profile_id": self.profile_id,
+            "merchant_connector_id": CONNECTOR_ID,
+            "split_refunds": self.split_refunds,
+            "issuer_error_code": None,
+            "issuer_error_message": None,
+            "raw_connector_response": None,
+            "connector_refund_id": self.connector_refund_id,
+        }
+
+
+@dataclass
+class Dispute:
+    dispute_id: str
+    payment_id: str
+    attempt_id: str
+    amount: int
+    currency: str
+    created: datetime
+    profile_id: str
+    stage: str = "dispute"
+    status: str = "dispute_opened"
+    reason: str | None = "fraudulent"
+    reason_code: str | None = "10.4"
+    challenge_days: int = 21
+    is_already_refunded: bool = False
+    booked: int = 0
+
+    def as_json(self) -> Json:
+        return {
+            "dispute_id": self.dispute_id,
+            "payment_id": self.payment_id,
+            "attempt_id": self.attempt_id,
+            "amount": str(self.amount),  # a decimal string of minor units, unlike every other amount
+            "currency": self.currency,
+            "dispute_stage": self.stage,
+            "dispute_status": self.status,
+            "connector": CONNECTOR,
+            "connector_status": self.status.removeprefix("dispute_").upper(),
+            "connector_dispute_id": f"dp_{self.dispute_id.removeprefix('dp_')}_connector",
+            "connector_reason": self.reason,
+            "connector_reason_code": self.reason_code,
+            "challenge_required_by": stamp(self.created + timedelta(days=self.challenge_days)),
+            "connector_created_at": None,
+            "connector_updated_at": None,
+            "created_at": stamp(self.created),
+            "profile_id": self.profile_id,
+            "merchant_connector_id": CONNECTOR_ID,
+            "is_already_refunded": self.is_already_refunded,
+        }
+
+    def summary(self) -> Json:
+        """The shorter form inside a payment."""
+        return {name: value for name, value in self.as_json().items() if name in DISPUTE_SUMMARY_KEYS}

@@ -1,0 +1,145 @@
+"""Every address the sandbox answers, in one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sandbox import front
+from sandbox.control import hyperswitch as banks
+from sandbox.control import settings, truth, webhooks
+from sandbox.control import stripe as dashboard
+from sandbox.control.door import ControlDoor
+from sandbox.exchange import Answer, Execute, Request
+from sandbox.hyperswitch import disputes, lists, payment_page, payments, refunds
+from sandbox.hyperswitch.door import HyperswitchDoor
+from sandbox.stripe import accounts, balances, onboarding, payouts, reversals, transfers
+from sandbox.stripe.door import StripeDoor
+from sandbox.world import World
+
+Handler = Callable[..., Answer]  # (world, request, *ids in the path)
+
+
+class Door(Protocol):
+    """How a provider receives a call before, and sees it off after, the handler has done its work."""
+
+    def open(self, world: World, request: Request) -> Answer | None: ...
+    def perform(self, request: Request, execute: Execute) -> Answer: ...
+    def close(self, world: World, request: Request, answer: Answer | None) -> None: ...
+    def dress(self, request: Request, answer: Answer) -> Answer: ...
+    def trouble(self, status: int) -> Answer: ...
+
+
+HYPERSWITCH, STRIPE, CONTROL, PUBLIC = HyperswitchDoor(), StripeDoor(), ControlDoor(), front.PublicDoor()
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    template: str
+    handler: Handler
+    door: Door
+    pattern: re.Pattern[str]
+    locked: bool = True  # False: the handler takes the lock itself
+
+
+def _route(door: Door, method: str, template: str, handler: Handler, *, locked: bool = True) -> Route:
+    pattern = re.compile(re.sub(r"\{\w+\}", r"([^/]+)", template))
+    return Route(method, template, handler, door, pattern, locked)
+
+
+ROUTES = [
+    _route(PUBLIC, "GET", "/", front.show_front),
+    _route(PUBLIC, "GET", "/health", front.show_health),
+    _route(PUBLIC, "GET", "/health/ready", front.show_ready),
+    _route(PUBLIC, "GET", "/payment_link/{merchant_id}/{payment_id}", payment_page.show_payment_page),
+    _route(PUBLIC, "POST", "/payment_link/{merchant_id}/{payment_id}", payment_page.press_button),
+    _route(PUBLIC, "GET", "/setup/{account}/{token}", onboarding.show_onboarding),
+    _route(PUBLIC, "POST", "/setup/{account}/{token}", onboarding.finish_onboarding),
+    # Hyperswitch
+    _route(HYPERSWITCH, "POST", "/payments", payments.create_payment),
+    _route(HYPERSWITCH, "GET", "/payments/list", lists.list_payments),
+    _route(HYPERSWITCH, "GET", "/payments/{payment_id}", payments.read_payment),
+    _route(HYPERSWITCH, "POST", "/payments/{payment_id}", payments.update_payment),
+    _route(HYPERSWITCH, "POST", "/payments/{payment_id}/confirm", payments.confirm_payment),
+    _route(HYPERSWITCH, "POST", "/payments/{payment_id}/capture", payments.capture_payment),
+    _route(HYPERSWITCH, "POST", "/payments/{payment_id}/cancel", payments.cancel_payment),
+    _route(HYPERSWITCH, "POST", "/refunds", refunds.create_refund),
+    _route(HYPERSWITCH, "POST", "/refunds/list", lists.list_refunds),
+    _route(HYPERSWITCH, "POST", "/refunds/sync", refunds.sync_refund),
+    _route(HYPERSWITCH, "GET", "/refunds/{refund_id}", refunds.read_refund),
+    _route(HYPERSWITCH, "POST", "/refunds/{refund_id}", refunds.update_refund),
+    _route(HYPERSWITCH, "GET", "/disputes/list", lists.list_disputes),
+    _route(HYPERSWITCH, "GET", "/disputes/{dispute_id}", disputes.read_dispute),
+    # Stripe
+    _route(STRIPE, "POST", "/v1/transfers", transfers.create_transfer),
+    _route(STRIPE, "GET", "/v1/transfers", transfers.list_transfers),
+    _route(STRIPE, "GET", "/v1/transfers/{transfer}", transfers.read_transfer),
+    _route(STRIPE, "POST", "/v1/transfers/{transfer}", transfers.update_transfer),
+    _route(STRIPE, "POST", "/v1/transfers/{transfer}/reversals", reversals.create_reversal),
+    _route(STRIPE, "GET", "/v1/transfers/{transfer}/reversals", reversals.list_reversals),
+    _route(STRIPE, "GET", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.read_reversal),
+    _route(STRIPE, "POST", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.update_reversal),
+    _route(STRIPE, "POST", "/v1/accounts", accounts.create_account),
+    _route(STRIPE, "GET", "/v1/accounts/{account}", accounts.read_account),
+    _route(STRIPE, "GET", "/v1/accounts/{account}/capabilities/{capability}", accounts.read_capability),
+    _route(STRIPE, "POST", "/v1/account_links", onboarding.create_account_link),
+    _route(STRIPE, "GET", "/v1/balance", balances.read_balance),
+    _route(STRIPE, "POST", "/v1/payouts", payouts.create_payout),
+    _route(STRIPE, "GET", "/v1/payouts", payouts.list_payouts),
+    _route(STRIPE, "GET", "/v1/payouts/{payout}", payouts.read_payout),
+    # Control
+    _route(CONTROL, "POST", "/_control/reset", settings.reset),
+    _route(CONTROL, "GET", "/_control/settings", settings.show_settings),
+    _route(CONTROL, "PATCH", "/_control/settings", settings.change_settings),
+    _route(CONTROL, "POST", "/_control/faults", settings.arm_fault),
+    _route(CONTROL, "GET", "/_control/faults", settings.show_faults),
+    _route(CONTROL, "DELETE", "/_control/faults", settings.remove_faults),
+    _route(CONTROL, "POST", "/_control/forget_idempotency_keys", settings.forget_idempotency_keys),
+    _route(CONTROL, "POST", "/_control/webhook_faults", webhooks.arm_webhook_fault),
+    _route(CONTROL, "GET", "/_control/webhook_faults", webhooks.show_webhook_faults),
+    _route(CONTROL, "DELETE", "/_control/webhook_faults", webhooks.remove_webhook_faults),
+    _route(CONTROL, "GET", "/_control/webhooks", webhooks.show_webhooks),
+    _route(CONTROL, "POST", "/_control/webhooks/release", webhooks.release, locked=False),
+    _route(CONTROL, "POST", "/_control/webhooks/{event_id}/send", webhooks.send_again, locked=False),
+    _route(CONTROL, "POST", "/_control/payments/{payment_id}", banks.force_payment),
+    _route(CONTROL, "POST", "/_control/refunds/{refund_id}", banks.force_refund),
+    _route(CONTROL, "POST", "/_control/dashboard_refunds", banks.refund_at_dashboard),
+    _route(CONTROL, "POST", "/_control/disputes", banks.open_dispute),
+    _route(CONTROL, "POST", "/_control/disputes/{dispute_id}", banks.force_dispute),
+    _route(CONTROL, "POST", "/_control/customers/{customer_id}", banks.set_customer),
+    _route(CONTROL, "POST", "/_control/transfers/{transfer}/reverse", dashboard.reverse_at_dashboard),
+    _route(CONTROL, "POST", "/_control/accounts/{account}", dashboard.force_account),
+    _route(CONTROL, "POST", "/_control/payouts/{payout}", dashboard.force_payout),
+    _route(CONTROL, "POST", "/_control/balances", dashboard.set_balance),
+    _route(CONTROL, "GET", "/_truth", truth.show_truth),
+    _route(CONTROL, "GET", "/_truth/calls", truth.show_calls),
+]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a request goes: a route and the ids in its path, or only whose address space it is."""
+
+    door: Door
+    route: Route | None = None
+    ids: tuple[str, ...] = ()
+    wrong_method: bool = False
+
+
+def find(method: str, path: str) -> Found:
+    wrong_method = False
+    for route in ROUTES:
+        match = route.pattern.fullmatch(path)
+        if match and route.method == method:
+            return Found(route.door, route, match.groups())
+        wrong_method = wrong_method or bool(match)
+    return Found(_owner(path), wrong_method=wrong_method)
+
+
+def _owner(path: str) -> Door:
+    if path.startswith(("/_control", "/_truth")):
+        return CONTROL
+    return STRIPE if path.startswith("/v1/") else HYPERSWITCH

@@ -1,0 +1,99 @@
+"""How many files a reader opens to follow money through the code: five flows, traced call by call.
+
+`python3 -m dev test tests/benchmarks/walks.py -s` prints a line for each: the files of ours that ran, and how often
+control crossed from one file into another.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from connect.models import SellerTransfer
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due
+from tests.buying import deliver, deliver_payment, deliver_refund, envelope, order_of, paid, payment_of, refund_of
+from tests.connect.factories import make_seller, planned, refund
+from tests.factories import OfferFactory, ProductFactory
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
+HOUSE = tuple(f"{ROOT / name}/" for name in ("veza", "payments", "subscriptions", "marketplace", "connect"))
+
+
+class Walk:
+    def __init__(self) -> None:
+        self.files: set[str] = set()
+        self.crossings = 0
+
+    def follow(self, frame: FrameType, event: str, _argument: Any) -> None:
+        if event != "call":
+            return
+        here = frame.f_code.co_filename
+        if not here.startswith(HOUSE) or frame.f_code.co_name == "<module>":
+            return
+        self.files.add(here)
+        caller = frame.f_back
+        while caller is not None and not caller.f_code.co_filename.startswith(HOUSE):
+            caller = caller.f_back
+        self.crossings += caller is not None and caller.f_code.co_filename != here
+
+
+def trace(name: str, run: Callable[[], Any]) -> None:
+    walk = Walk()
+    sys.setprofile(walk.follow)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    print(f"\n{name}: {len(walk.files)} files, {walk.crossings} crossings")
+    for file in sorted(walk.files):
+        print(f"    {Path(file).relative_to(ROOT)}")
+
+
+def order_of_two_sellers():
+    offers = [OfferFactory(product=ProductFactory(seller=make_seller()), price_minor=price) for price in (10_00, 5_00)]
+    return order_of(*offers)
+
+
+def test_payment_webhook(sandbox):
+    payment = payment_of(order_of_two_sellers())
+
+    trace("payment webhook", lambda: deliver_payment(payment))
+
+
+def test_refund_request(sandbox):
+    order = paid(order_of_two_sellers())
+    sandbox.pay(payment_of(order).provider_key)
+
+    trace("refund request", lambda: refund_of(order))
+
+
+def test_refund_webhook(sandbox):
+    order = paid(order_of_two_sellers())
+    sandbox.pay(payment_of(order).provider_key)
+    refund = refund_of(order)
+
+    trace("refund webhook", lambda: deliver_refund(refund))
+
+
+def test_dashboard_refund(sandbox):
+    order = paid(order_of_two_sellers())
+    sandbox.pay(payment_of(order).provider_key)
+    listed = {"refund_id": "ref_there", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
+    raw = envelope("refund_succeeded", {**listed, "amount": 12_00, "currency": "EUR"})
+
+    trace("dashboard refund", lambda: deliver(raw))
+
+
+def test_reversal_sweep_of_two_transfers(sandbox):
+    transfers = [planned(make_seller(stripe_account_id=sandbox.create_account()), amount_minor=9_00) for _ in range(2)]
+    send_due()
+    for transfer in transfers:
+        refund(transfer.order, transfer.seller, 9_00)
+
+    trace("reversal sweep of two transfers", process_due)
+    assert {row.status for row in SellerTransfer.objects.all()} == {"reversed"}
