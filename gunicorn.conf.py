@@ -48,9 +48,9 @@ def post_fork(_server: object, _worker: object) -> None:
 def worker_exit(_server: object, _worker: object) -> None:
     """Let a process that ends tell of the forged deliveries that it only counted."""
     # Not above: what the arbiter itself has loaded would stay old when it is told to serve a new version.
-    from payments.inbox.invalid_signatures import forgeries
+    from payments.inbox.invalid_signatures import invalid_signatures
 
     try:
-        forgeries.tell()
+        invalid_signatures.tell()
     except Exception:
         logging.getLogger("gunicorn.error").exception("the last forged deliveries could not be counted")

@@ -11,7 +11,7 @@ from acceptance.caller import Answer
 from acceptance.person import said_yes
 from acceptance.purchase import licenses, wants_refund
 from acceptance.walk import PASS, SKIPPED, Outcome, StepFailed, Walk, expected
-from veza.core.money import written
+from veza.core.money import format_amount
 
 LOOK_AT_TRANSFERS = (
     "SELECT id, status, amount_minor, currency, stripe_transfer_id, stripe_reversal_id, reversed_minor, waiting_for,"
@@ -19,7 +19,7 @@ LOOK_AT_TRANSFERS = (
 )
 LOOK_AT_DELIVERIES = (
     "SELECT received_at, event_type, processing_result\n"
-    "FROM webhook_log WHERE story_id = '{order_id}' ORDER BY received_at;"
+    "FROM webhook_log WHERE correlation_id = '{order_id}' ORDER BY received_at;"
 )
 LOST = ("permanently_failed", "cancelled")
 
@@ -37,7 +37,7 @@ def see_transfer(walk: Walk) -> Outcome:
         return transfers if done else None
 
     transfers = walk.poll(_evidence(walk), paid, waiting_for="transfer at Stripe")
-    sums = ", ".join(written(row["amount_minor"], row["currency"]) for row in transfers)
+    sums = ", ".join(format_amount(row["amount_minor"], row["currency"]) for row in transfers)
     return Outcome(
         PASS, f"completed: {sums}; {walk.polling}", ", ".join(row["stripe_transfer_id"] for row in transfers)
     )
@@ -53,7 +53,9 @@ def ask_refund(walk: Walk) -> Outcome:
     refund = answer.body["refund"]
     if refund["amount_minor"] != walk.facts["total"]["minor"]:
         raise StepFailed(f"{walk.facts['total']['minor']} was paid, {refund['amount_minor']} comes back", refund["id"])
-    return Outcome(PASS, f"{written(refund['amount_minor'], refund['currency'])} {refund['status']}", refund["id"])
+    return Outcome(
+        PASS, f"{format_amount(refund['amount_minor'], refund['currency'])} {refund['status']}", refund["id"]
+    )
 
 
 def see_all_taken_back(walk: Walk) -> Outcome:

@@ -9,7 +9,7 @@ from acceptance import provider
 from acceptance.caller import Answer, NoRows
 from acceptance.person import said_yes
 from acceptance.walk import PASS, Outcome, StepFailed, Walk, expected
-from veza.core.money import written
+from veza.core.money import format_amount
 
 NOTHING_LEFT_TO_PAY = 409
 DEAD = ("failed", "cancelled", "expired")
@@ -41,9 +41,9 @@ def choose_product(walk: Walk) -> Outcome:
         raise StepFailed(f"none of {len(products)} products is for sale as {walk.wishes.license}, at a price")
     price, product_id, title, offer = min(offers, key=lambda found: found[:2])
     if walk.wishes.limit_minor and price > walk.wishes.limit_minor:
-        raise StepFailed(f"{title} costs {written(price, offer['currency'])}: more than the limit of this run")
+        raise StepFailed(f"{title} costs {format_amount(price, offer['currency'])}: more than the limit of this run")
     walk.remember("product", {"id": product_id, "title": title, "price_minor": price, "currency": offer["currency"]})
-    return Outcome(PASS, f"{title}, {walk.wishes.license}, {written(price, offer['currency'])}", product_id)
+    return Outcome(PASS, f"{title}, {walk.wishes.license}, {format_amount(price, offer['currency'])}", product_id)
 
 
 def place_order(walk: Walk) -> Outcome:
@@ -61,7 +61,7 @@ def place_order(walk: Walk) -> Outcome:
         raise StepFailed(f"the catalogue says {product['price_minor']}, the order {order['subtotal_minor']}")
     walk.remember("payment_url", url)
     walk.remember("total", {"minor": order["total_minor"], "currency": order["currency"]})
-    total, tax = (written(order[name], order["currency"]) for name in ("total_minor", "tax_minor"))
+    total, tax = (format_amount(order[name], order["currency"]) for name in ("total_minor", "tax_minor"))
     trace = f"order {order['order_id']}, payment {order['hyperswitch_payment_id']}, {answer.request_id}"
     return Outcome(PASS, f"{total}, of it {tax} VAT", trace)
 

@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
-from connect.stripe.calls import ACCOUNT_GONE
-from connect.stripe.objects import AccountSeen, LinkSeen
+from connect.stripe.calls import ACCOUNT_DISCONNECTED
+from connect.stripe.objects import OnboardingLink, RemoteAccount
 from marketplace.catalogue import NotASeller
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
-from veza.core.models import OperatorCase, User
+from veza.core.models import ReviewItem, User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.reviews import close_by_hand, close_case, open_case
+from veza.core.reviews import close_review, close_review_by_hand, open_review
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 SWEEP = "connect.look_at_accounts"
@@ -28,12 +28,12 @@ SWEEP = "connect.look_at_accounts"
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
 # The case of an account that was closed, or from which our access was taken away.
-GONE = "account_gone"
+DISCONNECTED = "account_gone"
 
 Value = TypeVar("Value")
 
 
-class AccountNotGone(NotAllowed):
+class AccountNotDisconnected(NotAllowed):
     code = "account_not_gone"
 
 
@@ -41,7 +41,7 @@ class AccountRefused(NotAllowed):
     code = "account_refused"
 
 
-class StripeSilent(NotAllowed):
+class StripeUnavailable(NotAllowed):
     code = "stripe_unavailable"
     http_status = 503
 
@@ -60,7 +60,7 @@ class Opened:
     """A seller's account and where they go to finish it."""
 
     account: ConnectedAccount
-    link: LinkSeen
+    link: OnboardingLink
 
 
 def standing_of(account: ConnectedAccount | None) -> Standing:
@@ -89,7 +89,7 @@ def start_onboarding(*, seller: User, country: str) -> Opened:
     return Opened(account, _value(link))
 
 
-def request_account(*, seller_id: UUID, country: str) -> Outcome[AccountSeen]:
+def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     """Open the seller's account at Stripe, or read the one they have. `country` is two letters.
 
     Asking again after an answer was lost is the same request under the same key.
@@ -104,7 +104,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[AccountSeen]:
         idempotency_key=f"{account.pk}:account:{account.key_epoch}",
     )
     if isinstance(outcome, Accepted):
-        note_account(seller_id=seller_id, seen=outcome.value, at=timezone.now())
+        apply_account(seller_id=seller_id, snapshot=outcome.value, at=timezone.now())
     elif isinstance(outcome, Refused):
         _may_be_asked_for_otherwise(account)
     return outcome
@@ -129,7 +129,7 @@ def _may_be_asked_for_otherwise(account: ConnectedAccount) -> None:
     refused.filter(stripe_account_id__isnull=True).update(key_epoch=F("key_epoch") + 1, country="")
 
 
-def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
+def refresh_account(*, seller_id: UUID) -> Outcome[RemoteAccount]:
     """Read the seller's account at Stripe and keep what it says. Raises NotFound when they have none."""
     account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
     if account is None or account.stripe_account_id is None:
@@ -137,16 +137,16 @@ def refresh_account(*, seller_id: UUID) -> Outcome[AccountSeen]:
     asked_at = timezone.now()
     outcome = client.read_account(account.stripe_account_id)
     if isinstance(outcome, Accepted):
-        note_account(seller_id=seller_id, seen=outcome.value, at=asked_at)
-    elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_GONE:
-        note_gone(account_id=account.pk)
+        apply_account(seller_id=seller_id, snapshot=outcome.value, at=asked_at)
+    elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_DISCONNECTED:
+        revoke_access(account_id=account.pk)
     return outcome
 
 
-def look_due() -> Tally:
+def refresh_due() -> Tally:
     """Read every account that Stripe has told us something about."""
-    nudged = ConnectedAccount.objects.filter(look_due_at__isnull=False)
-    return tick(SWEEP, Queue(nudged, due="look_due_at", lease=LOOK_AGAIN_AFTER), _look, lasting=TICK_FOR / 2)
+    nudged = ConnectedAccount.objects.filter(refresh_due_at__isnull=False)
+    return tick(SWEEP, Queue(nudged, due="refresh_due_at", lease=LOOK_AGAIN_AFTER), _look, lasting=TICK_FOR / 2)
 
 
 def _look(taken: ConnectedAccount) -> None:
@@ -154,11 +154,11 @@ def _look(taken: ConnectedAccount) -> None:
     outcome = refresh_account(seller_id=taken.seller_id)
     if isinstance(outcome, Accepted | Refused):
         # Only this look is over: Stripe may have told us of something newer while we read.
-        ConnectedAccount.objects.filter(pk=taken.pk, look_due_at=claimed.look_due_at).update(look_due_at=None)
+        ConnectedAccount.objects.filter(pk=taken.pk, refresh_due_at=claimed.refresh_due_at).update(refresh_due_at=None)
 
 
 @transaction.atomic
-def note_account(*, seller_id: UUID, seen: AccountSeen, at: datetime) -> None:
+def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> None:
     """Keep what Stripe said of an account at `at`. One that can receive now wakes the transfers that waited for it.
 
     What was said before the last of what we know changes nothing.
@@ -167,17 +167,17 @@ def note_account(*, seller_id: UUID, seen: AccountSeen, at: datetime) -> None:
     if is_old_news(account, at):
         return
     ConnectedAccount.objects.filter(pk=account.pk).update(
-        stripe_account_id=seen.account_id,
-        transfers_active=seen.transfers_active,
-        payouts_enabled=seen.payouts_enabled,
-        details_submitted=seen.details_submitted,
-        country=seen.country or account.country,
-        currently_due=list(seen.currently_due),
+        stripe_account_id=snapshot.account_id,
+        transfers_active=snapshot.transfers_active,
+        payouts_enabled=snapshot.payouts_enabled,
+        details_submitted=snapshot.details_submitted,
+        country=snapshot.country or account.country,
+        currently_due=list(snapshot.currently_due),
         described_at=_to_the_second(at),
         updated_at=Now(),
     )
-    if seen.transfers_active:
-        close_case(GONE, account, note="Stripe lets us pay the seller again.")
+    if snapshot.transfers_active:
+        close_review(DISCONNECTED, account, note="Stripe lets us pay the seller again.")
         wake_transfers(seller_id)
 
 
@@ -198,13 +198,13 @@ def wake_transfers(seller_id: UUID) -> None:
 
 
 @transaction.atomic
-def note_gone(*, account_id: UUID) -> None:
+def revoke_access(*, account_id: UUID) -> None:
     """Stripe lets us do nothing with the account any more: it was closed, or the seller took our access away."""
     ConnectedAccount.objects.filter(pk=account_id).update(
         transfers_active=False, payouts_enabled=False, updated_at=Now()
     )
-    open_case(
-        GONE,
+    open_review(
+        DISCONNECTED,
         ConnectedAccount.objects.get(pk=account_id),
         why="Stripe lets us do nothing with the seller's account: it was closed, or our access was taken away.",
         what_to_do="Ask the seller. Transfers to them wait until they let us in again. If they never will, start the "
@@ -212,13 +212,13 @@ def note_gone(*, account_id: UUID) -> None:
     )
 
 
-def is_gone(account: ConnectedAccount) -> bool:
+def access_revoked(account: ConnectedAccount) -> bool:
     """Whether Stripe lets us do nothing with the account, and no person has dealt with it yet."""
     return account.stripe_account_id is not None and _cases_of_gone(account).exists()
 
 
 @transaction.atomic(durable=True)
-def start_anew(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
+def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     """Forget an account that is gone, so that its seller can open another one. Raises AccountNotGone.
 
     What was sent to the old one stays there and can still be taken back from it; what waits goes to the new one.
@@ -226,7 +226,9 @@ def start_anew(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     account = ConnectedAccount.objects.locked().get(pk=account_id)
     case = _cases_of_gone(account).first()
     if case is None or account.stripe_account_id is None:
-        raise AccountNotGone("Only an account that Stripe lets us do nothing with any more can be started anew.")
+        raise AccountNotDisconnected(
+            "Only an account that Stripe lets us do nothing with any more can be started anew."
+        )
     # `described_at` is now, so that nothing said of the old account is taken for news of the next.
     ConnectedAccount.objects.filter(pk=account_id).update(
         stripe_account_id=None,
@@ -237,16 +239,16 @@ def start_anew(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
         transfers_active=False,
         payouts_enabled=False,
         described_at=_to_the_second(timezone.now()),
-        look_due_at=None,
+        refresh_due_at=None,
         updated_at=Now(),
     )
-    close_by_hand(case_id=case.pk, cause=cause)
+    close_review_by_hand(case_id=case.pk, cause=cause)
     account.refresh_from_db()
     return account
 
 
-def _cases_of_gone(account: ConnectedAccount) -> QuerySet[OperatorCase]:
-    return OperatorCase.objects.filter(kind=GONE, subject_id=account.pk, closed_at__isnull=True)
+def _cases_of_gone(account: ConnectedAccount) -> QuerySet[ReviewItem]:
+    return ReviewItem.objects.filter(kind=DISCONNECTED, subject_id=account.pk, closed_at__isnull=True)
 
 
 def _value(outcome: Outcome[Value]) -> Value:
@@ -256,4 +258,4 @@ def _value(outcome: Outcome[Value]) -> Value:
         case Refused(message=message):
             raise AccountRefused(message or "Stripe refused this account.")
         case NotSent() | Unknown():
-            raise StripeSilent("Stripe has not answered. Ask again in a minute: nothing is lost.")
+            raise StripeUnavailable("Stripe has not answered. Ask again in a minute: nothing is lost.")

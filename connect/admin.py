@@ -5,10 +5,10 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
-from connect.admin_actions import PayAgain, RetryReversal, RetryTransfer, StartAnew, WriteOffDebt
+from connect.admin_actions import DisconnectAccount, ReissueTransfer, RetryReversal, RetryTransfer, WriteOffDebt
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
-from veza.core.admin_base import MoneySite, ReadOnlyAdmin, StoryAdmin, others
+from veza.core.admin_base import HistoryAdmin, MoneySite, ReadOnlyAdmin, others
 from veza.core.admin_columns import (
     NOTHING,
     Panel,
@@ -38,11 +38,11 @@ def transfer_next(row: SellerTransfer) -> Any:
 
 
 @admin.register(SellerTransfer)
-class SellerTransferAdmin(StoryAdmin):
+class SellerTransferAdmin(HistoryAdmin):
     list_display = (short_id, person("seller"), amount, status, age, money("reversed", "taken back"), transfer_next)
     list_filter = ("status", StuckFilter, AgeFilter, SellerFilter, AmountFilter, CurrencyFilter, "waiting_for")
     list_select_related = ("seller",)
-    found_by = ("id", "id__endswith", "order", "stripe_transfer_id", "stripe_reversal_id", "seller__email")
+    search_keys = ("id", "id__endswith", "order", "stripe_transfer_id", "stripe_reversal_id", "seller__email")
     facts = (
         person("seller"),
         amount,
@@ -51,7 +51,7 @@ class SellerTransferAdmin(StoryAdmin):
         age,
         transfer_next,
     )
-    acts = (RetryTransfer(), RetryReversal(), WriteOffDebt(), PayAgain())
+    row_actions = (RetryTransfer(), RetryReversal(), WriteOffDebt(), ReissueTransfer())
     empty = "No transfer matches. Transfers are planned when an order is completed."
 
     def panels(self, row: SellerTransfer) -> Sequence[Panel]:
@@ -74,11 +74,11 @@ class SellerTransferAdmin(StoryAdmin):
 
 
 @admin.register(TransferReversal)
-class TransferReversalAdmin(StoryAdmin):
+class TransferReversalAdmin(HistoryAdmin):
     list_display = (short_id, person("transfer.seller", "seller"), amount, status, age, "stripe_reversal_id")
     list_filter = ("status", AgeFilter, CurrencyFilter)
     list_select_related = ("transfer__seller",)
-    found_by = ("id", "transfer", "story_id", "stripe_reversal_id")
+    search_keys = ("id", "transfer", "correlation_id", "stripe_reversal_id")
     facts = (person("transfer.seller", "seller"), amount, age)
     empty = "Nothing was taken back from a seller yet."
 
@@ -95,9 +95,9 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     )
     list_filter = ("transfers_active", "payouts_enabled", AgeFilter)
     list_select_related = ("seller",)
-    found_by = ("id", "stripe_account_id", "seller__email")
+    search_keys = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), moment("updated_at"))
-    acts = (StartAnew(),)
+    row_actions = (DisconnectAccount(),)
     empty = "No seller has an account at Stripe yet: they make it from their own pages."
 
     def story(self, row: ConnectedAccount) -> dict[str, Any]:
@@ -106,7 +106,9 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
 
 @column("next")
 def payout_next(row: SellerPayout) -> Any:
-    return format_html("asked about {}", when(row.next_check_at)) if row.next_check_at else row.failure_message or "-"
+    return (
+        format_html("asked about {}", when(row.next_attempt_at)) if row.next_attempt_at else row.failure_message or "-"
+    )
 
 
 @admin.register(SellerPayout)
@@ -114,7 +116,7 @@ class SellerPayoutAdmin(ReadOnlyAdmin):
     list_display = (short_id, person("seller"), amount, status, age, payout_next)
     list_filter = ("status", AgeFilter, SellerFilter, AmountFilter, CurrencyFilter)
     list_select_related = ("seller",)
-    found_by = ("id", "external_payout_id", "seller__email")
+    search_keys = ("id", "external_payout_id", "seller__email")
     facts = (person("seller"), amount, age, payout_next)
     empty = "No seller has asked for a payout yet, or nothing matches."
 

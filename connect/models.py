@@ -19,7 +19,7 @@ from connect.states import (
 )
 from marketplace.models import Order
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
-from veza.core.money import written
+from veza.core.money import format_amount
 
 
 class ConnectedAccount(KeyedRow):
@@ -40,7 +40,7 @@ class ConnectedAccount(KeyedRow):
     # When Stripe said the above, by its own clock: what it said earlier arrives too late.
     described_at = models.DateTimeField(null=True, blank=True)
     # Stripe says that something happened to it: it is read.
-    look_due_at = models.DateTimeField(null=True, blank=True)
+    refresh_due_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -54,11 +54,11 @@ class ConnectedAccount(KeyedRow):
             ),
         ]
         indexes = [
-            models.Index(fields=["look_due_at"], condition=Q(look_due_at__isnull=False), name="account_look_due"),
+            models.Index(fields=["refresh_due_at"], condition=Q(refresh_due_at__isnull=False), name="account_look_due"),
         ]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         """Its story is the seller's."""
         return self.seller_id
 
@@ -130,7 +130,7 @@ class SellerTransfer(StatefulRow):
     reversal_target_minor = models.BigIntegerField(default=0)
     reversed_minor = models.BigIntegerField(default=0)
     # Of the target: taken back in Stripe's dashboard though nobody here wanted it. The seller is not paid it again.
-    adopted_minor = models.BigIntegerField(default=0)
+    external_reversed_minor = models.BigIntegerField(default=0)
     # What was given back otherwise than through Stripe: by sending the seller less of later transfers, or by us.
     covered_minor = models.BigIntegerField(default=0)
     # Of it: what nobody will give back, taken as our loss.
@@ -147,7 +147,7 @@ class SellerTransfer(StatefulRow):
     retry_count = models.PositiveSmallIntegerField(default=0)
     next_retry_at = models.DateTimeField(null=True, blank=True)
     # Stripe says that something happened to it: it is read, and what is new is booked.
-    look_due_at = models.DateTimeField(null=True, blank=True)
+    refresh_due_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -172,15 +172,15 @@ class SellerTransfer(StatefulRow):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    adopted_minor__gte=0,
-                    adopted_minor__lte=F("reversal_target_minor"),
+                    external_reversed_minor__gte=0,
+                    external_reversed_minor__lte=F("reversal_target_minor"),
                     undone_minor__gte=0,
                     undone_minor__lte=F("set_off_minor"),
                     covered_minor__gte=0,
                     covered_minor__lte=F("amount_minor")
                     - F("set_off_minor")
                     - F("reversal_target_minor")
-                    + F("adopted_minor"),
+                    + F("external_reversed_minor"),
                 ),
                 name="transfer_given_back_once",
             ),
@@ -223,11 +223,13 @@ class SellerTransfer(StatefulRow):
                 condition=Q(status__in=["reversal_pending", "permanently_failed"]),
                 name="transfer_owed",
             ),
-            models.Index(fields=["look_due_at"], condition=Q(look_due_at__isnull=False), name="transfer_look_due"),
+            models.Index(
+                fields=["refresh_due_at"], condition=Q(refresh_due_at__isnull=False), name="transfer_look_due"
+            ),
         ]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.order_id
 
     @property
@@ -241,7 +243,7 @@ class SellerTransfer(StatefulRow):
         return self.reversal_target_minor - self.reversed_minor
 
     @property
-    def takeable_minor(self) -> int:
+    def reversible_minor(self) -> int:
         """What could still be asked back of what was sent."""
         return max(0, self.sent_minor - self.reversal_target_minor - self.covered_minor)
 
@@ -251,10 +253,10 @@ class SellerTransfer(StatefulRow):
         return self.set_off_minor - self.undone_minor
 
     @property
-    def payable_again_minor(self) -> int:
+    def reissuable_minor(self) -> int:
         """What somebody took back in Stripe's dashboard unasked, as far as it did not pay a debt a second time."""
-        kept = self.sent_minor - self.reversal_target_minor + self.adopted_minor
-        return min(self.adopted_minor, kept - self.covered_minor)
+        kept = self.sent_minor - self.reversal_target_minor + self.external_reversed_minor
+        return min(self.external_reversed_minor, kept - self.covered_minor)
 
     @property
     def key(self) -> str:
@@ -268,11 +270,11 @@ class SellerTransfer(StatefulRow):
 
     def amount(self) -> str:
         """The amount sent, as a person writes it."""
-        return written(self.sent_minor, self.currency)
+        return format_amount(self.sent_minor, self.currency)
 
     def owed(self) -> str:
         """What is still to be taken back, as a person writes it."""
-        return written(self.owed_minor, self.currency)
+        return format_amount(self.owed_minor, self.currency)
 
 
 class TransferReversal(StatefulRow):
@@ -281,7 +283,7 @@ class TransferReversal(StatefulRow):
     moves = REVERSAL_MOVES
 
     transfer = models.ForeignKey(SellerTransfer, on_delete=models.PROTECT, related_name="reversals")
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     from_minor = models.BigIntegerField()
     to_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -311,14 +313,14 @@ class TransferReversal(StatefulRow):
                 name="one_reversal_under_way_per_transfer",
             ),
         ]
-        indexes = [models.Index(fields=["story_id"], name="reversal_story")]
+        indexes = [models.Index(fields=["correlation_id"], name="reversal_story")]
 
     @property
     def amount_minor(self) -> int:
         return self.to_minor - self.from_minor
 
     def amount(self) -> str:
-        return written(self.amount_minor, self.currency)
+        return format_amount(self.amount_minor, self.currency)
 
 
 class SetOff(KeyedRow):
@@ -353,7 +355,7 @@ class SetOff(KeyedRow):
         return self.amount_minor - self.undone_minor
 
     def amount(self) -> str:
-        return written(self.amount_minor, self.currency)
+        return format_amount(self.amount_minor, self.currency)
 
 
 class SellerPayout(StatefulRow):
@@ -375,7 +377,7 @@ class SellerPayout(StatefulRow):
     # Whether a request may be at Stripe without an answer.
     in_doubt = models.BooleanField(default=False)
     # When Stripe is asked next: again after no answer, now and then while the bank has it.
-    next_check_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
     failure_code = models.CharField(max_length=100, blank=True)
     failure_message = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -395,12 +397,12 @@ class SellerPayout(StatefulRow):
             ),
         ]
         indexes = [
-            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="payout_due"),
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="payout_due"),
             models.Index(fields=["seller", "-created_at", "-id"], name="payout_seller_newest_first"),
         ]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.seller_id
 
     @property
@@ -408,4 +410,4 @@ class SellerPayout(StatefulRow):
         return f"{self.pk}:payout"
 
     def amount(self) -> str:
-        return written(self.amount_minor, self.currency)
+        return format_amount(self.amount_minor, self.currency)

@@ -17,17 +17,17 @@ from django.utils import timezone
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.states import PAYOUT_OPEN, PayoutStatus
 from connect.stripe import client
-from connect.stripe.calls import ACCOUNT_GONE
-from connect.stripe.health import GATE
-from connect.stripe.objects import PayoutSeen
+from connect.stripe.calls import ACCOUNT_DISCONNECTED
+from connect.stripe.health import HEALTH
+from connect.stripe.objects import RemotePayout
 from connect.worker.retries import KEY_IS_SAFE_FOR
 from payments.inbox.intake import Handled, Result
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.reviews import close_case, open_case
+from veza.core.reviews import close_review, open_review
 from veza.core.states import may_move, move
 from veza.core.sweeps import Queue, Tally, tick
 
@@ -81,14 +81,14 @@ def _refuse_more_than_there_is(seller_id: UUID, amount_minor: int, currency: str
         case Accepted(value=available):
             pass
         case Refused(code=code):
-            if code == ACCOUNT_GONE:
+            if code == ACCOUNT_DISCONNECTED:
                 _have_it_read(account.stripe_account_id)
             raise AccountNotReady("Stripe does not let us see this account any more. Ask support what to do.")
         case NotSent() | Unknown():
             raise BalanceUnknown("Stripe has not said what the account has. Ask again in a minute.")
     left = max(0, available.get(currency, 0) - _being_taken_back(seller_id, currency))
     if amount_minor > left:
-        raise PayoutExceedsBalance(f"Only {written(left, currency)} can be paid out now.")
+        raise PayoutExceedsBalance(f"Only {format_amount(left, currency)} can be paid out now.")
 
 
 def _ready_account(seller_id: UUID) -> ConnectedAccount:
@@ -116,51 +116,51 @@ def open_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency
             "stripe_account_id": account.stripe_account_id or "",
             "amount_minor": amount_minor,
             "currency": currency,
-            "next_check_at": Now() + ASK_AGAIN_AFTER,
+            "next_attempt_at": Now() + ASK_AGAIN_AFTER,
         },
     )
     return payout
 
 
-def move_on_due() -> Tally:
+def advance_due() -> Tally:
     """Send what nobody answered, and ask about what the bank has."""
     cause = by_sweep(SWEEP)
-    open_rows = SellerPayout.objects.filter(next_check_at__isnull=False)
+    open_rows = SellerPayout.objects.filter(next_attempt_at__isnull=False)
     return tick(
         SWEEP,
-        Queue(open_rows, due="next_check_at", lease=ASK_AGAIN_AFTER),
-        lambda payout: move_on_payout(payout.pk, cause=cause),
+        Queue(open_rows, due="next_attempt_at", lease=ASK_AGAIN_AFTER),
+        lambda payout: advance_payout(payout.pk, cause=cause),
     )
 
 
-def move_on_payout(payout_id: UUID, *, cause: Cause) -> None:
+def advance_payout(payout_id: UUID, *, cause: Cause) -> None:
     """Send a payout that Stripe has not acknowledged; ask about one that it has."""
     payout = SellerPayout.objects.get(pk=payout_id)
     if payout.external_payout_id is None:
         send_payout(payout_id, cause=cause)
         return
-    seen = client.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
-    calls.record(seen, subject=payout, our_id=payout.key)
-    match seen:
+    snapshot = client.read_payout(payout.external_payout_id, stripe_account_id=payout.stripe_account_id)
+    calls.record(snapshot, subject=payout, our_id=payout.key)
+    match snapshot:
         case Accepted():
-            record_payout(payout_id, seen, cause=cause)
+            record_payout(payout_id, snapshot, cause=cause)
         case Refused():
-            _cannot_be_read(payout, seen)
+            _cannot_be_read(payout, snapshot)
         case NotSent() | Unknown():
             """It is asked about again when its lease is over."""
 
 
 def _have_it_read(stripe_account_id: str | None) -> None:
     """Have the account itself read: that tells whether it is gone, and a person with it."""
-    ConnectedAccount.objects.filter(stripe_account_id=stripe_account_id).update(look_due_at=Now())
+    ConnectedAccount.objects.filter(stripe_account_id=stripe_account_id).update(refresh_due_at=Now())
 
 
 def _cannot_be_read(payout: SellerPayout, refused: Refused) -> None:
     """Let a person look, and ask seldom: the account may be gone, and with it every answer."""
-    if refused.code == ACCOUNT_GONE:
+    if refused.code == ACCOUNT_DISCONNECTED:
         _have_it_read(payout.stripe_account_id)
-    SellerPayout.objects.filter(pk=payout.pk).update(next_check_at=Now() + ASK_THE_BANK_AGAIN_AFTER)
-    open_case(
+    SellerPayout.objects.filter(pk=payout.pk).update(next_attempt_at=Now() + ASK_THE_BANK_AGAIN_AFTER)
+    open_review(
         NOT_READABLE,
         payout,
         why=f"Stripe does not show the payout to us any more ({refused.code or refused.call.status}).",
@@ -171,7 +171,7 @@ def _cannot_be_read(payout: SellerPayout, refused: Refused) -> None:
     )
 
 
-def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[PayoutSeen] | None:
+def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[RemotePayout] | None:
     """Ask Stripe for the payout and keep the answer. None when Stripe has acknowledged it already."""
     payout = claim_payout(payout_id)
     if payout is None:
@@ -198,12 +198,12 @@ def claim_payout(payout_id: UUID) -> SellerPayout | None:
         return None
     sent_before = payout.first_sent_at
     SellerPayout.objects.filter(pk=payout_id).update(
-        first_sent_at=sent_before or Now(), in_doubt=True, next_check_at=Now() + ASK_AGAIN_AFTER
+        first_sent_at=sent_before or Now(), in_doubt=True, next_attempt_at=Now() + ASK_AGAIN_AFTER
     )
     return payout
 
 
-def _find(payout: SellerPayout) -> Outcome[PayoutSeen] | None:
+def _find(payout: SellerPayout) -> Outcome[RemotePayout] | None:
     """Look for a payout whose answer was lost too long ago for its key. None when it may simply be asked for."""
     if not payout.in_doubt or payout.first_sent_at is None or timezone.now() - payout.first_sent_at < KEY_IS_SAFE_FOR:
         return None
@@ -213,28 +213,28 @@ def _find(payout: SellerPayout) -> Outcome[PayoutSeen] | None:
         _cannot_be_read(payout, listed)
     if not isinstance(listed, Accepted):
         return Unknown("Stripe's payouts could not be listed", listed.call)
-    found = [seen for seen in listed.value if seen.our_id == str(payout.pk)]
+    found = [snapshot for snapshot in listed.value if snapshot.our_id == str(payout.pk)]
     return Accepted(found[0], listed.call) if found else None
 
 
 @transaction.atomic(durable=True)
-def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause, first: bool = False) -> None:
+def record_payout(payout_id: UUID, outcome: Outcome[RemotePayout], *, cause: Cause, first: bool = False) -> None:
     """Keep what came of asking. Only a definite no ends the payout; what was not answered is asked again.
 
     `first`: nothing can have reached Stripe before this try.
     """
     payout, at = SellerPayout.objects.locked().get(pk=payout_id), timezone.now()
     match outcome:
-        case Accepted(value=seen):
-            _follow(payout, seen, cause=cause, at=at)
-            close_case(NOT_READABLE, payout, note=f"Stripe shows it: {seen.payout_id}.")
-        case Refused(code=code) if code == ACCOUNT_GONE and not first:
+        case Accepted(value=snapshot):
+            _follow(payout, snapshot, cause=cause, at=at)
+            close_review(NOT_READABLE, payout, note=f"Stripe shows it: {snapshot.payout_id}.")
+        case Refused(code=code) if code == ACCOUNT_DISCONNECTED and not first:
             # Turned away at the gate: what an earlier try came to is as unknown as before.
             _cannot_be_read(payout, outcome)
         case Refused():
             _refused(payout, outcome, cause=cause, at=at)
         case NotSent():
-            GATE.tell_if_turned_away(outcome, payout)
+            HEALTH.open_review_if_rejected(outcome, payout)
             if first:
                 SellerPayout.objects.filter(pk=payout_id, external_payout_id__isnull=True).update(in_doubt=False)
         case Unknown():
@@ -244,36 +244,36 @@ def record_payout(payout_id: UUID, outcome: Outcome[PayoutSeen], *, cause: Cause
 def _refused(payout: SellerPayout, refused: Refused, *, cause: Cause, at: datetime) -> None:
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return
-    if refused.code == ACCOUNT_GONE:
+    if refused.code == ACCOUNT_DISCONNECTED:
         _have_it_read(payout.stripe_account_id)
-    ended: dict[str, Any] = {"next_check_at": None, "in_doubt": False}
+    ended: dict[str, Any] = {"next_attempt_at": None, "in_doubt": False}
     ended |= {"failure_code": refused.code[:100], "failure_message": refused.message[:500]}
     move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
 
 
-def note_payout(seen: PayoutSeen, *, stripe_account_id: str, cause: Cause, at: datetime) -> Handled:
+def apply_payout(snapshot: RemotePayout, *, stripe_account_id: str, cause: Cause, at: datetime) -> Handled:
     """Bring a payout of ours to where Stripe says it is. It may be earlier than the answer to our own request."""
     payouts = SellerPayout.objects.locked().filter(stripe_account_id=stripe_account_id)
-    payout = payouts.filter(external_payout_id=seen.payout_id).first() or _by_our_id(payouts, seen)
+    payout = payouts.filter(external_payout_id=snapshot.payout_id).first() or _by_our_id(payouts, snapshot)
     if payout is None:
         return Handled(Result.UNMATCHED)
-    return Handled(Result.OK if _follow(payout, seen, cause=cause, at=at) else Result.STALE, payout.story_id)
+    return Handled(Result.OK if _follow(payout, snapshot, cause=cause, at=at) else Result.STALE, payout.correlation_id)
 
 
-def _by_our_id(payouts: Any, seen: PayoutSeen) -> SellerPayout | None:
+def _by_our_id(payouts: Any, snapshot: RemotePayout) -> SellerPayout | None:
     try:
-        found: SellerPayout | None = payouts.filter(pk=UUID(seen.our_id), external_payout_id__isnull=True).first()
+        found: SellerPayout | None = payouts.filter(pk=UUID(snapshot.our_id), external_payout_id__isnull=True).first()
     except ValueError:
         return None
     return found
 
 
-def _follow(payout: SellerPayout, seen: PayoutSeen, *, cause: Cause, at: datetime) -> bool:
+def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: datetime) -> bool:
     """Whether the payout stands where Stripe says it does, or could be moved there: otherwise it is old news."""
-    known: dict[str, Any] = {"external_payout_id": payout.external_payout_id or seen.payout_id, "in_doubt": False}
-    told = {"failure_code": seen.failure_code, "failure_message": seen.failure_message}
-    to = _STATUS.get(seen.status)
-    known["next_check_at"] = _next_check(payout, to or payout.status, at=at)
+    known: dict[str, Any] = {"external_payout_id": payout.external_payout_id or snapshot.payout_id, "in_doubt": False}
+    told = {"failure_code": snapshot.failure_code, "failure_message": snapshot.failure_message}
+    to = _STATUS.get(snapshot.status)
+    known["next_attempt_at"] = _next_check(payout, to or payout.status, at=at)
     if to is not None and may_move(payout, to):
         move(payout, to, cause=cause, at=at, **known, **told)
         return True

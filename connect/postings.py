@@ -15,7 +15,7 @@ def post_sent(transfer: SellerTransfer, *, at: datetime) -> None:
     _post(f"transfer:{transfer.pk}", line, transfer, at=at)
 
 
-def post_taken_back(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
+def post_reversed(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
     """Book one reversal, whoever made it. The same one twice is an IntegrityError."""
     line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), amount_minor, "back")
     _post(f"reversal:{stripe_reversal_id}", line, transfer, at=at)
@@ -27,9 +27,9 @@ def post_written_off(transfer: SellerTransfer, *, case_id: UUID, amount_minor: i
     _post(f"case:{case_id}", Line(DISPUTE_LOSS, seller, amount_minor, seller), transfer, at=at)
 
 
-def _post(cause: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
+def _post(reference: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
     payment = _payment_that_paid(transfer.order_id)
-    post(cause, [line], payment=payment, currency=transfer.currency, story_id=transfer.story_id, at=at)
+    post(reference, [line], payment=payment, currency=transfer.currency, correlation_id=transfer.correlation_id, at=at)
 
 
 def _payment_that_paid(order_id: UUID) -> Payment | None:

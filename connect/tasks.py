@@ -22,13 +22,13 @@ def process_reversals(helpers: int | None = None, **_newer: object) -> None:
 
 
 @shared_task(name="connect.look_at_stripe")
-def look_at_stripe(**_newer: object) -> None:
+def refresh_from_stripe(**_newer: object) -> None:
     """Read the accounts and transfers that Stripe told us something about."""
-    accounts.look_due()
-    transfer_refresh.look_due()
+    accounts.refresh_due()
+    transfer_refresh.refresh_due()
 
 
 @shared_task(name="connect.move_on_payouts")
 def move_on_payouts(**_newer: object) -> None:
     """Ask Stripe about payouts that it has not said the last word about."""
-    payouts.move_on_due()
+    payouts.advance_due()

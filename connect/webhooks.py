@@ -13,10 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
-from connect.accounts import is_old_news, note_account, note_gone, wake_transfers
+from connect.accounts import apply_account, is_old_news, revoke_access, wake_transfers
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
-from connect.payouts import note_payout
-from connect.stripe.objects import Unreadable, read_account_object, read_payout_object, read_transfer_object
+from connect.payouts import apply_payout
+from connect.stripe.objects import Unreadable, parse_account, parse_payout, parse_transfer
 from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
 from veza.core.causes import Cause
 from veza.core.strict_json import strict_json
@@ -59,24 +59,26 @@ def read_event(raw: bytes) -> Event:
     return Event(event_id, event_type, envelope)
 
 
-def _account_updated(said: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
-    seen = read_account_object(said)
-    account = _account(seen.account_id)
+def _account_updated(payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
+    snapshot = parse_account(payload)
+    account = _account(snapshot.account_id)
     if account is None:
         return Handled(Result.UNMATCHED)
     old, created_at = is_old_news(account, _created_at(envelope)), _created_at(envelope)
-    note_account(seller_id=account.seller_id, seen=seen, at=created_at)
+    apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
     return _nudged(account, old=old)
 
 
-def _capability_updated(said: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
-    if said.get("id") != "transfers":
+def _capability_updated(
+    payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> Handled:
+    if payload.get("id") != "transfers":
         return Handled(Result.IGNORED)
-    account = _account(str(said.get("account") or envelope.get("account") or ""))
+    account = _account(str(payload.get("account") or envelope.get("account") or ""))
     if account is None:
         return Handled(Result.UNMATCHED)
     created_at = _created_at(envelope)
-    old, active = is_old_news(account, created_at), said.get("status") == "active"
+    old, active = is_old_news(account, created_at), payload.get("status") == "active"
     if not old:
         ConnectedAccount.objects.filter(pk=account.pk).update(
             transfers_active=active, described_at=created_at, updated_at=Now()
@@ -90,31 +92,33 @@ def _access_revoked(_said: Mapping[str, Any], envelope: Mapping[str, Any], *, ca
     account = _account(str(envelope.get("account") or ""))
     if account is None:
         return Handled(Result.UNMATCHED)
-    note_gone(account_id=account.pk)
+    revoke_access(account_id=account.pk)
     return Handled(Result.OK, account.seller_id)
 
 
-def _transfer_reversed(said: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
-    seen = read_transfer_object(said)
-    transfer = SellerTransfer.objects.filter(stripe_transfer_id=seen.transfer_id).first()
+def _transfer_reversed(
+    payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> Handled:
+    snapshot = parse_transfer(payload)
+    transfer = SellerTransfer.objects.filter(stripe_transfer_id=snapshot.transfer_id).first()
     if transfer is None:
         # Ours without an answer yet, or made by somebody else with our key: tried again, then a case.
         return Handled(Result.UNMATCHED)
-    if seen.reversed_minor > transfer.reversed_minor:
-        SellerTransfer.objects.filter(pk=transfer.pk).update(look_due_at=Now())
-    return Handled(Result.OK, transfer.story_id)
+    if snapshot.reversed_minor > transfer.reversed_minor:
+        SellerTransfer.objects.filter(pk=transfer.pk).update(refresh_due_at=Now())
+    return Handled(Result.OK, transfer.correlation_id)
 
 
-def _payout_changed(said: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
-    seen = read_payout_object(said)
-    if not seen.our_id and not SellerPayout.objects.filter(external_payout_id=seen.payout_id).exists():
+def _payout_changed(payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
+    snapshot = parse_payout(payload)
+    if not snapshot.our_id and not SellerPayout.objects.filter(external_payout_id=snapshot.payout_id).exists():
         # Stripe pays sellers out by its own schedule too: that is between the two of them.
         return Handled(Result.IGNORED)
-    return note_payout(seen, stripe_account_id=str(envelope.get("account") or ""), cause=cause, at=at)
+    return apply_payout(snapshot, stripe_account_id=str(envelope.get("account") or ""), cause=cause, at=at)
 
 
 def _nudged(account: ConnectedAccount, *, old: bool) -> Handled:
-    ConnectedAccount.objects.filter(pk=account.pk).update(look_due_at=Now())
+    ConnectedAccount.objects.filter(pk=account.pk).update(refresh_due_at=Now())
     return Handled(Result.STALE if old else Result.OK, account.seller_id)
 
 
@@ -133,14 +137,14 @@ def _handler(handle: Callable[..., Handled]) -> Handler:
     """Take the object out of the envelope, and see that it is about the world our key belongs to."""
 
     def handled(event: Event, *, cause: Cause, at: datetime) -> Handled:
-        if event.said.get("livemode") is not settings.STRIPE_SECRET_KEY.startswith(("sk_live", "rk_live")):
+        if event.payload.get("livemode") is not settings.STRIPE_SECRET_KEY.startswith(("sk_live", "rk_live")):
             return Handled(Result.IGNORED)
-        data = event.said.get("data")
-        said = data.get("object") if isinstance(data, Mapping) else None
-        if not isinstance(said, Mapping):
+        data = event.payload.get("data")
+        payload = data.get("object") if isinstance(data, Mapping) else None
+        if not isinstance(payload, Mapping):
             raise NotAnEvent("the event has no object")
         try:
-            return handle(said, event.said, cause=cause, at=at)
+            return handle(payload, event.payload, cause=cause, at=at)
         except Unreadable as error:
             raise NotAnEvent(str(error)) from error
 

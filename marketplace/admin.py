@@ -6,10 +6,10 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.admin_actions import AskAboutOrder, CancelOrder, RefundForBuyer
+from marketplace.admin_actions import CancelOrder, RefreshOrder, RefundForBuyer
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import OrderStatus
-from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
 from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter
 from veza.core.ids import first_id_since
@@ -39,11 +39,11 @@ def order_next(row: Order) -> str:
 
 
 @admin.register(Order)
-class OrderAdmin(StoryAdmin):
+class OrderAdmin(HistoryAdmin):
     list_display = (short_id, person("buyer"), money("total"), status, age, order_next)
     list_filter = ("status", StuckFilter, AgeFilter, SoldByFilter, TotalFilter, CurrencyFilter)
     list_select_related = ("buyer",)
-    found_by = ("id", "id__endswith", "buyer__email")
+    search_keys = ("id", "id__endswith", "buyer__email")
     facts = (
         person("buyer"),
         money("total"),
@@ -52,7 +52,7 @@ class OrderAdmin(StoryAdmin):
         moment("completed_at"),
         order_next,
     )
-    acts = (RefundForBuyer(), AskAboutOrder(), CancelOrder())
+    row_actions = (RefundForBuyer(), RefreshOrder(), CancelOrder())
     empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
     def panels(self, row: Order) -> Sequence[Panel]:
@@ -82,11 +82,11 @@ def work(row: License) -> str:
 
 
 @admin.register(License)
-class LicenseAdmin(StoryAdmin):
+class LicenseAdmin(HistoryAdmin):
     list_display = (short_id, person("holder"), work, status, "exclusive", age)
     list_filter = ("status", "exclusive", AgeFilter)
     list_select_related = ("holder", "item")
-    found_by = ("id", "order", "holder__email")
+    search_keys = ("id", "order", "holder__email")
     facts = (person("holder"), work, age)
     empty = "No licence matches. A licence is given when its order is paid."
 
@@ -96,7 +96,7 @@ class ProductAdmin(ReadOnlyAdmin):
     list_display = ("title", person("seller"), "published", age)
     list_filter = ("published", SellerFilter, AgeFilter)
     list_select_related = ("seller",)
-    found_by = ("id", "title__icontains", "seller__email")
+    search_keys = ("id", "title__icontains", "seller__email")
     facts = (person("seller"), age)
     empty = "Nothing is for sale. Sellers list their works through the API; load_demo makes a few."
 

@@ -14,8 +14,8 @@ from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
 from veza.core.money import allocate
 
-TAKEN = (RefundStatus.SUCCEEDED,)
-TAKEN_OR_PROMISED = (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
+REFUNDED_ONLY = (RefundStatus.SUCCEEDED,)
+REFUNDED_OR_PENDING = (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,16 @@ def given_back(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -
     A surplus that went back was never asked for; what was unclaimed counts only as far as items were withheld.
     """
     sums: defaultdict[str, int] = defaultdict(int)
-    for legs in taken:
-        for account, amount in legs.items():
+    for allocation in taken:
+        for account, amount in allocation.items():
             sums[account] += amount
     withheld = sum(item.total_minor for item in items if item.withheld)
     claimed = sum(amount for account, amount in sums.items() if account not in (UNAPPLIED, RECOVERABLE))
     return claimed + min(sums[UNAPPLIED], withheld)
 
 
-def left_of(
-    items: Sequence[OrderItem], statuses: Sequence[str] = TAKEN_OR_PROMISED, *, besides: Refund | None = None
+def remaining_of(
+    items: Sequence[OrderItem], statuses: Sequence[str] = REFUNDED_OR_PENDING, *, besides: Refund | None = None
 ) -> list[ItemShares]:
     """What refunds in one of `statuses`, `besides` aside, have left of each item.
 
@@ -100,12 +100,12 @@ def less(left: Sequence[ItemShares], taken: Iterable[ItemShares]) -> list[ItemSh
     return _beside(left, taken, lambda amount, other: max(0, amount - other))
 
 
-def within(wanted: Sequence[ItemShares], left: Iterable[ItemShares]) -> list[ItemShares]:
+def capped_to(wanted: Sequence[ItemShares], left: Iterable[ItemShares]) -> list[ItemShares]:
     """What was wanted of each item, cut to what is left of it."""
     return _beside(wanted, left, min)
 
 
-def plus(parts: Sequence[ItemShares], more: Sequence[ItemShares]) -> list[ItemShares]:
+def combine(parts: Sequence[ItemShares], more: Sequence[ItemShares]) -> list[ItemShares]:
     """Both together, item by item."""
     known = {part.item_id for part in parts}
     return [*_beside(parts, more, operator.add), *(part for part in more if part.item_id not in known)]
@@ -153,8 +153,8 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
     """What each seller of an order should have now: the share sold, less what succeeded refunds and lost disputes
     took from it; never below zero."""
     items = list(OrderItem.objects.filter(order=order_id))
-    lost = _legs_of(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
-    shares = _by_seller(left_of(items, TAKEN))
+    lost = _allocation_of(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
+    shares = _by_seller(remaining_of(items, REFUNDED_ONLY))
     return {seller: max(0, share - lost[seller_account(seller)]) for seller, share in shares.items()}
 
 
@@ -163,12 +163,12 @@ def dues_by_account(order_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
     items = list(OrderItem.objects.filter(order__in=order_ids))
     orders = {item.pk: item.order_id for item in items}
     left: dict[UUID, list[ItemShares]] = {order_id: [] for order_id in order_ids}
-    for part in left_of(items, TAKEN):
+    for part in remaining_of(items, REFUNDED_ONLY):
         left[orders[part.item_id]].append(part)
     taken: dict[UUID, defaultdict[str, int]] = {order_id: defaultdict(int) for order_id in order_ids}
     disputes = Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id__in=order_ids)
-    for order_id, legs in disputes.values_list("payment__purpose_id", "legs"):
-        for account, amount in legs.items():
+    for order_id, allocation in disputes.values_list("payment__purpose_id", "allocation"):
+        for account, amount in allocation.items():
             taken[order_id][account] += amount
     dues = {order_id: accounts_of(parts) for order_id, parts in left.items()}
     return {
@@ -191,10 +191,10 @@ def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
     return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
 
 
-def _legs_of(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
+def _allocation_of(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
     sums: defaultdict[str, int] = defaultdict(int)
-    for legs in disputes.values_list("legs", flat=True):
-        for account, amount in legs.items():
+    for allocation in disputes.values_list("allocation", flat=True):
+        for account, amount in allocation.items():
             sums[account] += amount
     return sums
 

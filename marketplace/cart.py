@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from marketplace.models import CartItem, LicenseOffer
-from marketplace.orders import OfferNotFound, Requested, Wish, request_order
+from marketplace.orders import OfferNotFound, OrderLine, RequestedOrder, request_order
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
@@ -15,18 +15,18 @@ class CartFull(NotAllowed):
     code = "cart_full"
 
 
-def put_in(*, owner: User, wish: Wish) -> CartItem:
+def add_item(*, owner: User, line: OrderLine) -> CartItem:
     """Keep an offer in the cart; one that is there already stays. Raises OfferNotFound, CartFull."""
-    offer = LicenseOffer.objects.for_sale().filter(product=wish.product_id, license=wish.license).first()
+    offer = LicenseOffer.objects.for_sale().filter(product=line.product_id, license=line.license).first()
     if offer is None:
-        raise OfferNotFound(f"Product {wish.product_id} is not sold under a {wish.license} licence.")
+        raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
     if CartItem.objects.filter(owner=owner).count() >= MOST_ITEMS:
         raise CartFull(f"A cart holds {MOST_ITEMS} items. Order these first.")
     item, _ = CartItem.objects.get_or_create(owner=owner, offer=offer)
     return item
 
 
-def take_out(*, owner: User, item_id: UUID) -> None:
+def remove_item(*, owner: User, item_id: UUID) -> None:
     """Take one item out. Raises NotFound."""
     removed, _ = CartItem.objects.filter(owner=owner, pk=item_id).delete()
     if not removed:
@@ -38,8 +38,8 @@ def empty(*, owner: User) -> None:
     CartItem.objects.filter(owner=owner).delete()
 
 
-def check_out(*, order_id: UUID, owner: User, cause: Cause) -> Requested:
+def check_out(*, order_id: UUID, owner: User, cause: Cause) -> RequestedOrder:
     """Order everything in the cart; the commit of the order empties it. Asking again finds the first order."""
     kept = CartItem.objects.filter(owner=owner).select_related("offer").order_by("pk")
-    wishes = [Wish(item.offer.product_id, item.offer.license) for item in kept]
-    return request_order(order_id=order_id, buyer=owner, wishes=wishes, cause=cause)
+    lines = [OrderLine(item.offer.product_id, item.offer.license) for item in kept]
+    return request_order(order_id=order_id, buyer=owner, lines=lines, cause=cause)

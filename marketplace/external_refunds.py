@@ -9,10 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from marketplace.allocation import TAKEN, ItemShares, accounts_of, left_of, less, lines_of, plus, split, within
+from marketplace.allocation import (
+    REFUNDED_ONLY,
+    ItemShares,
+    accounts_of,
+    capped_to,
+    combine,
+    less,
+    lines_of,
+    remaining_of,
+    split,
+)
 from marketplace.models import Order, OrderItem, RefundLine
 from marketplace.refunds import keep_lines
-from payments.ledger import allocation
+from payments.ledger import allocations
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import divide_refund
@@ -32,11 +42,13 @@ def refund_overtaken(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """
     if not _is_of_fulfilled_order(refund):
         return
-    lines, unclaimed = lines_of(refund), refund.legs.get(UNAPPLIED, 0)
-    there = left_of(_items(refund), TAKEN)
-    fits = within(lines, there) == lines and unclaimed <= allocation.unclaimed(refund.payment).get(UNAPPLIED, 0)
-    if not fits or RECOVERABLE in refund.legs:
-        _divide(refund, lines=lines, unclaimed_minor=unclaimed)
+    lines, unapplied_funds = lines_of(refund), refund.allocation.get(UNAPPLIED, 0)
+    there = remaining_of(_items(refund), REFUNDED_ONLY)
+    fits = capped_to(lines, there) == lines and unapplied_funds <= allocations.unapplied_funds(refund.payment).get(
+        UNAPPLIED, 0
+    )
+    if not fits or RECOVERABLE in refund.allocation:
+        _divide(refund, lines=lines, unclaimed_minor=unapplied_funds)
 
 
 def _is_of_fulfilled_order(refund: Refund) -> bool:
@@ -53,21 +65,21 @@ def _items(refund: Refund) -> list[OrderItem]:
 def _divide(refund: Refund, *, lines: Sequence[ItemShares], unclaimed_minor: int) -> None:
     """Divide the whole refund, beginning with what it had of items and of money that nobody claimed."""
     items, payment = _items(refund), refund.payment
-    there, free = left_of(items, TAKEN), left_of(items, besides=refund)
-    unclaimed = sum(allocation.unclaimed(payment).values())
-    promised = allocation.promised(payment, besides=refund).get(UNAPPLIED, 0)
+    there, free = remaining_of(items, REFUNDED_ONLY), remaining_of(items, besides=refund)
+    unapplied_funds = sum(allocations.unapplied_funds(payment).values())
+    reserved_by_refunds = allocations.reserved_by_refunds(payment, besides=refund).get(UNAPPLIED, 0)
     division = _Division(refund.amount_minor)
-    division.take_unclaimed(min(unclaimed_minor, unclaimed))
-    division.take(within(lines, there))
-    division.take_unclaimed(unclaimed - promised)
+    division.take_unclaimed(min(unclaimed_minor, unapplied_funds))
+    division.take(capped_to(lines, there))
+    division.take_unclaimed(unapplied_funds - reserved_by_refunds)
     division.take_over(free)
     division.take_over(there)
-    division.take_unclaimed(unclaimed)
+    division.take_unclaimed(unapplied_funds)
     parts = [part for part in division.parts if part.total_minor]
     RefundLine.objects.filter(refund=refund).delete()
     keep_lines(refund, parts)
     besides = {UNAPPLIED: division.unclaimed_minor, RECOVERABLE: division.rest_minor}
-    divide_refund(refund, allocation.plus(accounts_of(parts), besides))
+    divide_refund(refund, allocations.combine(accounts_of(parts), besides))
 
 
 @dataclass
@@ -88,5 +100,5 @@ class _Division:
         self.take(split(min(self.rest_minor, sum(part.total_minor for part in purse)), purse))
 
     def take(self, parts: Sequence[ItemShares]) -> None:
-        self.parts = plus(self.parts, parts)
+        self.parts = combine(self.parts, parts)
         self.rest_minor -= sum(part.total_minor for part in parts)

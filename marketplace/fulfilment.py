@@ -10,7 +10,7 @@ from django.db.models import Q
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import LicenseStatus, OrderStatus
 from payments.models import Payment
-from payments.reviews.automatic_refunds import send_back
+from payments.reviews.automatic_refunds import return_unapplied_funds
 
 HELD = (LicenseStatus.ACTIVE, LicenseStatus.SUSPENDED)
 GIVEN_UP = (OrderStatus.FAILED, OrderStatus.EXPIRED, OrderStatus.CANCELLED)
@@ -46,4 +46,4 @@ def send_back_withheld(withheld: Sequence[OrderItem], *, payment: Payment) -> bo
     if not any(item.total_minor for item in withheld):
         return False
     titles = ", ".join(item.title for item in withheld)
-    return send_back(payment, reason=f"No longer available when the payment arrived: {titles}."[:500])
+    return return_unapplied_funds(payment, reason=f"No longer available when the payment arrived: {titles}."[:500])

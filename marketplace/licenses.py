@@ -10,7 +10,7 @@ from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderI
 from marketplace.states import LicenseStatus
 from payments.models import Dispute
 from veza.core.causes import Cause
-from veza.core.reviews import open_case
+from veza.core.reviews import open_review
 from veza.core.states import move
 
 
@@ -73,7 +73,7 @@ def _still_free(rows: Sequence[License]) -> list[License]:
     sold = License.objects.filter(offer__in=exclusive, exclusive=True, status__in=held)
     taken = set(sold.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
     for row in (row for row in rows if row.offer_id in taken):
-        open_case(
+        open_review(
             "license_not_restored",
             row,
             why="Its money came back, but this exclusive licence has been sold to somebody else meanwhile.",

@@ -111,7 +111,7 @@ class Order(StatefulRow):
         indexes = [models.Index(fields=["buyer", "-created_at"], name="order_buyer_newest_first")]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.pk
 
 
@@ -180,7 +180,7 @@ class License(StatefulRow):
         indexes = [models.Index(fields=["holder", "-created_at"], name="license_holder_newest_first")]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.order_id
 
 

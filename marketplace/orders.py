@@ -10,11 +10,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from marketplace import licenses
-from marketplace.allocation import TAKEN, accounts_of, disputes_of, given_back, left_of, sold
+from marketplace.allocation import REFUNDED_ONLY, accounts_of, disputes_of, given_back, remaining_of, sold
 from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import OrderStatus
-from payments.collection.payment_requests import open_payment, send_at_once
+from payments.collection.payment_requests import open_payment, send_now
 from payments.ledger.postings import post_claimed
 from payments.models import Dispute, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -40,7 +40,7 @@ class ExclusiveSold(OrderNotPossible):
 
 
 @dataclass(frozen=True)
-class Wish:
+class OrderLine:
     """One line of what a buyer asks for."""
 
     product_id: UUID
@@ -48,34 +48,34 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Requested:
+class RequestedOrder:
     """The order, and the browser's secret for paying it when the provider has just told us."""
 
     order: Order
     client_secret: str = ""
 
 
-def request_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: Cause) -> Requested:
+def request_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], cause: Cause) -> RequestedOrder:
     """Place an order and get its payment page. Asking again with the same id returns the first order.
 
     When the provider does not answer, the order stands as pending without a page: a sweep asks again. Raises
     OfferNotFound, OrderNotPossible.
     """
-    order = place_order(order_id=order_id, buyer=buyer, wishes=wishes, cause=cause)
+    order = place_order(order_id=order_id, buyer=buyer, lines=lines, cause=cause)
     payment = Payment.objects.of(Payment.Purpose.ORDER, order.pk).last()
     if payment is None or payment.status != PaymentStatus.CREATED:
-        return Requested(order)
-    secret = send_at_once(payment.pk, cause=cause)
+        return RequestedOrder(order)
+    secret = send_now(payment.pk, cause=cause)
     order.refresh_from_db()
-    return Requested(order, secret)
+    return RequestedOrder(order, secret)
 
 
 @transaction.atomic(durable=True)
-def place_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: Cause) -> Order:
+def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], cause: Cause) -> Order:
     """Commit an order, its items and its payment, at the prices and tax of our own database."""
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
         return earlier
-    items = [_item(order_id, offer) for offer in _offers(wishes, buyer)]
+    items = [_item(order_id, offer) for offer in _offers(lines, buyer)]
     subtotal, tax = sum(item.net_minor for item in items), sum(item.tax_minor for item in items)
     currency = items[0].offer.currency
     try:
@@ -98,7 +98,7 @@ def place_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: C
         payment_id=new_id(),
         purpose=Payment.Purpose.ORDER,
         purpose_id=order.pk,
-        story_id=order.pk,
+        correlation_id=order.pk,
         payer_id=buyer.pk,
         amount_minor=order.total_minor,
         currency=currency,
@@ -108,19 +108,19 @@ def place_order(*, order_id: UUID, buyer: User, wishes: Sequence[Wish], cause: C
     return order
 
 
-def _offers(wishes: Sequence[Wish], buyer: User) -> list[LicenseOffer]:
-    if not wishes:
+def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
+    if not lines:
         raise OrderNotPossible("An order needs at least one item.")
     offers = []
-    for wish in wishes:
+    for line in lines:
         offer = (
             LicenseOffer.objects.for_sale()
             .select_related("product")
-            .filter(product=wish.product_id, license=wish.license)
+            .filter(product=line.product_id, license=line.license)
             .first()
         )
         if offer is None:
-            raise OfferNotFound(f"Product {wish.product_id} is not sold under a {wish.license} licence.")
+            raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
         if offer.license == LicenseKind.EXCLUSIVE and License.objects.filter(offer=offer, status__in=HELD).exists():
             raise ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is sold.")
         if offer.product.seller_id == buyer.pk:
@@ -202,7 +202,7 @@ def follow_money(order: Order, *, cause: Cause, at: datetime) -> None:
     standing = _standing(order, items)
     if order.status != standing:
         move(order, standing, cause=cause, at=at)
-    licenses.follow_money(order, items, left_of(items, TAKEN), cause=cause, at=at)
+    licenses.follow_money(order, items, remaining_of(items, REFUNDED_ONLY), cause=cause, at=at)
 
 
 def _standing(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
@@ -210,7 +210,7 @@ def _standing(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
     refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
-    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
-    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("legs", flat=True)
+    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
+    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
     gone = given_back(items, [*done, *lost])
     return OrderStatus.REFUNDED if gone >= order.total_minor else OrderStatus.COMPLETED

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace.allocation import ItemShares, accounts_of, left_of, split
+from marketplace.allocation import ItemShares, accounts_of, remaining_of, split
 from marketplace.models import Order, OrderItem, RefundLine
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
@@ -20,13 +20,13 @@ from payments.refunds.refund_requests import (
     RefundAlreadyRequested,
     RefundExceedsPayment,
     open_refund,
-    send_at_once,
+    send_now,
 )
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.states import move
 
 MAY_REFUND = "payments.refund_for_buyer"
@@ -50,7 +50,7 @@ class ItemNotInOrder(NotAllowed):
 
 
 @dataclass(frozen=True)
-class RefundWish:
+class RefundRequest:
     """What is asked back: everything that is left, unless items or an amount (or both) say less."""
 
     reason: str
@@ -58,21 +58,27 @@ class RefundWish:
     amount_minor: int | None = None
 
 
-def request_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: RefundWish, cause: Cause) -> Refund:
+def request_refund(
+    *, refund_id: UUID, order_id: UUID, asked_by: User, refund_request: RefundRequest, cause: Cause
+) -> Refund:
     """Open a refund of an order and ask the provider for it. The refund answers as pending.
 
     Asking again with the same id returns the first refund. Raises NotFound, RefundForbidden, OrderNotRefundable,
     RefundWindowExpired, ItemNotInOrder, PaymentMissing, RefundAlreadyRequested, RefundExceedsPayment,
     RefundLimitReached.
     """
-    refund = place_refund(refund_id=refund_id, order_id=order_id, asked_by=asked_by, wish=wish, cause=cause)
+    refund = place_refund(
+        refund_id=refund_id, order_id=order_id, asked_by=asked_by, refund_request=refund_request, cause=cause
+    )
     if refund.first_sent_at is None:
-        send_at_once(refund.pk, cause=cause)
+        send_now(refund.pk, cause=cause)
     return refund
 
 
 @transaction.atomic(durable=True)
-def place_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: RefundWish, cause: Cause) -> Refund:
+def place_refund(
+    *, refund_id: UUID, order_id: UUID, asked_by: User, refund_request: RefundRequest, cause: Cause
+) -> Refund:
     """Commit a refund that nobody has told the provider about yet, and mark its order as waiting for it."""
     payment = Payment.objects.of(Payment.Purpose.ORDER, order_id).locked().filter(received_minor__gt=0).first()
     order = Order.objects.locked().filter(pk=order_id).first()
@@ -86,14 +92,14 @@ def place_refund(*, refund_id: UUID, order_id: UUID, asked_by: User, wish: Refun
         raise PaymentMissing("No payment of this order has been received, so there is nothing to give back.")
     if payment.status != PaymentStatus.SUCCEEDED:
         raise PaymentMissing("The payment of this order is in doubt. It can be refunded once a person has decided it.")
-    parts = _parts(order, _asked_items(items, asked_by, source, wish), wish)
+    parts = _parts(order, _asked_items(items, asked_by, source, refund_request), refund_request)
     refund = open_refund(
         refund_id=refund_id,
         payment=payment,
         amount_minor=sum(part.total_minor for part in parts),
-        legs=accounts_of(parts),
+        allocation=accounts_of(parts),
         source=source,
-        reason=wish.reason,
+        reason=refund_request.reason,
         requested_by_id=asked_by.pk,
     )
     keep_lines(refund, parts)
@@ -129,27 +135,27 @@ def _refuse_unless_refundable(order: Order, source: Refund.Source) -> None:
 
 
 def _asked_items(
-    items: Sequence[OrderItem], asked_by: User, source: Refund.Source, wish: RefundWish
+    items: Sequence[OrderItem], asked_by: User, source: Refund.Source, refund_request: RefundRequest
 ) -> list[OrderItem]:
     """The items the refund is about: those named, or all that the person may give back."""
-    unknown = set(wish.item_ids) - {item.pk for item in items}
+    unknown = set(refund_request.item_ids) - {item.pk for item in items}
     if unknown:
         raise ItemNotInOrder(f"{min(unknown)} is not an item of this order.")
-    asked = [item for item in items if not wish.item_ids or item.pk in wish.item_ids]
+    params = [item for item in items if not refund_request.item_ids or item.pk in refund_request.item_ids]
     if source != Refund.Source.SELLER:
-        return asked
-    own = [item for item in asked if item.seller_id == asked_by.pk]
-    if wish.item_ids and len(own) < len(asked):
+        return params
+    own = [item for item in params if item.seller_id == asked_by.pk]
+    if refund_request.item_ids and len(own) < len(params):
         raise RefundForbidden("A seller may give back their own items only.")
     return own
 
 
-def _parts(order: Order, items: Sequence[OrderItem], wish: RefundWish) -> list[ItemShares]:
-    left = left_of(items)
+def _parts(order: Order, items: Sequence[OrderItem], refund_request: RefundRequest) -> list[ItemShares]:
+    left = remaining_of(items)
     available = sum(part.total_minor for part in left)
-    amount = available if wish.amount_minor is None else wish.amount_minor
+    amount = available if refund_request.amount_minor is None else refund_request.amount_minor
     if amount > available or available == 0:
-        raise RefundExceedsPayment(f"Only {written(available, order.currency)} is left to refund here.")
+        raise RefundExceedsPayment(f"Only {format_amount(available, order.currency)} is left to refund here.")
     return [part for part in split(amount, left) if part.total_minor]
 
 

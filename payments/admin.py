@@ -8,21 +8,21 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from payments.admin_actions import (
-    AcceptMismatch,
-    AdoptRefund,
-    AskAboutPayment,
-    AskAboutRefund,
-    DismissRefund,
-    GiveBackMismatch,
-    ReplayDelivery,
-    SendBackAgain,
-    WriteOffExcess,
+    AcceptReceivedAmount,
+    ImportExternalRefund,
+    MarkRefundExpected,
+    RefreshPayment,
+    RefreshRefund,
+    RefundMismatchInFull,
+    ReplayWebhook,
+    RetryReturnOfFunds,
+    WriteOffShortfall,
 )
 from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
-from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
 from veza.core.admin_columns import NOTHING, age, amount, badge, column, moment, money, person, short_id, status, when
 from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, StuckFilter
 from veza.core.ids import first_id_since
@@ -33,21 +33,27 @@ from veza.core.logs import masked_json
 def payment_next(row: Payment) -> Any:
     if row.status == PaymentStatus.MISMATCHED:
         return "a person decides"
-    if row.next_check_at is not None:
-        return format_html("asked about {}", when(row.next_check_at))
+    if row.next_attempt_at is not None:
+        return format_html("asked about {}", when(row.next_attempt_at))
     if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_after is not None:
         return format_html("closes {}", when(row.close_after))
     return NOTHING
 
 
 @admin.register(Payment)
-class PaymentAdmin(StoryAdmin):
+class PaymentAdmin(HistoryAdmin):
     list_display = (short_id, person("payer"), amount, status, age, money("refunded"), payment_next)
     list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "purpose")
     list_select_related = ("payer",)
-    found_by = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "story_id", "payer__email")
+    search_keys = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "correlation_id", "payer__email")
     facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
-    acts = (AskAboutPayment(), AcceptMismatch(), GiveBackMismatch(), SendBackAgain(), AdoptRefund())
+    row_actions = (
+        RefreshPayment(),
+        AcceptReceivedAmount(),
+        RefundMismatchInFull(),
+        RetryReturnOfFunds(),
+        ImportExternalRefund(),
+    )
     empty = "No payment matches. A payment is made with its order or invoice."
 
     def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":
@@ -61,19 +67,19 @@ class PaymentAdmin(StoryAdmin):
 def refund_next(row: Refund) -> Any:
     if row.status != RefundStatus.PENDING:
         return row.error_message or NOTHING
-    if row.next_check_at is not None:
-        return format_html("asked about {}", when(row.next_check_at))
+    if row.next_attempt_at is not None:
+        return format_html("asked about {}", when(row.next_attempt_at))
     return "sent by the worker" if row.first_sent_at is None else "Hyperswitch reports"
 
 
 @admin.register(Refund)
-class RefundAdmin(StoryAdmin):
+class RefundAdmin(HistoryAdmin):
     list_display = (short_id, person("payment.payer", "buyer"), amount, status, age, "source", refund_next)
     list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "source")
     list_select_related = ("payment__payer",)
-    found_by = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "story_id", "payment__payer__email")
+    search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    acts = (AskAboutRefund(), DismissRefund(), WriteOffExcess())
+    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall())
     empty = "No refund matches. A refund is asked for on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
@@ -83,13 +89,13 @@ class RefundAdmin(StoryAdmin):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(StoryAdmin):
+class DisputeAdmin(HistoryAdmin):
     list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("answer_by"), age)
     list_filter = ("status", AgeFilter, AmountFilter, CurrencyFilter)
     list_select_related = ("payment__payer",)
-    found_by = ("id", "hyperswitch_dispute_id", "story_id", "payment__payer__email")
+    search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("answer_by"), age)
-    acts = (WriteOffExcess(),)
+    row_actions = (WriteOffShortfall(),)
     empty = "No bank asks for money back."
 
 
@@ -153,10 +159,10 @@ def signature(row: WebhookDelivery) -> Any:
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_display = (moment("received_at", "received"), event, result, signature, "source_ip")
     list_filter = (SignatureFilter, ResultFilter, StuckFilter, AgeFilter, EventFilter)
-    found_by = ("id", "event_id", "story_id")
+    search_keys = ("id", "event_id", "correlation_id")
     facts = (moment("received_at", "received"), result, signature)
     exclude = ("payload",)  # It holds the browser's secret of the payment: shown masked, exported never.
-    acts = (ReplayDelivery(),)
+    row_actions = (ReplayWebhook(),)
     row_template = "admin/delivery.html"
     empty = "No delivery matches. Deliveries are kept for as long as HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS says."
 
@@ -170,7 +176,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
 @column("story")
 def short_story(row: Posting) -> Any:
-    return format_html("<code>{}</code>", str(row.story_id)[-8:])
+    return format_html("<code>{}</code>", str(row.correlation_id)[-8:])
 
 
 @column("from")
@@ -189,7 +195,7 @@ def _account(code: str) -> str:
 
 @column("because of")
 def because(row: Posting) -> str:
-    what, _, which = row.cause.partition(":")
+    what, _, which = row.reference.partition(":")
     return f"{what} {which.partition(':')[0][-8:]}"
 
 
@@ -197,5 +203,5 @@ def because(row: Posting) -> str:
 class PostingAdmin(ReadOnlyAdmin):
     list_display = (moment("at", "when"), debit, credit, amount, because, short_story)
     list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
-    found_by = ("id", "cause", "story_id", "debit_id", "credit_id")
+    search_keys = ("id", "reference", "correlation_id", "debit_id", "credit_id")
     empty = "Nothing has been booked yet."

@@ -37,7 +37,7 @@ class Payment(StatefulRow):
 
     purpose = models.CharField(max_length=10, choices=Purpose)
     purpose_id = models.UUIDField()
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     payer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payments")
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -56,8 +56,8 @@ class Payment(StatefulRow):
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     # NULL = never sent; a time and no acknowledgement = unanswered. The two have different workers.
     first_sent_at = models.DateTimeField(null=True, blank=True)
-    next_check_at = models.DateTimeField(null=True, blank=True)
-    checks = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
     # When our clock closes it if nobody has paid (NULL: never), and since when it has been trying to.
     close_after = models.DateTimeField(null=True, blank=True)
     closing_at = models.DateTimeField(null=True, blank=True)
@@ -97,8 +97,8 @@ class Payment(StatefulRow):
         ]
         indexes = [
             models.Index(fields=["purpose", "purpose_id"], name="payment_purpose"),
-            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="payment_due"),
-            models.Index(fields=["story_id"], name="payment_story"),
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="payment_due"),
+            models.Index(fields=["correlation_id"], name="payment_story"),
             models.Index(
                 fields=["created_at"], condition=Q(status__in=["pending", "processing"]), name="payment_unsettled"
             ),
@@ -139,11 +139,11 @@ class Refund(StatefulRow):
     moves = REFUND_MOVES
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     # {ledger account: minor units}: adds up to amount_minor.
-    legs = models.JSONField()
+    allocation = models.JSONField()
     source = models.CharField(max_length=15, choices=Source)
     reason = models.CharField(max_length=500, blank=True)
     requested_by = models.ForeignKey(
@@ -154,8 +154,8 @@ class Refund(StatefulRow):
     bookings = models.PositiveSmallIntegerField(default=0)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
-    next_check_at = models.DateTimeField(null=True, blank=True)
-    checks = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
     # Set for a refund that no person sends: the sweep does, from this time on.
     send_after = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=100, blank=True)
@@ -183,8 +183,8 @@ class Refund(StatefulRow):
             ),
         ]
         indexes = [
-            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="refund_due"),
-            models.Index(fields=["story_id"], name="refund_story"),
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="refund_due"),
+            models.Index(fields=["correlation_id"], name="refund_story"),
             models.Index(fields=["created_at"], condition=Q(status="pending"), name="refund_unsettled"),
         ]
 
@@ -209,19 +209,19 @@ class Dispute(StatefulRow):
     moves = DISPUTE_MOVES
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     hyperswitch_dispute_id = models.CharField(max_length=64, unique=True)
     status = models.CharField(max_length=10, choices=DisputeStatus)
     stage = models.CharField(max_length=30)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    legs = models.JSONField(default=dict)
+    allocation = models.JSONField(default=dict)
     held_at = models.CharField(max_length=10, choices=HeldAt, default=HeldAt.NOWHERE, blank=True)
     bookings = models.PositiveIntegerField(default=0)
     reason = models.CharField(max_length=300, blank=True)
     answer_by = models.DateTimeField(null=True, blank=True)
     # When the provider is asked next: daily while it is young or open, at once after contradicting news.
-    next_check_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[LockableQuerySet["Dispute"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
@@ -232,8 +232,8 @@ class Dispute(StatefulRow):
             models.CheckConstraint(condition=Q(amount_minor__gte=0), name="dispute_amount_not_negative"),
         ]
         indexes = [
-            models.Index(fields=["next_check_at"], condition=Q(next_check_at__isnull=False), name="dispute_due"),
-            models.Index(fields=["story_id"], name="dispute_story"),
+            models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="dispute_due"),
+            models.Index(fields=["correlation_id"], name="dispute_story"),
         ]
 
 
@@ -250,7 +250,7 @@ class WebhookDelivery(KeyedRow):
     source_ip = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
     request_id = models.CharField(max_length=100, blank=True)
-    story_id = models.UUIDField(null=True, blank=True)
+    correlation_id = models.UUIDField(null=True, blank=True)
     received_at = models.DateTimeField(db_default=Now())
     processed_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=1)
@@ -268,13 +268,13 @@ class WebhookDelivery(KeyedRow):
         ]
         indexes = [
             models.Index(fields=["received_at"], name="webhook_received"),
-            models.Index(fields=["story_id", "received_at"], name="webhook_story"),
+            models.Index(fields=["correlation_id", "received_at"], name="webhook_story"),
             models.Index(fields=["received_at"], condition=Q(signature_valid=False), name="webhook_attacks"),
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="webhook_due"),
         ]
 
 
-class ForgedMinute(models.Model):
+class InvalidSignatureCount(models.Model):
     """Deliveries with a bad signature in one minute, beyond those that were kept."""
 
     provider = models.CharField(max_length=20)
@@ -302,16 +302,16 @@ class Posting(KeyedRow):
     credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    cause = models.CharField(max_length=120)
+    reference = models.CharField(max_length=120)
     leg = models.CharField(max_length=130)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="postings", null=True)
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="posting_amount_positive"),
             models.CheckConstraint(condition=~Q(debit=F("credit")), name="posting_between_two_accounts"),
-            models.UniqueConstraint(fields=["cause", "leg"], name="a_fact_is_posted_once"),
+            models.UniqueConstraint(fields=["reference", "leg"], name="a_fact_is_posted_once"),
         ]
-        indexes = [models.Index(fields=["story_id", "at"], name="posting_story")]
+        indexes = [models.Index(fields=["correlation_id", "at"], name="posting_story")]

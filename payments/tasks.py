@@ -11,14 +11,14 @@ from django.db import models
 
 from payments.collection import expiry
 from payments.disputes import dispute_updates
-from payments.hyperswitch.health import GATE
+from payments.hyperswitch.health import HEALTH
 from payments.inbox import replay, retention
 from payments.models import Payment, Refund
 from payments.reconciliation import listings, refresh
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
-from veza.core.gate import is_shut
 from veza.core.models import StatefulRow
+from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, tick
 
 Row = TypeVar("Row", bound=StatefulRow)
@@ -33,16 +33,16 @@ CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 def resend(**_newer: object) -> None:
     """Send what was never sent and ask about what was never answered: payments first, then refunds, then disputes."""
     cause = by_sweep("payments.resend")
-    ask_about = partial(refresh.ask_about_dispute, cause=refresh.by_reconciler())
-    _move_on("payments.resend", Payment.objects.all(), partial(refresh.move_on_payment, cause=cause))
-    _move_on("refunds.resend", Refund.objects.all(), partial(refresh.move_on_refund, cause=cause))
+    ask_about = partial(refresh.refresh_dispute, cause=refresh.by_reconciler())
+    _move_on("payments.resend", Payment.objects.all(), partial(refresh.advance_payment, cause=cause))
+    _move_on("refunds.resend", Refund.objects.all(), partial(refresh.advance_refund, cause=cause))
     _move_on("disputes.resend", dispute_updates.due(), lambda dispute: ask_about(dispute.pk))
-    GATE.close_case_if_let_in()
+    HEALTH.close_review_if_accepted()
 
 
 def _move_on(name: str, rows: models.QuerySet[Row], ask: Callable[[Row], str]) -> None:
-    queue = Queue(rows, due="next_check_at", lease=LEASE)
-    tick(name, queue, ask, until=is_shut, lasting=TICK_FOR / KINDS)
+    queue = Queue(rows, due="next_attempt_at", lease=LEASE)
+    tick(name, queue, ask, until=must_stop, lasting=TICK_FOR / KINDS)
 
 
 @shared_task(name="payments.retry_deliveries")
@@ -63,7 +63,7 @@ def close_unpaid(**_newer: object) -> None:
         "payments.close_unpaid",
         Queue(expiry.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
         lambda payment: expiry.close_unpaid(payment.pk, cause=cause),
-        until=is_shut,
+        until=must_stop,
     )
 
 

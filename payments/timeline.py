@@ -6,72 +6,72 @@ from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import DISPUTE_UNDER_WAY, PaymentStatus, RefundStatus
 from veza.core.models import User
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
 
 
-def lines(story_id: UUID) -> list[TimelineLine]:
+def lines(correlation_id: UUID) -> list[TimelineLine]:
     """Payments opened, refunds asked for, disputes, deliveries taken in and postings made, in no order."""
-    told = [*_payments(story_id), *_refunds(story_id), *_disputes(story_id)]
-    return [*told, *_deliveries(story_id), *_postings(story_id)]
+    told = [*_payments(correlation_id), *_refunds(correlation_id), *_disputes(correlation_id)]
+    return [*told, *_deliveries(correlation_id), *_postings(correlation_id)]
 
 
-def next_steps(story_id: UUID) -> list[str]:
+def next_steps(correlation_id: UUID) -> list[str]:
     """What will happen to open payments and refunds, and when."""
     steps = []
-    for payment in Payment.objects.filter(story_id=story_id, status=PaymentStatus.CREATED):
+    for payment in Payment.objects.filter(correlation_id=correlation_id, status=PaymentStatus.CREATED):
         steps.append(
-            f"Hyperswitch is asked about payment {payment.shown_id} again at {payment.next_check_at:%H:%M:%S}."
+            f"Hyperswitch is asked about payment {payment.shown_id} again at {payment.next_attempt_at:%H:%M:%S}."
         )
-    for payment in Payment.objects.filter(story_id=story_id, status=PaymentStatus.PENDING):
+    for payment in Payment.objects.filter(correlation_id=correlation_id, status=PaymentStatus.PENDING):
         steps.append(f"The buyer can pay at {payment.payment_url}.")
-    for refund in Refund.objects.filter(story_id=story_id, status=RefundStatus.PENDING):
+    for refund in Refund.objects.filter(correlation_id=correlation_id, status=RefundStatus.PENDING):
         steps.append(
             f"Hyperswitch will report on refund {refund.shown_id}."
-            if refund.next_check_at is None
-            else f"Hyperswitch is asked about refund {refund.shown_id} again at {refund.next_check_at:%H:%M:%S}."
+            if refund.next_attempt_at is None
+            else f"Hyperswitch is asked about refund {refund.shown_id} again at {refund.next_attempt_at:%H:%M:%S}."
         )
-    for dispute in Dispute.objects.filter(story_id=story_id, status__in=DISPUTE_UNDER_WAY):
+    for dispute in Dispute.objects.filter(correlation_id=correlation_id, status__in=DISPUTE_UNDER_WAY):
         steps.append(f"The bank will decide dispute {dispute.hyperswitch_dispute_id}; it is read every day.")
     return steps
 
 
-def _payments(story_id: UUID) -> list[TimelineLine]:
+def _payments(correlation_id: UUID) -> list[TimelineLine]:
     return [
         TimelineLine(
             payment.created_at,
-            f"A payment of {written(payment.amount_minor, payment.currency)} was opened ({payment.provider_key}).",
+            f"Payment of {format_amount(payment.amount_minor, payment.currency)} opened ({payment.provider_key}).",
             "open",
         )
-        for payment in Payment.objects.filter(story_id=story_id)
+        for payment in Payment.objects.filter(correlation_id=correlation_id)
     ]
 
 
-def _refunds(story_id: UUID) -> list[TimelineLine]:
+def _refunds(correlation_id: UUID) -> list[TimelineLine]:
     return [
         TimelineLine(
             refund.created_at,
-            f"A refund of {written(refund.amount_minor, refund.currency)} was asked for by the {refund.source} "
+            f"A refund of {format_amount(refund.amount_minor, refund.currency)} was asked for by the {refund.source} "
             f"({refund.provider_key}): {refund.reason.rstrip('.') or 'no reason given'}.",
             "open",
         )
-        for refund in Refund.objects.filter(story_id=story_id)
+        for refund in Refund.objects.filter(correlation_id=correlation_id)
     ]
 
 
-def _disputes(story_id: UUID) -> list[TimelineLine]:
+def _disputes(correlation_id: UUID) -> list[TimelineLine]:
     return [
         TimelineLine(
             dispute.created_at,
-            f"The buyer's bank disputed {written(dispute.amount_minor, dispute.currency)} "
+            f"The buyer's bank disputed {format_amount(dispute.amount_minor, dispute.currency)} "
             f"({dispute.hyperswitch_dispute_id}): {dispute.reason or 'no reason given'}.",
             "open",
         )
-        for dispute in Dispute.objects.filter(story_id=story_id)
+        for dispute in Dispute.objects.filter(correlation_id=correlation_id)
     ]
 
 
-def _deliveries(story_id: UUID) -> list[TimelineLine]:
+def _deliveries(correlation_id: UUID) -> list[TimelineLine]:
     return [
         TimelineLine(
             delivery.received_at,
@@ -79,17 +79,17 @@ def _deliveries(story_id: UUID) -> list[TimelineLine]:
             f"{delivery.processing_result}.",
             "delivery",
         )
-        for delivery in WebhookDelivery.objects.filter(story_id=story_id)
+        for delivery in WebhookDelivery.objects.filter(correlation_id=correlation_id)
     ]
 
 
-def _postings(story_id: UUID) -> list[TimelineLine]:
-    postings = list(Posting.objects.filter(story_id=story_id))
+def _postings(correlation_id: UUID) -> list[TimelineLine]:
+    postings = list(Posting.objects.filter(correlation_id=correlation_id))
     names = account_names({code for posting in postings for code in (posting.debit_id, posting.credit_id)})
     return [
         TimelineLine(
             posting.at,
-            f"Booked {written(posting.amount_minor, posting.currency)} "
+            f"Booked {format_amount(posting.amount_minor, posting.currency)} "
             f"from {names[posting.debit_id]} to {names[posting.credit_id]}.",
             "posting",
         )

@@ -8,20 +8,20 @@ from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
-from payments.collection.payment_updates import note_payment
-from payments.disputes.dispute_updates import note_dispute, note_dispute_read
-from payments.hyperswitch.objects import Unreadable, read_dispute_object, read_payment_object, read_refund_object
+from payments.collection.payment_updates import apply_payment
+from payments.disputes.dispute_updates import apply_dispute, apply_dispute_read
+from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_payment, parse_refund
 from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
 from payments.models import WebhookDelivery
-from payments.refunds.refund_updates import note_refund
+from payments.refunds.refund_updates import apply_refund
 from payments.states import DisputeStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
-from veza.core.reviews import open_case
+from veza.core.models import ReviewItem
+from veza.core.reviews import open_review
 from veza.core.strict_json import strict_json
 
-STRANGER = "delivery_of_a_stranger"
+UNKNOWN_PROFILE = "delivery_of_a_stranger"
 
 
 class Ours(Protocol):
@@ -29,14 +29,14 @@ class Ours(Protocol):
     def profile_id(self) -> str: ...
 
 
-Seen = TypeVar("Seen", bound=Ours)
+Snapshot = TypeVar("Snapshot", bound=Ours)
 SeenBooked = TypeVar("SeenBooked", bound=Ours, contravariant=True)
 
 
 class Booking(Protocol[SeenBooked]):
     """The verb that brings a row of ours to where the provider says it is."""
 
-    def __call__(self, seen: SeenBooked, /, *, cause: Cause, at: datetime) -> Handled: ...
+    def __call__(self, snapshot: SeenBooked, /, *, cause: Cause, at: datetime) -> Handled: ...
 
 
 def is_signed_by_hyperswitch(raw: bytes, signature: str | None, *, secrets: Sequence[str]) -> bool:
@@ -66,54 +66,54 @@ def read_event(raw: bytes) -> Event:
     if not isinstance(event_type, str) or not event_type:
         raise NotAnEvent("the body has no event_type")
     merchant_id = envelope.get("merchant_id")
-    said = _object_of(envelope)
-    return Event(event_id, event_type, said, merchant_id if isinstance(merchant_id, str) else "")
+    payload = _object_of(envelope)
+    return Event(event_id, event_type, payload, merchant_id if isinstance(merchant_id, str) else "")
 
 
 def _object_of(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
     """The object the event is about: `content.object`, or the flatter forms of older servers."""
     content = envelope.get("content")
-    for said in (
+    for payload in (
         content.get("object") if isinstance(content, Mapping) else None,
         envelope.get("object"),
         envelope,
     ):
-        if isinstance(said, Mapping):
-            return said
+        if isinstance(payload, Mapping):
+            return payload
     return {}
 
 
-def _handler(read: Callable[[Mapping[str, Any]], Seen], book: Booking[Seen]) -> Handler:
+def _handler(read: Callable[[Mapping[str, Any]], Snapshot], book: Booking[Snapshot]) -> Handler:
     """Read the object, see that it is ours, book it: the same for every class of event."""
 
     def handle(event: Event, *, cause: Cause, at: datetime) -> Handled:
         try:
-            seen = read(event.said)
+            snapshot = read(event.payload)
         except Unreadable as error:
             raise NotAnEvent(str(error)) from error
-        if whose := _stranger(event, seen):
+        if whose := _stranger(event, snapshot):
             _tell_of_stranger(whose, cause)
             return Handled(Result.IGNORED)
-        return book(seen, cause=cause, at=at)
+        return book(snapshot, cause=cause, at=at)
 
     return handle
 
 
-def _stranger(event: Event, seen: Ours) -> str:
+def _stranger(event: Event, snapshot: Ours) -> str:
     """Whose event it is, if not ours: the signing key is one profile's, but nobody promises that it stays so."""
     if event.merchant_id and settings.HYPERSWITCH_MERCHANT_ID not in ("", event.merchant_id):
         return f"merchant {event.merchant_id}"
-    if seen.profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", seen.profile_id):
-        return f"profile {seen.profile_id}"
+    if snapshot.profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", snapshot.profile_id):
+        return f"profile {snapshot.profile_id}"
     return ""
 
 
 def _tell_of_stranger(whose: str, cause: Cause) -> None:
     """One case stands for all of them: it is the provider's configuration that is wrong, not an event."""
-    if OperatorCase.objects.filter(kind=STRANGER, closed_at__isnull=True).exists():
+    if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
         return
-    open_case(
-        STRANGER,
+    open_review(
+        UNKNOWN_PROFILE,
         WebhookDelivery(pk=cause.id or new_id()),
         why=f"A delivery was signed with our secret and is about {whose[:200]}.",
         what_to_do="See at the provider which profiles send here, and whether the secret is used anywhere else.",
@@ -122,11 +122,11 @@ def _tell_of_stranger(whose: str, cause: Cause) -> None:
 
 # What a delivery says of each kind of object, and what the provider answers when asked about one.
 DELIVERED: Mapping[str, Handler] = {
-    "payment": _handler(read_payment_object, note_payment),
-    "refund": _handler(read_refund_object, note_refund),
-    "dispute": _handler(read_dispute_object, note_dispute),
+    "payment": _handler(parse_payment, apply_payment),
+    "refund": _handler(parse_refund, apply_refund),
+    "dispute": _handler(parse_dispute, apply_dispute),
 }
-ASKED: Mapping[str, Handler] = {**DELIVERED, "dispute": _handler(read_dispute_object, note_dispute_read)}
+ASKED: Mapping[str, Handler] = {**DELIVERED, "dispute": _handler(parse_dispute, apply_dispute_read)}
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",

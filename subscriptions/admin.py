@@ -6,10 +6,10 @@ from django.db.models.functions import Now
 from django.utils.html import format_html
 
 from subscriptions.admin_actions import (
-    AskAboutSubscription,
-    CompleteSubscription,
-    EndSubscription,
-    ExpireSubscription,
+    CancelSubscriptionNow,
+    ExpireUnpaidSubscription,
+    GetPaymentLink,
+    RefreshSubscription,
     RefundInvoice,
 )
 from subscriptions.models import (
@@ -20,7 +20,7 @@ from subscriptions.models import (
     UnpaidSubscriptionAudit,
 )
 from subscriptions.states import SubscriptionStatus
-from veza.core.admin_base import ReadOnlyAdmin, StoryAdmin
+from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
 from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status, when
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, StuckFilter, TotalFilter
 
@@ -42,7 +42,7 @@ class PlanAdmin(ReadOnlyAdmin):
         "can_distribute",
         "active",
     )
-    found_by = ("id", "name")
+    search_keys = ("id", "name")
     empty = "There are no plans. load_demo makes a few."
 
 
@@ -59,7 +59,7 @@ def subscription_next(row: Subscription) -> object:
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(StoryAdmin):
+class SubscriptionAdmin(HistoryAdmin):
     list_display = (
         short_id,
         person("user"),
@@ -71,9 +71,9 @@ class SubscriptionAdmin(StoryAdmin):
     )
     list_filter = ("status", StuckFilter, AgeFilter, "plan", "cancel_at_period_end")
     list_select_related = ("user", "plan")
-    found_by = ("id", "id__endswith", "user__email")
+    search_keys = ("id", "id__endswith", "user__email")
     facts = (person("user"), plan, age, moment("period_end_at", "period ends"), subscription_next)
-    acts = (AskAboutSubscription(), CompleteSubscription(), ExpireSubscription(), EndSubscription())
+    row_actions = (RefreshSubscription(), GetPaymentLink(), ExpireUnpaidSubscription(), CancelSubscriptionNow())
     empty = "Nobody has subscribed yet, or nothing matches."
 
     def panels(self, row: Subscription) -> Sequence[Panel]:
@@ -96,11 +96,11 @@ class SubscriptionAdmin(StoryAdmin):
 
 
 @admin.register(SubscriptionInvoice)
-class InvoiceAdmin(StoryAdmin):
+class InvoiceAdmin(HistoryAdmin):
     list_display = (short_id, person("subscription.user", "who"), plan, money("total"), status, age, moment("paid_at"))
     list_filter = ("status", AgeFilter, TotalFilter, CurrencyFilter)
     list_select_related = ("subscription__user", "plan")
-    found_by = ("id", "subscription", "hyperswitch_payment_id", "subscription__user__email")
+    search_keys = ("id", "subscription", "hyperswitch_payment_id", "subscription__user__email")
     facts = (
         person("subscription.user", "who"),
         plan,
@@ -110,7 +110,7 @@ class InvoiceAdmin(StoryAdmin):
         moment("period_end_at", "until"),
         moment("paid_at"),
     )
-    acts = (RefundInvoice(),)
+    row_actions = (RefundInvoice(),)
     empty = "No invoice matches. An invoice is made for each period that costs something."
 
 
@@ -119,7 +119,7 @@ class UnpaidSubscriptionAuditAdmin(ReadOnlyAdmin):
     list_display = (moment("found_at", "found"), person("user"), plan, status, "why")
     list_select_related = ("user", "plan")
     list_filter = (AgeFilter,)
-    found_by = ("id", "subscription", "user__email")
+    search_keys = ("id", "subscription", "user__email")
     facts = (person("user"), plan, moment("found_at", "found"))
     empty = "No subscription was active without being paid for: expire_unpaid_subscriptions has found none."
 
@@ -129,6 +129,6 @@ class DistributionSubmissionAdmin(ReadOnlyAdmin):
     list_display = (short_id, person("user"), "title", "artist", age)
     list_select_related = ("user",)
     list_filter = (AgeFilter,)
-    found_by = ("id", "user__email")
+    search_keys = ("id", "user__email")
     facts = (person("user"), age)
     empty = "Nothing was handed in for distribution yet."

@@ -6,7 +6,7 @@ from typing import Any
 
 from payments.collection.expiry import close_pages_soon
 from payments.models import Dispute, Payment, Refund
-from payments.reviews.automatic_refunds import send_back
+from payments.reviews.automatic_refunds import return_unapplied_funds
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -26,7 +26,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
     subscription, invoice = _locked(payment)
     if invoice.status not in OWED:
         if invoice.hyperswitch_payment_id != payment.provider_key:
-            send_back(payment, reason=f"The invoice was {invoice.status} already.")
+            return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
         return
     wanted = _can_use(subscription)
     period = _period_paid(subscription, invoice, at=at)
@@ -37,7 +37,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
-    send_back(payment, claimed=invoices.legs_of(invoice), reason=reason)
+    return_unapplied_funds(payment, claimed=invoices.allocation_of(invoice), reason=reason)
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -53,7 +53,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         case SubscriptionStatus.PENDING_PAYMENT:
             move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _is_renewal(subscription, invoice):
-            fall_behind(subscription, invoice, cause=cause, at=at)
+            mark_past_due(subscription, invoice, cause=cause, at=at)
         case SubscriptionStatus.PAST_DUE:
             due_at = _retry_due_at(subscription, invoice, since_at=subscription.past_due_since_at or at)
             Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
@@ -88,7 +88,7 @@ def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
             move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, due_at=due_at)
 
 
-def fall_behind(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
+def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
     """A renewal is not paid: past due from now on, with its next try, in the caller's transaction."""
     due_at = _retry_due_at(subscription, invoice, since_at=at)
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)

@@ -34,12 +34,12 @@ def request_completion(*, subscription_id: UUID, payment_id: UUID, user_id: UUID
 
     Raises NotFound, NothingToPay, PaymentUnderWay.
     """
-    bury_what_is_over(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
+    close_ended(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
     found = open_completion(subscription_id=subscription_id, payment_id=payment_id, user_id=user_id, at=at)
     return offer(*found, cause=cause)
 
 
-def bury_what_is_over(*, subscription_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> None:
+def close_ended(*, subscription_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> None:
     """Ask the provider about the last payment where only it can say that nobody can pay it any more."""
     subscription = _own(subscription_id, user_id)
     owed = invoices.owed_invoice(subscription)

@@ -86,7 +86,7 @@ def _open_payment(
         payment_id=payment_id,
         purpose=Payment.Purpose.INVOICE,
         purpose_id=invoice.pk,
-        story_id=subscription.pk,
+        correlation_id=subscription.pk,
         payer_id=subscription.user_id,
         amount_minor=invoice.total_minor,
         currency=invoice.currency,
@@ -116,29 +116,32 @@ def settle(
         period_start_at=period[0],
         period_end_at=period[1],
     )
-    post_claimed(f"invoice:{invoice.pk}:paid", legs_of(invoice), payment=payment, at=at)
+    post_claimed(f"invoice:{invoice.pk}:paid", allocation_of(invoice), payment=payment, at=at)
 
 
-def legs_of(invoice: SubscriptionInvoice) -> dict[str, int]:
+def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:
     """Whose money a paid invoice is, account by account."""
-    legs = {SUBSCRIPTION_INCOME: invoice.net_minor, TAX: invoice.tax_minor}
-    return {account: amount for account, amount in legs.items() if amount}
+    allocation = {SUBSCRIPTION_INCOME: invoice.net_minor, TAX: invoice.tax_minor}
+    return {account: amount for account, amount in allocation.items() if amount}
 
 
-def legs_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
+def allocation_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
     """What disputes, and refunds under way or done, have left of each leg."""
     refunds = payment.refunds.filter(status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
-    left = legs_of(invoice)
-    for legs in (*refunds.values_list("legs", flat=True), *payment.disputes.values_list("legs", flat=True)):
-        left = {account: amount - legs.get(account, 0) for account, amount in left.items()}
+    left = allocation_of(invoice)
+    for allocation in (
+        *refunds.values_list("allocation", flat=True),
+        *payment.disputes.values_list("allocation", flat=True),
+    ):
+        left = {account: amount - allocation.get(account, 0) for account, amount in left.items()}
     return left
 
 
 def given_back(payment: Payment) -> int:
     """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
-    done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
-    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("legs", flat=True)
-    return sum(legs.get(account, 0) for legs in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
+    done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
+    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    return sum(allocation.get(account, 0) for allocation in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
 
 
 def give_up_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:

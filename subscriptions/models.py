@@ -98,7 +98,7 @@ class Subscription(StatefulRow):
         ]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.pk
 
 
@@ -152,7 +152,7 @@ class SubscriptionInvoice(StatefulRow):
         ]
 
     @property
-    def story_id(self) -> UUID:
+    def correlation_id(self) -> UUID:
         return self.subscription_id
 
 

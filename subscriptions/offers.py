@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from payments.collection.payment_requests import client_secret_of, send_at_once
+from payments.collection.payment_requests import client_secret_of, send_now
 from payments.models import Payment
 from payments.states import PaymentStatus
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -44,7 +44,7 @@ def page_works(payment: Payment, *, at: datetime) -> bool:
 def offer(subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause) -> Offer:
     """Make the payment's page at the provider, or read it, and offer it. Without an answer there is no address yet."""
     if payment.status == PaymentStatus.CREATED:
-        secret = send_at_once(payment.pk, cause=cause)
+        secret = send_now(payment.pk, cause=cause)
         payment.refresh_from_db()
         subscription.refresh_from_db()
         invoice.refresh_from_db()

@@ -7,7 +7,7 @@ from payments.ledger.postings import balances
 from payments.ledger.proof import Term
 from payments.models import Payment
 from payments.states import RefundStatus
-from subscriptions.invoices import legs_of
+from subscriptions.invoices import allocation_of
 from subscriptions.models import SubscriptionInvoice
 
 
@@ -25,12 +25,12 @@ def _due(payment: Payment) -> dict[str, int]:
     due = {SUBSCRIPTION_INCOME: 0, TAX: 0}
     invoice = SubscriptionInvoice.objects.filter(hyperswitch_payment_id=payment.provider_key).first()
     if invoice is not None:
-        due |= legs_of(invoice)
-    for legs in _taken(payment):
-        due = {account: amount - legs.get(account, 0) for account, amount in due.items()}
+        due |= allocation_of(invoice)
+    for allocation in _taken(payment):
+        due = {account: amount - allocation.get(account, 0) for account, amount in due.items()}
     return due
 
 
 def _taken(payment: Payment) -> Iterator[dict[str, int]]:
-    yield from payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("legs", flat=True)
-    yield from payment.disputes.values_list("legs", flat=True)
+    yield from payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
+    yield from payment.disputes.values_list("allocation", flat=True)

@@ -5,14 +5,14 @@ from uuid import UUID
 from django.db import transaction
 
 from payments.models import Payment, Refund
-from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, open_refund, send_at_once
-from subscriptions.invoices import legs_left
+from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, open_refund, send_now
+from subscriptions.invoices import allocation_left
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.states import InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.ids import row_id
-from veza.core.money import allocate, written
+from veza.core.money import allocate, format_amount
 
 
 def request_refund(
@@ -30,7 +30,7 @@ def request_refund(
         asked_by_id=asked_by_id,
     )
     if refund.first_sent_at is None:
-        send_at_once(refund.pk, cause=cause)
+        send_now(refund.pk, cause=cause)
     return refund
 
 
@@ -48,16 +48,16 @@ def place_refund(
         raise PaymentMissing("This invoice was never paid, so there is nothing to give back.")
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
-    left = legs_left(invoice, payment)
+    left = allocation_left(invoice, payment)
     amount = sum(left.values()) if amount_minor is None else amount_minor
     if amount <= 0 or amount > sum(left.values()):
-        raise RefundExceedsPayment(f"Only {written(sum(left.values()), payment.currency)} is left to refund.")
+        raise RefundExceedsPayment(f"Only {format_amount(sum(left.values()), payment.currency)} is left to refund.")
     parts = allocate(amount, list(left.values()))
     return open_refund(
         refund_id=refund_id,
         payment=payment,
         amount_minor=amount,
-        legs={account: part for account, part in zip(left, parts, strict=True) if part},
+        allocation={account: part for account, part in zip(left, parts, strict=True) if part},
         source=Refund.Source.SUPPORT,
         reason=reason,
         requested_by_id=asked_by_id,

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.mail import send_mail
 
 from subscriptions.models import Subscription
-from veza.core.money import basis_points_of, written
+from veza.core.money import basis_points_of, format_amount
 
 
 def remind(subscription: Subscription, *, at: datetime) -> None:
@@ -41,6 +41,6 @@ def _letter(subscription: Subscription) -> str:
     )
     return (
         f"On {subscription.period_end_at:%d %B %Y} your subscription to {plan.name} renews for "
-        f"{written(total, plan.currency)}, tax included.\n{how}\n"
+        f"{format_amount(total, plan.currency)}, tax included.\n{how}\n"
         "If you do not want that, cancel it before that day.\n"
     )

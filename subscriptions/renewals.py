@@ -14,7 +14,7 @@ from payments.collection.payment_requests import cancel_payment, check_payment, 
 from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
-from subscriptions.billing import fall_behind
+from subscriptions.billing import mark_past_due
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.offers import PAGE_MARGIN, page_ends_at
@@ -51,11 +51,11 @@ def _close_pages(subscription: Subscription, *, cause: Cause, at: datetime) -> N
     for payment in _payments(subscription.pk).filter(status__in=PAYMENT_OPEN):
         if not waits or at >= page_ends_at(payment):
             cancel_payment(payment.pk, reason="Nobody paid in time.", cause=cause)
-    let_go(subscription.pk, cause=cause, at=at)
+    release_subscription(subscription.pk, cause=cause, at=at)
 
 
 @transaction.atomic(durable=True)
-def let_go(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
+def release_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
     """Commit that nothing is left to do for a subscription none of whose payments is alive, else look again later."""
     payments = list(_payments(subscription_id).locked())
     subscription = Subscription.objects.locked().get(pk=subscription_id)
@@ -138,7 +138,7 @@ def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: 
     elif subscription.status == SubscriptionStatus.PAST_DUE:
         _look_again(subscription, min(due_at, grace_ends_at(invoice)))
     else:
-        fall_behind(subscription, invoice, cause=cause, at=at)
+        mark_past_due(subscription, invoice, cause=cause, at=at)
     return None
 
 

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from marketplace.models import LicenseOffer, Order
-from marketplace.orders import Wish, request_order
-from marketplace.refunds import RefundWish, request_refund
+from marketplace.orders import OrderLine, request_order
+from marketplace.refunds import RefundRequest, request_refund
 from payments.models import Payment, Refund
 from tests.factories import OfferFactory, PersonFactory
 from veza.core.causes import Cause
@@ -27,9 +27,9 @@ WEBHOOK = "/api/v1/webhooks/hyperswitch"
 
 def order_of(*offers: LicenseOffer, buyer: User | None = None) -> Order:
     """An order whose payment page exists at the provider."""
-    wishes = [Wish(offer.product_id, offer.license) for offer in offers]
+    lines = [OrderLine(offer.product_id, offer.license) for offer in offers]
     buyer = buyer or PersonFactory()
-    return request_order(order_id=new_id(), buyer=buyer, wishes=wishes, cause=BY_BUYER).order
+    return request_order(order_id=new_id(), buyer=buyer, lines=lines, cause=BY_BUYER).order
 
 
 def two_sellers_order() -> Order:
@@ -48,25 +48,27 @@ def payment_of(order: Order) -> Payment:
     return Payment.objects.get(purpose="order", purpose_id=order.pk)
 
 
-def refund_of(order: Order, *, asked_by: User | None = None, refund_id: UUID | None = None, **wish: Any) -> Refund:
+def refund_of(
+    order: Order, *, asked_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
+) -> Refund:
     """The refund that the buyer of `order`, or somebody else, asked for."""
     return request_refund(
         refund_id=refund_id or new_id(),
         order_id=order.pk,
         asked_by=asked_by or order.buyer,
-        wish=RefundWish(reason="It does not open.", **wish),
+        refund_request=RefundRequest(reason="It does not open.", **refund_request),
         cause=BY_BUYER,
     )
 
 
-def envelope(event_type: str, said: dict[str, Any], *, event_id: str = "") -> bytes:
+def envelope(event_type: str, payload: dict[str, Any], *, event_id: str = "") -> bytes:
     """A delivery's bytes as Hyperswitch writes them: compact, raw UTF-8."""
     kind = event_type.partition("_")[0]
     body = {
         "merchant_id": "merchant_sandbox",
         "event_id": event_id or f"evt_{new_id().hex}",
         "event_type": event_type,
-        "content": {"type": f"{kind}_details", "object": said},
+        "content": {"type": f"{kind}_details", "object": payload},
         "timestamp": _time(timezone.now()),
     }
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -88,16 +90,16 @@ def deliver_over_http(address: str, raw: bytes) -> requests.Response:
     return requests.post(address + WEBHOOK, data=raw, headers=headers, timeout=60)
 
 
-def deliver_payment(payment: Payment, *, status: str = "succeeded", event_id: str = "", **said: Any) -> Any:
-    return deliver(envelope(f"payment_{status}", payment_object(payment, status=status, **said), event_id=event_id))
+def deliver_payment(payment: Payment, *, status: str = "succeeded", event_id: str = "", **payload: Any) -> Any:
+    return deliver(envelope(f"payment_{status}", payment_object(payment, status=status, **payload), event_id=event_id))
 
 
-def deliver_refund(refund: Refund, *, status: str = "succeeded", event_id: str = "", **said: Any) -> Any:
-    return deliver(envelope(f"refund_{status}", refund_object(refund, status=status, **said), event_id=event_id))
+def deliver_refund(refund: Refund, *, status: str = "succeeded", event_id: str = "", **payload: Any) -> Any:
+    return deliver(envelope(f"refund_{status}", refund_object(refund, status=status, **payload), event_id=event_id))
 
 
-def payment_object(payment: Payment, **said: Any) -> dict[str, Any]:
-    seen = {
+def payment_object(payment: Payment, **payload: Any) -> dict[str, Any]:
+    snapshot = {
         "payment_id": payment.provider_key,
         "status": "succeeded",
         "amount": payment.amount_minor,
@@ -108,11 +110,11 @@ def payment_object(payment: Payment, **said: Any) -> dict[str, Any]:
         "error_message": None,
         "updated": _time(timezone.now()),
     }
-    return seen | said
+    return snapshot | payload
 
 
-def refund_object(refund: Refund, **said: Any) -> dict[str, Any]:
-    seen = {
+def refund_object(refund: Refund, **payload: Any) -> dict[str, Any]:
+    snapshot = {
         "refund_id": refund.provider_key,
         "payment_id": refund.payment.provider_key,
         "status": "succeeded",
@@ -123,11 +125,13 @@ def refund_object(refund: Refund, **said: Any) -> dict[str, Any]:
         "error_message": None,
         "updated_at": _time(timezone.now()),
     }
-    return seen | said
+    return snapshot | payload
 
 
-def dispute_object(*, payment: Payment, amount_minor: int, status: str, dispute_id: str = "dp_1", **said: Any) -> Any:
-    seen = {
+def dispute_object(
+    *, payment: Payment, amount_minor: int, status: str, dispute_id: str = "dp_1", **payload: Any
+) -> Any:
+    snapshot = {
         "dispute_id": dispute_id,
         "payment_id": payment.provider_key,
         "amount": str(amount_minor),
@@ -139,14 +143,14 @@ def dispute_object(*, payment: Payment, amount_minor: int, status: str, dispute_
         "challenge_required_by": "2026-10-20T11:12:53.000Z",
         "profile_id": "pro_sandbox",
     }
-    return seen | said
+    return snapshot | payload
 
 
-def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **said: Any) -> Any:
+def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **payload: Any) -> Any:
     """The bank's word on a dispute of the whole payment, unless an amount is given."""
     amount = payment.amount_minor if amount_minor is None else amount_minor
-    seen = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **said)
-    return deliver(envelope(f"dispute_{status}", seen))
+    snapshot = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **payload)
+    return deliver(envelope(f"dispute_{status}", snapshot))
 
 
 def ago(**time: float) -> str:

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 
-from payments.inbox.invalid_signatures import forgeries
+from payments.inbox.invalid_signatures import invalid_signatures
 from tests.buying import SECRET
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache
@@ -52,4 +52,4 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
 @pytest.fixture(autouse=True)
 def nobody_has_forged_yet() -> None:
     """What one test forges must not keep the next one's from the log."""
-    forgeries.forget()
+    invalid_signatures.forget()

@@ -35,8 +35,8 @@ def is_recent(path: str, oldest_seconds: float) -> bool:
         return False
 
 
-def main(asked: list[str]) -> int:
-    match asked:
+def main(params: list[str]) -> int:
+    match params:
         case ["web"]:
             port = os.environ.get("WEB_BIND", "127.0.0.1:8000").rpartition(":")[2]
             alive = web_is_alive(f"127.0.0.1:{port}", os.environ.get("ALLOWED_HOSTS", "").partition(",")[0])

@@ -34,18 +34,18 @@ class Rule:
     broken: Callable[[Any], bool]
 
 
-def _default_key(said: Any) -> bool:
-    key = said.SECRET_KEY
+def _default_key(payload: Any) -> bool:
+    key = payload.SECRET_KEY
     return len(key) < LONG_ENOUGH or len(set(key)) < VARIED_ENOUGH or "insecure" in key
 
 
-def _only_this_machine(said: Any) -> bool:
-    return not said.ALLOWED_HOSTS or bool(LOCAL_HOSTS & set(said.ALLOWED_HOSTS))
+def _only_this_machine(payload: Any) -> bool:
+    return not payload.ALLOWED_HOSTS or bool(LOCAL_HOSTS & set(payload.ALLOWED_HOSTS))
 
 
-def _own_host_refused(said: Any) -> bool:
-    host = urlsplit(said.PUBLIC_BASE_URL).hostname or ""
-    return not _only_this_machine(said) and not validate_host(host, said.ALLOWED_HOSTS)
+def _own_host_refused(payload: Any) -> bool:
+    host = urlsplit(payload.PUBLIC_BASE_URL).hostname or ""
+    return not _only_this_machine(payload) and not validate_host(host, payload.ALLOWED_HOSTS)
 
 
 def _short(secrets: Iterable[str]) -> bool:
@@ -62,7 +62,12 @@ def _named_sandbox(url: str) -> bool:
 
 
 IN_PRODUCTION = (
-    Rule("E002", "DEBUG is on: strangers would see source and settings.", "Set DEBUG=false.", lambda said: said.DEBUG),
+    Rule(
+        "E002",
+        "DEBUG is on: strangers would see source and settings.",
+        "Set DEBUG=false.",
+        lambda payload: payload.DEBUG,
+    ),
     Rule(
         "E003",
         "SECRET_KEY is the default, or short: anybody could forge a log-in.",
@@ -80,7 +85,7 @@ IN_PRODUCTION = (
         "E005",
         "PUBLIC_BASE_URL does not begin with https://: log-ins and payments would be readable on the way.",
         "Set PUBLIC_BASE_URL to the https:// address where buyers reach this Veza.",
-        lambda said: _plain_http(said.PUBLIC_BASE_URL),
+        lambda payload: _plain_http(payload.PUBLIC_BASE_URL),
     ),
     Rule(
         "E006",
@@ -92,70 +97,70 @@ IN_PRODUCTION = (
         "E007",
         "TRUSTED_PROXIES is not set: nobody could tell a caller's address from an invented one.",
         "Set TRUSTED_PROXIES to the number of your proxies in front of the web process; 0 says that there is none.",
-        lambda said: "TRUSTED_PROXIES" not in said.WRITTEN_DOWN or said.TRUSTED_PROXIES < 0,
+        lambda payload: "TRUSTED_PROXIES" not in payload.WRITTEN_DOWN or payload.TRUSTED_PROXIES < 0,
     ),
     Rule(
         "E008",
         "DATABASE_URL is not set, or does not name a PostgreSQL.",
         "Set DATABASE_URL=postgres://USER:PASSWORD@HOST:5432/NAME.",
-        lambda said: (
-            "DATABASE_URL" not in said.WRITTEN_DOWN
-            or said.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql"
+        lambda payload: (
+            "DATABASE_URL" not in payload.WRITTEN_DOWN
+            or payload.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql"
         ),
     ),
     Rule(
         "E009",
         "REDIS_URL is not set: workers in other processes would get nothing to do.",
         "Set REDIS_URL=redis://:PASSWORD@HOST:6379/0.",
-        lambda said: not said.REDIS_URL,
+        lambda payload: not payload.REDIS_URL,
     ),
     Rule(
         "E010",
         "Hyperswitch is switched off: orders would be taken and nobody could pay.",
         "Set HYPERSWITCH_ENABLED=true.",
-        lambda said: not said.HYPERSWITCH_ENABLED,
+        lambda payload: not payload.HYPERSWITCH_ENABLED,
     ),
     Rule(
         "E011",
         "HYPERSWITCH_API_KEY is empty.",
         "Set HYPERSWITCH_API_KEY to the account's secret key.",
-        lambda said: not said.HYPERSWITCH_API_KEY,
+        lambda payload: not payload.HYPERSWITCH_API_KEY,
     ),
     Rule(
         "E012",
         "HYPERSWITCH_WEBHOOK_SECRET is empty, or too short to prove anything.",
         "Set HYPERSWITCH_WEBHOOK_SECRET to the profile's payment response hash key.",
-        lambda said: not said.HYPERSWITCH_WEBHOOK_SECRETS or _short(said.HYPERSWITCH_WEBHOOK_SECRETS),
+        lambda payload: not payload.HYPERSWITCH_WEBHOOK_SECRETS or _short(payload.HYPERSWITCH_WEBHOOK_SECRETS),
     ),
     Rule(
         "E013",
         "HYPERSWITCH_PROFILE_ID is empty: webhooks of another profile could not be told from ours.",
         "Set HYPERSWITCH_PROFILE_ID to the profile that payments are made under.",
-        lambda said: not said.HYPERSWITCH_PROFILE_ID,
+        lambda payload: not payload.HYPERSWITCH_PROFILE_ID,
     ),
     Rule(
         "E014",
         "STRIPE_SECRET_KEY is empty: no seller would ever be paid.",
         "Set STRIPE_SECRET_KEY to the platform's secret key.",
-        lambda said: not said.STRIPE_SECRET_KEY,
+        lambda payload: not payload.STRIPE_SECRET_KEY,
     ),
     Rule(
         "E015",
         "STRIPE_WEBHOOK_SECRET is empty, or too short to prove anything.",
         "Set STRIPE_WEBHOOK_SECRET to the signing secret of the webhook endpoint (whsec_…).",
-        lambda said: not said.STRIPE_WEBHOOK_SECRETS or _short(said.STRIPE_WEBHOOK_SECRETS),
+        lambda payload: not payload.STRIPE_WEBHOOK_SECRETS or _short(payload.STRIPE_WEBHOOK_SECRETS),
     ),
     Rule(
         "E016",
         "A provider would be asked over plain http, with our secret key in it.",
         "Set HYPERSWITCH_BASE_URL and STRIPE_BASE_URL to https:// addresses.",
-        lambda said: _plain_http(said.HYPERSWITCH_BASE_URL) or _plain_http(said.STRIPE_BASE_URL),
+        lambda payload: _plain_http(payload.HYPERSWITCH_BASE_URL) or _plain_http(payload.STRIPE_BASE_URL),
     ),
     Rule(
         "E017",
         "METRICS_TOKEN is too short to keep anybody out.",
         f"Set METRICS_TOKEN to {SECRET_LENGTH} or more random characters, or leave it out (this machine only).",
-        lambda said: bool(said.METRICS_TOKEN) and _short([said.METRICS_TOKEN]),
+        lambda payload: bool(payload.METRICS_TOKEN) and _short([payload.METRICS_TOKEN]),
     ),
 )
 
@@ -164,16 +169,16 @@ NOT_LIVE = (
         "E020",
         "A live Stripe key outside the live environment: tests would move real money.",
         "Set STRIPE_SECRET_KEY to a test key (sk_test_… or rk_test_…), or VEZA_ENVIRONMENT=live.",
-        lambda said: said.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+        lambda payload: payload.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
     ),
     Rule(
         "E021",
         "A live Hyperswitch key or server outside the live environment: tests would move real money.",
         "Set HYPERSWITCH_API_KEY to a sandbox key (snd_…) and HYPERSWITCH_BASE_URL to https://sandbox.hyperswitch.io, "
         "or VEZA_ENVIRONMENT=live.",
-        lambda said: (
-            said.HYPERSWITCH_API_KEY.startswith("prd_")
-            or urlsplit(said.HYPERSWITCH_BASE_URL).hostname == "api.hyperswitch.io"
+        lambda payload: (
+            payload.HYPERSWITCH_API_KEY.startswith("prd_")
+            or urlsplit(payload.HYPERSWITCH_BASE_URL).hostname == "api.hyperswitch.io"
         ),
     ),
 )
@@ -183,20 +188,20 @@ LIVE = (
         "E022",
         "A Stripe key that is no live key in the live environment: sellers would be paid in play money.",
         "Set STRIPE_SECRET_KEY to the live key (sk_live_… or rk_live_…), or VEZA_ENVIRONMENT=sandbox.",
-        lambda said: not said.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+        lambda payload: not payload.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
     ),
     Rule(
         "E023",
         "A sandbox key of Hyperswitch in the live environment: buyers would pay with play money.",
         "Set HYPERSWITCH_API_KEY to the production key, or VEZA_ENVIRONMENT=sandbox.",
-        lambda said: said.HYPERSWITCH_API_KEY.startswith(("snd_", "dev_", "pk_")),
+        lambda payload: payload.HYPERSWITCH_API_KEY.startswith(("snd_", "dev_", "pk_")),
     ),
     Rule(
         "E024",
         "A sandbox server in the live environment: no money would move.",
         "Set HYPERSWITCH_BASE_URL=https://api.hyperswitch.io (or your own production server) and "
         "STRIPE_BASE_URL=https://api.stripe.com, or VEZA_ENVIRONMENT=sandbox.",
-        lambda said: _named_sandbox(said.HYPERSWITCH_BASE_URL) or _named_sandbox(said.STRIPE_BASE_URL),
+        lambda payload: _named_sandbox(payload.HYPERSWITCH_BASE_URL) or _named_sandbox(payload.STRIPE_BASE_URL),
     ),
 )
 
@@ -221,9 +226,9 @@ def rules_for(environment: str) -> tuple[Rule, ...]:
             )
 
 
-def broken_by(said: Any) -> list[Rule]:
+def broken_by(payload: Any) -> list[Rule]:
     """The rules that these settings break."""
-    return [rule for rule in rules_for(said.VEZA_ENVIRONMENT) if rule.broken(said)]
+    return [rule for rule in rules_for(payload.VEZA_ENVIRONMENT) if rule.broken(payload)]
 
 
 def broken_rules(**_asked: object) -> list[checks.CheckMessage]:

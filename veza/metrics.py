@@ -28,14 +28,14 @@ from prometheus_client.registry import Collector
 from connect.models import SellerTransfer
 from payments.collection import expiry
 from payments.disputes import dispute_updates
-from payments.models import ForgedMinute, Payment, Refund, WebhookDelivery
+from payments.models import InvalidSignatureCount, Payment, Refund, WebhookDelivery
 from payments.states import RefundStatus
 from subscriptions.models import Subscription
 from veza.core.api.problems import Problem, to_http
 from veza.core.api.requests import source_address
+from veza.core.cached_value import CachedValue
 from veza.core.ids import first_id_since
-from veza.core.models import Heartbeat, OperatorCase, ProviderCall
-from veza.core.remembered import Remembered
+from veza.core.models import Heartbeat, ProviderCall, ReviewItem
 from veza.status import OK, state
 
 log = structlog.get_logger(__name__)
@@ -48,17 +48,17 @@ Family = GaugeMetricFamily
 
 
 def _services() -> Iterator[Family]:
-    said = state()
+    payload = state()
     up = Family(
         "veza_up", "1 if a service we stand on answers, 0 if not; a disabled one is absent.", labels=["service"]
     )
-    for name, service in said["services"].items():
+    for name, service in payload["services"].items():
         if service["status"] != "disabled":
             up.add_metric([name], service["status"] == OK)
     yield up
-    yield Family("veza_maintenance", "1 while buyers and sellers are turned away.", value=said["maintenance"])
+    yield Family("veza_maintenance", "1 while buyers and sellers are turned away.", value=payload["maintenance"])
     build = Family("veza_build_info", "Which Veza this is.", labels=["version", "environment"])
-    build.add_metric([said["version"], settings.VEZA_ENVIRONMENT], 1)
+    build.add_metric([payload["version"], settings.VEZA_ENVIRONMENT], 1)
     yield build
 
 
@@ -70,7 +70,9 @@ def _deliveries() -> Iterator[Family]:
     for (provider, result), count in found.items():
         results[provider, "error" if result.startswith("error") else result] += count
     yield _counted("veza_webhook_deliveries", "Deliveries of the last hour.", ["provider", "result"], results)
-    forged = ForgedMinute.objects.filter(minute_at__gte=since).values_list("provider").annotate(Sum("deliveries"))
+    forged = (
+        InvalidSignatureCount.objects.filter(minute_at__gte=since).values_list("provider").annotate(Sum("deliveries"))
+    )
     uncounted = {(provider,): count for provider, count in forged}
     yield _counted(
         "veza_webhook_forgeries_uncounted", "Forged deliveries of the last hour not kept.", ["provider"], uncounted
@@ -87,7 +89,7 @@ def _waiting() -> Iterator[Family]:
         ("transfer", SellerTransfer.objects.unsent(), "created_at"),
         ("reversal", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("transfer_in_doubt", SellerTransfer.objects.unsent(), "in_doubt_since"),
-        ("case", OperatorCase.objects.filter(closed_at__isnull=True), "opened_at"),
+        ("case", ReviewItem.objects.filter(closed_at__isnull=True), "opened_at"),
     ):
         oldest.add_metric([kind], _age(rows, begun))
     yield oldest
@@ -98,9 +100,9 @@ def _due() -> Iterator[Family]:
     rows = Family("veza_due_rows", f"Rows due and not taken, counted up to {CAP}.", labels=["queue"])
     late = Family("veza_due_oldest_seconds", "How late the row is that is due longest.", labels=["queue"])
     for queue, found, due in (
-        ("payments", Payment.objects.all(), "next_check_at"),
-        ("refunds", Refund.objects.all(), "next_check_at"),
-        ("disputes", dispute_updates.due(), "next_check_at"),
+        ("payments", Payment.objects.all(), "next_attempt_at"),
+        ("refunds", Refund.objects.all(), "next_attempt_at"),
+        ("disputes", dispute_updates.due(), "next_attempt_at"),
         ("deliveries", WebhookDelivery.objects.all(), "next_attempt_at"),
         ("unpaid_pages", expiry.to_close(), "close_after"),
         ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),
@@ -108,14 +110,14 @@ def _due() -> Iterator[Family]:
         ("subscriptions", Subscription.objects.all(), "due_at"),
     ):
         longest_first = found.filter(**{f"{due}__lte": Now()}).order_by(due)[:CAP]
-        seen = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))
-        rows.add_metric([queue], seen["rows"])
-        late.add_metric([queue], _seconds_since(seen["earliest"]))
+        snapshot = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))
+        rows.add_metric([queue], snapshot["rows"])
+        late.add_metric([queue], _seconds_since(snapshot["earliest"]))
     yield from (rows, late)
 
 
 def _cases() -> Iterator[Family]:
-    standing = OperatorCase.objects.filter(closed_at__isnull=True).values_list("kind", "currency")
+    standing = ReviewItem.objects.filter(closed_at__isnull=True).values_list("kind", "currency")
     opened = Counter[tuple[str, ...]]()
     doubt: dict[tuple[str, ...], int] = {}
     for kind, currency, count, amount in standing.annotate(Count("id"), Sum("amount_minor")):
@@ -180,7 +182,7 @@ def _read_all() -> list[Family]:
 
 
 # However many ask, the database is asked once in five seconds.
-_families = Remembered(_read_all, seconds=5)
+_families = CachedValue(_read_all, seconds=5)
 
 
 class _Rows(Collector):

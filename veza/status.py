@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from veza.core.api.auth import PublicView
+from veza.core.cached_value import CachedValue
 from veza.core.calls import latest_of
 from veza.core.platform import maintenance
-from veza.core.remembered import Remembered
 
 OK, DEGRADED, DISABLED = "ok", "degraded", "disabled"
 # A provider is judged by what we asked of it lately: a status page must not call anybody.
@@ -82,7 +82,7 @@ def _state() -> dict[str, Any]:
 
 
 # Five seconds old at most: however often it is asked for, it costs next to nothing.
-state = Remembered(_state, seconds=5)
+state = CachedValue(_state, seconds=5)
 
 
 def _database() -> str:

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from connect.accounts import Standing, refresh_account, standing_of, start_onboarding
 from connect.models import ConnectedAccount
-from connect.stripe.objects import LinkSeen
+from connect.stripe.objects import OnboardingLink
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 
@@ -71,9 +71,9 @@ class Account(APIView):
     )
     def post(self, request: Request) -> Response:
         """Open the account and answer a link to Stripe's forms."""
-        asked = OnboardingInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        opened = start_onboarding(seller=cast(User, request.user), **asked.validated_data)
+        params = OnboardingInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        opened = start_onboarding(seller=cast(User, request.user), **params.validated_data)
         return Response(OnboardingOutput({**_shown(opened.account), **_link(opened.link)}).data, status=201)
 
 
@@ -95,5 +95,5 @@ def _shown(account: ConnectedAccount | None) -> dict[str, Any]:
     }
 
 
-def _link(link: LinkSeen) -> dict[str, Any]:
+def _link(link: OnboardingLink) -> dict[str, Any]:
     return {"url": link.url, "expires_at": datetime.fromtimestamp(link.expires_at, UTC)}

@@ -70,11 +70,11 @@ class Payouts(ListAPIView[SellerPayout]):
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
         """Ask Stripe to pay out to the seller's bank."""
-        asked = PayoutInput(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = PayoutInput(data=request.data)
+        params.is_valid(raise_exception=True)
         seller = cast(User, request.user)
         payout = request_payout(
-            payout_id=result_id, seller_id=seller.pk, cause=cause_of(request), **asked.validated_data
+            payout_id=result_id, seller_id=seller.pk, cause=cause_of(request), **params.validated_data
         )
         unanswered = payout.status == PayoutStatus.PENDING and payout.external_payout_id is None
         return Response(PayoutOutput(payout).data, status=202 if unanswered else 201)

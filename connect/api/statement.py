@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from connect.reporting.statement import Line, PeriodWrong, statement_of
+from connect.reporting.statement import InvalidPeriod, Line, statement_of
 from veza.core.api.requests import user_id_of
 from veza.core.money import exponent
 
@@ -57,11 +57,11 @@ class Statement(APIView):
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """The seller's own lines in a period."""
-        asked = Period(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        first, last = asked.validated_data["from"], asked.validated_data["to"]
+        params = Period(data=request.query_params)
+        params.is_valid(raise_exception=True)
+        first, last = params.validated_data["from"], params.validated_data["to"]
         if last == date.max:
-            raise PeriodWrong("The period ends on the last day there is. Ask for an earlier one.")
+            raise InvalidPeriod("The period ends on the last day there is. Ask for an earlier one.")
         lines = statement_of(user_id_of(request), since=_begin(first), until=_begin(last + timedelta(days=1)))
         response = StreamingHttpResponse(_written(lines), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="statement-{first}-{last}.csv"'
@@ -83,7 +83,7 @@ def _written(lines: Iterable[Line]) -> Iterator[str]:
 
 
 def _cells(line: Line) -> list[str]:
-    texts = [safe(text) for text in (line.currency, line.stripe_id, line.cause, line.note)]
+    texts = [safe(text) for text in (line.currency, line.stripe_id, line.reference, line.note)]
     amounts = [_plain(amount, line.currency) for amount in (line.amount_minor, line.balance_minor)]
     return [line.at.isoformat(timespec="seconds"), safe(line.kind), str(line.order_id), *amounts, *texts]
 

@@ -11,9 +11,9 @@ from uuid import UUID
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.reversals.reversal_outcomes import go_on
 from connect.states import ReversalStatus, TransferStatus
-from connect.worker.waiting import REVERSAL_FAILED, TRANSFER_FAILED, change, restate_given_up
+from connect.worker.waiting import REVERSAL_FAILED, TRANSFER_FAILED, change, update_failed_review
 from veza.core.causes import Cause
-from veza.core.reviews import close_case
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 # More debts than one transfer is ever set off against at once; the rest wait for the next.
@@ -51,14 +51,14 @@ def set_off(transfer: SellerTransfer, debts: list[SellerTransfer], *, cause: Cau
             covered_minor=debt.covered_minor + amount,
         )
         if debt.owed_minor == 0:
-            close_case(REVERSAL_FAILED, debt, note="Set off against a later transfer.")
+            close_review(REVERSAL_FAILED, debt, note="Set off against a later transfer.")
             go_on(debt, cause=cause, at=at)
         else:
-            restate_given_up(debt)
+            update_failed_review(debt)
 
 
 def pay_by_set_off(transfer: SellerTransfer, *, cause: Cause, at: datetime, **cleared: Any) -> None:
     """All of a locked transfer paid a debt: it is complete without anything being sent."""
     done: dict[str, Any] = {"completed_at": at, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
     move(transfer, TransferStatus.COMPLETED, cause=cause, at=at, **done, last_error="", **cleared)
-    close_case(TRANSFER_FAILED, transfer, note="All of it paid a debt.")
+    close_review(TRANSFER_FAILED, transfer, note="All of it paid a debt.")

@@ -12,8 +12,8 @@ from connect.states import ReversalStatus
 from connect.worker.waiting import REVERSAL_FAILED, change
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.models import OperatorCase
-from veza.core.reviews import close_by_hand, open_case
+from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand, open_review
 
 WRITTEN_OFF = "debt_written_off"
 
@@ -46,17 +46,17 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
         written_off_minor=transfer.written_off_minor + amount,
     )
     post_written_off(transfer, case_id=case.pk, amount_minor=amount, at=at)
-    close_by_hand(case_id=case.pk, cause=cause)
+    close_review_by_hand(case_id=case.pk, cause=cause)
     go_on(transfer, cause=cause, at=at)
     return amount
 
 
-def _case_of(transfer: SellerTransfer) -> OperatorCase:
+def _case_of(transfer: SellerTransfer) -> ReviewItem:
     """The case that asks what to do about the debt; a debt that only waits for a balance gets one of its own."""
-    cases = OperatorCase.objects.filter(subject_id=transfer.pk, closed_at__isnull=True)
+    cases = ReviewItem.objects.filter(subject_id=transfer.pk, closed_at__isnull=True)
     if found := cases.filter(kind=REVERSAL_FAILED).first():
         return found
-    open_case(
+    open_review(
         WRITTEN_OFF,
         transfer,
         why=f"The seller owes {transfer.owed()}, and a person gave up waiting for it.",

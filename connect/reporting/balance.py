@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F, Sum
 
 from connect.models import SellerTransfer, WaitingFor
-from marketplace.allocation import TAKEN, disputes_of
+from marketplace.allocation import REFUNDED_ONLY, disputes_of
 from marketplace.models import RefundLine
 from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.postings import balances
@@ -87,9 +87,9 @@ def _on_its_way(seller_id: UUID) -> Counter[str]:
 def _argued_about(seller_id: UUID) -> Counter[str]:
     """By currency, what open disputes hold of the seller's shares."""
     account, held = seller_account(seller_id), Counter[str]()
-    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, legs__has_key=account)
-    for currency, legs in open_ones.values_list("currency", "legs"):
-        held[currency] += legs[account]
+    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, allocation__has_key=account)
+    for currency, allocation in open_ones.values_list("currency", "allocation"):
+        held[currency] += allocation[account]
     return held
 
 
@@ -106,12 +106,12 @@ def _reasons(seller_id: UUID, order_ids: Iterable[UUID]) -> dict[UUID, list[Reas
     """By order: what was taken from this seller's share, the oldest first."""
     found: dict[UUID, list[Reason]] = {order_id: [] for order_id in order_ids}
     lines = RefundLine.objects.filter(
-        item__order__in=found, item__seller=seller_id, refund__status__in=TAKEN, seller_minor__gt=0
+        item__order__in=found, item__seller=seller_id, refund__status__in=REFUNDED_ONLY, seller_minor__gt=0
     )
     for line in lines.values("refund_id", "item__order_id").annotate(taken=Sum("seller_minor")).order_by("refund_id"):
         found[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["taken"]))
     for order_id, reasons in found.items():
         for dispute in disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK).order_by("pk"):
-            if taken := dispute.legs.get(seller_account(seller_id), 0):
+            if taken := dispute.allocation.get(seller_account(seller_id), 0):
                 reasons.append(Reason("dispute", dispute.pk, taken))
     return found

@@ -37,8 +37,8 @@ def prove_orders(order_ids: Sequence[UUID]) -> dict[UUID, list[Term]]:
             Term(f"taken back {row.shown_id}", back, row.reversed_minor, row.currency),
             *_set_off(row, owed),
         ]
-    for order_id, (lost, said) in _written_off(rows, order_ids).items():
-        terms[order_id].append(Term("debts written off", lost, said, currencies.get(order_id, "")))
+    for order_id, (lost, payload) in _written_off(rows, order_ids).items():
+        terms[order_id].append(Term("debts written off", lost, payload, currencies.get(order_id, "")))
     for order_id, causes in booked.items():
         if (total := sum(causes.values())) != explained[order_id]:
             terms[order_id].append(Term("moved at Stripe", total, explained[order_id], ""))
@@ -62,22 +62,22 @@ def differences(chunk: int = 500) -> Iterator[str]:
 def _booked(order_ids: Iterable[UUID]) -> Mapping[UUID, dict[str, int]]:
     """By order and cause, what was posted from or to Stripe's balance."""
     found: dict[UUID, dict[str, int]] = defaultdict(dict)
-    moved = Posting.objects.filter(Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE), story_id__in=order_ids)
-    for order_id, cause, amount in moved.values_list("story_id", "cause", "amount_minor"):
-        found[order_id][cause] = found[order_id].get(cause, 0) + amount
+    moved = Posting.objects.filter(Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE), correlation_id__in=order_ids)
+    for order_id, reference, amount in moved.values_list("correlation_id", "reference", "amount_minor"):
+        found[order_id][reference] = found[order_id].get(reference, 0) + amount
     return found
 
 
 def _written_off(rows: Sequence[SellerTransfer], order_ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:
     """By order, what was posted as our loss in favour of its sellers, and what its transfers say of it."""
     booked: dict[UUID, int] = defaultdict(int)
-    said: dict[UUID, int] = defaultdict(int)
-    losses = Posting.objects.filter(debit=DISPUTE_LOSS, story_id__in=order_ids).exclude(credit=RECOVERABLE)
-    for order_id, amount in losses.values_list("story_id", "amount_minor"):
+    payload: dict[UUID, int] = defaultdict(int)
+    losses = Posting.objects.filter(debit=DISPUTE_LOSS, correlation_id__in=order_ids).exclude(credit=RECOVERABLE)
+    for order_id, amount in losses.values_list("correlation_id", "amount_minor"):
         booked[order_id] += amount
     for row in rows:
-        said[row.order_id] += row.written_off_minor
-    return {key: (booked[key], said[key]) for key in order_ids if booked[key] or said[key]}
+        payload[row.order_id] += row.written_off_minor
+    return {key: (booked[key], payload[key]) for key in order_ids if booked[key] or payload[key]}
 
 
 def _reversals_of(rows: Iterable[SellerTransfer]) -> Mapping[UUID, list[str | None]]:
@@ -99,9 +99,9 @@ def _set_offs_of(rows: Sequence[SellerTransfer]) -> Mapping[str, Mapping[UUID, i
     }
 
 
-def _set_off(row: SellerTransfer, said: Mapping[str, Mapping[UUID, int]]) -> list[Term]:
+def _set_off(row: SellerTransfer, payload: Mapping[str, Mapping[UUID, int]]) -> list[Term]:
     """A set-off has no posting: the transfer and the debt must say what its rows say."""
     paid = row.covered_minor - row.written_off_minor
     own = {"set off": row.set_off_minor, "of it undone": row.undone_minor, "paid by set-off": paid}
-    both = [(what, said[what].get(row.pk, 0), minor) for what, minor in own.items()]
+    both = [(what, payload[what].get(row.pk, 0), minor) for what, minor in own.items()]
     return [Term(f"{what} {row.shown_id}", rows, minor, row.currency) for what, rows, minor in both if rows or minor]

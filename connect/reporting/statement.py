@@ -15,7 +15,7 @@ from connect.models import SellerTransfer, TransferReversal
 from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Posting
 from veza.core.errors import NotAllowed
-from veza.core.money import written
+from veza.core.money import format_amount
 
 CHUNK = 1_000
 _KINDS = {
@@ -28,7 +28,7 @@ _KINDS = {
 }
 
 
-class PeriodWrong(NotAllowed):
+class InvalidPeriod(NotAllowed):
     code = "period_wrong"
 
 
@@ -43,7 +43,7 @@ class Line:
     balance_minor: int
     currency: str
     stripe_id: str
-    cause: str
+    reference: str
     # What the amounts do not tell by themselves, in words.
     note: str
 
@@ -59,7 +59,7 @@ class _Behind:
 def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterator[Line]:
     """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises PeriodWrong."""
     if since >= until:
-        raise PeriodWrong("The period ends before it begins.")
+        raise InvalidPeriod("The period ends before it begins.")
     return _lines(seller_account(seller_id), since=since, until=until)
 
 
@@ -72,17 +72,17 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
         for posting in some:
             signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
             balance[posting.currency] = balance.get(posting.currency, 0) + signed
-            kind, _, _ = posting.cause.partition(":")
-            known = behind.get(posting.cause, _Behind())
+            kind, _, _ = posting.reference.partition(":")
+            known = behind.get(posting.reference, _Behind())
             yield Line(
                 posting.at,
                 _KINDS.get(kind, kind),
-                posting.story_id,
+                posting.correlation_id,
                 signed,
                 balance[posting.currency],
                 posting.currency,
                 known.stripe_id,
-                posting.cause,
+                posting.reference,
                 known.note,
             )
 
@@ -98,16 +98,16 @@ def _opening(account: str, since: datetime) -> dict[str, int]:
 
 
 def _at_stripe(postings: Iterable[Posting]) -> dict[str, _Behind]:
-    """By cause, the transfer or the reversal behind it."""
-    causes = [posting.cause for posting in postings]
-    transfers = [UUID(cause.partition(":")[2]) for cause in causes if cause.startswith("transfer:")]
+    """By reference, the transfer or the reversal behind it."""
+    references = [posting.reference for posting in postings]
+    transfers = [UUID(reference.partition(":")[2]) for reference in references if reference.startswith("transfer:")]
     sent = {f"transfer:{row.pk}": _sent(row) for row in SellerTransfer.objects.filter(pk__in=transfers)}
-    back = [cause.partition(":")[2] for cause in causes if cause.startswith("reversal:")]
+    back = [reference.partition(":")[2] for reference in references if reference.startswith("reversal:")]
     made = TransferReversal.objects.filter(stripe_reversal_id__in=back).values_list("stripe_reversal_id", flat=True)
     return sent | {f"reversal:{name}": _Behind(name or "") for name in made}
 
 
 def _sent(transfer: SellerTransfer) -> _Behind:
-    kept = written(transfer.set_off_minor, transfer.currency)
+    kept = format_amount(transfer.set_off_minor, transfer.currency)
     note = f"{kept} less was sent: it paid what you owed for another order." if transfer.set_off_minor else ""
     return _Behind(transfer.stripe_transfer_id or "", note)

@@ -7,7 +7,7 @@ from django.db.models import Q
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.states import TRANSFER_UNSENT, ReversalStatus, TransferStatus
 from veza.core.models import StatusChange
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
 
 _WAITS = {
@@ -18,21 +18,21 @@ _WAITS = {
 }
 
 
-def lines(story_id: UUID) -> list[TimelineLine]:
+def lines(correlation_id: UUID) -> list[TimelineLine]:
     """Transfers planned and sent, what was kept back, and what was taken back again, in no order."""
-    return [*_transfers(story_id), *_set_offs(story_id), *_reversals(story_id)]
+    return [*_transfers(correlation_id), *_set_offs(correlation_id), *_reversals(correlation_id)]
 
 
-def next_steps(story_id: UUID) -> list[str]:
+def next_steps(correlation_id: UUID) -> list[str]:
     """What will happen to transfers that are not at rest, and when."""
-    rows = SellerTransfer.objects.filter(order=story_id).select_related("seller").order_by("pk")
+    rows = SellerTransfer.objects.filter(order=correlation_id).select_related("seller").order_by("pk")
     return [step for row in rows if (step := _next_step(row))]
 
 
-def _transfers(story_id: UUID) -> list[TimelineLine]:
+def _transfers(correlation_id: UUID) -> list[TimelineLine]:
     told = []
-    for row in SellerTransfer.objects.filter(order=story_id).select_related("seller"):
-        planned = f"A transfer of {written(row.amount_minor, row.currency)} to {row.seller.email} was planned."
+    for row in SellerTransfer.objects.filter(order=correlation_id).select_related("seller"):
+        planned = f"A transfer of {format_amount(row.amount_minor, row.currency)} to {row.seller.email} was planned."
         told.append(TimelineLine(row.created_at, planned, "open"))
         if row.completed_at is not None and row.sent_minor:
             sent = f"Stripe sent {row.amount()} to {row.seller.email} ({row.stripe_transfer_id})."
@@ -40,14 +40,14 @@ def _transfers(story_id: UUID) -> list[TimelineLine]:
     return told
 
 
-def _set_offs(story_id: UUID) -> list[TimelineLine]:
+def _set_offs(correlation_id: UUID) -> list[TimelineLine]:
     """Told in both orders: the one whose money was kept back, and the one it was owed for."""
     told = []
-    rows = SetOff.objects.filter(Q(transfer__order=story_id) | Q(debt__order=story_id))
+    rows = SetOff.objects.filter(Q(transfer__order=correlation_id) | Q(debt__order=correlation_id))
     for one in rows.select_related("transfer__seller", "debt"):
-        undone = f" {written(one.undone_minor, one.currency)} of it is owed again." if one.undone_minor else ""
+        undone = f" {format_amount(one.undone_minor, one.currency)} of it is owed again." if one.undone_minor else ""
         seller = one.transfer.seller.email
-        if one.transfer.order_id == story_id:
+        if one.transfer.order_id == correlation_id:
             text = f"{one.amount()} was kept back from {seller}, who owed it for order {one.debt.order_id}.{undone}"
         else:
             text = f"{one.amount()} that {seller} owed was kept back from order {one.transfer.order_id}.{undone}"
@@ -55,8 +55,8 @@ def _set_offs(story_id: UUID) -> list[TimelineLine]:
     return told
 
 
-def _reversals(story_id: UUID) -> list[TimelineLine]:
-    rows = list(TransferReversal.objects.filter(story_id=story_id).select_related("transfer__seller"))
+def _reversals(correlation_id: UUID) -> list[TimelineLine]:
+    rows = list(TransferReversal.objects.filter(correlation_id=correlation_id).select_related("transfer__seller"))
     ends = StatusChange.objects.filter(subject_id__in=[row.pk for row in rows])
     ended_at = dict(ends.values_list("subject_id", "at"))
     told = []

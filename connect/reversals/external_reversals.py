@@ -3,20 +3,20 @@
 from datetime import datetime
 
 from connect.models import SellerTransfer, TransferReversal
-from connect.postings import post_taken_back
+from connect.postings import post_reversed
 from connect.states import ReversalStatus
-from connect.stripe.objects import ReversalSeen, TransferSeen
+from connect.stripe.objects import RemoteReversal, RemoteTransfer
 from connect.worker.waiting import change
 from veza.core.causes import Cause
-from veza.core.reviews import open_case
+from veza.core.reviews import open_review
 from veza.core.states import move
 
 # The case of a reversal that somebody made in Stripe's dashboard.
-MADE_ELSEWHERE = "reversal_made_elsewhere"
+EXTERNAL_REVERSAL = "reversal_made_elsewhere"
 
 
 def adopt(
-    transfer: SellerTransfer, seen: TransferSeen, *, intent: TransferReversal | None, cause: Cause, at: datetime
+    transfer: SellerTransfer, snapshot: RemoteTransfer, *, intent: TransferReversal | None, cause: Cause, at: datetime
 ) -> bool:
     """Book every reversal of a locked transfer that Stripe shows and we have not booked.
 
@@ -24,8 +24,8 @@ def adopt(
     reversals do not add up to what Stripe says it took back.
     """
     booked = set(transfer.reversals.values_list("stripe_reversal_id", flat=True))
-    new = [one for one in reversed(seen.reversals) if one.reversal_id not in booked]
-    if sum(one.amount_minor for one in new) != seen.reversed_minor - transfer.reversed_minor:
+    new = [one for one in reversed(snapshot.reversals) if one.reversal_id not in booked]
+    if sum(one.amount_minor for one in new) != snapshot.reversed_minor - transfer.reversed_minor:
         return False
     for one in new:
         _adopt_one(transfer, one, intent=intent, cause=cause, at=at)
@@ -33,28 +33,28 @@ def adopt(
     return True
 
 
-def book_taken_back(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
+def book_reversed(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
     """Book one reversal of a locked transfer. What it takes beyond the target is adopted: nobody here wanted it."""
-    post_taken_back(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=amount_minor, at=at)
+    post_reversed(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=amount_minor, at=at)
     back = transfer.reversed_minor + amount_minor
     beyond = max(0, back - transfer.reversal_target_minor)
     change(
         transfer,
         reversed_minor=back,
         reversal_target_minor=transfer.reversal_target_minor + beyond,
-        adopted_minor=transfer.adopted_minor + beyond,
+        external_reversed_minor=transfer.external_reversed_minor + beyond,
         stripe_reversal_id=stripe_reversal_id,
     )
 
 
 def _adopt_one(
-    transfer: SellerTransfer, one: ReversalSeen, *, intent: TransferReversal | None, cause: Cause, at: datetime
+    transfer: SellerTransfer, one: RemoteReversal, *, intent: TransferReversal | None, cause: Cause, at: datetime
 ) -> None:
     if intent is not None and one.our_id == str(intent.pk):
         move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=one.reversal_id)
     else:
         transfer.reversals.create(
-            story_id=transfer.story_id,
+            correlation_id=transfer.correlation_id,
             from_minor=transfer.reversed_minor,
             to_minor=transfer.reversed_minor + one.amount_minor,
             currency=transfer.currency,
@@ -63,12 +63,12 @@ def _adopt_one(
             stripe_reversal_id=one.reversal_id,
         )
         _made_elsewhere(transfer, one)
-    book_taken_back(transfer, stripe_reversal_id=one.reversal_id, amount_minor=one.amount_minor, at=at)
+    book_reversed(transfer, stripe_reversal_id=one.reversal_id, amount_minor=one.amount_minor, at=at)
 
 
-def _made_elsewhere(transfer: SellerTransfer, one: ReversalSeen) -> None:
-    open_case(
-        MADE_ELSEWHERE,
+def _made_elsewhere(transfer: SellerTransfer, one: RemoteReversal) -> None:
+    open_review(
+        EXTERNAL_REVERSAL,
         transfer,
         why=f"{one.reversal_id} was not made by us: somebody reversed the transfer in Stripe's dashboard.",
         what_to_do="It is booked, and the seller is not paid it again by itself: check with whoever made it. A later "

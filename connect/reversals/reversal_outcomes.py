@@ -10,25 +10,25 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
-from connect.reversals.external_reversals import adopt, book_taken_back
+from connect.reversals.external_reversals import adopt, book_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
-from connect.stripe.health import GATE
-from connect.stripe.objects import ReversalSeen, TransferSeen
+from connect.stripe.health import HEALTH
+from connect.stripe.objects import RemoteReversal, RemoteTransfer
 from connect.worker.retries import debt_wait
 from connect.worker.waiting import REVERSAL_FAILED, change, give_up, unanswered, wait, with_reversals
 from veza.core.causes import Cause
-from veza.core.gate import turned_away
 from veza.core.models import StatusChange
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.reviews import close_case, open_case
+from veza.core.provider_health import auth_rejected
+from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class TakingBack:
+class ReversalAttempt:
     """One try to take something back, as it was committed before the call."""
 
     transfer: SellerTransfer
@@ -44,7 +44,7 @@ class TakingBack:
 
 
 @transaction.atomic(durable=True)
-def record_reversal(taking: TakingBack, outcome: Outcome[ReversalSeen], *, cause: Cause) -> None:
+def record_reversal(taking: ReversalAttempt, outcome: Outcome[RemoteReversal], *, cause: Cause) -> None:
     """Book what came of `taking`. Money that moved is booked whatever else happened to the row meanwhile.
 
     Any other answer counts only from the last sending: an earlier one knows nothing about the one after it.
@@ -65,7 +65,9 @@ def record_reversal(taking: TakingBack, outcome: Outcome[ReversalSeen], *, cause
 
 
 @transaction.atomic(durable=True)
-def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: Refused | None, cause: Cause) -> None:
+def record_look(
+    taking: ReversalAttempt, looked: Outcome[RemoteTransfer], *, refused: Refused | None, cause: Cause
+) -> None:
     """Book what reading the transfer showed, after a refusal or before a key that may be forgotten is used
     again.
 
@@ -75,8 +77,8 @@ def record_look(taking: TakingBack, looked: Outcome[TransferSeen], *, refused: R
     if not _still_open(transfer, intent, taking):
         return
     match looked:
-        case Accepted(value=seen) if seen.reversed_minor > transfer.reversed_minor:
-            _adopt(transfer, intent, seen, cause=cause, at=at)
+        case Accepted(value=snapshot) if snapshot.reversed_minor > transfer.reversed_minor:
+            _adopt(transfer, intent, snapshot, cause=cause, at=at)
         case Accepted() if transfer.reversed_minor > intent.from_minor:
             # Somebody else's reversal, booked already, overtook the intent: it asks for more than is left to ask for.
             _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
@@ -105,7 +107,7 @@ def go_on(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
         move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, next_retry_at=Now())
     settled = {"next_retry_at": None, "retry_count": 0, "waiting_for": WaitingFor.NOTHING, "last_error": ""}
     move(transfer, done, cause=cause, at=at, **settled)
-    close_case(REVERSAL_FAILED, transfer, note="Nothing is owed any more.")
+    close_review(REVERSAL_FAILED, transfer, note="Nothing is owed any more.")
 
 
 def begin_reversal(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
@@ -117,12 +119,12 @@ def begin_reversal(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> N
         move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
 
 
-def _locked(taking: TakingBack) -> tuple[SellerTransfer, TransferReversal, datetime]:
+def _locked(taking: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
     transfer = SellerTransfer.objects.locked().get(pk=taking.transfer.pk)
     return transfer, TransferReversal.objects.locked().get(pk=taking.intent.pk), timezone.now()
 
 
-def _still_open(transfer: SellerTransfer, intent: TransferReversal, taking: TakingBack) -> bool:
+def _still_open(transfer: SellerTransfer, intent: TransferReversal, taking: ReversalAttempt) -> bool:
     return (
         transfer.status == TransferStatus.REVERSAL_PENDING
         and intent.status == ReversalStatus.SENDING
@@ -139,7 +141,7 @@ def _made(
         _reversed_twice(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
-    book_taken_back(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=intent.amount_minor, at=at)
+    book_reversed(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=intent.amount_minor, at=at)
     go_on(transfer, cause=cause, at=at)
 
 
@@ -174,15 +176,15 @@ def _close(intent: TransferReversal, code: str, message: str, *, cause: Cause, a
 def _not_sent(
     transfer: SellerTransfer,
     intent: TransferReversal,
-    taking: TakingBack,
+    taking: ReversalAttempt,
     outcome: NotSent,
     *,
     cause: Cause,
     at: datetime,
 ) -> None:
     fields: dict[str, Any] = {"next_retry_at": Now() + with_reversals().base, "last_error": outcome.why[:500]}
-    GATE.tell_if_turned_away(outcome, transfer)
-    if turned_away(outcome) and taking.first:
+    HEALTH.open_review_if_rejected(outcome, transfer)
+    if auth_rejected(outcome) and taking.first:
         # Stripe may have stored the refusal at its gate under this key.
         _close(intent, "turned_away", outcome.why, cause=cause, at=at)
         fields["key_epoch"] = transfer.key_epoch + 1
@@ -190,12 +192,12 @@ def _not_sent(
 
 
 def _adopt(
-    transfer: SellerTransfer, intent: TransferReversal, seen: TransferSeen, *, cause: Cause, at: datetime
+    transfer: SellerTransfer, intent: TransferReversal, snapshot: RemoteTransfer, *, cause: Cause, at: datetime
 ) -> None:
     """Book what Stripe took back and we have not booked, ours or made elsewhere, and go on from there."""
-    if not adopt(transfer, seen, intent=intent, cause=cause, at=at):
+    if not adopt(transfer, snapshot, intent=intent, cause=cause, at=at):
         _close(intent, "", "Stripe's reversals do not add up to what it took back.", cause=cause, at=at)
-        why = f"Stripe took back {seen.reversed_minor} in ways we cannot list"
+        why = f"Stripe took back {snapshot.reversed_minor} in ways we cannot list"
         # The key of the closed intent is used up: a retry by hand needs another.
         give_up(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
         return
@@ -207,7 +209,7 @@ def _adopt(
 def _reversed_twice(transfer: SellerTransfer, intent: TransferReversal, stripe_reversal_id: str) -> None:
     why = f"Stripe made {stripe_reversal_id} for an intent that is {intent.status}"
     log.error("transfer_reversed_twice", transfer=str(transfer.pk), why=why)
-    open_case(
+    open_review(
         "transfer_reversed_twice",
         transfer,
         why=why,

@@ -14,11 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal
-from connect.reversals.reversal_outcomes import TakingBack, begin_reversal, go_on, record_look, record_reversal
+from connect.reversals.reversal_outcomes import ReversalAttempt, begin_reversal, go_on, record_look, record_reversal
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
-from connect.stripe.objects import TransferSeen
+from connect.stripe.objects import RemoteTransfer
 from connect.worker.draining import drain
 from connect.worker.retries import KEY_IS_SAFE_FOR
 from connect.worker.waiting import change, give_up, try_later, with_reversals
@@ -72,7 +72,7 @@ def _plain(refused: Refused) -> bool:
 
 
 @transaction.atomic(durable=True)
-def open_reversal(transfer_id: UUID, *, cause: Cause) -> TakingBack | None:
+def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
     """Commit what is about to be taken back. An intent that nobody has answered is taken up again as it is.
 
     A transfer that has no id at Stripe is given up without a call. None when there is nothing to take back.
@@ -90,7 +90,7 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> TakingBack | None:
     first_sent_at = intent.first_sent_at if intent else None
     intent = intent or _new_intent(transfer, at=at)
     change(transfer, sendings=transfer.sendings + 1)
-    return TakingBack(
+    return ReversalAttempt(
         transfer=transfer,
         intent=intent,
         number=transfer.sendings,
@@ -102,7 +102,7 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> TakingBack | None:
 def _new_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
     start, end = transfer.reversed_minor, transfer.reversal_target_minor
     return transfer.reversals.create(
-        story_id=transfer.story_id,
+        correlation_id=transfer.correlation_id,
         from_minor=start,
         to_minor=end,
         currency=transfer.currency,
@@ -111,20 +111,20 @@ def _new_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
     )
 
 
-def _take_back(taking: TakingBack) -> Outcome[Any]:
+def _take_back(taking: ReversalAttempt) -> Outcome[Any]:
     intent = taking.intent
     outcome = client.create_reversal(
         stripe_transfer_id=taking.stripe_transfer_id,
         amount_minor=intent.amount_minor,
         reversal_id=intent.pk,
-        order_id=intent.story_id,
+        order_id=intent.correlation_id,
         idempotency_key=intent.key,
     )
     calls.record(outcome, subject=taking.transfer, our_id=intent.key)
     return outcome
 
 
-def _look(taking: TakingBack) -> Outcome[TransferSeen]:
+def _look(taking: ReversalAttempt) -> Outcome[RemoteTransfer]:
     outcome = client.read_transfer(taking.stripe_transfer_id)
     calls.record(outcome, subject=taking.transfer, our_id=taking.intent.key)
     return outcome

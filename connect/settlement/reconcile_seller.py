@@ -15,24 +15,24 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
-from connect.reversals.external_reversals import MADE_ELSEWHERE
+from connect.reversals.external_reversals import EXTERNAL_REVERSAL
 from connect.states import ReversalStatus, TransferStatus
-from connect.worker.waiting import REVERSAL_FAILED, TRANSFER_FAILED, restate_given_up
+from connect.worker.waiting import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review
 from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import Order
 from payments.models import Payment
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.models import OperatorCase
-from veza.core.reviews import close_by_hand, close_case
+from veza.core.models import ReviewItem
+from veza.core.reviews import close_review, close_review_by_hand
 from veza.core.states import move
 
 # Nothing left to take back from these makes them completed again.
 _OWING = (TransferStatus.PERMANENTLY_FAILED, TransferStatus.REVERSAL_PENDING)
-_WRITTEN = ["amount_minor", "reversal_target_minor", "adopted_minor", "covered_minor", "undone_minor"]
+_WRITTEN = ["amount_minor", "reversal_target_minor", "external_reversed_minor", "covered_minor", "undone_minor"]
 
 
-class NothingToPayAgain(NotAllowed):
+class NothingToReissue(NotAllowed):
     code = "nothing_to_pay_again"
 
 
@@ -72,7 +72,7 @@ def settle_order(order: Order, /, *, cause: Cause, at: datetime) -> None:
 
 
 @transaction.atomic(durable=True)
-def pay_again(*, transfer_id: UUID, cause: Cause) -> int:
+def reissue_transfer(*, transfer_id: UUID, cause: Cause) -> int:
     """Pay the seller what was reversed in Stripe's dashboard by mistake: it counts as taken back no more.
 
     It lowers what they owe for the order first; the rest is a new transfer. Returns the minor units, in the transfer's
@@ -84,20 +84,20 @@ def pay_again(*, transfer_id: UUID, cause: Cause) -> int:
     order = Order.objects.locked().get(pk=order_id)
     standing = _locked(order)
     transfer = standing.rows[transfer_id]
-    amount = transfer.payable_again_minor
+    amount = transfer.reissuable_minor
     if amount <= 0:
-        raise NothingToPayAgain("Nothing of this transfer was reversed in Stripe's dashboard unasked.")
-    transfer.adopted_minor -= amount
+        raise NothingToReissue("Nothing of this transfer was reversed in Stripe's dashboard unasked.")
+    transfer.external_reversed_minor -= amount
     _settle(order, standing, Plan(changed={transfer_id: transfer}), cause=cause, at=timezone.now())
-    for case in OperatorCase.objects.filter(kind=MADE_ELSEWHERE, subject_id=transfer_id, closed_at__isnull=True):
-        close_by_hand(case_id=case.pk, cause=cause)
+    for case in ReviewItem.objects.filter(kind=EXTERNAL_REVERSAL, subject_id=transfer_id, closed_at__isnull=True):
+        close_review_by_hand(case_id=case.pk, cause=cause)
     return amount
 
 
 def _settle(order: Order, standing: Standing, plan: Plan, *, cause: Cause, at: datetime) -> None:
     for seller_id, wanted in seller_shares(order.pk).items():
         rows = standing.of(order, seller_id)
-        surplus = sum(have(row) for row in rows) - wanted
+        surplus = sum(net_paid(row) for row in rows) - wanted
         if surplus > 0:
             _take_away(surplus, rows, standing, plan)
         elif surplus < 0:
@@ -106,7 +106,7 @@ def _settle(order: Order, standing: Standing, plan: Plan, *, cause: Cause, at: d
     _wake_disputed(order, standing.rows.values())
 
 
-def have(row: SellerTransfer) -> int:
+def net_paid(row: SellerTransfer) -> int:
     """What the seller keeps of a row when everything planned for it has happened.
 
     What was set off counts, since it paid a debt; so does what somebody took back in Stripe's dashboard, which
@@ -115,7 +115,13 @@ def have(row: SellerTransfer) -> int:
     """
     if row.status == TransferStatus.CANCELLED:
         return 0
-    return row.amount_minor - row.reversal_target_minor + row.adopted_minor - row.covered_minor - row.undone_minor
+    return (
+        row.amount_minor
+        - row.reversal_target_minor
+        + row.external_reversed_minor
+        - row.covered_minor
+        - row.undone_minor
+    )
 
 
 _NOT_UNDONE = Q(undone_minor__lt=F("amount_minor"))
@@ -155,8 +161,8 @@ def _locked_with(order: Order, debts: set[UUID]) -> Standing:
 def _floors(transfers: Iterable[SellerTransfer]) -> dict[UUID, int]:
     """Below what no target may fall: what is back already, and what is being asked back right now."""
     floors = {row.pk: row.reversed_minor for row in transfers}
-    asked = TransferReversal.objects.filter(transfer__in=floors, status=ReversalStatus.SENDING)
-    for transfer_id, asked_minor in asked.values_list("transfer_id", F("to_minor") - F("from_minor")):
+    params = TransferReversal.objects.filter(transfer__in=floors, status=ReversalStatus.SENDING)
+    for transfer_id, asked_minor in params.values_list("transfer_id", F("to_minor") - F("from_minor")):
         floors[transfer_id] += asked_minor
     return floors
 
@@ -168,13 +174,13 @@ def _take_away(surplus: int, rows: list[SellerTransfer], standing: Standing, pla
     """
     newest_first = list(reversed(rows))
     for row in newest_first:
-        counted = min(surplus, row.adopted_minor, max(0, have(row)))
+        counted = min(surplus, row.external_reversed_minor, max(0, net_paid(row)))
         surplus -= counted
-        row.adopted_minor -= counted
+        row.external_reversed_minor -= counted
         if counted:
             plan.changed[row.pk] = row
     for row in (row for row in newest_first if not row.may_be_at_stripe()):
-        cut = min(surplus, have(row), row.sent_minor)
+        cut = min(surplus, net_paid(row), row.sent_minor)
         surplus -= cut
         if cut and cut == row.amount_minor:
             plan.to_cancel.append(row)
@@ -182,7 +188,7 @@ def _take_away(surplus: int, rows: list[SellerTransfer], standing: Standing, pla
             row.amount_minor -= cut
             plan.changed[row.pk] = row
     for row in (row for row in newest_first if row.may_be_at_stripe()):
-        more = min(surplus, row.takeable_minor)
+        more = min(surplus, row.reversible_minor)
         surplus -= more
         row.reversal_target_minor += more
         if more:
@@ -205,16 +211,16 @@ def _undo_set_off(amount_minor: int, row: SellerTransfer, standing: Standing, pl
         one.undone_minor += undone
         row.undone_minor += undone
         # What somebody took back of the debt in Stripe's dashboard meanwhile pays it: it is not asked for twice.
-        counted = min(undone, debt.adopted_minor)
+        counted = min(undone, debt.external_reversed_minor)
         debt.covered_minor -= undone
-        debt.adopted_minor -= counted
+        debt.external_reversed_minor -= counted
         debt.reversal_target_minor += undone - counted
         plan.undone[one.pk] = one
         plan.changed |= {row.pk: row, debt.pk: debt}
         if debt.status == TransferStatus.COMPLETED and debt.owed_minor:
             plan.to_reverse[debt.pk] = debt
     assert left == 0, "what was set off is the sum of its set-offs"
-    if amount_minor and not row.may_be_at_stripe() and have(row) == 0:
+    if amount_minor and not row.may_be_at_stripe() and net_paid(row) == 0:
         plan.to_cancel.append(row)
     return amount_minor
 
@@ -257,16 +263,16 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
         SellerTransfer.objects.bulk_update(plan.changed.values(), _WRITTEN)
     for row in plan.changed.values():
         if row.status == TransferStatus.PERMANENTLY_FAILED:
-            restate_given_up(row)
+            update_failed_review(row)
     if plan.undone:
         SetOff.objects.bulk_update(plan.undone.values(), ["undone_minor"])
     nothing = {"next_retry_at": None, "waiting_for": WaitingFor.NOTHING, "retry_count": 0}
     if plan.to_cancel:
         move(plan.to_cancel, TransferStatus.CANCELLED, cause=cause, at=at, **nothing)
-        close_case(TRANSFER_FAILED, *plan.to_cancel, note="There is nothing to send any more.")
+        close_review(TRANSFER_FAILED, *plan.to_cancel, note="There is nothing to send any more.")
     if plan.to_complete:
         move(plan.to_complete, TransferStatus.COMPLETED, cause=cause, at=at, **nothing)
-        close_case(REVERSAL_FAILED, *plan.to_complete, note="There is nothing to take back any more.")
+        close_review(REVERSAL_FAILED, *plan.to_complete, note="There is nothing to take back any more.")
     if plan.to_reverse:
         now = {**nothing, "next_retry_at": Now()}
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **now)

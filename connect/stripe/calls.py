@@ -20,13 +20,13 @@ from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknow
 from veza.core.rate import wait_for_turn
 
 # Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
-ACCOUNT_GONE = "account_gone"
+ACCOUNT_DISCONNECTED = "account_gone"
 # What is said of it, kept and shown: Stripe's own words name our key.
-ACCOUNT_GONE_TOLD = "Stripe lets us do nothing with this account any more. Ask support what to do."
+ACCOUNT_DISCONNECTED_SENTENCE = "Stripe lets us do nothing with this account any more. Ask support what to do."
 _GATE = frozenset({401, 403})
 _DEFINITE = frozenset({400, 402, 404})
 
-Seen = TypeVar("Seen")
+Snapshot = TypeVar("Snapshot")
 Checked = TypeVar("Checked")
 
 
@@ -56,10 +56,10 @@ def ask(
     method: str,
     path: str,
     perform: Callable[[stripe.StripeClient], stripe.StripeObject],
-    read: Callable[[Mapping[str, Any]], Seen],
+    read: Callable[[Mapping[str, Any]], Snapshot],
     *,
     of_account: bool = False,
-) -> Outcome[Seen]:
+) -> Outcome[Snapshot]:
     """Wait for our turn, call, and judge the answer. `of_account`: a 403 is about that account, not about our key."""
     if not settings.STRIPE_SECRET_KEY:
         return NotSent("Stripe is switched off: set STRIPE_SECRET_KEY", Call("stripe", method, path, 0, 0))
@@ -80,20 +80,20 @@ def ask(
 
 
 def _judged(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcome[Any]:
-    said = error.error
-    code = str((said.code if said else error.code) or "")
+    payload = error.error
+    code = str((payload.code if payload else error.code) or "")
     if call.status == 0:
         if _never_connected(error):
             return NotSent("Stripe could not be reached", call)
         return Unknown(str(error.user_message), call)
     if call.status == 403 and of_account:
-        return Refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, call)
+        return Refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, call)
     if call.status in _GATE:
         return NotSent(f"Stripe turned us away ({call.status} {code}): check STRIPE_SECRET_KEY", call)
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("idempotency_error: this key was used with other parameters", call)
     definite = call.status in _DEFINITE and not isinstance(error, stripe.RateLimitError)
-    if definite and (said is not None or code):
+    if definite and (payload is not None or code):
         return Refused(code, str(error.user_message or "")[:500], call)
     return Unknown(f"Stripe answered {call.status} {code}".strip(), call)
 

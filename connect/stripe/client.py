@@ -12,19 +12,19 @@ import stripe
 
 from connect.stripe.calls import about, ask, assert_amount, assert_given
 from connect.stripe.objects import (
-    AccountSeen,
-    LinkSeen,
-    PayoutSeen,
-    ReversalSeen,
-    TransferSeen,
-    read_account_object,
-    read_balance_object,
-    read_link_object,
-    read_page,
-    read_payout_object,
-    read_payout_page,
-    read_reversal_object,
-    read_transfer_object,
+    OnboardingLink,
+    RemoteAccount,
+    RemotePayout,
+    RemoteReversal,
+    RemoteTransfer,
+    parse_account,
+    parse_balance,
+    parse_link,
+    parse_payout,
+    parse_payout_page,
+    parse_reversal,
+    parse_transfer,
+    parse_transfer_page,
 )
 from veza.core.outcomes import Accepted, Outcome, Unknown
 
@@ -43,7 +43,7 @@ def create_transfer(
     currency: str,
     destination: str,
     idempotency_key: str,
-) -> Outcome[TransferSeen]:
+) -> Outcome[RemoteTransfer]:
     """Send `amount_minor` to the account `destination`, grouped by the order it is for.
 
     Everything sent is a function of the arguments: Stripe refuses the same key with other parameters.
@@ -62,22 +62,22 @@ def create_transfer(
         "POST",
         "/v1/transfers",
         lambda client: client.v1.transfers.create(params, {"idempotency_key": idempotency_key}),
-        read_transfer_object,
+        parse_transfer,
     )
-    asked = (amount_minor, currency.upper(), destination)
-    return about(outcome, lambda seen: (seen.amount_minor, seen.currency, seen.destination) == asked)
+    expected = (amount_minor, currency.upper(), destination)
+    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency, snapshot.destination) == expected)
 
 
-def read_transfer(stripe_transfer_id: str) -> Outcome[TransferSeen]:
+def read_transfer(stripe_transfer_id: str) -> Outcome[RemoteTransfer]:
     """What Stripe knows of a transfer, its newest ten reversals included."""
     assert_given(stripe_transfer_id=stripe_transfer_id)
     outcome = ask(
         "GET",
         f"/v1/transfers/{stripe_transfer_id}",
         lambda client: client.v1.transfers.retrieve(stripe_transfer_id),
-        read_transfer_object,
+        parse_transfer,
     )
-    return about(outcome, lambda seen: seen.transfer_id == stripe_transfer_id)
+    return about(outcome, lambda snapshot: snapshot.transfer_id == stripe_transfer_id)
 
 
 def list_transfers(
@@ -86,7 +86,7 @@ def list_transfers(
     destination: str = "",
     made_from: datetime | None = None,
     made_until: datetime | None = None,
-) -> Outcome[list[TransferSeen]]:
+) -> Outcome[list[RemoteTransfer]]:
     """Every transfer of a group, or to an account in a window of time, newest first. One filter is needed."""
     filters: dict[str, Any] = {"limit": _PAGE}
     if transfer_group:
@@ -97,10 +97,10 @@ def list_transfers(
     if window := {name: int(moment.timestamp()) for name, moment in created.items() if moment}:
         filters["created"] = window
     if len(filters) == 1:
-        raise ValueError("all transfers of the platform are never asked for")
-    found: list[TransferSeen] = []
+        raise ValueError("all transfers of the platform are never outcome for")
+    found: list[RemoteTransfer] = []
     for _ in range(_MAX_PAGES):
-        page = ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), read_page)
+        page = ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), parse_transfer_page)
         if not isinstance(page, Accepted):
             return page
         found += page.value.transfers
@@ -112,7 +112,7 @@ def list_transfers(
 
 def create_reversal(
     *, stripe_transfer_id: str, amount_minor: int, reversal_id: UUID, order_id: UUID, idempotency_key: str
-) -> Outcome[ReversalSeen]:
+) -> Outcome[RemoteReversal]:
     """Take `amount_minor` of a transfer back, in the transfer's own currency.
 
     The amount is always sent: left out, Stripe takes back the whole rest.
@@ -130,14 +130,14 @@ def create_reversal(
         lambda client: client.v1.transfers.reversals.create(
             stripe_transfer_id, params, {"idempotency_key": idempotency_key}
         ),
-        read_reversal_object,
+        parse_reversal,
     )
-    asked = (stripe_transfer_id, amount_minor)
-    return about(outcome, lambda seen: (seen.transfer_id, seen.amount_minor) == asked)
+    expected = (stripe_transfer_id, amount_minor)
+    return about(outcome, lambda snapshot: (snapshot.transfer_id, snapshot.amount_minor) == expected)
 
 
-def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[AccountSeen]:
-    """Make an account for a seller who is only ever paid: the one capability asked for is `transfers`."""
+def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[RemoteAccount]:
+    """Make an account for a seller who is only ever paid: the one capability outcome for is `transfers`."""
     assert_given(email=email, country=country, idempotency_key=idempotency_key)
     params: Any = {
         "type": "express",
@@ -150,24 +150,24 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
         "POST",
         "/v1/accounts",
         lambda client: client.v1.accounts.create(params, {"idempotency_key": idempotency_key}),
-        read_account_object,
+        parse_account,
     )
 
 
-def read_account(stripe_account_id: str) -> Outcome[AccountSeen]:
+def read_account(stripe_account_id: str) -> Outcome[RemoteAccount]:
     """What Stripe knows of a connected account."""
     assert_given(stripe_account_id=stripe_account_id)
     outcome = ask(
         "GET",
         f"/v1/accounts/{stripe_account_id}",
         lambda client: client.v1.accounts.retrieve(stripe_account_id),
-        read_account_object,
+        parse_account,
         of_account=True,
     )
-    return about(outcome, lambda seen: seen.account_id == stripe_account_id)
+    return about(outcome, lambda snapshot: snapshot.account_id == stripe_account_id)
 
 
-def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url: str) -> Outcome[LinkSeen]:
+def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url: str) -> Outcome[OnboardingLink]:
     """An address for one visit to Stripe's onboarding, within minutes. It is never stored or mailed."""
     assert_given(stripe_account_id=stripe_account_id, return_url=return_url, refresh_url=refresh_url)
     params: Any = {
@@ -180,7 +180,7 @@ def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url:
         "POST",
         "/v1/account_links",
         lambda client: client.v1.account_links.create(params),
-        read_link_object,
+        parse_link,
         of_account=True,
     )
 
@@ -192,14 +192,14 @@ def read_balance(stripe_account_id: str) -> Outcome[dict[str, int]]:
         "GET",
         "/v1/balance",
         lambda client: client.v1.balance.retrieve(options={"stripe_account": stripe_account_id}),
-        read_balance_object,
+        parse_balance,
         of_account=True,
     )
 
 
 def create_payout(
     *, payout_id: UUID, stripe_account_id: str, amount_minor: int, currency: str, idempotency_key: str
-) -> Outcome[PayoutSeen]:
+) -> Outcome[RemotePayout]:
     """Send `amount_minor` from a connected account to its owner's bank."""
     assert_amount(amount_minor)
     assert_given(stripe_account_id=stripe_account_id, currency=currency, idempotency_key=idempotency_key)
@@ -209,39 +209,39 @@ def create_payout(
         "POST",
         "/v1/payouts",
         lambda client: client.v1.payouts.create(params, options),
-        read_payout_object,
+        parse_payout,
         of_account=True,
     )
-    asked = (amount_minor, currency.upper())
-    return about(outcome, lambda seen: (seen.amount_minor, seen.currency) == asked)
+    expected = (amount_minor, currency.upper())
+    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency) == expected)
 
 
-def read_payout(external_payout_id: str, *, stripe_account_id: str) -> Outcome[PayoutSeen]:
+def read_payout(external_payout_id: str, *, stripe_account_id: str) -> Outcome[RemotePayout]:
     """What Stripe knows of a payout of a connected account."""
     assert_given(external_payout_id=external_payout_id, stripe_account_id=stripe_account_id)
     outcome = ask(
         "GET",
         f"/v1/payouts/{external_payout_id}",
         lambda client: client.v1.payouts.retrieve(external_payout_id, options={"stripe_account": stripe_account_id}),
-        read_payout_object,
+        parse_payout,
         of_account=True,
     )
-    return about(outcome, lambda seen: seen.payout_id == external_payout_id)
+    return about(outcome, lambda snapshot: snapshot.payout_id == external_payout_id)
 
 
-def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list[PayoutSeen]]:
+def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list[RemotePayout]]:
     """The payouts of a connected account since `made_from`, newest first."""
     assert_given(stripe_account_id=stripe_account_id)
     filters: dict[str, Any] = {"limit": _PAGE, "created": {"gte": int(made_from.timestamp())}}
-    found: list[PayoutSeen] = []
+    found: list[RemotePayout] = []
     for _ in range(_MAX_PAGES):
         perform = partial(_page_of_payouts, dict(filters), stripe_account_id)
-        page = ask("GET", "/v1/payouts", perform, read_payout_page, of_account=True)
+        page = ask("GET", "/v1/payouts", perform, parse_payout_page, of_account=True)
         if not isinstance(page, Accepted):
             return page
-        seen, has_more = page.value
-        found += seen
-        if not has_more or not seen:
+        snapshot, has_more = page.value
+        found += snapshot
+        if not has_more or not snapshot:
             return Accepted(found, page.call)
         filters["starting_after"] = found[-1].payout_id
     return Unknown(f"more than {_PAGE * _MAX_PAGES} payouts", page.call)

@@ -1,5 +1,5 @@
 """Stripe's gate, where our key is asked for."""
 
-from veza.core.gate import Gate
+from veza.core.provider_health import ProviderHealth
 
-GATE = Gate("stripe", "STRIPE_SECRET_KEY")
+HEALTH = ProviderHealth("stripe", "STRIPE_SECRET_KEY")

@@ -15,7 +15,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class ReversalSeen:
+class RemoteReversal:
     """One reversal as Stripe sees it. `our_id` is the intent it was made for, "" when it is not ours."""
 
     reversal_id: str
@@ -25,7 +25,7 @@ class ReversalSeen:
 
 
 @dataclass(frozen=True)
-class TransferSeen:
+class RemoteTransfer:
     """A transfer as Stripe sees it. `our_id` is our row, "" when it is not ours.
 
     `reversals` are the newest ten. Stripe's own field `reversed` stays false after a partial reversal: only
@@ -40,11 +40,11 @@ class TransferSeen:
     transfer_group: str
     our_id: str
     order_id: str
-    reversals: tuple[ReversalSeen, ...]
+    reversals: tuple[RemoteReversal, ...]
 
 
 @dataclass(frozen=True)
-class AccountSeen:
+class RemoteAccount:
     """A connected account as Stripe sees it. Only an active `transfers` capability lets money in."""
 
     account_id: str
@@ -56,7 +56,7 @@ class AccountSeen:
 
 
 @dataclass(frozen=True)
-class LinkSeen:
+class OnboardingLink:
     """Where a seller goes to finish their account. `expires_at` is in Unix seconds."""
 
     url: str
@@ -64,7 +64,7 @@ class LinkSeen:
 
 
 @dataclass(frozen=True)
-class PayoutSeen:
+class RemotePayout:
     """A payout as Stripe sees it. `our_id` is our row, "" when it is not ours; `status` is Stripe's word."""
 
     payout_id: str
@@ -80,130 +80,130 @@ class PayoutSeen:
 class Page:
     """Some of the transfers asked for, newest first."""
 
-    transfers: tuple[TransferSeen, ...]
+    transfers: tuple[RemoteTransfer, ...]
     has_more: bool
 
 
-def read_transfer_object(said: Mapping[str, Any]) -> TransferSeen:
+def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
     """Read a `transfer`. Raises Unreadable, naming the field."""
-    transfer_id = _text(said, "id")
-    embedded = said.get("reversals")
+    transfer_id = _text(payload, "id")
+    embedded = payload.get("reversals")
     reversals = embedded.get("data") if isinstance(embedded, Mapping) else []
-    return TransferSeen(
+    return RemoteTransfer(
         transfer_id=transfer_id,
-        amount_minor=_minor(said, "amount"),
-        reversed_minor=_minor(said, "amount_reversed"),
-        currency=_text(said, "currency").upper(),
-        destination=_optional(said, "destination"),
-        transfer_group=_optional(said, "transfer_group"),
-        our_id=_metadata(said, "transfer_id"),
-        order_id=_metadata(said, "order_id"),
-        reversals=tuple(read_reversal_object(one) for one in reversals or ()),
+        amount_minor=_minor(payload, "amount"),
+        reversed_minor=_minor(payload, "amount_reversed"),
+        currency=_text(payload, "currency").upper(),
+        destination=_optional(payload, "destination"),
+        transfer_group=_optional(payload, "transfer_group"),
+        our_id=_metadata(payload, "transfer_id"),
+        order_id=_metadata(payload, "order_id"),
+        reversals=tuple(parse_reversal(one) for one in reversals or ()),
     )
 
 
-def read_reversal_object(said: Mapping[str, Any]) -> ReversalSeen:
+def parse_reversal(payload: Mapping[str, Any]) -> RemoteReversal:
     """Read a `transfer_reversal`. Raises Unreadable, naming the field."""
-    return ReversalSeen(
-        reversal_id=_text(said, "id"),
-        transfer_id=_text(said, "transfer"),
-        amount_minor=_minor(said, "amount"),
-        our_id=_metadata(said, "reversal_id"),
+    return RemoteReversal(
+        reversal_id=_text(payload, "id"),
+        transfer_id=_text(payload, "transfer"),
+        amount_minor=_minor(payload, "amount"),
+        our_id=_metadata(payload, "reversal_id"),
     )
 
 
-def read_account_object(said: Mapping[str, Any]) -> AccountSeen:
+def parse_account(payload: Mapping[str, Any]) -> RemoteAccount:
     """Read an `account`. Raises Unreadable, naming the field."""
-    capabilities = said.get("capabilities")
+    capabilities = payload.get("capabilities")
     active = isinstance(capabilities, Mapping) and capabilities.get("transfers") == "active"
-    return AccountSeen(
-        account_id=_text(said, "id"),
+    return RemoteAccount(
+        account_id=_text(payload, "id"),
         transfers_active=active,
-        payouts_enabled=said.get("payouts_enabled") is True,
-        details_submitted=said.get("details_submitted") is True,
-        country=_optional(said, "country")[:2],
-        currently_due=_currently_due(said),
+        payouts_enabled=payload.get("payouts_enabled") is True,
+        details_submitted=payload.get("details_submitted") is True,
+        country=_optional(payload, "country")[:2],
+        currently_due=_currently_due(payload),
     )
 
 
-def read_link_object(said: Mapping[str, Any]) -> LinkSeen:
+def parse_link(payload: Mapping[str, Any]) -> OnboardingLink:
     """Read an `account_link`. Raises Unreadable, naming the field."""
-    url = said.get("url")
+    url = payload.get("url")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise Unreadable("url should be an address")
-    return LinkSeen(url, _minor(said, "expires_at"))
+    return OnboardingLink(url, _minor(payload, "expires_at"))
 
 
-def read_balance_object(said: Mapping[str, Any]) -> dict[str, int]:
+def parse_balance(payload: Mapping[str, Any]) -> dict[str, int]:
     """Read what a `balance` has available, by currency. It may be below zero. Raises Unreadable."""
-    available = said.get("available")
+    available = payload.get("available")
     if not isinstance(available, list):
         raise Unreadable("available should be a list")
     return {_text(one, "currency").upper(): _signed(one, "amount") for one in available}
 
 
-def read_payout_object(said: Mapping[str, Any]) -> PayoutSeen:
+def parse_payout(payload: Mapping[str, Any]) -> RemotePayout:
     """Read a `payout`. Raises Unreadable, naming the field."""
-    return PayoutSeen(
-        payout_id=_text(said, "id"),
-        amount_minor=_signed(said, "amount"),
-        currency=_text(said, "currency").upper(),
-        status=_text(said, "status"),
-        our_id=_metadata(said, "payout_id"),
-        failure_code=_optional(said, "failure_code")[:100],
-        failure_message=_optional(said, "failure_message")[:500],
+    return RemotePayout(
+        payout_id=_text(payload, "id"),
+        amount_minor=_signed(payload, "amount"),
+        currency=_text(payload, "currency").upper(),
+        status=_text(payload, "status"),
+        our_id=_metadata(payload, "payout_id"),
+        failure_code=_optional(payload, "failure_code")[:100],
+        failure_message=_optional(payload, "failure_message")[:500],
     )
 
 
-def read_payout_page(said: Mapping[str, Any]) -> tuple[list[PayoutSeen], bool]:
+def parse_payout_page(payload: Mapping[str, Any]) -> tuple[list[RemotePayout], bool]:
     """Read a list of payouts, and whether there are more. Raises Unreadable."""
-    data, has_more = said.get("data"), said.get("has_more")
+    data, has_more = payload.get("data"), payload.get("has_more")
     if not isinstance(data, list) or not isinstance(has_more, bool):
         raise Unreadable("the list has no data or does not say whether there is more")
-    return [read_payout_object(one) for one in data], has_more
+    return [parse_payout(one) for one in data], has_more
 
 
-def read_page(said: Mapping[str, Any]) -> Page:
+def parse_transfer_page(payload: Mapping[str, Any]) -> Page:
     """Read a list of transfers. Raises Unreadable."""
-    data, has_more = said.get("data"), said.get("has_more")
+    data, has_more = payload.get("data"), payload.get("has_more")
     if not isinstance(data, list) or not isinstance(has_more, bool):
         raise Unreadable("the list has no data or does not say whether there is more")
-    return Page(tuple(read_transfer_object(one) for one in data), has_more)
+    return Page(tuple(parse_transfer(one) for one in data), has_more)
 
 
-def _text(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name) if isinstance(said, Mapping) else None
+def _text(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name) if isinstance(payload, Mapping) else None
     if not isinstance(value, str) or not value or len(value) > 255:
         raise Unreadable(f"{name} should be text and is {_shown(value)}")
     return value
 
 
-def _optional(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name)
+def _optional(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
     return value.replace("\0", "\ufffd") if isinstance(value, str) else ""
 
 
-def _metadata(said: Mapping[str, Any], name: str) -> str:
-    metadata = said.get("metadata")
+def _metadata(payload: Mapping[str, Any], name: str) -> str:
+    metadata = payload.get("metadata")
     return _optional(metadata, name) if isinstance(metadata, Mapping) else ""
 
 
-def _currently_due(said: Mapping[str, Any]) -> tuple[str, ...]:
-    requirements = said.get("requirements")
+def _currently_due(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    requirements = payload.get("requirements")
     due = requirements.get("currently_due") if isinstance(requirements, Mapping) else None
     return tuple(str(one)[:200] for one in due or ())[:50]
 
 
-def _signed(said: Mapping[str, Any], name: str) -> int:
+def _signed(payload: Mapping[str, Any], name: str) -> int:
     """An amount that Stripe may write below zero: a debit of the bank, or a balance that is owed."""
-    value = said.get(name)
+    value = payload.get(name)
     if type(value) is not int or abs(value) > MAX_MINOR:
         raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
     return value
 
 
-def _minor(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _minor(payload: Mapping[str, Any], name: str) -> int:
+    value = payload.get(name)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
         raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
     return value

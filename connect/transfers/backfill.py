@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.stripe import client
-from connect.stripe.objects import TransferSeen
+from connect.stripe.objects import RemoteTransfer
 from connect.transfers.transfer_outcomes import several_found
 from connect.worker.waiting import change
 from veza.core import calls
@@ -78,7 +78,7 @@ def _look_for(transfer: SellerTransfer, around: timedelta) -> Match:
     calls.record(listed, subject=transfer, our_id=str(transfer.pk))
     if not isinstance(listed, Accepted):
         return Match(transfer, Found.NO_ANSWER, why=getattr(listed, "why", "") or getattr(listed, "message", ""))
-    fitting = [seen.transfer_id for seen in listed.value if _fits(seen, transfer)]
+    fitting = [snapshot.transfer_id for snapshot in listed.value if _fits(snapshot, transfer)]
     taken = set(
         SellerTransfer.objects.filter(stripe_transfer_id__in=fitting).values_list("stripe_transfer_id", flat=True)
     )
@@ -87,10 +87,10 @@ def _look_for(transfer: SellerTransfer, around: timedelta) -> Match:
     return Match(transfer, found, names)
 
 
-def _fits(seen: TransferSeen, transfer: SellerTransfer) -> bool:
-    if seen.our_id not in ("", str(transfer.pk)):
+def _fits(snapshot: RemoteTransfer, transfer: SellerTransfer) -> bool:
+    if snapshot.our_id not in ("", str(transfer.pk)):
         return False
-    same = (seen.order_id, seen.amount_minor, seen.currency)
+    same = (snapshot.order_id, snapshot.amount_minor, snapshot.currency)
     return same == (str(transfer.order_id), transfer.sent_minor, transfer.currency)
 
 
@@ -104,7 +104,7 @@ def _store(transfer_id: UUID, stripe_transfer_id: str) -> None:
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     if not transfer.stripe_transfer_id:
         # Without an id, nothing Stripe said of a reversal can have found it: it is read.
-        change(transfer, stripe_transfer_id=stripe_transfer_id, look_due_at=Now())
+        change(transfer, stripe_transfer_id=stripe_transfer_id, refresh_due_at=Now())
 
 
 @transaction.atomic(durable=True)

@@ -17,13 +17,13 @@ from connect.postings import post_sent
 from connect.reversals.reversal_outcomes import begin_reversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
-from connect.stripe.health import GATE
-from connect.stripe.objects import TransferSeen
+from connect.stripe.health import HEALTH
+from connect.stripe.objects import RemoteTransfer
 from connect.worker.waiting import TRANSFER_FAILED, change, give_up, try_later, unanswered, wait, with_transfers
 from veza.core.causes import Cause
-from veza.core.gate import turned_away
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.reviews import close_case, open_case
+from veza.core.provider_health import auth_rejected
+from veza.core.reviews import close_review, open_review
 from veza.core.states import may_move, move
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ HOPELESS = frozenset({DOES_NOT_EXIST, "transfers_not_allowed", "account_invalid"
 
 
 @dataclass(frozen=True)
-class Sending:
+class TransferAttempt:
     """One try to send a transfer, as it was committed before the call."""
 
     transfer: SellerTransfer
@@ -50,7 +50,7 @@ class Sending:
 
 
 @transaction.atomic(durable=True)
-def record_transfer(sending: Sending, outcome: Outcome[TransferSeen], *, cause: Cause) -> None:
+def record_transfer(sending: TransferAttempt, outcome: Outcome[RemoteTransfer], *, cause: Cause) -> None:
     """Book what came of `sending`. Money that moved is booked whatever else happened to the row meanwhile.
 
     Any other answer counts only from the last sending: an earlier one knows nothing about the one after it.
@@ -70,18 +70,18 @@ def record_transfer(sending: Sending, outcome: Outcome[TransferSeen], *, cause: 
             unanswered(transfer, why, with_transfers(), cause=cause, at=at)
 
 
-def accept(transfer: SellerTransfer, seen: TransferSeen, *, cause: Cause, at: datetime) -> None:
+def accept(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> None:
     """Stripe has the transfer: book it once, and go straight on to what is to be taken back again."""
     if transfer.stripe_transfer_id or not may_move(transfer, TransferStatus.COMPLETED):
-        if transfer.stripe_transfer_id != seen.transfer_id:
-            _sent_twice(transfer, seen)
+        if transfer.stripe_transfer_id != snapshot.transfer_id:
+            _sent_twice(transfer, snapshot)
         return
     move(
         transfer,
         TransferStatus.COMPLETED,
         cause=cause,
         at=at,
-        stripe_transfer_id=seen.transfer_id,
+        stripe_transfer_id=snapshot.transfer_id,
         completed_at=at,
         in_doubt_since=None,
         waiting_for=WaitingFor.NOTHING,
@@ -90,10 +90,10 @@ def accept(transfer: SellerTransfer, seen: TransferSeen, *, cause: Cause, at: da
         last_error="",
     )
     post_sent(transfer, at=at)
-    close_case(TRANSFER_FAILED, transfer, note=f"Stripe has it: {seen.transfer_id}.")
-    if seen.reversed_minor:
+    close_review(TRANSFER_FAILED, transfer, note=f"Stripe has it: {snapshot.transfer_id}.")
+    if snapshot.reversed_minor:
         # Found late, and somebody has reversed it meanwhile: the event that said so matched nothing then.
-        change(transfer, look_due_at=Now())
+        change(transfer, refresh_due_at=Now())
     if transfer.owed_minor:
         begin_reversal(transfer, cause=cause, at=at)
 
@@ -117,12 +117,14 @@ def _refused(transfer: SellerTransfer, refused: Refused, *, cause: Cause, at: da
         try_later(transfer, why, with_transfers(), cause=cause, at=at, **cleared)
 
 
-def _not_sent(transfer: SellerTransfer, sending: Sending, outcome: NotSent, *, cause: Cause, at: datetime) -> None:
-    GATE.tell_if_turned_away(outcome, transfer)
+def _not_sent(
+    transfer: SellerTransfer, sending: TransferAttempt, outcome: NotSent, *, cause: Cause, at: datetime
+) -> None:
+    HEALTH.open_review_if_rejected(outcome, transfer)
     fields: dict[str, Any] = {"next_retry_at": Now() + with_transfers().base, "last_error": outcome.why[:500]}
     if sending.first:
         # Stripe may have stored the refusal at its gate under this key.
-        cleared = {"in_doubt_since": None, "key_epoch": transfer.key_epoch + turned_away(outcome)}
+        cleared = {"in_doubt_since": None, "key_epoch": transfer.key_epoch + auth_rejected(outcome)}
         if _nothing_left_to_send(transfer, cause=cause, at=at, **cleared):
             return
         fields |= cleared
@@ -135,7 +137,7 @@ def _nothing_left_to_send(transfer: SellerTransfer, *, cause: Cause, at: datetim
     if left == 0 and transfer.kept_back_minor == 0:
         cleared |= {"reversal_target_minor": 0, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
         move(transfer, TransferStatus.CANCELLED, cause=cause, at=at, **cleared)
-        close_case(TRANSFER_FAILED, transfer, note="There is nothing to send any more.")
+        close_review(TRANSFER_FAILED, transfer, note="There is nothing to send any more.")
         return True
     if target:
         change(transfer, amount_minor=transfer.amount_minor - target, reversal_target_minor=0)
@@ -144,22 +146,22 @@ def _nothing_left_to_send(transfer: SellerTransfer, *, cause: Cause, at: datetim
     return left == 0
 
 
-def _sent_twice(transfer: SellerTransfer, seen: TransferSeen) -> None:
-    why = f"Stripe has {seen.transfer_id} for it; ours is {transfer.stripe_transfer_id or transfer.status}"
+def _sent_twice(transfer: SellerTransfer, snapshot: RemoteTransfer) -> None:
+    why = f"Stripe has {snapshot.transfer_id} for it; ours is {transfer.stripe_transfer_id or transfer.status}"
     log.error("transfer_sent_twice", transfer=str(transfer.pk), why=why)
-    open_case(
+    open_review(
         "transfer_sent_twice",
         transfer,
         why=why,
         what_to_do="Compare the two in Stripe's dashboard and reverse the one that is too many.",
-        amount_minor=seen.amount_minor,
+        amount_minor=snapshot.amount_minor,
         currency=transfer.currency,
     )
 
 
 def several_found(transfer: SellerTransfer, stripe_transfer_ids: Sequence[str]) -> None:
     """Open a case about several transfers at Stripe that fit one row: none is picked."""
-    open_case(
+    open_review(
         "transfer_sent_twice",
         transfer,
         why="Stripe has several transfers of this row: " + ", ".join(stripe_transfer_ids),

@@ -18,8 +18,8 @@ from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
-from connect.stripe.objects import TransferSeen
-from connect.transfers.transfer_outcomes import NOT_ALLOWED_TO_RECEIVE, Sending, record_transfer, several_found
+from connect.stripe.objects import RemoteTransfer
+from connect.transfers.transfer_outcomes import NOT_ALLOWED_TO_RECEIVE, TransferAttempt, record_transfer, several_found
 from connect.worker.draining import drain
 from connect.worker.retries import KEY_IS_SAFE_FOR
 from connect.worker.waiting import change, try_later, wait, with_transfers
@@ -66,7 +66,7 @@ def send_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
     )
 
 
-def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen] | None:
+def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer] | None:
     """Send one transfer and book the answer. None when it is not to be sent now."""
     sending = claim_transfer(transfer_id, cause=cause)
     if sending is None:
@@ -79,7 +79,7 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[TransferSeen] |
 
 
 @transaction.atomic(durable=True)
-def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
+def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None:
     """Commit that a transfer is about to be sent: from here on it is in doubt, and what is sent is frozen.
 
     What the seller owes us is set off first. A row that is in doubt already keeps its amount, account and key.
@@ -105,7 +105,7 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> Sending | None:
             return None
         fields |= {"in_doubt_since": Now(), "destination": account.stripe_account_id}
     change(transfer, **fields)
-    return Sending(
+    return TransferAttempt(
         transfer=transfer,
         key=transfer.key,
         destination=transfer.destination,
@@ -121,8 +121,8 @@ def _wait_for_account(transfer: SellerTransfer, account: ConnectedAccount | None
     wait(transfer, WaitingFor.ACCOUNT, look_again=with_transfers().longest, why=why)
     if account is not None and account.stripe_account_id is not None:
         # Becoming active makes the row due at once. In case that news was lost, Stripe is asked as often as we look.
-        unasked = ConnectedAccount.objects.filter(pk=account.pk, look_due_at__isnull=True)
-        unasked.update(look_due_at=Now())
+        unasked = ConnectedAccount.objects.filter(pk=account.pk, refresh_due_at__isnull=True)
+        unasked.update(refresh_due_at=Now())
 
 
 def _wait_for_dispute(transfer: SellerTransfer) -> None:
@@ -132,7 +132,7 @@ def _wait_for_dispute(transfer: SellerTransfer) -> None:
     )
 
 
-def _send(sending: Sending) -> Outcome[TransferSeen]:
+def _send(sending: TransferAttempt) -> Outcome[RemoteTransfer]:
     transfer = sending.transfer
     outcome = client.create_transfer(
         transfer_id=transfer.pk,
@@ -146,23 +146,23 @@ def _send(sending: Sending) -> Outcome[TransferSeen]:
     return outcome
 
 
-def _find(sending: Sending) -> Outcome[TransferSeen] | None:
+def _find(sending: TransferAttempt) -> Outcome[RemoteTransfer] | None:
     """Look for a transfer whose answer was lost too long ago for its key. None when Stripe has none."""
     transfer = sending.transfer
     listed = client.list_transfers(transfer_group=str(transfer.order_id))
     calls.record(listed, subject=transfer, our_id=sending.key)
     if not isinstance(listed, Accepted):
         return listed if not isinstance(listed, Refused) else Unknown(listed.message, listed.call)
-    found = [seen for seen in listed.value if seen.our_id == str(transfer.pk)]
+    found = [snapshot for snapshot in listed.value if snapshot.our_id == str(transfer.pk)]
     if len(found) > 1:
-        several_found(transfer, [seen.transfer_id for seen in found])
+        several_found(transfer, [snapshot.transfer_id for snapshot in found])
         return Unknown(f"{len(found)} transfers carry this row's id: none is picked", listed.call)
     if found and found[0].amount_minor != sending.amount_minor:
         return Unknown(f"{found[0].transfer_id} carries this row's id with another amount", listed.call)
     return Accepted(found[0], listed.call) if found else None
 
 
-def _explained(sending: Sending, outcome: Outcome[TransferSeen]) -> Outcome[TransferSeen]:
+def _explained(sending: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outcome[RemoteTransfer]:
     """A refusal that has no code of its own when the account cannot receive: the account itself tells."""
     if not isinstance(outcome, Refused) or outcome.code in BALANCE_TOO_LOW | {DOES_NOT_EXIST}:
         return outcome

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from connect.models import SellerTransfer, SellerTransferQuerySet
-from connect.stripe.health import GATE
+from connect.stripe.health import HEALTH
 from connect.worker.retries import LEASE
 from veza.core.outcomes import NotSent, Outcome
 from veza.core.sweeps import Queue, Tally, tick
@@ -45,12 +45,12 @@ def drain(
         Queue(rows, due="next_retry_at", lease=LEASE, batch=BATCH),
         handle,
         until=_is_the_end,
-        at_once=GATE.calls_at_once(settings.STRIPE_CALLS_AT_ONCE),
+        at_once=HEALTH.calls_at_once(settings.STRIPE_CALLS_AT_ONCE),
         call_for_help=call_for_help,
     )
-    GATE.close_case_if_let_in()
+    HEALTH.close_review_if_accepted()
     return tally
 
 
 def _is_the_end(outcome: Outcome[Any] | None) -> bool:
-    return isinstance(outcome, NotSent) or bool(GATE.met_by_all(outcome))
+    return isinstance(outcome, NotSent) or bool(HEALTH.stop_reason(outcome))

@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 
 from connect.models import SellerTransfer, WaitingFor
 from connect.states import TransferStatus
-from connect.stripe.health import GATE
+from connect.stripe.health import HEALTH
 from connect.worker.retries import backoff
 from veza.core.causes import Cause
-from veza.core.reviews import open_case, restate_amount
+from veza.core.reviews import open_review, update_review_amount
 from veza.core.states import move
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ TRANSFER_FAILED, REVERSAL_FAILED = "transfer_failed", "reversal_failed"
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often something is tried again before it is given up, and how long between."""
 
     retries: int
@@ -32,18 +32,18 @@ class Patience:
     longest: timedelta
 
 
-def with_transfers() -> Patience:
+def with_transfers() -> RetryPolicy:
     """How patient the settings are with a sending."""
-    return Patience(
+    return RetryPolicy(
         settings.TRANSFER_RETRY_MAX_RETRIES,
         settings.TRANSFER_RETRY_BACKOFF_BASE,
         settings.TRANSFER_RETRY_BACKOFF_MAX,
     )
 
 
-def with_reversals() -> Patience:
+def with_reversals() -> RetryPolicy:
     """How patient the settings are with taking back."""
-    return Patience(settings.REVERSAL_MAX_RETRIES, settings.REVERSAL_BACKOFF_BASE, settings.REVERSAL_BACKOFF_MAX)
+    return RetryPolicy(settings.REVERSAL_MAX_RETRIES, settings.REVERSAL_BACKOFF_BASE, settings.REVERSAL_BACKOFF_MAX)
 
 
 def change(transfer: SellerTransfer, **fields: Any) -> None:
@@ -65,7 +65,7 @@ def wait(transfer: SellerTransfer, what_for: WaitingFor, *, look_again: timedelt
 
 
 def try_later(
-    transfer: SellerTransfer, why: str, patience: Patience, *, cause: Cause, at: datetime, **fields: Any
+    transfer: SellerTransfer, why: str, patience: RetryPolicy, *, cause: Cause, at: datetime, **fields: Any
 ) -> None:
     """Count a retry and wait longer than the last time; give up when they are used up."""
     if transfer.retry_count >= patience.retries:
@@ -81,9 +81,9 @@ def try_later(
     )
 
 
-def unanswered(transfer: SellerTransfer, why: str, patience: Patience, *, cause: Cause, at: datetime) -> None:
+def unanswered(transfer: SellerTransfer, why: str, patience: RetryPolicy, *, cause: Cause, at: datetime) -> None:
     """Try later what Stripe did not answer. It counts as a retry only while Stripe answers others."""
-    if GATE.fails_everybody():
+    if HEALTH.is_down():
         change(transfer, next_retry_at=Now() + patience.base, last_error=why[:500])
         return
     try_later(transfer, why, patience, cause=cause, at=at)
@@ -103,7 +103,7 @@ def give_up(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, *
         **fields,
     )
     log.error("transfer_given_up", transfer=str(transfer.pk), order=str(transfer.order_id), why=why)
-    open_case(
+    open_review(
         TRANSFER_FAILED if sending else REVERSAL_FAILED,
         transfer,
         why=why,
@@ -113,10 +113,10 @@ def give_up(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, *
     )
 
 
-def restate_given_up(transfer: SellerTransfer) -> None:
+def update_failed_review(transfer: SellerTransfer) -> None:
     """Let the case of a transfer that was given up say what it is about now: its amounts are new."""
-    restate_amount(TRANSFER_FAILED, transfer, transfer.sent_minor)
-    restate_amount(REVERSAL_FAILED, transfer, transfer.owed_minor)
+    update_review_amount(TRANSFER_FAILED, transfer, transfer.sent_minor)
+    update_review_amount(REVERSAL_FAILED, transfer, transfer.owed_minor)
 
 
 def _what_to_do(transfer: SellerTransfer, *, sending: bool) -> str:

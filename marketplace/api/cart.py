@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from marketplace import cart
 from marketplace.api.orders import PlacedOrderOutput, WishInput, placed
 from marketplace.models import CartItem
-from marketplace.orders import Wish
+from marketplace.orders import OrderLine
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
@@ -56,9 +56,9 @@ class Cart(OwnCart):
         operation_id="cart_add", summary="Put a licence in", request=WishInput, responses={201: CartItemOutput}
     )
     def post(self, request: Request) -> Response:
-        asked = WishInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        item = cart.put_in(owner=self.owner(), wish=Wish(**asked.validated_data))
+        params = WishInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        item = cart.add_item(owner=self.owner(), line=OrderLine(**params.validated_data))
         return Response(CartItemOutput(item).data, status=201)
 
     @extend_schema(operation_id="cart_empty", summary="Take everything out", responses={204: None})
@@ -70,7 +70,7 @@ class Cart(OwnCart):
 class OneCartItem(OwnCart):
     @extend_schema(operation_id="cart_remove", summary="Take one licence out", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
-        cart.take_out(owner=self.owner(), item_id=pk)
+        cart.remove_item(owner=self.owner(), item_id=pk)
         return Response(status=204)
 
 

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from marketplace.allocation import given_back
 from marketplace.models import LicenseKind, Order, OrderItem
-from marketplace.orders import Requested, Wish, request_order
-from marketplace.refunds import RefundWish, request_refund
+from marketplace.orders import OrderLine, RequestedOrder, request_order
+from marketplace.refunds import RefundRequest, request_refund
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -81,7 +81,7 @@ class OrderOutput(serializers.ModelSerializer[Order]):
         refunds = [refund for payment in self._tried(order) for refund in payment.refunds.all()]
         if any(refund.status == RefundStatus.PENDING for refund in refunds):
             return "pending"
-        done = [refund.legs for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
+        done = [refund.allocation for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
         given = given_back(order.items.all(), done)
         return "none" if not given else "full" if given >= order.total_minor else "partial"
 
@@ -115,7 +115,7 @@ def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
     return list(OrderOutput(orders, many=True, context={"tried": tried}).data)
 
 
-def placed(made: Requested) -> Response:
+def placed(made: RequestedOrder) -> Response:
     """The answer to an order: 201, or 202 while the payment page is not known yet."""
     answer = shown([made.order])[0] | {"client_secret": made.client_secret or None}
     unanswered = made.order.status == OrderStatus.PENDING and answer["payment_url"] is None
@@ -169,12 +169,12 @@ class Orders(OwnOrders):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = OrderInput(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = OrderInput(data=request.data)
+        params.is_valid(raise_exception=True)
         buyer = request.user
         assert isinstance(buyer, User)
-        wishes = [Wish(**item) for item in asked.validated_data["items"]]
-        return placed(request_order(order_id=result_id, buyer=buyer, wishes=wishes, cause=cause_of(request)))
+        lines = [OrderLine(**item) for item in params.validated_data["items"]]
+        return placed(request_order(order_id=result_id, buyer=buyer, lines=lines, cause=cause_of(request)))
 
 
 class OneOrder(OwnOrders):
@@ -222,12 +222,14 @@ class OrderRefunds(GenericAPIView[Order]):
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
-        asked = RefundInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        person, said = request.user, asked.validated_data
+        params = RefundInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        person, payload = request.user, params.validated_data
         assert isinstance(person, User)
-        wish = RefundWish(said["reason"], tuple(said.get("items", ())), said.get("amount_minor"))
-        cause = cause_of(request, wish.reason)
-        refund = request_refund(refund_id=result_id, order_id=pk, asked_by=person, wish=wish, cause=cause)
+        refund_request = RefundRequest(payload["reason"], tuple(payload.get("items", ())), payload.get("amount_minor"))
+        cause = cause_of(request, refund_request.reason)
+        refund = request_refund(
+            refund_id=result_id, order_id=pk, asked_by=person, refund_request=refund_request, cause=cause
+        )
         message = "The refund is on its way. It is final when your bank confirms it."
         return Response({"refund": RefundOutput(refund).data, "message": message}, status=202)

@@ -125,9 +125,9 @@ class Products(Catalogue):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = ProductInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        product = list_product(product_id=result_id, seller=self.seller(), **asked.validated_data)
+        params = ProductInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        product = list_product(product_id=result_id, seller=self.seller(), **params.validated_data)
         return Response(self.shown(product), status=201)
 
 
@@ -145,9 +145,9 @@ class OneProduct(Catalogue):
         examples=[OpenApiExample("Take it off sale", {"published": False}, request_only=True)],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        asked = ProductChanges(data=request.data)
-        asked.is_valid(raise_exception=True)
-        changes = {name: value for name, value in asked.validated_data.items() if name != "offers"}
-        offers = asked.validated_data.get("offers", [])
+        params = ProductChanges(data=request.data)
+        params.is_valid(raise_exception=True)
+        changes = {name: value for name, value in params.validated_data.items() if name != "offers"}
+        offers = params.validated_data.get("offers", [])
         product = change_product(product_id=pk, seller=self.seller(), changes=changes, offers=offers)
         return Response(self.shown(product))

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.inbox.intake import Arrived, Event, Handler, Verdict, take_in
+from payments.inbox.intake import Event, Handler, IncomingDelivery, Verdict, receive_delivery
 from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
 from veza.core.api.requests import request_id_of, source_address
 
@@ -59,7 +59,7 @@ def receive(
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KB")
     raw = request.read(MAX_BYTES + 1)
     signed = is_signed(raw)
-    arrived = Arrived(
+    arrived = IncomingDelivery(
         provider=provider,
         raw=raw,
         signature_valid=signed,
@@ -69,7 +69,7 @@ def receive(
     )
     refused = None if signed else no_secret or BAD_SIGNATURE
     try:
-        verdict = take_in(arrived, read=read, handlers=handlers, refused=refused)
+        verdict = receive_delivery(arrived, read=read, handlers=handlers, refused=refused)
     except (OperationalError, InterfaceError):
         log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")

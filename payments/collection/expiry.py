@@ -6,7 +6,7 @@ import structlog
 from django.db import models, transaction
 from django.db.models.functions import Coalesce, Now
 
-from payments.collection.payment_requests import PAGE_OVER, close_page
+from payments.collection.payment_requests import PAGE_OVER, close_payment_page
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core.causes import Cause
@@ -34,13 +34,13 @@ def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
     """
     if not _begin(payment_id):
         return "nothing to close"
-    payment, result = close_page(payment_id, reason="abandoned", cause=cause)
+    payment, result = close_payment_page(payment_id, reason="abandoned", cause=cause)
     if result == PAGE_OVER:
         Payment.objects.filter(pk=payment_id).exclude(status__in=PAYMENT_OPEN).update(close_after=None)
     log.info(
         "unpaid_closed" if result == PAGE_OVER else "unpaid_not_closed",
         payment=str(payment_id),
-        story=str(payment.story_id),
+        story=str(payment.correlation_id),
         status=payment.status,
         result=result,
     )

@@ -14,21 +14,21 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments.collection.payment_updates import OUR_WORD, note_payment
+from payments.collection.payment_updates import STATUS_OF, apply_payment
 from payments.hyperswitch import client
-from payments.hyperswitch.health import GATE
-from payments.hyperswitch.objects import PaymentSeen
+from payments.hyperswitch.health import HEALTH
+from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.facts import announce
-from veza.core.gate import turned_away
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.provider_health import auth_rejected
 from veza.core.states import move
 
 # How long after each unanswered try the provider is asked again; the last one repeats.
-ASK_AGAIN = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
+RETRY_SCHEDULE = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
 
 # How long after its session a payment page is closed: a buyer who pressed the button in the last second is let through.
 GRACE = timedelta(minutes=5)
@@ -36,9 +36,9 @@ GRACE = timedelta(minutes=5)
 PAGE_OVER = "over"
 
 
-def ask_again_after(checks: int) -> timedelta:
-    """How long to wait before asking about a row that was asked about `checks` times."""
-    return ASK_AGAIN[min(checks, len(ASK_AGAIN) - 1)]
+def retry_after(attempts: int) -> timedelta:
+    """How long to wait before asking about a row that was asked about `attempts` times."""
+    return RETRY_SCHEDULE[min(attempts, len(RETRY_SCHEDULE) - 1)]
 
 
 def open_payment(
@@ -46,7 +46,7 @@ def open_payment(
     payment_id: UUID,
     purpose: Payment.Purpose,
     purpose_id: UUID,
-    story_id: UUID,
+    correlation_id: UUID,
     payer_id: UUID,
     amount_minor: int,
     currency: str,
@@ -65,7 +65,7 @@ def open_payment(
         pk=payment_id,
         purpose=purpose,
         purpose_id=purpose_id,
-        story_id=story_id,
+        correlation_id=correlation_id,
         payer_id=payer_id,
         amount_minor=amount_minor,
         currency=currency,
@@ -75,12 +75,12 @@ def open_payment(
         off_session=bool(charges_method),
         payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
-        next_check_at=timezone.now() + ask_again_after(0),
+        next_attempt_at=timezone.now() + retry_after(0),
         close_after=None if charges_method else timezone.now() + settings.ORDER_SESSION + GRACE,
     )
 
 
-def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
+def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
     """Make the payment page at the provider and record what came of it. Safe to repeat at any time.
 
     A refusal fails the payment and is announced. An unknown outcome leaves it as it is: it will be asked again.
@@ -91,18 +91,18 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
     return outcome
 
 
-def send_at_once(payment_id: UUID, *, cause: Cause) -> str:
+def send_now(payment_id: UUID, *, cause: Cause) -> str:
     """Send it for a person who waits, and return the browser's secret for paying it, if it is known then.
 
     While the provider fails for everybody nobody waits for it: the sweep sends the payment when it answers again.
     """
-    if GATE.fails_everybody():
+    if HEALTH.is_down():
         return ""
     outcome = send_payment(payment_id, cause=cause)
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
-def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
+def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
     """Find out where a due payment stands: ask the provider, or send it when it was never acknowledged."""
     payment = Payment.objects.get(pk=payment_id)
     if payment.hyperswitch_payment_id is None:
@@ -111,8 +111,8 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[PaymentSeen]:
     with transaction.atomic(durable=True):
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
-            note_payment(outcome.value, cause=cause, at=timezone.now())
-        GATE.tell_if_turned_away(outcome, payment)
+            apply_payment(outcome.value, cause=cause, at=timezone.now())
+        HEALTH.open_review_if_rejected(outcome, payment)
     return outcome
 
 
@@ -122,10 +122,10 @@ def cancel_payment(payment_id: UUID, *, reason: str, cause: Cause) -> Payment:
     Cancelled only if the provider says so, or knows no such payment. One that was paid meanwhile is read and booked
     instead; without an answer nothing changes.
     """
-    return close_page(payment_id, reason=reason, cause=cause)[0]
+    return close_payment_page(payment_id, reason=reason, cause=cause)[0]
 
 
-def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment, str]:
+def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment, str]:
     """The same, and what came of it: "over" if the provider said so, then nobody needs to close the page again."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.cancel_payment(payment.provider_key, reason=reason, idempotency_key=str(payment.pk))
@@ -133,22 +133,22 @@ def close_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[Payment,
         payment = Payment.objects.locked().get(pk=payment_id)
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         match outcome:
-            case Accepted(value=seen):
-                note_payment(seen, cause=cause, at=timezone.now())
+            case Accepted(value=snapshot):
+                apply_payment(snapshot, cause=cause, at=timezone.now())
             case Refused(code=client.DOES_NOT_EXIST) if payment.status in PAYMENT_OPEN:
                 at = timezone.now()
-                never = {"next_check_at": None, "close_after": None}
+                never = {"next_attempt_at": None, "close_after": None}
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 announce("payment.failed", payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
-                GATE.tell_if_turned_away(outcome, payment)
+                HEALTH.open_review_if_rejected(outcome, payment)
     over = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
         outcome = check_payment(payment_id, cause=cause)
     if isinstance(outcome, Accepted):
-        over = OUR_WORD.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
+        over = STATUS_OF.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
-    return payment, PAGE_OVER if over else GATE.met_by_all(outcome) or "not over"
+    return payment, PAGE_OVER if over else HEALTH.stop_reason(outcome) or "not over"
 
 
 def client_secret_of(payment: Payment) -> str:
@@ -160,20 +160,20 @@ def client_secret_of(payment: Payment) -> str:
 @transaction.atomic(durable=True)
 def _mark_sent(payment_id: UUID) -> Payment:
     payment = Payment.objects.locked().get(pk=payment_id)
-    checks = payment.checks + 1
+    attempts = payment.attempts + 1
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
-        next_check_at=Now() + ask_again_after(payment.checks),
+        next_attempt_at=Now() + retry_after(payment.attempts),
         # The page's session begins when the provider makes it.
         close_after=None if payment.off_session else Now() + timedelta(seconds=payment.session_seconds) + GRACE,
-        checks=checks,
+        attempts=attempts,
     )
     return payment
 
 
 def _fields(payment: Payment) -> Mapping[str, Any]:
     """The request, exactly. Tax is inside the amount: given beside it, Hyperswitch would add it on top."""
-    asked: dict[str, Any] = {
+    params: dict[str, Any] = {
         "payment_id": payment.provider_key,
         "amount": payment.amount_minor,
         "currency": payment.currency,
@@ -184,7 +184,7 @@ def _fields(payment: Payment) -> Mapping[str, Any]:
         "metadata": {payment.purpose: str(payment.purpose_id)},
         "merchant_order_reference_id": str(payment.purpose_id),
     }
-    return asked | (_charge_of(payment) if payment.off_session else _page_of(payment))
+    return params | (_charge_of(payment) if payment.off_session else _page_of(payment))
 
 
 def _page_of(payment: Payment) -> dict[str, Any]:
@@ -207,31 +207,31 @@ def _charge_of(payment: Payment) -> dict[str, Any]:
 
 
 @transaction.atomic(durable=True)
-def _record_sent(payment_id: UUID, outcome: Outcome[PaymentSeen], *, cause: Cause) -> None:
+def _record_sent(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> None:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
     at = timezone.now()
     match outcome:
-        case Accepted(value=seen):
-            _acknowledge(payment, seen, cause=cause)
+        case Accepted(value=snapshot):
+            _acknowledge(payment, snapshot, cause=cause)
         case Refused(code=code, message=message) if payment.status == PaymentStatus.CREATED:
-            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
+            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_attempt_at": None}
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
             announce("payment.failed", payment, cause=cause, at=at)
-        case NotSent() if turned_away(outcome):
-            Payment.objects.filter(pk=payment_id).update(checks=max(0, payment.checks - 1))
-            GATE.tell_if_turned_away(outcome, payment)
+        case NotSent() if auth_rejected(outcome):
+            Payment.objects.filter(pk=payment_id).update(attempts=max(0, payment.attempts - 1))
+            HEALTH.open_review_if_rejected(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next check is set already.
 
 
-def _acknowledge(payment: Payment, seen: PaymentSeen, *, cause: Cause) -> None:
+def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> None:
     """Keep the ids. The webhook may have been faster, so only what is still missing is filled in."""
     known: dict[str, Any] = {
-        "hyperswitch_payment_id": payment.hyperswitch_payment_id or seen.payment_id,
-        "payment_url": payment.payment_url or seen.payment_url,
-        "next_check_at": None,
-        "checks": 0,
+        "hyperswitch_payment_id": payment.hyperswitch_payment_id or snapshot.payment_id,
+        "payment_url": payment.payment_url or snapshot.payment_url,
+        "next_attempt_at": None,
+        "attempts": 0,
     }
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **known)

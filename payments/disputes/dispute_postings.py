@@ -8,13 +8,13 @@ so each new fact about a refund or a dispute computes all of them anew and posts
 from collections.abc import Mapping
 from datetime import datetime
 
-from payments.ledger import allocation, postings
-from payments.ledger.allocation import Legs
+from payments.ledger import allocations, postings
+from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
 from payments.models import Dispute, Payment
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
-from veza.core.money import written
-from veza.core.reviews import close_case, open_case
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 
 HeldAt = Dispute.HeldAt
 EXCEEDS = "dispute_exceeds_payment"
@@ -22,19 +22,19 @@ EXCEEDS = "dispute_exceeds_payment"
 
 def book_disputes(payment: Payment, *, at: datetime) -> None:
     """Bring the postings of all disputes of a locked payment to where the facts say they should be."""
-    left = allocation.left_of(payment)
+    left = allocations.remaining_of(payment)
     disputes = list(Dispute.objects.locked().filter(payment=payment))
     for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
         place = _place_of(dispute)
         # Money in another currency than ours cannot be taken from anybody's share: it is all to be recovered.
         found = left if dispute.currency == payment.held_currency else {}
-        legs = allocation.spread(dispute.amount_minor, found) if place else {}
+        allocation = allocations.allocate_over(dispute.amount_minor, found) if place else {}
         if found:
-            left = allocation.take(legs, left)
-        if (dispute.held_at, dispute.legs) != (place, legs):
-            _bring(dispute, place, legs, payment=payment, at=at)
+            left = allocations.subtract(allocation, left)
+        if (dispute.held_at, dispute.allocation) != (place, allocation):
+            _bring(dispute, place, allocation, payment=payment, at=at)
             _tell_of_excess(dispute)
-    taken = sum(sum(one.legs.values()) for one in disputes if one.currency == payment.held_currency)
+    taken = sum(sum(one.allocation.values()) for one in disputes if one.currency == payment.held_currency)
     if taken != payment.disputed_minor:
         Payment.objects.filter(pk=payment.pk).update(disputed_minor=taken)
         payment.disputed_minor = taken
@@ -48,19 +48,19 @@ def _place_of(dispute: Dispute) -> HeldAt:
     return HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else HeldAt.NOWHERE
 
 
-def _bring(dispute: Dispute, place: HeldAt, legs: Legs, *, payment: Payment, at: datetime) -> None:
-    if dispute.legs and legs and sum(dispute.legs.values()) != sum(legs.values()):
+def _bring(dispute: Dispute, place: HeldAt, allocation: Allocation, *, payment: Payment, at: datetime) -> None:
+    if dispute.allocation and allocation and sum(dispute.allocation.values()) != sum(allocation.values()):
         _bring(dispute, HeldAt.NOWHERE, {}, payment=payment, at=at)  # Another amount is another booking.
-    lines = _steps(dispute.held_at, place, dispute.legs, legs)
+    lines = _steps(dispute.held_at, place, dispute.allocation, allocation)
     dispute.bookings += 1
-    dispute.held_at, dispute.legs = place, legs
-    dispute.save(update_fields=["bookings", "held_at", "legs"])
+    dispute.held_at, dispute.allocation = place, allocation
+    dispute.save(update_fields=["bookings", "held_at", "allocation"])
     postings.post(
         f"dispute:{dispute.pk}:{dispute.bookings}",
         lines,
         payment=payment,
         currency=dispute.currency,
-        story_id=dispute.story_id,
+        correlation_id=dispute.correlation_id,
         at=at,
     )
 
@@ -93,20 +93,20 @@ def _differences(old: Mapping[str, int], new: Mapping[str, int]) -> list[posting
             part = min(surplus, owing[debtor])
             lines.append(postings.Line(debtor, account, part, f"{account}>{debtor}"))
             surplus -= part
-            owing = allocation.take({debtor: part}, owing)
+            owing = allocations.subtract({debtor: part}, owing)
     return lines
 
 
 def _tell_of_excess(dispute: Dispute) -> None:
-    excess = dispute.legs.get(RECOVERABLE, 0)
-    close_case(EXCEEDS, dispute, note=f"Not covered now: {written(excess, dispute.currency)}.")
+    excess = dispute.allocation.get(RECOVERABLE, 0)
+    close_review(EXCEEDS, dispute, note=f"Not covered now: {format_amount(excess, dispute.currency)}.")
     if not excess:
         return
-    open_case(
+    open_review(
         EXCEEDS,
         dispute,
-        why=f"The bank takes {written(dispute.amount_minor, dispute.currency)}, of which "
-        f"{written(excess, dispute.currency)} is not covered by what is left of the payment.",
+        why=f"The bank takes {format_amount(dispute.amount_minor, dispute.currency)}, of which "
+        f"{format_amount(excess, dispute.currency)} is not covered by what is left of the payment.",
         what_to_do="Recover it from the buyer or the provider, or write it off.",
         amount_minor=excess,
         currency=dispute.currency,

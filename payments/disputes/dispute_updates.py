@@ -13,15 +13,15 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from payments.disputes.dispute_postings import book_disputes
-from payments.hyperswitch.objects import DisputeSeen
+from payments.hyperswitch.objects import RemoteDispute
 from payments.inbox.intake import Handled, Result
 from payments.models import Dispute, Payment
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core.causes import Cause
 from veza.core.facts import announce
 from veza.core.ids import row_id
-from veza.core.money import written
-from veza.core.reviews import close_case, open_case
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 
 LOOK_AGAIN_AFTER = timedelta(days=1)
@@ -31,91 +31,91 @@ TO_ANSWER = "dispute_to_answer"
 _FORWARDS = (DisputeStatus.OPENED, DisputeStatus.CHALLENGED)
 
 
-def note_dispute(seen: DisputeSeen, /, *, cause: Cause, at: datetime) -> Handled:
+def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime) -> Handled:
     """Bring a dispute to where a delivery says it is, if that is forwards, with everything that follows."""
-    return _note(seen, authoritative=False, cause=cause, at=at)
+    return _note(snapshot, authoritative=False, cause=cause, at=at)
 
 
-def note_dispute_read(seen: DisputeSeen, /, *, cause: Cause, at: datetime) -> Handled:
+def apply_dispute_read(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime) -> Handled:
     """The same for the provider's answer to our question: it may also take an end back."""
-    return _note(seen, authoritative=True, cause=cause, at=at)
+    return _note(snapshot, authoritative=True, cause=cause, at=at)
 
 
 def due() -> models.QuerySet[Dispute]:
     """Disputes that are to be asked about at some time, claimed by `next_check_at`. Ended and old ones have none."""
-    return Dispute.objects.filter(next_check_at__isnull=False)
+    return Dispute.objects.filter(next_attempt_at__isnull=False)
 
 
-def _note(seen: DisputeSeen, *, authoritative: bool, cause: Cause, at: datetime) -> Handled:
+def _note(snapshot: RemoteDispute, *, authoritative: bool, cause: Cause, at: datetime) -> Handled:
     assert connection.in_atomic_block, "what a provider said is booked in one commit"
-    key = row_id("pay", seen.payment_id)
+    key = row_id("pay", snapshot.payment_id)
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
         return Handled(Result.UNMATCHED)
     if payment.received_minor == 0:
         Payment.objects.filter(pk=payment.pk).update(awaited=True)
-        return Handled(Result.WAITING, payment.story_id)
-    status = _our_word(seen.status)
-    dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=seen.dispute_id).first()
+        return Handled(Result.WAITING, payment.correlation_id)
+    status = _our_word(snapshot.status)
+    dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
     if status is None:
-        _ask_about_word(payment, seen)
-        return Handled(Result.IGNORED, payment.story_id)
+        _ask_about_word(payment, snapshot)
+        return Handled(Result.IGNORED, payment.correlation_id)
     if dispute is None:
-        dispute = _open(payment, seen, status, at=at)
+        dispute = _open(payment, snapshot, status, at=at)
     elif authoritative or _is_forwards(dispute.status, status):
-        if not _change(dispute, seen, status, cause=cause, at=at):
-            return Handled(Result.STALE, payment.story_id)
+        if not _change(dispute, snapshot, status, cause=cause, at=at):
+            return Handled(Result.STALE, payment.correlation_id)
     elif dispute.status == status or status not in DISPUTE_ENDS:
-        return Handled(Result.STALE, payment.story_id)
+        return Handled(Result.STALE, payment.correlation_id)
     else:
-        Dispute.objects.filter(pk=dispute.pk).update(next_check_at=Now())
-        return Handled(Result.OK, payment.story_id)
+        Dispute.objects.filter(pk=dispute.pk).update(next_attempt_at=Now())
+        return Handled(Result.OK, payment.correlation_id)
     dispute.payment = payment
     book_disputes(payment, at=at)
     _ask_for_an_answer(dispute)
     announce("dispute.moved", dispute, cause=cause, at=at)
-    return Handled(Result.OK, payment.story_id)
+    return Handled(Result.OK, payment.correlation_id)
 
 
-def _our_word(said: str) -> DisputeStatus | None:
-    word = said.removeprefix("dispute_")
+def _our_word(payload: str) -> DisputeStatus | None:
+    word = payload.removeprefix("dispute_")
     return DisputeStatus(word) if word in DisputeStatus.values else None
 
 
-def _is_forwards(known: str, said: DisputeStatus) -> bool:
-    return _rank(said) > _rank(known)
+def _is_forwards(known: str, payload: DisputeStatus) -> bool:
+    return _rank(payload) > _rank(known)
 
 
 def _rank(status: str) -> int:
     return _FORWARDS.index(DisputeStatus(status)) if status in _FORWARDS else len(_FORWARDS)
 
 
-def _open(payment: Payment, seen: DisputeSeen, status: DisputeStatus, *, at: datetime) -> Dispute:
+def _open(payment: Payment, snapshot: RemoteDispute, status: DisputeStatus, *, at: datetime) -> Dispute:
     return Dispute.objects.create(
         payment=payment,
-        story_id=payment.story_id,
-        hyperswitch_dispute_id=seen.dispute_id,
+        correlation_id=payment.correlation_id,
+        hyperswitch_dispute_id=snapshot.dispute_id,
         status=status,
-        stage=seen.stage[:30],
-        amount_minor=seen.amount_minor,
-        currency=seen.currency,
-        reason=seen.reason,
-        answer_by=seen.answer_by,
-        next_check_at=at + LOOK_AGAIN_AFTER,
+        stage=snapshot.stage[:30],
+        amount_minor=snapshot.amount_minor,
+        currency=snapshot.currency,
+        reason=snapshot.reason,
+        answer_by=snapshot.answer_by,
+        next_attempt_at=at + LOOK_AGAIN_AFTER,
     )
 
 
-def _change(dispute: Dispute, seen: DisputeSeen, status: DisputeStatus, *, cause: Cause, at: datetime) -> bool:
+def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *, cause: Cause, at: datetime) -> bool:
     """Take over what the provider says; whether anything about the money has changed."""
     known = (dispute.status, dispute.stage, dispute.amount_minor, dispute.currency)
-    if known == (status, seen.stage[:30], seen.amount_minor, seen.currency):
+    if known == (status, snapshot.stage[:30], snapshot.amount_minor, snapshot.currency):
         return False
     fields = {
-        "stage": seen.stage[:30],
-        "amount_minor": seen.amount_minor,
-        "currency": seen.currency,
-        "reason": seen.reason,
-        "answer_by": seen.answer_by,
+        "stage": snapshot.stage[:30],
+        "amount_minor": snapshot.amount_minor,
+        "currency": snapshot.currency,
+        "reason": snapshot.reason,
+        "answer_by": snapshot.answer_by,
     }
     if dispute.status == status:
         Dispute.objects.filter(pk=dispute.pk).update(**fields)
@@ -128,13 +128,13 @@ def _change(dispute: Dispute, seen: DisputeSeen, status: DisputeStatus, *, cause
 
 def _ask_for_an_answer(dispute: Dispute) -> None:
     if dispute.status != DisputeStatus.OPENED:
-        close_case(TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
+        close_review(TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
         return
     until = f" until {dispute.answer_by:%d %B %Y}" if dispute.answer_by else ""
-    open_case(
+    open_review(
         TO_ANSWER,
         dispute,
-        why=f"The buyer's bank asks for {written(dispute.amount_minor, dispute.currency)} back "
+        why=f"The buyer's bank asks for {format_amount(dispute.amount_minor, dispute.currency)} back "
         f"({dispute.reason or 'no reason given'}).",
         what_to_do=f"Answer it or accept it at the provider's dashboard{until}.",
         amount_minor=dispute.amount_minor,
@@ -142,19 +142,19 @@ def _ask_for_an_answer(dispute: Dispute) -> None:
     )
 
 
-def _ask_about_word(payment: Payment, seen: DisputeSeen) -> None:
-    open_case(
+def _ask_about_word(payment: Payment, snapshot: RemoteDispute) -> None:
+    open_review(
         "dispute_unclear",
         payment,
-        why=f"The provider calls dispute {seen.dispute_id} {seen.status!r}, a status we do not know.",
+        why=f"The provider calls dispute {snapshot.dispute_id} {snapshot.status!r}, a status we do not know.",
         what_to_do="Look at the dispute at the provider's dashboard; its money is not booked.",
-        amount_minor=seen.amount_minor,
-        currency=seen.currency,
+        amount_minor=snapshot.amount_minor,
+        currency=snapshot.currency,
     )
 
 
-def look_again_later(dispute_id: UUID) -> None:
+def refresh_later(dispute_id: UUID) -> None:
     """Ask about a dispute again in a day, as long as it is open or young; else never, unless news contradict it."""
     worth_it = Q(status__in=DISPUTE_UNDER_WAY) | Q(created_at__gt=Now() + LOOK_AGAIN_AFTER - LOOK_FOR)
     later = Case(When(worth_it, then=Now() + LOOK_AGAIN_AFTER), default=Value(None, models.DateTimeField()))
-    Dispute.objects.filter(pk=dispute_id).update(next_check_at=later)
+    Dispute.objects.filter(pk=dispute_id).update(next_attempt_at=later)

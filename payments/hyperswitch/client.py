@@ -18,13 +18,13 @@ from django.conf import settings
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from payments.hyperswitch.objects import (
-    DisputeSeen,
-    PaymentSeen,
-    RefundSeen,
+    RemoteDispute,
+    RemotePayment,
+    RemoteRefund,
     Unreadable,
-    read_dispute_object,
-    read_payment_object,
-    read_refund_object,
+    parse_dispute,
+    parse_payment,
+    parse_refund,
 )
 from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
 from veza.core.rate import wait_for_turn
@@ -34,66 +34,66 @@ PAGE = 100  # What a list gives at most.
 DOES_NOT_EXIST = "HE_02"
 _BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
 
-Seen = TypeVar("Seen")
+Snapshot = TypeVar("Snapshot")
 Fields = Mapping[str, Any]
 Answer = Any  # What the JSON held: an object, or a list of them.
 _local = threading.local()
 
 
-def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[PaymentSeen]:
+def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemotePayment]:
     """Make a payment under `fields["payment_id"]`, or find the one that is there already."""
     outcome = _post("/payments", fields, idempotency_key=idempotency_key)
-    seen = _understood(outcome, read_payment_object, fields["payment_id"], lambda seen: seen.payment_id)
-    return _unless_it_exists(seen, lambda: read_payment(fields["payment_id"]))
+    snapshot = _understood(outcome, parse_payment, fields["payment_id"], lambda snapshot: snapshot.payment_id)
+    return _unless_it_exists(snapshot, lambda: read_payment(fields["payment_id"]))
 
 
-def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[PaymentSeen]:
+def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[RemotePayment]:
     """What Hyperswitch knows of our payment. Refused with HE_02 means that it has none."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/payments/{payment_id}{query}")
-    return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
+    return _understood(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
 
 
-def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[PaymentSeen]:
+def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[RemotePayment]:
     """Close a payment that nobody has paid. Refused means that it stands as it is; reading it says how."""
     outcome = _post(f"/payments/{payment_id}/cancel", {"cancellation_reason": reason}, idempotency_key=idempotency_key)
-    return _understood(outcome, read_payment_object, payment_id, lambda seen: seen.payment_id)
+    return _understood(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
 
 
-def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RefundSeen]:
+def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemoteRefund]:
     """Give back `fields["amount"]` minor units under `fields["refund_id"]`, or find the refund that is there already.
 
     The amount must be given: left out, Hyperswitch refunds everything.
     """
     assert type(fields["amount"]) is int, "a refund always names its amount"
     outcome = _post("/refunds", fields, idempotency_key=idempotency_key)
-    seen = _understood(outcome, read_refund_object, fields["refund_id"], lambda seen: seen.refund_id)
-    return _unless_it_exists(seen, lambda: read_refund(fields["refund_id"]))
+    snapshot = _understood(outcome, parse_refund, fields["refund_id"], lambda snapshot: snapshot.refund_id)
+    return _unless_it_exists(snapshot, lambda: read_refund(fields["refund_id"]))
 
 
-def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RefundSeen]:
+def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RemoteRefund]:
     """What Hyperswitch knows of our refund. Refused with HE_02 means that it has none."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/refunds/{refund_id}{query}")
-    return _understood(outcome, read_refund_object, refund_id, lambda seen: seen.refund_id)
+    return _understood(outcome, parse_refund, refund_id, lambda snapshot: snapshot.refund_id)
 
 
-def read_dispute(dispute_id: str) -> Outcome[DisputeSeen]:
+def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
     """What Hyperswitch knows of a dispute."""
     outcome = _call("GET", f"/disputes/{quote(dispute_id, safe='')}")
-    return _understood(outcome, read_dispute_object, dispute_id, lambda seen: seen.dispute_id)
+    return _understood(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
 def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
     """One page of the refunds made between two times, as the provider wrote them; an empty one is the last."""
-    asked = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
-    return _listed(_call("POST", "/refunds/list", body=asked), "data")
+    params = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
+    return _listed(_call("POST", "/refunds/list", body=params), "data")
 
 
 def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
     """One page of the disputes opened between two times, as the provider wrote them; an empty one is the last."""
-    asked = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
-    return _listed(_call("GET", f"/disputes/list?{asked}"), None)
+    params = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
+    return _listed(_call("GET", f"/disputes/list?{params}"), None)
 
 
 def _listed(outcome: Outcome[Answer], key: str | None) -> Outcome[list[Fields]]:
@@ -110,22 +110,22 @@ def _written(at: datetime) -> str:
 
 
 def _understood(
-    outcome: Outcome[Answer], read: Callable[[Fields], Seen], our_id: str, id_of: Callable[[Seen], str]
-) -> Outcome[Seen]:
+    outcome: Outcome[Answer], read: Callable[[Fields], Snapshot], our_id: str, id_of: Callable[[Snapshot], str]
+) -> Outcome[Snapshot]:
     if not isinstance(outcome, Accepted):
         return outcome
     if not isinstance(outcome.value, Mapping):
         return Unknown("the answer could not be read", outcome.call)
     try:
-        seen = read(outcome.value)
+        snapshot = read(outcome.value)
     except Unreadable as error:
         return Unknown(f"the answer could not be read: {error}", outcome.call)
-    if id_of(seen) != our_id:
+    if id_of(snapshot) != our_id:
         return Unknown("the answer is not about our id", outcome.call)
-    return Accepted(seen, outcome.call)
+    return Accepted(snapshot, outcome.call)
 
 
-def _unless_it_exists(made: Outcome[Seen], look: Callable[[], Outcome[Seen]]) -> Outcome[Seen]:
+def _unless_it_exists(made: Outcome[Snapshot], look: Callable[[], Outcome[Snapshot]]) -> Outcome[Snapshot]:
     if not isinstance(made, Refused):
         return made
     found = look()
@@ -175,12 +175,16 @@ def _call(
 
 def _judged(status: int, raw: bytes | None, call: Call) -> Outcome[Answer]:
     try:
-        said = json.loads(raw) if raw is not None else None
+        payload = json.loads(raw) if raw is not None else None
     except (ValueError, RecursionError):
-        said = None
+        payload = None
     if 200 <= status < 300:
-        return Accepted(said, call) if isinstance(said, dict | list) else Unknown("the answer could not be read", call)
-    error = said.get("error") if isinstance(said, dict) else None
+        return (
+            Accepted(payload, call)
+            if isinstance(payload, dict | list)
+            else Unknown("the answer could not be read", call)
+        )
+    error = payload.get("error") if isinstance(payload, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
     message = str(error.get("message", ""))[:500] if isinstance(error, dict) else ""
     if status in (401, 403):

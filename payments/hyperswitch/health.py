@@ -1,5 +1,5 @@
 """Hyperswitch's gate, where our key is asked for."""
 
-from veza.core.gate import Gate
+from veza.core.provider_health import ProviderHealth
 
-GATE = Gate("hyperswitch", "HYPERSWITCH_API_KEY")
+HEALTH = ProviderHealth("hyperswitch", "HYPERSWITCH_API_KEY")

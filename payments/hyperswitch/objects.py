@@ -20,7 +20,7 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
-class PaymentSeen:
+class RemotePayment:
     """A payment as Hyperswitch sees it. `received_minor` is None when it did not say."""
 
     payment_id: str
@@ -35,11 +35,11 @@ class PaymentSeen:
     payment_method_id: str
     error_code: str
     error_message: str
-    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
-class RefundSeen:
+class RemoteRefund:
     refund_id: str
     payment_id: str
     status: str
@@ -49,11 +49,11 @@ class RefundSeen:
     profile_id: str
     error_code: str
     error_message: str
-    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
-class DisputeSeen:
+class RemoteDispute:
     """A dispute as Hyperswitch sees it. `status` is its own word, such as `dispute_opened`."""
 
     dispute_id: str
@@ -65,78 +65,80 @@ class DisputeSeen:
     profile_id: str
     reason: str
     answer_by: datetime | None
-    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
-def read_payment_object(said: Mapping[str, Any]) -> PaymentSeen:
+def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
     """Read a `PaymentsResponse`. Raises Unreadable, naming the field."""
-    link = said.get("payment_link")
-    return PaymentSeen(
-        payment_id=_text(said, "payment_id"),
-        status=_text(said, "status"),
-        amount_minor=_minor(said, "amount"),
-        received_minor=None if said.get("amount_received") is None else _minor(said, "amount_received"),
-        currency=_currency(said),
-        updated_at=_time(said, "updated"),
-        profile_id=_optional(said, "profile_id"),
+    link = payload.get("payment_link")
+    return RemotePayment(
+        payment_id=_text(payload, "payment_id"),
+        status=_text(payload, "status"),
+        amount_minor=_minor(payload, "amount"),
+        received_minor=None if payload.get("amount_received") is None else _minor(payload, "amount_received"),
+        currency=_currency(payload),
+        updated_at=_time(payload, "updated"),
+        profile_id=_optional(payload, "profile_id"),
         payment_url=_optional(link, "link") if isinstance(link, Mapping) else "",
-        client_secret=_optional(said, "client_secret"),
-        payment_method_id=_optional(said, "payment_method_id")[:64],
-        error_code=_optional(said, "error_code")[:100],
-        error_message=_optional(said, "error_message")[:500],
-        said=said,
+        client_secret=_optional(payload, "client_secret"),
+        payment_method_id=_optional(payload, "payment_method_id")[:64],
+        error_code=_optional(payload, "error_code")[:100],
+        error_message=_optional(payload, "error_message")[:500],
+        payload=payload,
     )
 
 
-def read_refund_object(said: Mapping[str, Any]) -> RefundSeen:
+def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
     """Read a `RefundResponse`. Raises Unreadable, naming the field."""
-    return RefundSeen(
-        refund_id=_text(said, "refund_id"),
-        payment_id=_text(said, "payment_id"),
-        status=_text(said, "status"),
-        amount_minor=_minor(said, "amount"),
-        currency=_currency(said),
-        updated_at=_time(said, "updated_at"),
-        profile_id=_optional(said, "profile_id"),
-        error_code=_optional(said, "error_code")[:100],
-        error_message=_optional(said, "error_message")[:500],
-        said=said,
+    return RemoteRefund(
+        refund_id=_text(payload, "refund_id"),
+        payment_id=_text(payload, "payment_id"),
+        status=_text(payload, "status"),
+        amount_minor=_minor(payload, "amount"),
+        currency=_currency(payload),
+        updated_at=_time(payload, "updated_at"),
+        profile_id=_optional(payload, "profile_id"),
+        error_code=_optional(payload, "error_code")[:100],
+        error_message=_optional(payload, "error_message")[:500],
+        payload=payload,
     )
 
 
-def read_dispute_object(said: Mapping[str, Any]) -> DisputeSeen:
+def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
     """Read a `DisputeResponse`, whose amount is a text of minor units. Raises Unreadable, naming the field."""
-    reason = " ".join(part for part in (_optional(said, "connector_reason_code"), _optional(said, "connector_reason")))
-    return DisputeSeen(
-        dispute_id=_text(said, "dispute_id")[:64],
-        payment_id=_text(said, "payment_id"),
-        status=_text(said, "dispute_status"),
-        stage=_text(said, "dispute_stage"),
-        amount_minor=_written_minor(said, "amount"),
-        currency=_currency(said),
-        profile_id=_optional(said, "profile_id"),
+    reason = " ".join(
+        part for part in (_optional(payload, "connector_reason_code"), _optional(payload, "connector_reason"))
+    )
+    return RemoteDispute(
+        dispute_id=_text(payload, "dispute_id")[:64],
+        payment_id=_text(payload, "payment_id"),
+        status=_text(payload, "dispute_status"),
+        stage=_text(payload, "dispute_stage"),
+        amount_minor=_written_minor(payload, "amount"),
+        currency=_currency(payload),
+        profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
-        answer_by=_time(said, "challenge_required_by"),
-        said=said,
+        answer_by=_time(payload, "challenge_required_by"),
+        payload=payload,
     )
 
 
-def _text(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name)
+def _text(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
     if not isinstance(value, str) or not value or len(value) > 255 or not value.isprintable():
         raise Unreadable(f"{name} should be text and is {_shown(value)}")
     return value
 
 
-def _optional(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name)
+def _optional(payload: Mapping[str, Any], name: str) -> str:
+    value = payload.get(name)
     if not isinstance(value, str):
         return ""
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _currency(said: Mapping[str, Any]) -> str:
-    currency = _text(said, "currency").upper()
+def _currency(payload: Mapping[str, Any]) -> str:
+    currency = _text(payload, "currency").upper()
     try:
         exponent(currency)
     except ValueError:
@@ -144,22 +146,22 @@ def _currency(said: Mapping[str, Any]) -> str:
     return currency
 
 
-def _written_minor(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _written_minor(payload: Mapping[str, Any], name: str) -> int:
+    value = payload.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         return _minor({name: int(value)}, name)
-    return _minor(said, name)
+    return _minor(payload, name)
 
 
-def _minor(said: Mapping[str, Any], name: str) -> int:
-    value = said.get(name)
+def _minor(payload: Mapping[str, Any], name: str) -> int:
+    value = payload.get(name)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
         raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
     return value
 
 
-def _time(said: Mapping[str, Any], name: str) -> datetime | None:
-    value = said.get(name)
+def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
+    value = payload.get(name)
     if value is None:
         return None
     try:

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from payments.inbox.invalid_signatures import KEPT_BYTES, forgeries
+from payments.inbox.invalid_signatures import KEPT_BYTES, invalid_signatures
 from payments.models import WebhookDelivery
 from veza.core.causes import Cause
 from veza.core.ids import new_id
@@ -48,7 +48,7 @@ class Handled:
     """What a handler made of an event, and the order or subscription it was about."""
 
     result: Result
-    story_id: UUID | None = None
+    correlation_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Event:
 
     event_id: str
     event_type: str
-    said: Mapping[str, Any]
+    payload: Mapping[str, Any]
     merchant_id: str = ""
     origin: str = "webhook"
 
@@ -70,7 +70,7 @@ class NotAnEvent(ValueError):
 
 
 @dataclass(frozen=True)
-class Arrived:
+class IncomingDelivery:
     """A delivery as it reached the door."""
 
     provider: str
@@ -90,12 +90,12 @@ class Verdict:
 
     result: str
     http_status: int = 200
-    story_id: UUID | None = None
+    correlation_id: UUID | None = None
     again: bool = False
 
 
-def take_in(
-    arrived: Arrived,
+def receive_delivery(
+    arrived: IncomingDelivery,
     *,
     read: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
@@ -107,8 +107,8 @@ def take_in(
     logged too, as long as there are not too many of them.
     Raises OperationalError only when the database is away: then there is neither effect nor row.
     """
-    kept = refused is None or forgeries.keeps(arrived.source_ip, len(arrived.raw), provider=arrived.provider)
-    forgeries.tell_now_and_then()
+    kept = refused is None or invalid_signatures.keeps(arrived.source_ip, len(arrived.raw), provider=arrived.provider)
+    invalid_signatures.tell_now_and_then()
     if refused is not None and not kept:
         return refused
     delivery_id, at = new_id(), timezone.now()
@@ -150,8 +150,8 @@ def apply_once(
     earlier = WebhookDelivery.objects.filter(provider=provider, event_id=event.event_id, processing_result__in=FINAL)
     if besides is not None:
         earlier = earlier.exclude(pk=besides)
-    for story_id in earlier.values_list("story_id", flat=True)[:1]:
-        return Verdict(Result.DUPLICATE, story_id=story_id)
+    for correlation_id in earlier.values_list("correlation_id", flat=True)[:1]:
+        return Verdict(Result.DUPLICATE, correlation_id=correlation_id)
     handler = handlers.get(event.event_type)
     if handler is None:
         return Verdict(Result.IGNORED)
@@ -163,16 +163,16 @@ def apply_once(
     except Exception as error:
         log.exception("webhook_handler_failed", provider=provider, event_id=event.event_id)
         return Verdict(f"error: {type(error).__name__}: {error}", http_status=500, again=True)
-    return Verdict(handled.result, story_id=handled.story_id, again=handled.result in RETRIED)
+    return Verdict(handled.result, correlation_id=handled.correlation_id, again=handled.result in RETRIED)
 
 
-def wake_waiting(story_id: UUID) -> None:
+def wake_waiting(correlation_id: UUID) -> None:
     """Make the deliveries of a story that wait for its payment due now, those given up too: the payment is booked."""
-    waiting = WebhookDelivery.objects.filter(story_id=story_id, processing_result=Result.WAITING)
+    waiting = WebhookDelivery.objects.filter(correlation_id=correlation_id, processing_result=Result.WAITING)
     waiting.update(next_attempt_at=Now())
 
 
-def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id: UUID, at: datetime) -> None:
+def _log(arrived: IncomingDelivery, event: Event | None, verdict: Verdict, *, delivery_id: UUID, at: datetime) -> None:
     kept = arrived.raw if arrived.signature_valid else arrived.raw[:KEPT_BYTES]
     WebhookDelivery.objects.create(
         pk=delivery_id,
@@ -186,7 +186,7 @@ def _log(arrived: Arrived, event: Event | None, verdict: Verdict, *, delivery_id
         source_ip=arrived.source_ip,
         user_agent=arrived.user_agent[:300],
         request_id=arrived.request_id,
-        story_id=verdict.story_id,
+        correlation_id=verdict.correlation_id,
         received_at=at,
         processed_at=at,
         next_attempt_at=at + TRY_AGAIN_AFTER[0] if verdict.again else None,

@@ -26,7 +26,7 @@ ON CONFLICT (provider, minute_at) DO UPDATE
 """
 
 
-class Forgeries:
+class InvalidSignatureLimit:
     """Who sent us how many deliveries with a bad signature, in the running minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,4 +86,4 @@ def _network(source_ip: str | None) -> str:
     return source_ip or ""
 
 
-forgeries = Forgeries()
+invalid_signatures = InvalidSignatureLimit()

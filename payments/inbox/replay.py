@@ -32,7 +32,7 @@ from payments.inbox.intake import (
 from payments.models import WebhookDelivery
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.reviews import close_case, open_case
+from veza.core.reviews import close_review, open_review
 
 log = structlog.get_logger(__name__)
 UNSETTLED = "delivery_unsettled"
@@ -110,12 +110,12 @@ def _keep(delivery: WebhookDelivery, verdict: Verdict, *, at: datetime) -> None:
     delivery.processing_result = verdict.result[:300]
     delivery.processed_at = at
     delivery.next_attempt_at = at + _pause(delivery.attempts) if again else None
-    delivery.story_id = verdict.story_id or delivery.story_id
-    delivery.save(update_fields=["attempts", "processing_result", "processed_at", "next_attempt_at", "story_id"])
+    delivery.correlation_id = verdict.correlation_id or delivery.correlation_id
+    delivery.save(update_fields=["attempts", "processing_result", "processed_at", "next_attempt_at", "correlation_id"])
     if verdict.again and not again:
         _give_up(delivery)
     elif not verdict.again:
-        close_case(UNSETTLED, delivery, note=f"Handled again: {verdict.result}.")
+        close_review(UNSETTLED, delivery, note=f"Handled again: {verdict.result}.")
 
 
 def _pause(attempts: int) -> timedelta:
@@ -125,7 +125,7 @@ def _pause(attempts: int) -> timedelta:
 def _give_up(delivery: WebhookDelivery) -> None:
     log.error("delivery_unsettled", delivery=str(delivery.pk), event_id=delivery.event_id)
     hours = KEEP_TRYING_FOR // timedelta(hours=1)
-    open_case(
+    open_review(
         UNSETTLED,
         delivery,
         why=f"{delivery.provider.capitalize()}'s {delivery.event_type} ({delivery.event_id}) was tried for {hours} "

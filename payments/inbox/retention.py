@@ -8,7 +8,7 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from payments.models import ForgedMinute, WebhookDelivery
+from payments.models import InvalidSignatureCount, WebhookDelivery
 from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,7 @@ def clean(days: int, *, stopping: Event | None = None, tell: Callable[[int], obj
         if deleted < BATCH:
             break
         stopping.wait(PAUSE_SECONDS)
-    ForgedMinute.objects.filter(minute_at__lt=before).delete()
+    InvalidSignatureCount.objects.filter(minute_at__lt=before).delete()
     if not stopping.is_set():
         beat(WORKER, Tally(done=done))
     log.info("webhook_log_cleaned", deleted=done, before=before.isoformat(), stopped=stopping.is_set())

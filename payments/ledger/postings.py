@@ -18,7 +18,7 @@ from payments.models import LedgerAccount, Payment, Posting
 
 @dataclass(frozen=True)
 class Line:
-    """`amount_minor` from `debit` to `credit`; `leg` tells the lines of one cause apart."""
+    """`amount_minor` from `debit` to `credit`; `leg` tells the lines of one reference apart."""
 
     debit: str
     credit: str
@@ -32,11 +32,11 @@ def open_accounts(codes: Iterable[str]) -> None:
 
 
 def post(
-    cause: str, lines: Iterable[Line], *, payment: Payment | None, currency: str, story_id: UUID, at: datetime
+    reference: str, lines: Iterable[Line], *, payment: Payment | None, currency: str, correlation_id: UUID, at: datetime
 ) -> None:
-    """Post what `cause` moved, in minor units of `currency`. Lines of zero are left out.
+    """Post what `reference` moved, in minor units of `currency`. Lines of zero are left out.
 
-    Posting the same cause and leg again is an IntegrityError: whoever posts has moved a row first and knows.
+    Posting the same reference and leg again is an IntegrityError: whoever posts has moved a row first and knows.
     """
     Posting.objects.bulk_create(
         Posting(
@@ -44,10 +44,10 @@ def post(
             credit_id=line.credit,
             amount_minor=line.amount_minor,
             currency=currency,
-            cause=cause,
+            reference=reference,
             leg=line.leg,
             payment=payment,
-            story_id=story_id,
+            correlation_id=correlation_id,
             at=at,
         )
         for line in lines
@@ -57,15 +57,15 @@ def post(
 
 def post_received(payment: Payment, newly_minor: int, *, currency: str, at: datetime) -> None:
     """Book money that reached us: nobody has claimed it yet."""
-    cause = f"payment:{payment.pk}:received:{payment.received_minor}"
+    reference = f"payment:{payment.pk}:received:{payment.received_minor}"
     lines = [Line(PSP_CLEARING, UNAPPLIED, newly_minor, "in")]
-    post(cause, lines, payment=payment, currency=currency, story_id=payment.story_id, at=at)
+    post(reference, lines, payment=payment, currency=currency, correlation_id=payment.correlation_id, at=at)
 
 
-def post_claimed(cause: str, shares: Mapping[str, int], *, payment: Payment, at: datetime) -> None:
+def post_claimed(reference: str, shares: Mapping[str, int], *, payment: Payment, at: datetime) -> None:
     """Give received money to whom it belongs: `shares` is {account: minor units of the payment's currency}."""
     lines = [Line(UNAPPLIED, account, amount, account) for account, amount in shares.items()]
-    post(cause, lines, payment=payment, currency=payment.currency, story_id=payment.story_id, at=at)
+    post(reference, lines, payment=payment, currency=payment.currency, correlation_id=payment.correlation_id, at=at)
 
 
 def balances(**chosen: object) -> dict[tuple[str, str], int]:

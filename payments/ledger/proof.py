@@ -73,15 +73,15 @@ class _Moved:
     credit: str
     amount_minor: int
     currency: str
-    cause: str
+    reference: str
 
 
 def _postings_of(payments: Sequence[Payment]) -> Mapping[UUID, list[_Moved]]:
     found: dict[UUID, list[_Moved]] = defaultdict(list)
     rows = Posting.objects.filter(payment__in=[one.pk for one in payments])
-    columns = ("payment_id", "debit_id", "credit_id", "amount_minor", "currency", "cause")
-    for payment_id, *said in rows.values_list(*columns).iterator():
-        found[payment_id].append(_Moved(*said))
+    columns = ("payment_id", "debit_id", "credit_id", "amount_minor", "currency", "reference")
+    for payment_id, *payload in rows.values_list(*columns).iterator():
+        found[payment_id].append(_Moved(*payload))
     return found
 
 
@@ -165,11 +165,11 @@ def _moved(payment: Payment, postings: Iterable[_Moved]) -> _Cash:
             continue  # Paying a seller out does not change whose money it is.
         held[posting.debit] -= posting.amount_minor
         held[posting.credit] += posting.amount_minor
-        if posting.cause.startswith(f"payment:{payment.pk}:received:"):
+        if posting.reference.startswith(f"payment:{payment.pk}:received:"):
             received += posting.amount_minor
         elif PSP_CLEARING in (posting.debit, posting.credit):
             out = posting.amount_minor if posting.credit == PSP_CLEARING else -posting.amount_minor
-            if posting.cause.startswith("dispute:"):
+            if posting.reference.startswith("dispute:"):
                 lost += out
             else:
                 returned += out

@@ -28,7 +28,7 @@ class StatementKind(StrEnum):
     FEE = "fee"
 
 
-class StatementLineWrong(NotAllowed):
+class InvalidStatementLine(NotAllowed):
     code = "statement_line_wrong"
 
 
@@ -58,24 +58,24 @@ def book_statement_line(line: StatementLine) -> bool:
     _refuse_nonsense(line)
     debit, leg = _LEGS[line.kind]
     cause = f"{BY_STATEMENT}{line.name}"
-    earlier = Posting.objects.filter(cause=cause).first()
+    earlier = Posting.objects.filter(reference=cause).first()
     if earlier is not None:
-        said = (earlier.debit_id, earlier.amount_minor, earlier.currency, earlier.at)
-        if said != (debit, line.amount_minor, line.currency, line.at):
-            raise StatementLineWrong(f"Line {line.name!r} was booked before, and differently. Nothing was changed.")
+        payload = (earlier.debit_id, earlier.amount_minor, earlier.currency, earlier.at)
+        if payload != (debit, line.amount_minor, line.currency, line.at):
+            raise InvalidStatementLine(f"Line {line.name!r} was booked before, and differently. Nothing was changed.")
         return False
     story = uuid5(NAMESPACE_OID, cause)  # A line of a statement is a story of its own: it belongs to no order.
     lines = [Line(debit, PSP_CLEARING, line.amount_minor, leg)]
-    post(cause, lines, payment=None, currency=line.currency, story_id=story, at=line.at)
+    post(cause, lines, payment=None, currency=line.currency, correlation_id=story, at=line.at)
     return True
 
 
 def _refuse_nonsense(line: StatementLine) -> None:
     if not line.name.strip() or len(line.name) > LONGEST_NAME:
-        raise StatementLineWrong(f"A line has a name of 1 to {LONGEST_NAME} characters, not {line.name!r}.")
+        raise InvalidStatementLine(f"A line has a name of 1 to {LONGEST_NAME} characters, not {line.name!r}.")
     if not 0 < line.amount_minor <= MAX_MINOR:
-        raise StatementLineWrong(f"Line {line.name!r}: an amount is a positive number of minor units.")
+        raise InvalidStatementLine(f"Line {line.name!r}: an amount is a positive number of minor units.")
     try:
         exponent(line.currency)
     except ValueError as error:
-        raise StatementLineWrong(f"Line {line.name!r}: {line.currency!r} is no currency.") from error
+        raise InvalidStatementLine(f"Line {line.name!r}: {line.currency!r} is no currency.") from error

@@ -8,26 +8,26 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.inbox.intake import Event
 from payments.models import Payment, Refund
-from payments.review_items import MADE_THERE
+from payments.review_items import EXTERNAL_REFUND
 from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id, row_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown
-from veza.core.reviews import close_by_hand
+from veza.core.reviews import close_review_by_hand
 
 
-class RefundUnknownThere(NotAllowed):
+class ExternalRefundNotFound(NotAllowed):
     code = "refund_unknown_there"
 
 
-class NothingToDismiss(NotAllowed):
+class NoRefundToConfirm(NotAllowed):
     code = "nothing_to_dismiss"
 
 
-def adopt_refund(*, payment_id: UUID, hyperswitch_refund_id: str, cause: Cause) -> str:
+def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, cause: Cause) -> str:
     """Read a refund at the provider and book it as its webhook would have been; returns what came of it.
 
     Raises RefundUnknownThere when the provider does not show it, or shows it for another payment.
@@ -36,20 +36,20 @@ def adopt_refund(*, payment_id: UUID, hyperswitch_refund_id: str, cause: Cause) 
     outcome = client.read_refund(hyperswitch_refund_id, force_sync=True)
     calls.record(outcome, subject=payment, our_id=hyperswitch_refund_id)
     match outcome:
-        case Accepted(value=seen) if row_id("pay", seen.payment_id) == payment.pk:
-            event = Event(f"adopt_{new_id().hex}", "refund_read", seen.said, origin="reconcile")
+        case Accepted(value=snapshot) if row_id("pay", snapshot.payment_id) == payment.pk:
+            event = Event(f"adopt_{new_id().hex}", "refund_read", snapshot.payload, origin="reconcile")
             with transaction.atomic(durable=True):
                 return str(ASKED["refund"](event, cause=cause, at=timezone.now()).result)
         case Accepted():
-            raise RefundUnknownThere("That refund belongs to another payment.")
+            raise ExternalRefundNotFound("That refund belongs to another payment.")
         case Refused() | NotSent() | Unknown():
-            raise RefundUnknownThere("Hyperswitch does not show a refund by that id now.")
+            raise ExternalRefundNotFound("Hyperswitch does not show a refund by that id now.")
 
 
-def dismiss_refund(*, refund_id: UUID, cause: Cause) -> None:
+def mark_refund_expected(*, refund_id: UUID, cause: Cause) -> None:
     """Say that a refund made at the dashboard was meant; the books follow it already. Raises NothingToDismiss."""
     refund = Refund.objects.get(pk=refund_id)
-    case = OperatorCase.objects.filter(kind=MADE_THERE, subject_id=refund.pk, closed_at__isnull=True).first()
+    case = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=refund.pk, closed_at__isnull=True).first()
     if case is None:
-        raise NothingToDismiss("No case waits about this refund.")
-    close_by_hand(case_id=case.pk, cause=cause)
+        raise NoRefundToConfirm("No case waits about this refund.")
+    close_review_by_hand(case_id=case.pk, cause=cause)

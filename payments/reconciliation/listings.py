@@ -17,7 +17,7 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.inbox.intake import Event, NotAnEvent, Result
 from payments.models import Dispute, Refund
-from payments.reconciliation.refresh import ask_about_payment
+from payments.reconciliation.refresh import refresh_payment
 from payments.webhooks import DELIVERED
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
@@ -52,29 +52,29 @@ def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
     """
     until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
     findings = Findings()
-    for said in _all(client.list_disputes, until, findings):
-        _look_at("dispute", said, _is_known_dispute, findings, cause=cause)
-    for said in _all(client.list_refunds, until, findings):
-        _look_at("refund", said, _is_known_refund, findings, cause=cause)
+    for payload in _all(client.list_disputes, until, findings):
+        _look_at("dispute", payload, _is_known_dispute, findings, cause=cause)
+    for payload in _all(client.list_refunds, until, findings):
+        _look_at("refund", payload, _is_known_refund, findings, cause=cause)
     log.info("drift_compared", origin="reconcile", **asdict(findings))
     beat(WORKER, Tally(findings.listed, findings.failed + (not findings.complete), findings.last_error))
     return findings
 
 
-def _look_at(kind: str, said: Said, is_known: Callable[[Said], bool], findings: Findings, *, cause: Cause) -> None:
+def _look_at(kind: str, payload: Said, is_known: Callable[[Said], bool], findings: Findings, *, cause: Cause) -> None:
     try:
-        if not is_known(said):
-            _take_in(kind, said, findings, cause=cause)
+        if not is_known(payload):
+            _take_in(kind, payload, findings, cause=cause)
     except SoftTimeLimitExceeded:
         raise  # The time of the whole is over: no fault of this one.
     except Exception as error:
         findings.failed += 1
-        findings.last_error = f"{said.get(f'{kind}_id')}: {type(error).__name__}: {error}"
-        log.exception("drift_failed", origin="reconcile", **_named(kind, said))
+        findings.last_error = f"{payload.get(f'{kind}_id')}: {type(error).__name__}: {error}"
+        log.exception("drift_failed", origin="reconcile", **_named(kind, payload))
 
 
-def _named(kind: str, said: Said) -> dict[str, str]:
-    return {"kind": kind, "id": str(said.get(f"{kind}_id")), "payment": str(said.get("payment_id"))}
+def _named(kind: str, payload: Said) -> dict[str, str]:
+    return {"kind": kind, "id": str(payload.get(f"{kind}_id")), "payment": str(payload.get("payment_id"))}
 
 
 def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Findings) -> Iterator[Said]:
@@ -93,29 +93,29 @@ def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Fi
             return
 
 
-def _is_known_refund(said: Said) -> bool:
-    known = Refund.objects.filter(hyperswitch_refund_id=str(said.get("refund_id")))
-    return known.filter(status=str(said.get("status"))).exists()
+def _is_known_refund(payload: Said) -> bool:
+    known = Refund.objects.filter(hyperswitch_refund_id=str(payload.get("refund_id")))
+    return known.filter(status=str(payload.get("status"))).exists()
 
 
-def _is_known_dispute(said: Said) -> bool:
-    known = Dispute.objects.filter(hyperswitch_dispute_id=str(said.get("dispute_id")))
-    return known.filter(status=str(said.get("dispute_status")).removeprefix("dispute_")).exists()
+def _is_known_dispute(payload: Said) -> bool:
+    known = Dispute.objects.filter(hyperswitch_dispute_id=str(payload.get("dispute_id")))
+    return known.filter(status=str(payload.get("dispute_status")).removeprefix("dispute_")).exists()
 
 
-def _take_in(kind: str, said: Said, findings: Findings, *, cause: Cause) -> None:
-    result = _book(kind, said, cause=cause)
-    payment_key = row_id("pay", said.get("payment_id"))
+def _take_in(kind: str, payload: Said, findings: Findings, *, cause: Cause) -> None:
+    result = _book(kind, payload, cause=cause)
+    payment_key = row_id("pay", payload.get("payment_id"))
     if result == Result.WAITING and payment_key is not None:
         # Money went back that we have not heard of coming: first the payment, then this.
-        ask_about_payment(payment_key, cause=cause)
-        result = _book(kind, said, cause=cause)
+        refresh_payment(payment_key, cause=cause)
+        result = _book(kind, payload, cause=cause)
     findings.news += result == Result.OK
-    log.info("drift", origin="reconcile", **_named(kind, said), result=result)
+    log.info("drift", origin="reconcile", **_named(kind, payload), result=result)
 
 
-def _book(kind: str, said: Said, *, cause: Cause) -> str:
-    event = Event(f"drift_{new_id().hex}", f"{kind}_listed", said, origin="reconcile")
+def _book(kind: str, payload: Said, *, cause: Cause) -> str:
+    event = Event(f"drift_{new_id().hex}", f"{kind}_listed", payload, origin="reconcile")
     try:
         with transaction.atomic(durable=True):
             return str(DELIVERED[kind](event, cause=cause, at=timezone.now()).result)

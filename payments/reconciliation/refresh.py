@@ -21,7 +21,7 @@ from django.utils import timezone
 from payments.collection import payment_requests
 from payments.disputes import dispute_updates
 from payments.hyperswitch import client
-from payments.hyperswitch.health import GATE
+from payments.hyperswitch.health import HEALTH
 from payments.inbox.intake import Event, Result
 from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
@@ -29,10 +29,10 @@ from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
-from veza.core.gate import is_shut
 from veza.core.ids import new_id
 from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,8 @@ LEASE = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
 _UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
 OVERTAKEN = "overtaken by news"
-_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "bookings", "next_check_at")
-_DUE = Q(next_check_at__isnull=True) | Q(next_check_at__lte=Now())
+_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "bookings", "next_attempt_at")
+_DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
 
@@ -71,7 +71,7 @@ def orphan_refunds() -> models.QuerySet[Refund]:
 
 def due_disputes() -> models.QuerySet[Dispute]:
     """Open and recent disputes that nobody has asked about for a day."""
-    return dispute_updates.due().filter(next_check_at__lte=Now())
+    return dispute_updates.due().filter(next_attempt_at__lte=Now())
 
 
 def by_reconciler(reason: str = "") -> Cause:
@@ -84,70 +84,70 @@ def run(*, cause: Cause, call_for_help: Callable[[], object] | None = None) -> d
     backlog of one keeps the others waiting.
     """
 
-    def asked(name: str, rows: models.QuerySet[Row], ask: Callable[[UUID], str]) -> Tally:
+    def params(name: str, rows: models.QuerySet[Row], ask: Callable[[UUID], str]) -> Tally:
         return _drain(name, rows, ask, call_for_help=call_for_help)
 
-    about_refund = partial(ask_about_refund, cause=cause)
+    about_refund = partial(refresh_refund, cause=cause)
     return {
-        "payments": asked("payments.reconcile", stuck_payments(), partial(ask_about_payment, cause=cause)),
-        "refunds": asked("refunds.reconcile", stuck_refunds(), about_refund),
-        "orphans": asked("orphans.reconcile", orphan_refunds(), about_refund),
-        "disputes": asked("disputes.reconcile", due_disputes(), partial(ask_about_dispute, cause=cause)),
+        "payments": params("payments.reconcile", stuck_payments(), partial(refresh_payment, cause=cause)),
+        "refunds": params("refunds.reconcile", stuck_refunds(), about_refund),
+        "orphans": params("orphans.reconcile", orphan_refunds(), about_refund),
+        "disputes": params("disputes.reconcile", due_disputes(), partial(refresh_dispute, cause=cause)),
     }
 
 
-def run_for_story(story_id: UUID, *, cause: Cause) -> int:
+def refresh_correlated(correlation_id: UUID, *, cause: Cause) -> int:
     """Ask about everything open in one order's or subscription's story now, however young; how many were asked."""
-    payments, pending, argued = open_in_story(story_id)
+    payments, pending, argued = open_rows_of(correlation_id)
     for payment in payments:
-        ask_about_payment(payment.pk, cause=cause)
+        refresh_payment(payment.pk, cause=cause)
     for refund in pending:
-        ask_about_refund(refund.pk, cause=cause)
+        refresh_refund(refund.pk, cause=cause)
     for dispute in argued:
-        ask_about_dispute(dispute.pk, cause=cause)
+        refresh_dispute(dispute.pk, cause=cause)
     return len(payments) + len(pending) + len(argued)
 
 
-def open_in_story(story_id: UUID) -> tuple[list[Payment], list[Refund], list[Dispute]]:
+def open_rows_of(correlation_id: UUID) -> tuple[list[Payment], list[Refund], list[Dispute]]:
     """What of a story the provider could be asked about: what it was told of and has not settled, and disputes."""
-    known = Payment.objects.filter(story_id=story_id, hyperswitch_payment_id__isnull=False)
-    sent = Refund.objects.filter(story_id=story_id, first_sent_at__isnull=False)
+    known = Payment.objects.filter(correlation_id=correlation_id, hyperswitch_payment_id__isnull=False)
+    sent = Refund.objects.filter(correlation_id=correlation_id, first_sent_at__isnull=False)
     return (
         list(known.filter(status__in=_OPEN_PAYMENT)),
         list(sent.filter(status=RefundStatus.PENDING)),
-        list(Dispute.objects.filter(story_id=story_id)),
+        list(Dispute.objects.filter(correlation_id=correlation_id)),
     )
 
 
-def move_on_payment(payment: Payment, *, cause: Cause) -> str:
+def advance_payment(payment: Payment, *, cause: Cause) -> str:
     """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged.
 
     Returns what came of it. `cause` is that of the sending; what an answer brings is the reconciler's.
     """
     if payment.hyperswitch_payment_id is None:
         return _came_to(payment_requests.check_payment(payment.pk, cause=cause))
-    return ask_about_payment(payment.pk, cause=by_reconciler())
+    return refresh_payment(payment.pk, cause=by_reconciler())
 
 
-def move_on_refund(refund: Refund, *, cause: Cause) -> str:
+def advance_refund(refund: Refund, *, cause: Cause) -> str:
     """The same for a due refund: one the provider has is asked about at the reconciler's pace, never sent."""
     if refund.hyperswitch_refund_id is None:
         return _came_to(refund_requests.check_refund(refund.pk, cause=cause))
-    return ask_about_refund(refund.pk, cause=by_reconciler())
+    return refresh_refund(refund.pk, cause=by_reconciler())
 
 
 def _came_to(outcome: Outcome[Any] | None) -> str:
-    return GATE.met_by_all(outcome) or "moved on"
+    return HEALTH.stop_reason(outcome) or "moved on"
 
 
-def ask_about_payment(payment_id: UUID, *, cause: Cause) -> str:
+def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
     """Read a payment at the provider and hand what it says to the webhook's handler. Returns what came of it."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_payment(payment.provider_key, force_sync=True)
     return _hand_over("payment", payment, outcome, still_open=Q(status__in=_OPEN_PAYMENT), cause=cause)
 
 
-def ask_about_refund(refund_id: UUID, *, cause: Cause) -> str:
+def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
     """The same for a refund. An orphan that the provider does not know is given up, or sent again by a sweep."""
     refund = Refund.objects.get(pk=refund_id)
     outcome = client.read_refund(refund.provider_key, force_sync=True)
@@ -166,7 +166,7 @@ def ask_about_refund(refund_id: UUID, *, cause: Cause) -> str:
     return "orphan failed"
 
 
-def ask_about_dispute(dispute_id: UUID, *, cause: Cause) -> str:
+def refresh_dispute(dispute_id: UUID, *, cause: Cause) -> str:
     """The same for a dispute; only this may take an end of it back, and not if news came while we asked."""
     dispute = Dispute.objects.get(pk=dispute_id)
     outcome = client.read_dispute(dispute.hyperswitch_dispute_id)
@@ -179,20 +179,20 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
         match outcome:
             case Accepted() | Refused() if isinstance(row, Dispute) and _was_overtaken(row):
                 result = OVERTAKEN
-            case Accepted(value=seen):
-                event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", seen.said, origin="reconcile")
+            case Accepted(value=snapshot):
+                event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", snapshot.payload, origin="reconcile")
                 result = str(ASKED[kind](event, cause=cause, at=at).result)
             case Refused(code=code):
                 result = f"refused: {code}"
             case NotSent(why=why) | Unknown(why=why):
                 result = why
         calls.record(outcome, subject=row, our_id=_provider_key(row))
-        result = GATE.met_by_all(outcome) or result
+        result = HEALTH.stop_reason(outcome) or result
         if still_open is None:
             _put_off_dispute(row, outcome, result)
         else:
             _put_off(row, outcome, result, still_open=still_open)
-        GATE.tell_if_turned_away(outcome, row)
+        HEALTH.open_review_if_rejected(outcome, row)
         became = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
     # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
     result = "nothing new" if result == Result.STALE and became == row.status else result
@@ -203,7 +203,7 @@ def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | No
 def _told(row: Any, *, at: datetime) -> dict[str, object]:
     """What every line of the log says of the row that was asked about: as it was before."""
     age = round((at - row.created_at).total_seconds())
-    return {"id": str(row.pk), "story": str(row.story_id), "age_seconds": age, "status": row.status}
+    return {"id": str(row.pk), "correlation_id": str(row.correlation_id), "age_seconds": age, "status": row.status}
 
 
 def _provider_key(row: Payment | Refund | Dispute) -> str:
@@ -224,30 +224,30 @@ def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> 
     """When a payment or refund is asked about again: an open one later; one that is settled by an answer, never."""
     ours = type(row)._default_manager.filter(pk=row.pk)
     answered = isinstance(outcome, Accepted)
-    again = {"next_check_at": Now() + settings.RECONCILE_INTERVAL, "checks": 0} if answered else _longer(row)
-    if is_shut(result):
-        again = {"next_check_at": Now() + _FIRST_PAUSE}
+    again = {"next_attempt_at": Now() + settings.RECONCILE_INTERVAL, "attempts": 0} if answered else _longer(row)
+    if must_stop(result):
+        again = {"next_attempt_at": Now() + _FIRST_PAUSE}
     if answered and result != Result.WAITING:
         ours.filter(still_open).update(**again)
-        ours.exclude(still_open).update(next_check_at=None)
+        ours.exclude(still_open).update(next_attempt_at=None)
     else:
-        ours.filter(still_open | Q(next_check_at__isnull=False)).update(**again)
+        ours.filter(still_open | Q(next_attempt_at__isnull=False)).update(**again)
 
 
 def _put_off_dispute(dispute: Dispute, outcome: Outcome[Any], result: str) -> None:
     ours = Dispute.objects.filter(pk=dispute.pk)
     if result == OVERTAKEN:
-        ours.update(next_check_at=Now())
+        ours.update(next_attempt_at=Now())
     elif isinstance(outcome, Accepted | Refused):
-        dispute_updates.look_again_later(dispute.pk)
+        dispute_updates.refresh_later(dispute.pk)
     else:  # What came meanwhile and made it due at once stays so.
-        ours.filter(next_check_at=dispute.next_check_at).update(next_check_at=Now() + _UNANSWERED_DISPUTE_AFTER)
+        ours.filter(next_attempt_at=dispute.next_attempt_at).update(next_attempt_at=Now() + _UNANSWERED_DISPUTE_AFTER)
 
 
 def _longer(row: Any) -> dict[str, object]:
     """This row alone is left in peace, each time for twice as long."""
-    pause = min(_FIRST_PAUSE * 2 ** min(row.checks, 10), settings.RECONCILE_INTERVAL)
-    return {"next_check_at": Now() + pause, "checks": min(row.checks + 1, 1_000)}
+    pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 10), settings.RECONCILE_INTERVAL)
+    return {"next_attempt_at": Now() + pause, "attempts": min(row.attempts + 1, 1_000)}
 
 
 def _drain(
@@ -258,13 +258,13 @@ def _drain(
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
     # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
-    rows.filter(next_check_at__isnull=True).update(next_check_at=Now())
+    rows.filter(next_attempt_at__isnull=True).update(next_attempt_at=Now())
     return tick(
         name,
-        Queue(rows, due="next_check_at", lease=LEASE, batch=BATCH),
+        Queue(rows, due="next_attempt_at", lease=LEASE, batch=BATCH),
         lambda row: ask(row.pk),
-        until=is_shut,
-        at_once=GATE.calls_at_once(AT_ONCE),
+        until=must_stop,
+        at_once=HEALTH.calls_at_once(AT_ONCE),
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,
     )

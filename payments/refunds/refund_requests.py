@@ -15,19 +15,19 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments.collection.payment_requests import ask_again_after
+from payments.collection.payment_requests import retry_after
 from payments.hyperswitch import client
-from payments.hyperswitch.health import GATE
-from payments.hyperswitch.objects import RefundSeen
+from payments.hyperswitch.health import HEALTH
+from payments.hyperswitch.objects import RemoteRefund
 from payments.models import Payment, Refund
-from payments.refunds.refund_updates import acknowledge_refund, book_failure, fail_refund, note_refund
+from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.gate import turned_away
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
+from veza.core.provider_health import auth_rejected
 
 
 class RefundAlreadyRequested(NotAllowed):
@@ -56,7 +56,7 @@ def open_refund(
     refund_id: UUID,
     payment: Payment,
     amount_minor: int,
-    legs: Mapping[str, int],
+    allocation: Mapping[str, int],
     source: Refund.Source,
     reason: str,
     requested_by_id: UUID | None,
@@ -69,7 +69,7 @@ def open_refund(
     the same id returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
-    assert sum(legs.values()) == amount_minor, "the legs of a refund add up to it"
+    assert sum(allocation.values()) == amount_minor, "the legs of a refund add up to it"
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
     if payment.refunds.filter(status=RefundStatus.PENDING).exists():
@@ -77,18 +77,18 @@ def open_refund(
     _refuse_beyond_the_limits(payment)
     left = payment.refundable_minor()
     if amount_minor > left:
-        raise RefundExceedsPayment(f"Only {written(left, payment.currency)} is left to refund.")
+        raise RefundExceedsPayment(f"Only {format_amount(left, payment.currency)} is left to refund.")
     return payment.refunds.create(
         pk=refund_id,
-        story_id=payment.story_id,
+        correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
         currency=payment.held_currency,
-        legs=dict(legs),
+        allocation=dict(allocation),
         source=source,
         reason=reason,
         requested_by_id=requested_by_id,
         send_after=send_after,
-        next_check_at=send_after or timezone.now() + ask_again_after(0),
+        next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
 
 
@@ -99,13 +99,13 @@ def _refuse_beyond_the_limits(payment: Payment) -> None:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
 
 
-def send_at_once(refund_id: UUID, *, cause: Cause) -> None:
+def send_now(refund_id: UUID, *, cause: Cause) -> None:
     """Send it for a person who waits. While the provider fails for everybody the sweep does it later."""
-    if not GATE.fails_everybody():
+    if not HEALTH.is_down():
         send_refund(refund_id, cause=cause)
 
 
-def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
+def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same.
 
     One that is settled meanwhile is not sent, and None returned: whoever was slow must not give back what was given up.
@@ -118,7 +118,7 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
     return outcome
 
 
-def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None:
+def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Move on a due refund that is still pending: send what was never sent, ask about what was never answered.
 
     An unanswered one is sent again under its id if a sweep sends it anyway. One that a person asked for is only asked
@@ -127,26 +127,28 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RefundSeen] | None
     """
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
-        Refund.objects.filter(pk=refund_id).update(next_check_at=None)
+        Refund.objects.filter(pk=refund_id).update(next_attempt_at=None)
         return None
     theirs = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
     if not theirs and (refund.first_sent_at is None or refund.send_after is not None):
         sent = send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
         with transaction.atomic(durable=True):
-            GATE.tell_if_turned_away(sent, refund)
+            HEALTH.open_review_if_rejected(sent, refund)
         return sent
     if is_orphan(refund):
-        Refund.objects.filter(pk=refund_id).update(next_check_at=None)
+        Refund.objects.filter(pk=refund_id).update(next_attempt_at=None)
         return None
     outcome = client.read_refund(refund.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
         if isinstance(outcome, Accepted):
-            note_refund(outcome.value, cause=cause, at=timezone.now())  # Locks the payment, before we touch the refund.
+            apply_refund(
+                outcome.value, cause=cause, at=timezone.now()
+            )  # Locks the payment, before we touch the refund.
         unanswered = Refund.objects.filter(pk=refund_id, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
-        asked = refund.checks + (not turned_away(outcome))
-        unanswered.update(next_check_at=Now() + ask_again_after(refund.checks), checks=asked)
+        params = refund.attempts + (not auth_rejected(outcome))
+        unanswered.update(next_attempt_at=Now() + retry_after(refund.attempts), attempts=params)
         calls.record(outcome, subject=refund, our_id=refund.provider_key)
-        GATE.tell_if_turned_away(outcome, refund)
+        HEALTH.open_review_if_rejected(outcome, refund)
     return outcome
 
 
@@ -173,7 +175,7 @@ def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
     if refund.status != RefundStatus.PENDING or refund.hyperswitch_refund_id is not None:
         return False
     why = {"error_code": "never_arrived", "error_message": "The provider does not know this refund."}
-    book_failure(refund, cause=cause, at=at, next_check_at=None, **why)
+    book_failure(refund, cause=cause, at=at, next_attempt_at=None, **why)
     return True
 
 
@@ -187,8 +189,8 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
         return None
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
-        next_check_at=Now() + ask_again_after(refund.checks),
-        checks=refund.checks + 1,
+        next_attempt_at=Now() + retry_after(refund.attempts),
+        attempts=refund.attempts + 1,
     )
     return refund
 
@@ -205,7 +207,7 @@ def _fields(refund: Refund) -> Mapping[str, Any]:
 
 
 @transaction.atomic(durable=True)
-def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, first: bool, cause: Cause) -> None:
+def _record_sent(refund_id: UUID, outcome: Outcome[RemoteRefund], *, first: bool, cause: Cause) -> None:
     """Keep what came of sending. `first`: nothing can have reached the provider before this try."""
     payment = Payment.objects.locked().get(refunds=refund_id)
     refund = Refund.objects.locked().get(pk=refund_id)
@@ -213,12 +215,12 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RefundSeen], *, first: bool, 
     calls.record(outcome, subject=refund, our_id=refund.provider_key)
     at = timezone.now()
     match outcome:
-        case Accepted(value=seen) if seen.status == "failed" and refund.status == RefundStatus.PENDING:
-            fail_refund(refund, seen, cause=cause, at=at)
-        case Accepted(value=seen):
-            acknowledge_refund(refund, seen)
+        case Accepted(value=snapshot) if snapshot.status == "failed" and refund.status == RefundStatus.PENDING:
+            fail_refund(refund, snapshot, cause=cause, at=at)
+        case Accepted(value=snapshot):
+            acknowledge_refund(refund, snapshot)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
-            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_check_at": None}
+            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_attempt_at": None}
             book_failure(refund, cause=cause, at=at, **why)
         case NotSent() if first and refund.hyperswitch_refund_id is None:
             # It was never sent, and so is no orphan: the sweep sends it.

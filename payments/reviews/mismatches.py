@@ -6,16 +6,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from payments.collection.payment_updates import MISMATCH
-from payments.ledger.allocation import is_claimed, unclaimed
+from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Payment
-from payments.review_items import NOT_RETURNED
-from payments.reviews.automatic_refunds import open_sending_back, send_back
+from payments.review_items import UNAPPLIED_FUNDS
+from payments.reviews.automatic_refunds import open_return_of_funds, return_unapplied_funds
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.facts import announce
 from veza.core.ids import new_id
-from veza.core.reviews import close_case
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 
@@ -40,14 +40,14 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     payment = _mismatched(payment_id)
     if payment.received_minor < payment.amount_minor or payment.held_currency != payment.currency:
         raise TooLittleReceived("Less than the price was received. Give it back, and let the buyer pay again.")
-    if not is_claimed(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
+    if not is_applied(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
         raise TooLittleReceived("Less than the price is left of what was received. Give back the rest of it.")
     at = timezone.now()
-    for kind in (MISMATCH, NOT_RETURNED):  # What follows may open the second anew.
-        close_case(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
+    for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open the second anew.
+        close_review(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
     announce("payment.succeeded", payment, cause=cause, at=at)
-    send_back(payment, reason="More was paid than was asked for.")
+    return_unapplied_funds(payment, reason="More was paid than was asked for.")
     return payment
 
 
@@ -62,13 +62,13 @@ def give_back(*, payment_id: UUID, cause: Cause) -> Payment:
     if payment.received_minor == 0:
         _cancel(payment, cause=cause)
         return payment
-    legs = unclaimed(payment)
-    if not legs:
+    allocation = unapplied_funds(payment)
+    if not allocation:
         raise NothingUnclaimed(
             "What this payment pays for was fulfilled, so nothing of it is unclaimed. Accept it, then refund it where "
             "it was bought."
         )
-    open_sending_back(payment, legs, refund_id=new_id(), reason="The payment was not what was asked for.")
+    open_return_of_funds(payment, allocation, refund_id=new_id(), reason="The payment was not what was asked for.")
     return payment
 
 
@@ -77,7 +77,7 @@ def _cancel(payment: Payment, *, cause: Cause) -> None:
     at = timezone.now()
     move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
     announce("payment.failed", payment, cause=cause, at=at)
-    close_case(MISMATCH, payment, note=f"Nothing was received: {cause.reason or 'no reason given'}.")
+    close_review(MISMATCH, payment, note=f"Nothing was received: {cause.reason or 'no reason given'}.")
 
 
 def _mismatched(payment_id: UUID) -> Payment:

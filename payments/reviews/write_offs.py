@@ -14,45 +14,45 @@ from payments.ledger.postings import Line, balances, post
 from payments.models import Dispute, Payment, Refund
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.models import OperatorCase
-from veza.core.reviews import close_by_hand
+from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 
 class NothingToWriteOff(NotAllowed):
     code = "nothing_to_write_off"
 
 
-def open_excess(row: Refund | Dispute) -> OperatorCase | None:
+def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
     """The open case about what a refund or a lost dispute took beyond what was left. None while a bank may still
     give it back.
     """
     if isinstance(row, Dispute) and row.held_at != Dispute.HeldAt.BANK:
         return None
     kind = dispute_postings.EXCEEDS if isinstance(row, Dispute) else review_items.EXCEEDS
-    return OperatorCase.objects.filter(kind=kind, subject_id=row.pk, closed_at__isnull=True).first()
+    return ReviewItem.objects.filter(kind=kind, subject_id=row.pk, closed_at__isnull=True).first()
 
 
 @transaction.atomic(durable=True)
-def write_off_excess(row: Refund | Dispute, *, cause: Cause) -> int:
+def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     """Take what cannot be recovered of a refund or dispute as our loss and close its case, with the cause's reason.
 
     Returns the minor units written off, in the row's currency. Raises NothingToWriteOff.
     """
     payment = Payment.objects.locked().get(pk=row.payment_id)
     row = type(row).objects.locked().get(pk=row.pk)
-    case = open_excess(row)
-    amount = to_recover(row)
+    case = open_shortfall(row)
+    amount = shortfall_minor(row)
     if case is None or not amount:
         raise NothingToWriteOff("Nothing of this is to be recovered any more.")
     line = Line(DISPUTE_LOSS, RECOVERABLE, amount, RECOVERABLE)
     at = timezone.now()
-    post(f"case:{case.pk}", [line], payment=payment, currency=row.currency, story_id=row.story_id, at=at)
-    close_by_hand(case_id=case.pk, cause=cause)
+    post(f"case:{case.pk}", [line], payment=payment, currency=row.currency, correlation_id=row.correlation_id, at=at)
+    close_review_by_hand(case_id=case.pk, cause=cause)
     return amount
 
 
-def to_recover(row: Refund | Dispute) -> int:
+def shortfall_minor(row: Refund | Dispute) -> int:
     """What a refund or dispute took beyond what anybody had left, as far as it is neither recovered nor written off."""
     held = balances(payment=row.payment_id, currency=row.currency)
-    own: int = row.legs.get(RECOVERABLE, 0)
+    own: int = row.allocation.get(RECOVERABLE, 0)
     return max(0, min(own, -held.get((RECOVERABLE, row.currency), 0)))

@@ -59,9 +59,9 @@ class Submissions(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = SubmissionInput(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = SubmissionInput(data=request.data)
+        params.is_valid(raise_exception=True)
         made = distribution.submit(
-            submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **asked.validated_data
+            submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **params.validated_data
         )
         return Response(SubmissionOutput(made).data, status=201)

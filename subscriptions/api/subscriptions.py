@@ -118,14 +118,14 @@ class Subscribe(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = PlanInput(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = PlanInput(data=request.data)
+        params.is_valid(raise_exception=True)
         user = request.user
         assert isinstance(user, User)
         made = subscribing.request_subscription(
             subscription_id=result_id,
             user=user,
-            plan_id=asked.validated_data["plan_id"],
+            plan_id=params.validated_data["plan_id"],
             cause=cause_of(request),
             at=timezone.now(),
         )
@@ -168,9 +168,9 @@ class Cancel(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = CancelInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        now = asked.validated_data["now"]
+        params = CancelInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        now = params.validated_data["now"]
         ended = changes.cancel(user_id=user_id_of(request), now=now, cause=cause_of(request), at=timezone.now())
         return Response(SubscriptionOutput(ended).data)
 
@@ -186,9 +186,9 @@ class Change(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        asked = PlanInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        plan_id = asked.validated_data["plan_id"]
+        params = PlanInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        plan_id = params.validated_data["plan_id"]
         changed = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
         return Response(SubscriptionOutput(changed).data)
 

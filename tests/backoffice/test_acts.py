@@ -25,11 +25,11 @@ from tests.buying import (
 )
 from tests.connect.factories import BY_TEST, completed, refund, to_reverse
 from tests.factories import OfferFactory, SellerFactory
-from veza.backoffice.models import StaffAct
+from veza.backoffice.models import StaffAction
 from veza.backoffice.timeline import timeline_of
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase, StatusChange
-from veza.core.reviews import open_case
+from veza.core.models import ReviewItem, StatusChange
+from veza.core.reviews import open_review
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,11 +47,17 @@ def address(row, act: str) -> str:
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_act", args=[row.pk, act])
 
 
-def answer(row, **said) -> dict[str, str]:
+def answer(row, **payload) -> dict[str, str]:
     """What the confirmation page sends back."""
     page = admin.site._registry[type(row)]
-    seen = page.acts[0].standing(row) if page.acts else row.status
-    return {"reason": "The bank said so.", "confirm": "yes", "press": str(new_id()), f"seen_{row.pk}": seen, **said}
+    snapshot = page.row_actions[0].standing(row) if page.row_actions else row.status
+    return {
+        "reason": "The bank said so.",
+        "confirm": "yes",
+        "press": str(new_id()),
+        f"seen_{row.pk}": snapshot,
+        **payload,
+    }
 
 
 def test_the_button_first_shows_what_will_happen_and_does_nothing():
@@ -88,33 +94,33 @@ def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
 
 def test_pressing_twice_does_it_once_and_says_who_was_first():
     transfer = given_up()
-    client, said = browser(staff("finance")), answer(transfer)
-    client.post(address(transfer, "retry-reversal"), said)
+    client, payload = browser(staff("finance")), answer(transfer)
+    client.post(address(transfer, "retry-reversal"), payload)
 
-    page = client.post(address(transfer, "retry-reversal"), said, follow=True)
+    page = client.post(address(transfer, "retry-reversal"), payload, follow=True)
 
     assert "Already done by finance@staff.example at" in page.content.decode()
-    assert StaffAct.objects.count() == 1
+    assert StaffAction.objects.count() == 1
 
 
 def test_a_colleague_or_a_worker_who_was_faster_is_named():
     transfer = given_up()
-    said = answer(transfer)
+    payload = answer(transfer)
     retry(transfer_id=transfer.pk, cause=BY_TEST)
 
-    page = browser(staff("finance")).post(address(transfer, "retry-reversal"), said, follow=True)
+    page = browser(staff("finance")).post(address(transfer, "retry-reversal"), payload, follow=True)
 
     assert "Already done by a test at" in page.content.decode()
 
 
 def test_a_selection_is_one_table_of_results_each_row_by_itself():
     first, second = given_up(), given_up()
-    said = answer(first) | {"row": [str(first.pk), str(second.pk)]}
+    payload = answer(first) | {"row": [str(first.pk), str(second.pk)]}
     retry(transfer_id=second.pk, cause=BY_TEST)
-    said[f"seen_{second.pk}"] = "permanently_failed"
+    payload[f"seen_{second.pk}"] = "permanently_failed"
 
     page = browser(staff("finance")).post(
-        reverse("admin:connect_sellertransfer_act_on_several", args=["retry-reversal"]), said
+        reverse("admin:connect_sellertransfer_act_on_several", args=["retry-reversal"]), payload
     )
 
     first.refresh_from_db()
@@ -124,9 +130,9 @@ def test_a_selection_is_one_table_of_results_each_row_by_itself():
 
 def test_the_list_asks_before_a_selection_is_touched():
     transfer = given_up()
-    said = {"action": "retry-reversal", "_selected_action": [str(transfer.pk)], "index": "0"}
+    payload = {"action": "retry-reversal", "_selected_action": [str(transfer.pk)], "index": "0"}
 
-    page = browser(staff("finance")).post(reverse("admin:connect_sellertransfer_changelist"), said)
+    page = browser(staff("finance")).post(reverse("admin:connect_sellertransfer_changelist"), payload)
 
     assert f'name="row" value="{transfer.pk}"' in page.content.decode()
 
@@ -136,11 +142,11 @@ def test_support_refunds_an_item_and_sees_beforehand_whose_money_it_is(sandbox):
     sandbox.pay(payment_of(order).provider_key)
     paid(order)
     item = order.items.get(net_minor=5_00)
-    client, said = browser(staff("support")), answer(order, items=[str(item.pk)])
+    client, payload = browser(staff("support")), answer(order, items=[str(item.pk)])
 
-    looking = {name: value for name, value in said.items() if name != "confirm"}
+    looking = {name: value for name, value in payload.items() if name != "confirm"}
     preview = client.post(address(order, "refund-for-buyer"), looking)
-    client.post(address(order, "refund-for-buyer"), said)
+    client.post(address(order, "refund-for-buyer"), payload)
 
     assert f"give 6.00 EUR back to {order.buyer.email}" in preview.content.decode()
     assert Refund.objects.get().amount_minor == 6_00
@@ -164,10 +170,10 @@ def test_asking_the_provider_settles_a_refund_whose_webhook_was_lost(sandbox):
     client = browser(staff("support"))
     client.post(address(order, "refund-for-buyer"), answer(order))
     order.refresh_from_db()
-    asked = Refund.objects.get()
-    sandbox.control(f"refunds/{asked.provider_key}", status="succeeded", silent=True)
+    params = Refund.objects.get()
+    sandbox.control(f"refunds/{params.provider_key}", status="succeeded", silent=True)
 
-    client.post(address(order, "ask-about-order"), answer(order))
+    client.post(address(order, "refresh-order"), answer(order))
 
     order.refresh_from_db()
     assert order.status == "refunded"
@@ -188,7 +194,7 @@ def test_a_payment_of_too_much_is_accepted_and_the_surplus_goes_back(sandbox):
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
     payment.refresh_from_db()
 
-    browser(staff("finance")).post(address(payment, "accept-mismatch"), answer(payment))
+    browser(staff("finance")).post(address(payment, "accept-received-amount"), answer(payment))
 
     order.refresh_from_db()
     assert order.status == "completed"
@@ -200,15 +206,15 @@ def test_a_delivery_is_handled_again(sandbox):
     page = admin.site._registry
     delivery = next(model for model in page if model.__name__ == "WebhookDelivery").objects.get()
 
-    browser(staff("ops")).post(address(delivery, "replay-delivery"), answer(delivery))
+    browser(staff("ops")).post(address(delivery, "replay-webhook"), answer(delivery))
 
-    assert StaffAct.objects.get().sentence.startswith("Handled again:")
+    assert StaffAction.objects.get().sentence.startswith("Handled again:")
 
 
 def test_a_case_is_closed_with_a_note_that_the_timeline_repeats():
     transfer = given_up()
-    open_case("look", transfer, why="Look at this.", what_to_do="Do that.")
-    case = OperatorCase.objects.get()
+    open_review("look", transfer, why="Look at this.", what_to_do="Do that.")
+    case = ReviewItem.objects.get()
 
     browser(staff("support")).post(address(case, "close-case"), answer(case, reason="Talked to Stripe."))
 
@@ -240,12 +246,12 @@ def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sand
     payment.refresh_from_db()
     finance = browser(staff("finance"))
 
-    finance.post(address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]))
+    finance.post(address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]))
     taken = Refund.objects.get(source="external")
-    finance.post(address(taken, "dismiss-refund"), answer(taken, reason="It was us."))
+    finance.post(address(taken, "mark-refund-expected"), answer(taken, reason="It was us."))
 
     assert taken.amount_minor == 2_00
-    assert OperatorCase.objects.get(subject_id=taken.pk).note == "It was us."
+    assert ReviewItem.objects.get(subject_id=taken.pk).note == "It was us."
 
 
 def test_what_is_known_already_is_told_in_words(sandbox):
@@ -259,7 +265,7 @@ def test_what_is_known_already_is_told_in_words(sandbox):
 
     told = [
         finance.post(
-            address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]), follow=True
+            address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]), follow=True
         ).content.decode()
         for _ in range(2)
     ]
@@ -274,7 +280,7 @@ def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves
     accept(payment_id=payment.pk, cause=BY_TEST)
     refund = Refund.objects.get()
 
-    page = browser(staff("finance")).post(address(refund, "ask-about-refund"))
+    page = browser(staff("finance")).post(address(refund, "refresh-refund"))
 
     assert "It is sent now: 5.00 EUR goes back to the buyer." in page.content.decode()
     assert "moves no money" not in page.content.decode()
@@ -284,7 +290,7 @@ def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
     payment = payment_of(paid(order_of(OfferFactory())))
 
     page = browser(staff("finance")).post(
-        address(payment, "adopt-refund"), answer(payment, hyperswitch_refund_id="ref_unknown"), follow=True
+        address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id="ref_unknown"), follow=True
     )
 
     assert "Hyperswitch does not show a refund by that id now." in page.content.decode()
@@ -305,7 +311,7 @@ def subscribed(*, paid_for: bool):
 def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(sandbox):
     row = subscribed(paid_for=False)
 
-    page = browser(staff("support")).post(address(row, "complete-subscription"), answer(row), follow=True)
+    page = browser(staff("support")).post(address(row, "get-payment-link"), answer(row), follow=True)
 
     assert "They pay at http" in page.content.decode()
 
@@ -313,7 +319,7 @@ def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(san
 def test_a_subscription_is_ended_now(sandbox):
     row = subscribed(paid_for=True)
 
-    browser(staff("support")).post(address(row, "end-subscription"), answer(row))
+    browser(staff("support")).post(address(row, "cancel-subscription-now"), answer(row))
 
     row.refresh_from_db()
     assert row.status == "cancelled"
@@ -321,13 +327,13 @@ def test_a_subscription_is_ended_now(sandbox):
 
 def test_what_nobody_paid_for_is_expired_and_what_is_paid_is_not_offered(sandbox):
     row = subscribed(paid_for=True)
-    client, said = browser(staff("support")), answer(row)
-    client.post(address(row, "expire-subscription"), said)
+    client, payload = browser(staff("support")), answer(row)
+    client.post(address(row, "expire-unpaid-subscription"), payload)
     row.refresh_from_db()
     assert row.status == "active"
     SubscriptionInvoice.objects.filter(subscription=row).update(hyperswitch_payment_id=None)
 
-    client.post(address(row, "expire-subscription"), answer(row))
+    client.post(address(row, "expire-unpaid-subscription"), answer(row))
 
     row.refresh_from_db()
     assert row.status == "expired"
@@ -367,9 +373,9 @@ def test_finance_writes_off_what_a_bank_took_beyond_the_payment(sandbox):
     deliver_dispute(payment_of(paid(order_of(OfferFactory(price_minor=10_00)))), "lost", amount_minor=50_00)
     dispute = Dispute.objects.get()
 
-    browser(staff("finance")).post(address(dispute, "write-off-excess"), answer(dispute))
+    browser(staff("finance")).post(address(dispute, "write-off-shortfall"), answer(dispute))
 
-    assert OperatorCase.objects.get(kind="dispute_exceeds_payment").closed_by == "finance@staff.example"
+    assert ReviewItem.objects.get(kind="dispute_exceeds_payment").closed_by == "finance@staff.example"
 
 
 def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
@@ -378,12 +384,12 @@ def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
     accept(payment_id=payment.pk, cause=BY_TEST)
     deliver_refund(Refund.objects.get(), status="failed")
     payment.refresh_from_db()
-    client, said = browser(staff("finance")), answer(payment)
+    client, payload = browser(staff("finance")), answer(payment)
 
-    looking = {name: value for name, value in said.items() if name != "confirm"}
-    preview = client.post(address(payment, "send-back-again"), looking)
+    looking = {name: value for name, value in payload.items() if name != "confirm"}
+    preview = client.post(address(payment, "retry-return-of-funds"), looking)
     for _ in range(2):
-        client.post(address(payment, "send-back-again"), said)
+        client.post(address(payment, "retry-return-of-funds"), payload)
 
     assert "5.00 EUR that pays for nothing goes back to the buyer" in preview.content.decode()
     assert list(Refund.objects.order_by("pk").values_list("amount_minor", "status")) == [

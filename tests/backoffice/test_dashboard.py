@@ -17,7 +17,7 @@ from veza.backoffice import dashboard, flows
 from veza.backoffice.charts import Step, bars
 from veza.backoffice.models import FlowHour
 from veza.core.models import Heartbeat
-from veza.core.reviews import open_case
+from veza.core.reviews import open_review
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,7 @@ def test_the_page_costs_the_same_number_of_queries_beside_more_rows(sandbox):
 
 
 def test_every_number_leads_to_a_list_that_opens(sandbox):
-    open_case("look", paid(two_sellers_order()), why="a", what_to_do="b", amount_minor=5_00, currency="EUR")
+    open_review("look", paid(two_sellers_order()), why="a", what_to_do="b", amount_minor=5_00, currency="EUR")
     deliver(envelope("payment_succeeded", {}), signature="00")
     Heartbeat.objects.create(name="payments.resend", beat_at=timezone.now())
     flows.add_up()
@@ -139,7 +139,7 @@ def test_a_bad_signature_is_counted():
 
 def test_cases_are_counted_by_kind_with_the_amount_in_doubt():
     transfer = completed()
-    open_case("lost_reversal", transfer, why="a", what_to_do="b", amount_minor=5_00, currency="EUR")
+    open_review("lost_reversal", transfer, why="a", what_to_do="b", amount_minor=5_00, currency="EUR")
 
     assert card("Cases for a person") == {"lost reversal": "1", "amount in doubt": "5.00 EUR"}
 

@@ -21,8 +21,8 @@ def support():
     return browser(staff("support"))
 
 
-def searched(client, said: str):
-    return client.get(reverse("admin:search"), {"q": said})
+def searched(client, payload: str):
+    return client.get(reverse("admin:search"), {"q": payload})
 
 
 def page_of(row) -> str:
@@ -50,14 +50,14 @@ def test_whatever_was_given_leads_to_the_row(support, sandbox, given):
     order = paid(two_sellers_order())
     payment, refund = payment_of(order), refund_of(order)
     event = WebhookDelivery.objects.get(event_type="payment_succeeded")
-    said, row = {
+    payload, row = {
         "payment id": (payment.provider_key, payment),
         "refund id": (refund.provider_key, refund),
         "last characters": (str(order.pk)[-6:], order),
         "event id": (event.event_id, event),
     }[given]
 
-    answer = searched(support, said)
+    answer = searched(support, payload)
 
     assert page_of(row) in (answer.get("Location") or answer.content.decode())
 
@@ -81,9 +81,9 @@ def test_a_search_looks_only_where_the_person_may_look(sandbox):
     assert "Nothing is known by that name." in page
 
 
-@pytest.mark.parametrize("said", ["", "'; --", "%", "0000", "pay_" + "U" * 26, "x" * 200, "a@"])
-def test_nothing_that_is_typed_breaks_the_search(support, said):
-    assert searched(support, said).status_code == 200
+@pytest.mark.parametrize("payload", ["", "'; --", "%", "0000", "pay_" + "U" * 26, "x" * 200, "a@"])
+def test_nothing_that_is_typed_breaks_the_search(support, payload):
+    assert searched(support, payload).status_code == 200
 
 
 def test_orders_are_narrowed_by_status_amount_age_seller_and_currency(support, sandbox):

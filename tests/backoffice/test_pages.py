@@ -24,8 +24,8 @@ def page_of(row) -> str:
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
 
 
-def opened(client, address: str, said: dict[str, str]) -> str:
-    page = client.get(address, said)
+def opened(client, address: str, payload: dict[str, str]) -> str:
+    page = client.get(address, payload)
     assert page.status_code == 200, address
     return page.content.decode()
 
@@ -55,6 +55,6 @@ def test_a_list_costs_no_more_queries_for_more_rows(boss, sandbox, label, bought
 def queries_of(boss, address: str) -> int:
     """What a page costs once the process knows what it remembers for some seconds."""
     boss.get(address)
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as params:
         boss.get(address)
-    return len(asked)
+    return len(params)

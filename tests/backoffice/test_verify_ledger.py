@@ -55,9 +55,9 @@ def make_account(seller, stripe_account_id):
 
 
 def test_a_ledger_that_agrees_ends_with_0_and_the_counts(story):
-    code, said, _ = verify("--json")
+    code, payload, _ = verify("--json")
 
-    told = json.loads(said)
+    told = json.loads(payload)
     assert (code, told["ok"], told["differences"]) == (0, True, 0)
     assert (told["payments"], told["refunds"], told["transfers"], told["reversals"]) == (1, 1, 2, 2)
     assert told["postings"] == Posting.objects.count()
@@ -156,9 +156,9 @@ def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
     wrong = [Proof(new_id(), [Term("captured", minor, 0, "EUR")]) for minor in range(1, 26)]
     monkeypatch.setattr(verify_ledger, "prove_all", lambda: iter(wrong))
 
-    code, said, named = verify("--json")
+    code, payload, named = verify("--json")
 
-    assert (code, json.loads(said)["differences"]) == (1, 25)
+    assert (code, json.loads(payload)["differences"]) == (1, 25)
     assert named.splitlines() == [line for one in wrong[:20] for line in one.differences]
 
 
@@ -189,9 +189,9 @@ def test_a_posting_that_belongs_to_no_payment_is_named(story):
         credit=some.credit,
         amount_minor=1,
         currency="EUR",
-        cause="x",
+        reference="x",
         leg="y",
-        story_id=some.story_id,
+        correlation_id=some.correlation_id,
         at=some.at,
     )
 

@@ -11,8 +11,8 @@ from tests.operators.production import database_url, serving
 @pytest.fixture
 def address(tmp_path) -> Iterator[str]:
     """Where gunicorn serves, with two workers of four threads."""
-    said = {"DATABASE_URL": database_url(), "TRUSTED_PROXIES": "1", "WEB_THREADS": "4", "LOG_LEVEL": "ERROR"}
-    with serving(tmp_path, **said) as found:
+    payload = {"DATABASE_URL": database_url(), "TRUSTED_PROXIES": "1", "WEB_THREADS": "4", "LOG_LEVEL": "ERROR"}
+    with serving(tmp_path, **payload) as found:
         yield found
 
 

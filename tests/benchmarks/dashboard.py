@@ -54,32 +54,32 @@ INSERT INTO marketplace_orderitem (id, order_id, offer_id, seller_id, title, lic
     fee_minor, seller_minor, withheld)
   SELECT pg_temp.v7(n, 'i'), pg_temp.v7(n, 'o'), pg_temp.v7(n % 5000 + 1, 'x'), pg_temp.v7(n % 1000 + 1, 'u'), 'A work',
     'personal', '{{}}', 1000, 200, 100, 900, false FROM generate_series(1, {rows}) n;
-INSERT INTO payments_payment (id, purpose, purpose_id, story_id, payer_id, amount_minor, currency, description,
-    return_url, session_seconds, status, received_minor, refunded_minor, disputed_minor, payment_url, checks,
+INSERT INTO payments_payment (id, purpose, purpose_id, correlation_id, payer_id, amount_minor, currency, description,
+    return_url, session_seconds, status, received_minor, refunded_minor, disputed_minor, payment_url, attempts,
     error_code, error_message, created_at, hyperswitch_payment_id)
   SELECT pg_temp.v7(n, 'p'), 'order', pg_temp.v7(n, 'o'), pg_temp.v7(n, 'o'), pg_temp.v7(1001 + n % 99000, 'u'), 1200,
     'EUR', '', 'https://x.example', 3600,
     CASE WHEN n % 37 = 0 THEN 'cancelled' WHEN n > {rows} - 200 THEN 'pending' WHEN n % 100003 = 0 THEN 'mismatched'
       ELSE 'succeeded' END, 1200, 0, 0, '', 0, '', '', pg_temp.at(n), 'pay_' || n FROM generate_series(1, {rows}) n;
-INSERT INTO refunds (id, payment_id, story_id, amount_minor, currency, legs, source, reason, status, bookings, checks,
+INSERT INTO refunds (id, payment_id, correlation_id, amount_minor, currency, allocation, source, reason, status, bookings, attempts,
     error_code, error_message, created_at)
   SELECT pg_temp.v7(n, 'r'), pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), 1200, 'EUR', '{{}}', 'buyer', '',
     CASE WHEN n % 20000 = 0 THEN 'pending' ELSE 'succeeded' END, 1, 0, '', '', pg_temp.at(n)
     FROM generate_series(50, {rows}, 50) n;
 INSERT INTO seller_transfers (id, order_id, seller_id, seq, amount_minor, set_off_minor, currency, status,
     destination, stripe_transfer_id, reversal_target_minor, reversed_minor, key_epoch, sendings, waiting_for,
-    retry_count, last_error, created_at, adopted_minor, covered_minor, undone_minor)
+    retry_count, last_error, created_at, external_reversed_minor, covered_minor, undone_minor)
   SELECT pg_temp.v7(n, 't'), pg_temp.v7(n, 'o'), pg_temp.v7(n % 1000 + 1, 'u'), 1, 900, 0, 'EUR',
     CASE WHEN n % 50 = 0 THEN 'reversed' WHEN n % 40013 = 0 THEN 'permanently_failed'
       WHEN n > {rows} - 300 THEN 'pending' ELSE 'completed' END,
     '', 'tr_' || n, 0, 0, 0, 1, '', 0, '', pg_temp.at(n), 0, 0, 0
     FROM generate_series(1, {rows}) n;
 INSERT INTO webhook_log (id, provider, event_id, event_type, payload, payload_sha256, signature_valid,
-    processing_result, user_agent, request_id, story_id, received_at, attempts)
+    processing_result, user_agent, request_id, correlation_id, received_at, attempts)
   SELECT pg_temp.v7(n, 'w'), 'hyperswitch', 'evt_' || n, 'payment_succeeded', '{{}}', '', n % 5000 <> 0,
     CASE WHEN n % 5000 = 0 THEN 'signature_invalid' WHEN n % 3000 = 0 THEN 'error: x' ELSE 'ok' END, '', '',
     pg_temp.v7(n, 'o'), pg_temp.at(n), 1 FROM generate_series(1, {rows}) n;
-INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, cause, leg, payment_id, story_id, at)
+INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, reference, leg, payment_id, correlation_id, at)
   SELECT pg_temp.v7(n, 'l' || leg), debit, credit, minor, 'EUR', cause || ':' || n || ':' || leg, 'x',
     pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), pg_temp.at(n)
   FROM generate_series({rows} * 11 / 12, {rows}) n, (VALUES (1, 'psp_clearing', 'unapplied', 1200, 'payment'),

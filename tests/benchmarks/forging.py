@@ -57,5 +57,5 @@ def _send(connection: http.client.HTTPConnection, path: str, number: int) -> int
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: _stopped.set())
     answered, seconds = forge(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
-    said = ", ".join(f"{count} times {status}" for status, count in sorted(answered.items()))
-    print(f"{answered.total() / seconds:.0f} forged a second for {seconds:.0f} s: {said}")
+    payload = ", ".join(f"{count} times {status}" for status, count in sorted(answered.items()))
+    print(f"{answered.total() / seconds:.0f} forged a second for {seconds:.0f} s: {payload}")

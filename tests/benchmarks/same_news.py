@@ -17,7 +17,7 @@ import pytest
 
 from marketplace.models import Order
 from payments.models import Payment, Refund, WebhookDelivery
-from payments.reconciliation.refresh import ask_about_refund, by_reconciler
+from payments.reconciliation.refresh import by_reconciler, refresh_refund
 from tests.buying import deliver_over_http, envelope, paid, payment_of, refund_object, refund_of, two_sellers_order
 from tests.crowd import together
 from veza.backoffice.proof import prove_payment
@@ -88,7 +88,7 @@ def test_the_reconciler_against_the_webhook(sandbox, address):
             assert status == 200
             first["the webhook" if result == "ok" else "the reconciler"] += 1
 
-        together(webhook, lambda refund=refund: ask_about_refund(refund.pk, cause=by_reconciler()))
+        together(webhook, lambda refund=refund: refresh_refund(refund.pk, cause=by_reconciler()))
 
     print(f"\n{RACES} races, booked first by: {dict(first)}")
     assert all(booked_once(refund) for refund in refunds)

@@ -48,16 +48,16 @@ def test_a_backlog_of_stuck_refunds_drains_at_the_rate_we_are_allowed(sandbox, t
             print(f"\r{stuck} stuck   ", end="", flush=True)
             time.sleep(0.5)
 
-    asked = [one for one in sandbox.calls() if one["method"] == "GET" and one["path"].startswith("/refunds/")]
-    moments = sorted(datetime.fromisoformat(one["at"]) for one in asked)
+    params = [one for one in sandbox.calls() if one["method"] == "GET" and one["path"].startswith("/refunds/")]
+    moments = sorted(datetime.fromisoformat(one["at"]) for one in params)
     seconds = (moments[-1] - moments[0]).total_seconds()
     busiest = max(Counter(moment.replace(microsecond=0) for moment in moments).values())
     print(f"\n{len(made)} stuck refunds, {WORKERS} workers, {LATENCY} s latency, {RATE} calls a second allowed:")
-    print(f"{len(asked) / seconds:.1f} settled a second for {seconds:.0f} s, {busiest} calls in the busiest one")
-    assert max(Counter(one["path"] for one in asked).values()) == 1
+    print(f"{len(params) / seconds:.1f} settled a second for {seconds:.0f} s, {busiest} calls in the busiest one")
+    assert max(Counter(one["path"] for one in params).values()) == 1
     # A call may be late by its way to the sandbox, and so stand in the second of the next.
     assert busiest <= RATE * 1.25
-    assert Posting.objects.filter(credit=PSP_CLEARING).count() == len(made) == len(asked)
+    assert Posting.objects.filter(credit=PSP_CLEARING).count() == len(made) == len(params)
 
 
 def given_back(sandbox, payment: Payment, seller) -> list[Refund]:
@@ -70,10 +70,10 @@ def given_back(sandbox, payment: Payment, seller) -> list[Refund]:
         Refund(
             pk=new_id(),
             payment=payment,
-            story_id=payment.story_id,
+            correlation_id=payment.correlation_id,
             amount_minor=1_00,
             currency="EUR",
-            legs={seller_account(seller.pk): 1_00},
+            allocation={seller_account(seller.pk): 1_00},
             source=Refund.Source.EXTERNAL,
             created_at=past,
             first_sent_at=past,

@@ -20,7 +20,7 @@ from statistics import quantiles
 import pytest
 from django.db import connection
 
-from payments.models import ForgedMinute, Payment, WebhookDelivery
+from payments.models import InvalidSignatureCount, Payment, WebhookDelivery
 from tests.buying import WEBHOOK, envelope, order_of, payment_object, payment_of, signed
 from tests.factories import OfferFactory
 from tests.operators.production import ROOT, database_url, environment
@@ -74,9 +74,9 @@ def told(label: str, taken: list[float]) -> float:
 
 
 @contextmanager
-def meanwhile(*command: str, said: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def meanwhile(*command: str, payload: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     line = [sys.executable, *command]
-    process = subprocess.Popen(line, cwd=ROOT, env=environment(said), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(line, cwd=ROOT, env=environment(payload), stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -90,7 +90,7 @@ def measure(url: str, label: str, *command: str) -> None:
     deliver_all(url, warm)
     print()
     quiet = deliver_all(url, before)
-    with meanwhile(*command, said={"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}) as process:
+    with meanwhile(*command, payload={"DATABASE_URL": database_url(), "LOG_LEVEL": "ERROR"}) as process:
         time.sleep(2)
         loud = deliver_all(url, during, going_on=lambda: process.poll() is None)
         process.wait(SECONDS)
@@ -106,7 +106,7 @@ def test_real_deliveries_during_a_flood_of_forged_ones(sandbox, url):
     measure(url, "during the flood", "-m", "tests.benchmarks.forging", url, str(FORGED), str(PER_SECOND))
 
     kept = WebhookDelivery.objects.filter(signature_valid=False).count()
-    counted = sum(ForgedMinute.objects.values_list("deliveries", flat=True))
+    counted = sum(InvalidSignatureCount.objects.values_list("deliveries", flat=True))
     print(f"{kept} forged deliveries kept, {counted} counted")
 
 

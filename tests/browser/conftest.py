@@ -32,7 +32,7 @@ class Desk:
 
     def __init__(self, page: object, base: str) -> None:
         self.page, self.base, self.complaints = page, base, []
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda payload: self.complaints.append(payload.text) if payload.type == "error" else None)
 
     def log_in(self, person: User) -> None:
         self.page.goto(f"{self.base}/admin/")
@@ -41,8 +41,8 @@ class Desk:
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="Where is the money?").wait_for()
 
-    def search(self, said: str) -> None:
-        self.page.get_by_role("searchbox").first.fill(said)
+    def search(self, payload: str) -> None:
+        self.page.get_by_role("searchbox").first.fill(payload)
         self.page.keyboard.press("Enter")
         self.page.wait_for_load_state()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connect.stripe import client as stripe_api
-from connect.stripe.objects import AccountSeen, PayoutSeen, ReversalSeen, TransferSeen
+from connect.stripe.objects import RemoteAccount, RemotePayout, RemoteReversal, RemoteTransfer
 from veza.core.ids import new_id
 from veza.core.outcomes import Accepted, Call, NotSent, Refused, Unknown
 
@@ -18,23 +18,23 @@ class Stripe:
     """
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.params: list[tuple[str, dict[str, Any]]] = []
         self._answers: dict[str, deque[Any]] = {}
 
     def will(self, name: str, *answers: Any) -> None:
         self._answers.setdefault(name, deque()).extend(answers)
 
     def answer(self, name: str, given: dict[str, Any]) -> Any:
-        self.asked.append((name, given))
+        self.params.append((name, given))
         assert self._answers.get(name), f"Stripe was not expected to be asked for {name}"
         answer = self._answers[name].popleft()
         return answer(given) if callable(answer) else answer
 
     def names(self) -> list[str]:
-        return [name for name, _ in self.asked]
+        return [name for name, _ in self.params]
 
     def keys(self) -> list[str]:
-        return [given["idempotency_key"] for _, given in self.asked if "idempotency_key" in given]
+        return [given["idempotency_key"] for _, given in self.params if "idempotency_key" in given]
 
 
 @pytest.fixture
@@ -54,16 +54,16 @@ def call(status: int = 200) -> Call:
     return Call("stripe", "POST", "/v1/anything", status, 5)
 
 
-def sent(stripe_transfer_id: str = "", **seen: Any) -> Any:
+def sent(stripe_transfer_id: str = "", **snapshot: Any) -> Any:
     """Stripe takes the transfer."""
 
-    def answer(given: dict[str, Any]) -> Accepted[TransferSeen]:
-        return Accepted(transfer_seen(stripe_transfer_id or f"tr_{new_id().hex}", **seen), call())
+    def answer(given: dict[str, Any]) -> Accepted[RemoteTransfer]:
+        return Accepted(transfer_seen(stripe_transfer_id or f"tr_{new_id().hex}", **snapshot), call())
 
     return answer
 
 
-def transfer_seen(stripe_transfer_id: str, **seen: Any) -> TransferSeen:
+def transfer_seen(stripe_transfer_id: str, **snapshot: Any) -> RemoteTransfer:
     usual: dict[str, Any] = {
         "amount_minor": 9_00,
         "reversed_minor": 0,
@@ -74,15 +74,15 @@ def transfer_seen(stripe_transfer_id: str, **seen: Any) -> TransferSeen:
         "order_id": "",
         "reversals": (),
     }
-    return TransferSeen(transfer_id=stripe_transfer_id, **{**usual, **seen})
+    return RemoteTransfer(transfer_id=stripe_transfer_id, **{**usual, **snapshot})
 
 
 def taken_back(stripe_reversal_id: str = "") -> Any:
     """Stripe reverses exactly what was asked."""
 
-    def answer(given: dict[str, Any]) -> Accepted[ReversalSeen]:
+    def answer(given: dict[str, Any]) -> Accepted[RemoteReversal]:
         return Accepted(
-            ReversalSeen(
+            RemoteReversal(
                 stripe_reversal_id or f"trr_{new_id().hex}",
                 given["stripe_transfer_id"],
                 given["amount_minor"],
@@ -94,8 +94,8 @@ def taken_back(stripe_reversal_id: str = "") -> Any:
     return answer
 
 
-def account(*, active: bool) -> Accepted[AccountSeen]:
-    return Accepted(AccountSeen("acct_1", active, active, True, "DE"), call())
+def account(*, active: bool) -> Accepted[RemoteAccount]:
+    return Accepted(RemoteAccount("acct_1", active, active, True, "DE"), call())
 
 
 def has(**available: int) -> Accepted[dict[str, int]]:
@@ -106,16 +106,16 @@ def has(**available: int) -> Accepted[dict[str, int]]:
 def paid_out(external_payout_id: str = "po_1", status: str = "pending") -> Any:
     """Stripe takes the payout."""
 
-    def answer(given: dict[str, Any]) -> Accepted[PayoutSeen]:
+    def answer(given: dict[str, Any]) -> Accepted[RemotePayout]:
         amount, currency = given["amount_minor"], given["currency"]
-        seen = PayoutSeen(external_payout_id, amount, currency, status, str(given["payout_id"]), "", "")
-        return Accepted(seen, call())
+        snapshot = RemotePayout(external_payout_id, amount, currency, status, str(given["payout_id"]), "", "")
+        return Accepted(snapshot, call())
 
     return answer
 
 
-def looked(seen: TransferSeen) -> Accepted[TransferSeen]:
-    return Accepted(seen, call())
+def looked(snapshot: RemoteTransfer) -> Accepted[RemoteTransfer]:
+    return Accepted(snapshot, call())
 
 
 def refused(code: str = "", message: str = "No.", status: int = 400) -> Refused:

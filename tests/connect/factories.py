@@ -60,7 +60,7 @@ def make_order(*shares: tuple[User, int]) -> Order:
         payment = Payment.objects.create(
             purpose="order",
             purpose_id=order.pk,
-            story_id=order.pk,
+            correlation_id=order.pk,
             payer=buyer,
             amount_minor=total,
             received_minor=total,
@@ -100,10 +100,10 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
     payment = Payment.objects.get(purpose_id=order.pk)
     given_back = Refund.objects.create(
         payment=payment,
-        story_id=order.pk,
+        correlation_id=order.pk,
         amount_minor=amount_minor,
         currency="EUR",
-        legs={},
+        allocation={},
         source="buyer",
         status="succeeded",
     )
@@ -115,7 +115,7 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
         seller_minor=amount_minor,
     )
     line = Line(seller_account(seller.pk), PSP_CLEARING, amount_minor, "seller")
-    booked: dict[str, Any] = {"payment": payment, "currency": "EUR", "story_id": order.pk, "at": timezone.now()}
+    booked: dict[str, Any] = {"payment": payment, "currency": "EUR", "correlation_id": order.pk, "at": timezone.now()}
     post(f"refund:{given_back.pk}:1", [line], **booked)
     if settle:
         with transaction.atomic():

@@ -39,7 +39,7 @@ def deliver(raw: bytes, *, header: str | None = None) -> Any:
     return Client().post(WEBHOOK, data=raw, content_type="application/json", headers=headers)
 
 
-def account_shown(account: ConnectedAccount, *, transfers: str = "active", **said: Any) -> dict[str, Any]:
+def account_shown(account: ConnectedAccount, *, transfers: str = "active", **payload: Any) -> dict[str, Any]:
     return {
         "id": account.stripe_account_id,
         "object": "account",
@@ -48,7 +48,7 @@ def account_shown(account: ConnectedAccount, *, transfers: str = "active", **sai
         "details_submitted": True,
         "country": "DE",
         "requirements": {"currently_due": []},
-        **said,
+        **payload,
     }
 
 
@@ -64,7 +64,7 @@ def transfer_shown(transfer: SellerTransfer, *, reversed_minor: int) -> dict[str
     }
 
 
-def payout_shown(payout: SellerPayout, status: str, **said: Any) -> dict[str, Any]:
+def payout_shown(payout: SellerPayout, status: str, **payload: Any) -> dict[str, Any]:
     return {
         "id": payout.external_payout_id or "po_1",
         "object": "payout",
@@ -74,5 +74,5 @@ def payout_shown(payout: SellerPayout, status: str, **said: Any) -> dict[str, An
         "metadata": {"payout_id": str(payout.pk)},
         "failure_code": None,
         "failure_message": None,
-        **said,
+        **payload,
     }

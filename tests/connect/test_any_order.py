@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from connect.models import SellerTransfer, TransferReversal
 from connect.reporting.proof import prove_order
 from connect.reversals.reversal_requests import process_due
-from connect.settlement.reconcile_seller import pay_again, settle_order
+from connect.settlement.reconcile_seller import reissue_transfer, settle_order
 from connect.stripe import client as stripe_api
-from connect.stripe.objects import ReversalSeen, TransferSeen
-from connect.transfers.transfer_refresh import look_due
+from connect.stripe.objects import RemoteReversal, RemoteTransfer
+from connect.transfers.transfer_refresh import refresh_due
 from connect.transfers.transfer_requests import plan_transfers, send_due
 from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import Order
@@ -43,7 +43,7 @@ facts = st.one_of(
     # Somebody reverses at Stripe's dashboard, and the webhook is followed by a look.
     st.tuples(st.just("by_hand"), which, st.integers(1, SHARE)),
     # A person says that it was a mistake.
-    st.tuples(st.just("pay_again"), which),
+    st.tuples(st.just("reissue_transfer"), which),
     # The bank asks for an order's money, keeps it, or lets go of it.
     st.tuples(st.just("dispute"), which, st.sampled_from(["suspense", "bank", ""])),
 )
@@ -65,13 +65,13 @@ class HonestStripe:
     def __init__(self) -> None:
         self.fate = "take"
         self.in_flight: Any = None
-        self.transfers: dict[str, TransferSeen] = {}
+        self.transfers: dict[str, RemoteTransfer] = {}
         self.stored: dict[str, Any] = {}
 
     def net(self) -> int:
-        return sum(seen.amount_minor - seen.reversed_minor for seen in self.transfers.values())
+        return sum(snapshot.amount_minor - snapshot.reversed_minor for snapshot in self.transfers.values())
 
-    def _run(self, key: str, asked: dict[str, Any], perform: Any) -> Any:
+    def _run(self, key: str, params: dict[str, Any], perform: Any) -> Any:
         if meanwhile := self.in_flight:
             self.in_flight = None
             meanwhile()
@@ -81,49 +81,49 @@ class HonestStripe:
             return not_sent(401)
         if key not in self.stored:
             answer = refused("balance_insufficient") if self.fate == "too_low" else perform()
-            self.stored[key] = (asked, answer)
+            self.stored[key] = (params, answer)
         first_asked, answer = self.stored[key]
-        assert first_asked == asked, "the same key was used with other parameters"
+        assert first_asked == params, "the same key was used with other parameters"
         return unknown() if self.fate == "lose_answer" else answer
 
-    def create_transfer(self, *, idempotency_key: str, **asked: Any) -> Any:
+    def create_transfer(self, *, idempotency_key: str, **params: Any) -> Any:
         def perform() -> Any:
-            seen = TransferSeen(
+            snapshot = RemoteTransfer(
                 f"tr_{new_id().hex}",
-                asked["amount_minor"],
+                params["amount_minor"],
                 0,
                 "EUR",
-                asked["destination"],
-                str(asked["order_id"]),
-                str(asked["transfer_id"]),
-                str(asked["order_id"]),
+                params["destination"],
+                str(params["order_id"]),
+                str(params["transfer_id"]),
+                str(params["order_id"]),
                 (),
             )
-            self.transfers[seen.transfer_id] = seen
-            return Accepted(seen, call())
+            self.transfers[snapshot.transfer_id] = snapshot
+            return Accepted(snapshot, call())
 
-        return self._run(idempotency_key, asked, perform)
+        return self._run(idempotency_key, params, perform)
 
-    def create_reversal(self, *, idempotency_key: str, **asked: Any) -> Any:
+    def create_reversal(self, *, idempotency_key: str, **params: Any) -> Any:
         def perform() -> Any:
-            seen = self.transfers[asked["stripe_transfer_id"]]
-            if asked["amount_minor"] > seen.amount_minor - seen.reversed_minor:
+            snapshot = self.transfers[params["stripe_transfer_id"]]
+            if params["amount_minor"] > snapshot.amount_minor - snapshot.reversed_minor:
                 return refused("", "greater than what is left")
-            return Accepted(self.take_back(seen, asked["amount_minor"], str(asked["reversal_id"])), call())
+            return Accepted(self.take_back(snapshot, params["amount_minor"], str(params["reversal_id"])), call())
 
-        return self._run(idempotency_key, asked, perform)
+        return self._run(idempotency_key, params, perform)
 
-    def take_back(self, seen: TransferSeen, amount_minor: int, our_id: str = "") -> ReversalSeen:
-        made = ReversalSeen(f"trr_{new_id().hex}", seen.transfer_id, amount_minor, our_id)
-        back = {"reversed_minor": seen.reversed_minor + amount_minor, "reversals": (made, *seen.reversals)}
-        self.transfers[seen.transfer_id] = TransferSeen(**{**vars(seen), **back})
+    def take_back(self, snapshot: RemoteTransfer, amount_minor: int, our_id: str = "") -> RemoteReversal:
+        made = RemoteReversal(f"trr_{new_id().hex}", snapshot.transfer_id, amount_minor, our_id)
+        back = {"reversed_minor": snapshot.reversed_minor + amount_minor, "reversals": (made, *snapshot.reversals)}
+        self.transfers[snapshot.transfer_id] = RemoteTransfer(**{**vars(snapshot), **back})
         return made
 
     def read_transfer(self, stripe_transfer_id: str) -> Any:
         return Accepted(self.transfers[stripe_transfer_id], call())
 
     def list_transfers(self, *, transfer_group: str) -> Any:
-        found = [seen for seen in self.transfers.values() if seen.transfer_group == transfer_group]
+        found = [snapshot for snapshot in self.transfers.values() if snapshot.transfer_group == transfer_group]
         return Accepted(found, call())
 
     def forget_keys(self) -> None:
@@ -170,32 +170,40 @@ class Story:
 
     def bounce(self, which: int, nth: int) -> None:
         order = self.orders[which % len(self.orders)]
-        done = list(Refund.objects.filter(story_id=order.pk, status="succeeded").order_by("pk"))
+        done = list(Refund.objects.filter(correlation_id=order.pk, status="succeeded").order_by("pk"))
         if done:
             with transaction.atomic():
                 move(done[nth % len(done)], "bounced", cause=BY_TEST)
                 settle_order(order, cause=BY_TEST, at=timezone.now())
 
     def by_hand(self, nth: int, amount: int) -> None:
-        left = [seen for seen in self.stripe.transfers.values() if seen.reversed_minor < seen.amount_minor]
+        left = [
+            snapshot for snapshot in self.stripe.transfers.values() if snapshot.reversed_minor < snapshot.amount_minor
+        ]
         if left:
-            seen = left[nth % len(left)]
-            self.stripe.take_back(seen, min(amount, seen.amount_minor - seen.reversed_minor))
+            snapshot = left[nth % len(left)]
+            self.stripe.take_back(snapshot, min(amount, snapshot.amount_minor - snapshot.reversed_minor))
             self.look()
 
-    def pay_again(self, nth: int) -> None:
+    def reissue_transfer(self, nth: int) -> None:
         rows = SellerTransfer.objects.filter(order__in=self.orders).order_by("pk")
-        if mistakes := [row for row in rows if row.payable_again_minor > 0]:
-            pay_again(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
+        if mistakes := [row for row in rows if row.reissuable_minor > 0]:
+            reissue_transfer(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
 
     def dispute(self, which: int, held_at: str) -> None:
         order = self.orders[which % len(self.orders)]
-        legs = {seller_account(self.seller.pk): SHARE} if held_at else {}
+        allocation = {seller_account(self.seller.pk): SHARE} if held_at else {}
         made = {"payment": Payment.objects.get(purpose_id=order.pk), "amount_minor": SHARE, "currency": "EUR"}
         Dispute.objects.update_or_create(
             hyperswitch_dispute_id=f"dp_{order.pk.hex}",
-            defaults={"legs": legs, "held_at": held_at},
-            create_defaults={"status": "opened", "story_id": order.pk, "legs": legs, "held_at": held_at, **made},
+            defaults={"allocation": allocation, "held_at": held_at},
+            create_defaults={
+                "status": "opened",
+                "correlation_id": order.pk,
+                "allocation": allocation,
+                "held_at": held_at,
+                **made,
+            },
         )
         with transaction.atomic():
             settle_order(order, cause=BY_TEST, at=timezone.now())
@@ -224,8 +232,8 @@ class Story:
 
     def look(self) -> None:
         told = SellerTransfer.objects.filter(order__in=self.orders, stripe_transfer_id__isnull=False)
-        told.update(look_due_at=long_ago())
-        look_due()
+        told.update(refresh_due_at=long_ago())
+        refresh_due()
 
     def _work(self, work: Any, fate: str, meanwhile: Any) -> None:
         self.stripe.fate = fate
@@ -249,7 +257,7 @@ class Story:
     ]
 )
 @example(steps=[("dispute", 0, "suspense"), ("dispute", 0, "bank"), ("reverse", "take", None), ("dispute", 0, "")])
-@example(steps=[("earn_less", 0), ("by_hand", 0, SHARE), ("pay_again", 0), ("dispute", 1, "bank")])
+@example(steps=[("earn_less", 0), ("by_hand", 0, SHARE), ("reissue_transfer", 0), ("dispute", 1, "bank")])
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):
@@ -263,6 +271,6 @@ def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps
     story.heal()
 
     rows = SellerTransfer.objects.filter(order__in=story.orders)
-    assert stripe.net() == story.wanted() - sum(rows.values_list("adopted_minor", flat=True))
+    assert stripe.net() == story.wanted() - sum(rows.values_list("external_reversed_minor", flat=True))
     assert set(rows.values_list("status", flat=True)) <= {"completed", "reversed", "cancelled"}
     assert all(term.holds for order in story.orders for term in prove_order(order.pk))

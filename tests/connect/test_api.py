@@ -109,7 +109,7 @@ def test_each_debt_names_the_order_and_the_refund_behind_it(stripe, api):
     ((debt,),) = (one["debts"] for one in api.get("/connect/balance").json())
 
     assert (debt["order_id"], debt["owed_minor"], debt["waiting_for"]) == (str(transfer.order_id), 9_00, "debt")
-    refund_id = str(Refund.objects.get(story_id=transfer.order_id).pk)
+    refund_id = str(Refund.objects.get(correlation_id=transfer.order_id).pk)
     assert debt["because"] == [{"kind": "refund", "id": refund_id, "amount_minor": 9_00}]
 
 

@@ -10,7 +10,7 @@ from connect.models import SellerTransfer
 from connect.transfers.backfill import Found, matches
 from tests.connect.conftest import call, transfer_seen, unknown
 from tests.connect.factories import completed
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
@@ -21,12 +21,12 @@ def nameless(**fields):
     return completed(stripe_transfer_id=None, destination="acct_1", **fields)
 
 
-def at_stripe(transfer, name="tr_1", **seen):
-    return transfer_seen(name, **{"order_id": str(transfer.order_id), "amount_minor": transfer.sent_minor, **seen})
+def at_stripe(transfer, name="tr_1", **snapshot):
+    return transfer_seen(name, **{"order_id": str(transfer.order_id), "amount_minor": transfer.sent_minor, **snapshot})
 
 
-def listed(*seen):
-    return Accepted(list(seen), call())
+def listed(*snapshot):
+    return Accepted(list(snapshot), call())
 
 
 def backfill(*options):
@@ -43,9 +43,9 @@ def test_it_shows_what_it_would_store_and_changes_nothing(stripe):
     transfer = nameless()
     stripe.will("list_transfers", listed(at_stripe(transfer)))
 
-    said = backfill()
+    payload = backfill()
 
-    assert "tr_1 would be stored" in said
+    assert "tr_1 would be stored" in payload
     assert stored(transfer) is None
 
 
@@ -61,7 +61,7 @@ def test_it_stores_what_it_finds_when_asked(stripe):
 def test_what_stripe_took_back_while_it_had_no_id_is_looked_for(stripe):
     test_it_stores_what_it_finds_when_asked(stripe)
 
-    assert SellerTransfer.objects.get(stripe_transfer_id__isnull=False).look_due_at is not None
+    assert SellerTransfer.objects.get(stripe_transfer_id__isnull=False).refresh_due_at is not None
 
 
 def test_it_asks_for_the_account_and_the_time_around_our_booking(stripe):
@@ -70,10 +70,10 @@ def test_it_asks_for_the_account_and_the_time_around_our_booking(stripe):
 
     backfill("--around", "1d")
 
-    asked = stripe.asked[0][1]
-    assert asked["destination"] == "acct_1"
-    assert asked["made_from"] < transfer.completed_at < asked["made_until"]
-    assert (asked["made_until"] - asked["made_from"]).days == 2
+    params = stripe.params[0][1]
+    assert params["destination"] == "acct_1"
+    assert params["made_from"] < transfer.completed_at < params["made_until"]
+    assert (params["made_until"] - params["made_from"]).days == 2
 
 
 OTHERS = {
@@ -110,7 +110,7 @@ def test_of_several_none_is_picked_and_a_person_is_told(stripe):
         backfill("--store")
 
     assert stored(transfer) is None
-    assert OperatorCase.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
 
 
 def test_stopping_and_starting_again_goes_on_where_it_stopped(stripe):

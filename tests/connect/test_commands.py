@@ -55,7 +55,7 @@ def test_a_dry_run_shows_what_is_due_and_changes_nothing(stripe, command, make):
 
     assert str(row.pk) in run(command, "--dry-run")
     assert json.loads(run(command, "--dry-run", "--json")) == {"due": [str(row.pk)], "dry_run": True}
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 def test_transfers_that_were_given_up_are_tried_again_when_asked(stripe):
@@ -63,7 +63,7 @@ def test_transfers_that_were_given_up_are_tried_again_when_asked(stripe):
     stripe.will("create_transfer", refused("resource_missing"), sent())
     run("retry_transfers")
     run("retry_transfers")
-    assert len(stripe.asked) == 1
+    assert len(stripe.params) == 1
 
     run("retry_transfers", "--given-up")
 

@@ -28,7 +28,7 @@ class Recorder:
 
 
 @pytest.fixture
-def asked(monkeypatch, db, settings):
+def params(monkeypatch, db, settings):
     recorder = Recorder()
     settings.STRIPE_SECRET_KEY = "sk_test_sandbox"
     monkeypatch.setattr(stripe_calls, "stripe_client", lambda: recorder)
@@ -41,7 +41,7 @@ def assert_is_known(params, path):
     jsonschema.Draft202012Validator(form | {"components": document["components"]}).validate(params)
 
 
-def test_a_transfer_is_asked_for_in_stripes_own_words(asked):
+def test_a_transfer_is_asked_for_in_stripes_own_words(params):
     stripe_api.create_transfer(
         transfer_id=new_id(),
         order_id=new_id(),
@@ -51,20 +51,20 @@ def test_a_transfer_is_asked_for_in_stripes_own_words(asked):
         idempotency_key="key",
     )
 
-    assert_is_known(asked[0], "/v1/transfers")
-    assert asked[0]["amount"] == 9_00
+    assert_is_known(params[0], "/v1/transfers")
+    assert params[0]["amount"] == 9_00
 
 
-def test_a_reversal_always_names_its_amount(asked):
+def test_a_reversal_always_names_its_amount(params):
     stripe_api.create_reversal(
         stripe_transfer_id="tr_1", amount_minor=9_00, reversal_id=new_id(), order_id=new_id(), idempotency_key="key"
     )
 
-    assert_is_known(asked[0], "/v1/transfers/{id}/reversals")
-    assert asked[0]["amount"] == 9_00
+    assert_is_known(params[0], "/v1/transfers/{id}/reversals")
+    assert params[0]["amount"] == 9_00
 
 
-def test_an_account_is_asked_for_in_stripes_own_words(asked):
+def test_an_account_is_asked_for_in_stripes_own_words(params):
     stripe_api.create_account(account_id=new_id(), email="ana@example.com", country="FR", idempotency_key="key")
 
-    assert_is_known(asked[0], "/v1/accounts")
+    assert_is_known(params[0], "/v1/accounts")

@@ -15,7 +15,7 @@ from tests.connect.conftest import refused, sent, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, planned, refund
 from tests.factories import OfferFactory
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -26,21 +26,21 @@ def disputed(transfer, held_at="suspense", amount_minor=None):
     payment = Payment.objects.get(purpose_id=transfer.order_id)
     return Dispute.objects.create(
         payment=payment,
-        story_id=payment.story_id,
+        correlation_id=payment.correlation_id,
         hyperswitch_dispute_id=f"dp_{new_id().hex}",
         status="opened",
         stage="dispute",
         amount_minor=amount_minor,
         currency="EUR",
-        legs={seller_account(transfer.seller_id): amount_minor},
+        allocation={seller_account(transfer.seller_id): amount_minor},
         held_at=held_at,
     )
 
 
 def decided(dispute, transfer, *, held_at):
     """It ends: lost at the bank, or won and nowhere any more."""
-    legs = dispute.legs if held_at else {}
-    Dispute.objects.filter(pk=dispute.pk).update(held_at=held_at, legs=legs)
+    allocation = dispute.allocation if held_at else {}
+    Dispute.objects.filter(pk=dispute.pk).update(held_at=held_at, allocation=allocation)
     settle_order(transfer.order, cause=BY_TEST, at=timezone.now())
 
 
@@ -56,7 +56,7 @@ def test_an_unsent_transfer_waits_while_a_dispute_is_open(stripe):
     waiting = send(transfer)
 
     assert (waiting.status, waiting.waiting_for, waiting.in_doubt_since) == ("pending", "dispute", None)
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 def test_a_transfer_in_doubt_is_asked_about_all_the_same(stripe):
@@ -220,7 +220,7 @@ def test_a_dispute_lost_after_a_reversal_was_given_up_leaves_all_of_it_to_the_pe
     decided(dispute, transfer, held_at="bank")
 
     assert standing(transfer) == [("permanently_failed", 9_00, 9_00)]
-    assert OperatorCase.objects.get(kind="reversal_failed").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="reversal_failed").amount_minor == 9_00
 
 
 def test_a_dispute_won_after_its_reversal_was_given_up_leaves_nothing_to_the_person(stripe):
@@ -233,7 +233,7 @@ def test_a_dispute_won_after_its_reversal_was_given_up_leaves_nothing_to_the_per
     decided(dispute, transfer, held_at="")
 
     assert standing(transfer) == [("completed", 9_00, 0)]
-    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="reversal_failed").closed_by == "veza"
 
 
 def test_a_dispute_lost_after_a_transfer_was_given_up_unsent_cancels_it(stripe):
@@ -245,4 +245,4 @@ def test_a_dispute_lost_after_a_transfer_was_given_up_unsent_cancels_it(stripe):
     decided(dispute, transfer, held_at="bank")
 
     assert standing(transfer) == [("cancelled", 9_00, 0)]
-    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"

@@ -6,20 +6,20 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import reverse_transfer
-from connect.settlement.reconcile_seller import NothingToPayAgain, have, pay_again, settle_order
-from connect.transfers.transfer_refresh import look_at_transfer, look_due
+from connect.settlement.reconcile_seller import NothingToReissue, net_paid, reissue_transfer, settle_order
+from connect.transfers.transfer_refresh import refresh_due, refresh_transfer
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, long_ago, refund, to_reverse
 from tests.connect.test_reversals import reversed_at_stripe
 from tests.connect.test_settle import bounce, of
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
 
 def look(transfer):
-    look_at_transfer(transfer.pk, cause=BY_TEST)
+    refresh_transfer(transfer.pk, cause=BY_TEST)
     transfer.refresh_from_db()
     return transfer
 
@@ -33,9 +33,9 @@ def reversed_by_hand(stripe, amount, transfer=None):
 def test_a_reversal_by_hand_is_adopted_booked_and_told(stripe):
     transfer = reversed_by_hand(stripe, 4_00)
 
-    assert (transfer.status, transfer.reversed_minor, transfer.adopted_minor) == ("completed", 4_00, 4_00)
-    assert Posting.objects.get(cause="reversal:trr_1").amount_minor == 4_00
-    assert OperatorCase.objects.get(kind="reversal_made_elsewhere").amount_minor == 4_00
+    assert (transfer.status, transfer.reversed_minor, transfer.external_reversed_minor) == ("completed", 4_00, 4_00)
+    assert Posting.objects.get(reference="reversal:trr_1").amount_minor == 4_00
+    assert ReviewItem.objects.get(kind="reversal_made_elsewhere").amount_minor == 4_00
 
 
 def test_a_whole_reversal_by_hand_ends_reversed(stripe):
@@ -48,7 +48,7 @@ def test_settling_does_not_pay_back_what_was_reversed_by_hand(stripe):
     settle_order(transfer.order, cause=BY_TEST, at=timezone.now())
 
     assert of(transfer) == [(1, "completed", 9_00, 4_00)]
-    assert have(transfer) == 9_00
+    assert net_paid(transfer) == 9_00
 
 
 def test_a_refund_counts_what_was_reversed_by_hand_already(stripe):
@@ -57,7 +57,11 @@ def test_a_refund_counts_what_was_reversed_by_hand_already(stripe):
     refund(transfer.order, transfer.seller, 6_00)
 
     transfer.refresh_from_db()
-    assert (transfer.status, transfer.reversal_target_minor, transfer.adopted_minor) == ("reversal_pending", 6_00, 0)
+    assert (transfer.status, transfer.reversal_target_minor, transfer.external_reversed_minor) == (
+        "reversal_pending",
+        6_00,
+        0,
+    )
     assert transfer.owed_minor == 2_00
 
 
@@ -76,25 +80,25 @@ def test_a_refund_before_the_reversal_by_hand_comes_to_the_same(stripe):
 
     reversed_by_hand(stripe, 4_00, transfer)
 
-    assert (transfer.status, transfer.reversal_target_minor, transfer.adopted_minor) == ("completed", 4_00, 0)
+    assert (transfer.status, transfer.reversal_target_minor, transfer.external_reversed_minor) == ("completed", 4_00, 0)
 
 
 def test_a_reversal_by_hand_that_was_a_mistake_is_paid_again_once(stripe):
     transfer = reversed_by_hand(stripe, 4_00)
 
-    assert pay_again(transfer_id=transfer.pk, cause=BY_TEST) == 4_00
+    assert reissue_transfer(transfer_id=transfer.pk, cause=BY_TEST) == 4_00
 
     assert of(transfer) == [(1, "completed", 9_00, 4_00), (2, "pending", 4_00, 0)]
-    assert OperatorCase.objects.get(kind="reversal_made_elsewhere").closed_by == BY_TEST.actor
-    with pytest.raises(NothingToPayAgain):
-        pay_again(transfer_id=transfer.pk, cause=BY_TEST)
+    assert ReviewItem.objects.get(kind="reversal_made_elsewhere").closed_by == BY_TEST.actor
+    with pytest.raises(NothingToReissue):
+        reissue_transfer(transfer_id=transfer.pk, cause=BY_TEST)
 
 
 def test_a_mistake_after_a_refund_counted_it_in_part_is_paid_again_in_part(stripe):
     transfer = reversed_by_hand(stripe, 6_00)
     refund(transfer.order, transfer.seller, 4_00)
 
-    assert pay_again(transfer_id=transfer.pk, cause=BY_TEST) == 2_00
+    assert reissue_transfer(transfer_id=transfer.pk, cause=BY_TEST) == 2_00
 
     assert of(transfer) == [(1, "completed", 9_00, 6_00), (2, "pending", 2_00, 0)]
 
@@ -105,7 +109,7 @@ def test_looking_twice_books_once(stripe):
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert transfer.reversed_minor == 4_00
-    assert Posting.objects.filter(cause="reversal:trr_1").count() == 1
+    assert Posting.objects.filter(reference="reversal:trr_1").count() == 1
 
 
 def test_our_own_reversal_is_nothing_new(stripe):
@@ -115,8 +119,8 @@ def test_our_own_reversal_is_nothing_new(stripe):
 
     reversed_by_hand(stripe, 9_00, transfer)
 
-    assert (transfer.status, transfer.adopted_minor) == ("reversed", 0)
-    assert not OperatorCase.objects.exists()
+    assert (transfer.status, transfer.external_reversed_minor) == ("reversed", 0)
+    assert not ReviewItem.objects.exists()
 
 
 def test_an_unanswered_reversal_of_ours_is_found_by_the_look(stripe):
@@ -127,7 +131,7 @@ def test_an_unanswered_reversal_of_ours_is_found_by_the_look(stripe):
     stripe.will("read_transfer", looked(reversed_at_stripe(transfer, 9_00, our_id=str(intent.pk))))
 
     assert look(transfer).status == "reversed"
-    assert not OperatorCase.objects.exists()
+    assert not ReviewItem.objects.exists()
 
 
 def test_a_reversal_by_hand_beside_an_unanswered_one_of_ours_leaves_ours_to_its_worker(stripe):
@@ -136,44 +140,44 @@ def test_a_reversal_by_hand_beside_an_unanswered_one_of_ours_leaves_ours_to_its_
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
     reversed_by_hand(stripe, 4_00, transfer)
-    assert (transfer.status, transfer.adopted_minor) == ("reversal_pending", 0)
+    assert (transfer.status, transfer.external_reversed_minor) == ("reversal_pending", 0)
 
     reverse_transfer(transfer.pk, cause=BY_TEST)
     transfer.refresh_from_db()
-    assert (transfer.reversed_minor, transfer.adopted_minor) == (8_00, 4_00)
+    assert (transfer.reversed_minor, transfer.external_reversed_minor) == (8_00, 4_00)
 
 
 def test_a_look_without_an_answer_is_taken_again(stripe):
-    transfer = completed(look_due_at=timezone.now())
+    transfer = completed(refresh_due_at=timezone.now())
     stripe.will("read_transfer", unknown())
 
-    look_due()
+    refresh_due()
 
     transfer.refresh_from_db()
-    assert transfer.look_due_at > timezone.now()
+    assert transfer.refresh_due_at > timezone.now()
 
 
 def test_a_transfer_that_is_not_there_any_more_is_a_case_and_not_looked_at_again(stripe):
-    transfer = completed(look_due_at=timezone.now())
-    SellerTransfer.objects.update(look_due_at=Now())
+    transfer = completed(refresh_due_at=timezone.now())
+    SellerTransfer.objects.update(refresh_due_at=Now())
     stripe.will("read_transfer", refused("resource_missing", status=404))
 
-    look_due()
+    refresh_due()
 
     transfer.refresh_from_db()
-    assert transfer.look_due_at is None
-    assert OperatorCase.objects.filter(kind="transfer_not_readable").exists()
+    assert transfer.refresh_due_at is None
+    assert ReviewItem.objects.filter(kind="transfer_not_readable").exists()
 
 
 def test_reversals_that_do_not_add_up_change_nothing_and_are_a_case(stripe):
     transfer = completed(amount_minor=9_00)
-    seen = reversed_at_stripe(transfer, 4_00)
-    stripe.will("read_transfer", looked(type(seen)(**{**vars(seen), "reversed_minor": 5_00})))
+    snapshot = reversed_at_stripe(transfer, 4_00)
+    stripe.will("read_transfer", looked(type(snapshot)(**{**vars(snapshot), "reversed_minor": 5_00})))
 
     look(transfer)
 
     assert transfer.reversed_minor == 0
-    assert OperatorCase.objects.filter(kind="reversals_cannot_be_listed").exists()
+    assert ReviewItem.objects.filter(kind="reversals_cannot_be_listed").exists()
 
 
 def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person(stripe):
@@ -184,34 +188,34 @@ def test_a_reversal_by_hand_of_one_that_was_given_up_leaves_the_rest_to_a_person
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert (transfer.status, transfer.owed_minor) == ("permanently_failed", 5_00)
-    assert OperatorCase.objects.get(kind="reversal_failed").amount_minor == 5_00
+    assert ReviewItem.objects.get(kind="reversal_failed").amount_minor == 5_00
 
 
 def test_news_that_comes_during_a_look_that_is_refused_is_looked_at_again(stripe):
-    transfer = completed(look_due_at=long_ago())
+    transfer = completed(refresh_due_at=long_ago())
 
     def and_more_news(_given):
-        SellerTransfer.objects.update(look_due_at=Now())
+        SellerTransfer.objects.update(refresh_due_at=Now())
         return refused("resource_missing", status=404)
 
     stripe.will("read_transfer", and_more_news)
 
-    look_due()
+    refresh_due()
 
     transfer.refresh_from_db()
-    assert transfer.look_due_at is not None
+    assert transfer.refresh_due_at is not None
 
 
 def test_news_that_comes_during_a_look_is_looked_at_again(stripe):
-    transfer = completed(amount_minor=9_00, look_due_at=long_ago())
+    transfer = completed(amount_minor=9_00, refresh_due_at=long_ago())
 
     def and_more_news(_given):
-        SellerTransfer.objects.update(look_due_at=Now())
+        SellerTransfer.objects.update(refresh_due_at=Now())
         return looked(reversed_at_stripe(transfer))
 
     stripe.will("read_transfer", and_more_news, looked(reversed_at_stripe(transfer, 9_00)))
 
-    look_due(), look_due()
+    refresh_due(), refresh_due()
 
     transfer.refresh_from_db()
-    assert (transfer.status, transfer.look_due_at) == ("reversed", None)
+    assert (transfer.status, transfer.refresh_due_at) == ("reversed", None)

@@ -14,7 +14,7 @@ from connect.transfers import transfer_requests as transfers
 from connect.transfers.transfer_requests import claim_transfer, send_due, send_transfer
 from tests.connect.factories import BY_TEST, make_due, make_seller, planned, refund
 from tests.factories import SellerFactory
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -135,7 +135,7 @@ def test_a_day_later_the_reversal_is_found_instead_of_made_again(sandbox, transf
 
     transfer.refresh_from_db()
     assert (transfer.status, moved(sandbox, "reversal")) == ("completed", [4_00])
-    assert not OperatorCase.objects.exists()
+    assert not ReviewItem.objects.exists()
 
 
 def test_a_reversal_made_in_the_dashboard_is_adopted(sandbox, transfer):
@@ -148,7 +148,7 @@ def test_a_reversal_made_in_the_dashboard_is_adopted(sandbox, transfer):
 
     transfer.refresh_from_db()
     assert (transfer.status, moved(sandbox, "reversal")) == ("reversed", [9_00])
-    assert OperatorCase.objects.get().kind == "reversal_made_elsewhere"
+    assert ReviewItem.objects.get().kind == "reversal_made_elsewhere"
 
 
 def test_an_account_without_the_capability_waits_and_goes_when_it_has_it(sandbox, seller, transfer):
@@ -208,7 +208,7 @@ def test_a_frozen_worker_that_wakes_up_late_sends_under_the_same_key(sandbox, tr
     transfers.record_transfer(frozen, outcome, cause=BY_TEST)
 
     assert moved(sandbox, "transfer") == [9_00]
-    assert not OperatorCase.objects.exists()
+    assert not ReviewItem.objects.exists()
 
 
 def test_a_reversal_that_the_seller_cannot_cover_becomes_a_debt(sandbox, seller, transfer):

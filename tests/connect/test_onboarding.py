@@ -8,21 +8,21 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from connect.accounts import AccountNotGone, look_due, note_account, start_anew
+from connect.accounts import AccountNotDisconnected, apply_account, disconnect_account, refresh_due
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.stripe.calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
-from connect.stripe.objects import AccountSeen, LinkSeen
+from connect.stripe.calls import ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE
+from connect.stripe.objects import OnboardingLink, RemoteAccount
 from connect.transfers.transfer_requests import send_due
 from tests.connect.conftest import account as account_seen
 from tests.connect.conftest import call, refused, unknown
 from tests.connect.factories import BY_TEST, long_ago, planned
 from tests.factories import PersonFactory, SellerFactory
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/connect/account"
-LINK = Accepted(LinkSeen("https://connect.example/setup/1", 1_900_000_000), call())
+LINK = Accepted(OnboardingLink("https://connect.example/setup/1", 1_900_000_000), call())
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def test_opening_an_account_answers_a_link_to_stripes_forms(stripe, api, setting
     answer = ask(api)
 
     assert (answer.status_code, answer.json()["url"]) == (201, "https://connect.example/setup/1")
-    asked = stripe.asked[-1][1]
-    assert asked["return_url"] == "https://veza.example/connect/returned"
-    assert asked["refresh_url"] == "https://veza.example/connect/refresh"
+    params = stripe.params[-1][1]
+    assert params["return_url"] == "https://veza.example/connect/returned"
+    assert params["refresh_url"] == "https://veza.example/connect/refresh"
 
 
 def test_asking_again_makes_a_new_link_to_the_same_account(stripe, api):
@@ -74,7 +74,7 @@ def test_an_unanswered_opening_is_repeated_under_the_same_key(stripe, api):
 
     assert (ask(api).status_code, ask(api, country="FR").status_code) == (503, 201)
 
-    first, second = (given for name, given in stripe.asked if name == "create_account")
+    first, second = (given for name, given in stripe.params if name == "create_account")
     assert first == second
 
 
@@ -87,7 +87,7 @@ def test_a_refused_opening_may_be_asked_for_otherwise(stripe, api):
 
     assert (first.status_code, first.json()["code"], second.status_code) == (400, "account_refused", 201)
     assert len(set(stripe.keys())) == 2
-    assert [given["country"] for name, given in stripe.asked if name == "create_account"] == ["AQ", "FR"]
+    assert [given["country"] for name, given in stripe.params if name == "create_account"] == ["AQ", "FR"]
 
 
 def test_somebody_who_is_no_seller_opens_nothing(stripe):
@@ -95,7 +95,7 @@ def test_somebody_who_is_no_seller_opens_nothing(stripe):
     api.force_authenticate(PersonFactory())
 
     assert ask(api).json()["code"] == "not_a_seller"
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 @pytest.mark.parametrize("country", ["Germany", "de", "", "D1"])
@@ -106,7 +106,7 @@ def test_a_country_has_two_letters(stripe, api, country):
 def test_no_country_is_guessed_since_it_cannot_be_changed(stripe, api):
     answer = api.post(ADDRESS, {}, format="json")
 
-    assert (answer.status_code, "country" in answer.content.decode(), stripe.asked) == (400, True, [])
+    assert (answer.status_code, "country" in answer.content.decode(), stripe.params) == (400, True, [])
 
 
 def test_coming_back_proves_nothing_the_account_is_read(stripe, api, seller):
@@ -150,7 +150,7 @@ def test_a_seller_whose_webhooks_were_lost_is_paid_all_the_same(sandbox, seller)
     send_due()
     sandbox.control(f"accounts/{account}", transfers="active")
 
-    look_due(), send_due()
+    refresh_due(), send_due()
 
     transfer.refresh_from_db()
     assert (transfer.status, transfer.waiting_for) == ("completed", "")
@@ -158,38 +158,38 @@ def test_a_seller_whose_webhooks_were_lost_is_paid_all_the_same(sandbox, seller)
 
 def test_a_seller_whose_account_is_gone_reads_our_words_and_a_person_is_told(stripe, api, seller):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
-    stripe.will("read_account", refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, 403))
+    stripe.will("read_account", refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, 403))
 
     answer = ask(api)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "account_refused")
-    assert ACCOUNT_GONE_TOLD in answer.content.decode()
-    assert OperatorCase.objects.get().kind == "account_gone"
+    assert ACCOUNT_DISCONNECTED_SENTENCE in answer.content.decode()
+    assert ReviewItem.objects.get().kind == "account_gone"
 
 
 def test_news_that_comes_during_a_look_is_looked_at_again(stripe, seller):
     row = ConnectedAccount.objects.create(
-        seller=seller, stripe_account_id="acct_1", country="DE", look_due_at=long_ago()
+        seller=seller, stripe_account_id="acct_1", country="DE", refresh_due_at=long_ago()
     )
 
     def and_more_news(_given):
-        ConnectedAccount.objects.update(look_due_at=Now())
+        ConnectedAccount.objects.update(refresh_due_at=Now())
         return account_seen(active=False)
 
     stripe.will("read_account", and_more_news, account_seen(active=True))
 
-    look_due(), look_due()
+    refresh_due(), refresh_due()
 
     row.refresh_from_db()
-    assert (row.transfers_active, row.look_due_at) == (True, None)
+    assert (row.transfers_active, row.refresh_due_at) == (True, None)
 
 
 def test_a_seller_whose_account_is_gone_opens_another_one_and_is_paid_there(stripe, api, seller):
     row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
-    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    stripe.will("read_account", refused(ACCOUNT_DISCONNECTED, status=403))
     ask(api)
-    start_anew(account_id=row.pk, cause=BY_TEST)
-    opened = AccountSeen("acct_2", True, True, True, "FR")
+    disconnect_account(account_id=row.pk, cause=BY_TEST)
+    opened = RemoteAccount("acct_2", True, True, True, "FR")
     stripe.will("create_account", Accepted(opened, call()))
     stripe.will("create_account_link", LINK)
 
@@ -197,17 +197,17 @@ def test_a_seller_whose_account_is_gone_opens_another_one_and_is_paid_there(stri
 
     assert (shown["stripe_account_id"], shown["status"]) == ("acct_2", "active")
     assert stripe.keys() == [f"{row.pk}:account:1"]
-    assert OperatorCase.objects.get().closed_by == BY_TEST.actor
+    assert ReviewItem.objects.get().closed_by == BY_TEST.actor
 
 
 def test_what_is_said_late_of_an_account_that_was_started_anew_is_not_taken_for_the_next(stripe, seller):
-    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", look_due_at=long_ago())
-    stripe.will("read_account", refused(ACCOUNT_GONE, status=403))
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", refresh_due_at=long_ago())
+    stripe.will("read_account", refused(ACCOUNT_DISCONNECTED, status=403))
     asked_at = timezone.now() - timedelta(seconds=2)
-    look_due()
-    start_anew(account_id=row.pk, cause=BY_TEST)
+    refresh_due()
+    disconnect_account(account_id=row.pk, cause=BY_TEST)
 
-    note_account(seller_id=seller.pk, seen=AccountSeen("acct_1", True, True, True, "DE"), at=asked_at)
+    apply_account(seller_id=seller.pk, snapshot=RemoteAccount("acct_1", True, True, True, "DE"), at=asked_at)
 
     row.refresh_from_db()
     assert (row.stripe_account_id, row.transfers_active) == (None, False)
@@ -216,17 +216,17 @@ def test_what_is_said_late_of_an_account_that_was_started_anew_is_not_taken_for_
 def test_an_account_that_is_there_is_not_started_anew(seller):
     row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", transfers_active=True)
 
-    with pytest.raises(AccountNotGone):
-        start_anew(account_id=row.pk, cause=BY_TEST)
+    with pytest.raises(AccountNotDisconnected):
+        disconnect_account(account_id=row.pk, cause=BY_TEST)
 
 
 def test_a_seller_who_took_our_access_away_is_paid_on_another_account(sandbox, api, seller):
     ask(api)
     account, transfer = ConnectedAccount.objects.get(), planned(seller)
     sandbox.control(f"accounts/{account.stripe_account_id}", revoked=True)
-    send_due(), look_due()
+    send_due(), refresh_due()
 
-    start_anew(account_id=account.pk, cause=BY_TEST)
+    disconnect_account(account_id=account.pk, cause=BY_TEST)
     requests.post(ask(api).json()["url"], allow_redirects=False, timeout=10)
     api.get(ADDRESS), send_due()
 

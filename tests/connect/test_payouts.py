@@ -7,21 +7,21 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from connect.models import ConnectedAccount, SellerPayout
-from connect.payouts import PayoutExceedsBalance, move_on_due, request_payout, send_payout
+from connect.payouts import PayoutExceedsBalance, advance_due, request_payout, send_payout
 from connect.reversals.reversal_requests import reverse_transfer
-from connect.stripe.calls import ACCOUNT_GONE, ACCOUNT_GONE_TOLD
-from connect.stripe.objects import PayoutSeen
+from connect.stripe.calls import ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE
+from connect.stripe.objects import RemotePayout
 from connect.transfers.transfer_requests import send_transfer
 from tests.connect.conftest import call, has, not_sent, paid_out, refused, sent, unknown
 from tests.connect.factories import BY_TEST, long_ago, make_seller, planned, refund, to_reverse
 from tests.connect.stripe_deliveries import SECRET, deliver, event, payout_shown
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/connect/payouts"
-GONE = refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, 403)
+DISCONNECTED = refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, 403)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_the_request_is_a_function_of_the_row(stripe, api, seller):
     payout_id = ask(api).json()["id"]
 
     assert stripe.keys() == [f"{payout_id}:payout"]
-    assert stripe.asked[-1][1]["stripe_account_id"] == seller.connected_account.stripe_account_id
+    assert stripe.params[-1][1]["stripe_account_id"] == seller.connected_account.stripe_account_id
 
 
 @pytest.mark.parametrize("available", [{}, {"EUR": 4_99}, {"EUR": -1}, {"USD": 9_00}])
@@ -106,7 +106,7 @@ def test_a_seller_whose_account_is_not_complete_is_told_so(stripe):
     api.force_authenticate(make_seller())
 
     assert ask(api).json()["code"] == "payouts_not_enabled"
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 def test_asking_twice_under_one_key_pays_out_once(stripe, api):
@@ -145,15 +145,15 @@ def test_being_turned_away_leaves_the_payout_due_and_opens_a_case(stripe, seller
     send_payout(payout.pk, cause=BY_TEST)
 
     payout.refresh_from_db()
-    assert (payout.status, payout.in_doubt, payout.next_check_at is None) == ("pending", False, False)
-    assert OperatorCase.objects.filter(kind="stripe_turned_us_away").exists()
+    assert (payout.status, payout.in_doubt, payout.next_attempt_at is None) == ("pending", False, False)
+    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").exists()
 
 
 def test_the_worker_sends_what_nobody_answered(stripe, seller):
-    payout = payout_of(seller, in_doubt=True, first_sent_at=timezone.now(), next_check_at=long_ago())
+    payout = payout_of(seller, in_doubt=True, first_sent_at=timezone.now(), next_attempt_at=long_ago())
     stripe.will("create_payout", paid_out("po_7"))
 
-    move_on_due()
+    advance_due()
 
     payout.refresh_from_db()
     assert (payout.external_payout_id, payout.in_doubt) == ("po_7", False)
@@ -161,26 +161,26 @@ def test_the_worker_sends_what_nobody_answered(stripe, seller):
 
 def test_a_payout_unanswered_for_a_day_is_looked_for_first(stripe, seller):
     payout = payout_of(
-        seller, in_doubt=True, first_sent_at=timezone.now() - timedelta(days=2), next_check_at=long_ago()
+        seller, in_doubt=True, first_sent_at=timezone.now() - timedelta(days=2), next_attempt_at=long_ago()
     )
-    others = PayoutSeen("po_0", 5_00, "EUR", "paid", "", "", "")
-    mine = PayoutSeen("po_1", 5_00, "EUR", "paid", str(payout.pk), "", "")
+    others = RemotePayout("po_0", 5_00, "EUR", "paid", "", "", "")
+    mine = RemotePayout("po_1", 5_00, "EUR", "paid", str(payout.pk), "", "")
     stripe.will("list_payouts", Accepted([others, mine], call()))
 
-    move_on_due()
+    advance_due()
 
     payout.refresh_from_db()
     assert (payout.status, payout.external_payout_id, stripe.names()) == ("paid", "po_1", ["list_payouts"])
 
 
 def test_the_bank_is_asked_about_when_no_webhook_comes(stripe, seller):
-    payout = payout_of(seller, external_payout_id="po_1", next_check_at=long_ago())
-    stripe.will("read_payout", Accepted(PayoutSeen("po_1", 5_00, "EUR", "in_transit", "", "", ""), call()))
+    payout = payout_of(seller, external_payout_id="po_1", next_attempt_at=long_ago())
+    stripe.will("read_payout", Accepted(RemotePayout("po_1", 5_00, "EUR", "in_transit", "", "", ""), call()))
 
-    move_on_due()
+    advance_due()
 
     payout.refresh_from_db()
-    assert (payout.status, payout.next_check_at is None) == ("in_transit", False)
+    assert (payout.status, payout.next_attempt_at is None) == ("in_transit", False)
 
 
 @pytest.mark.parametrize(
@@ -273,9 +273,9 @@ def test_a_payout_on_the_wire(sandbox, seller):
         request_payout(payout_id=new_id(), seller_id=seller.pk, amount_minor=1, currency="EUR", cause=BY_TEST)
 
 
-def tell(payout, status, **said):
+def tell(payout, status, **payload):
     name = "updated" if status in ("pending", "in_transit") else status
-    raw = event(f"payout.{name}", payout_shown(payout, status, **said), account=payout.stripe_account_id)
+    raw = event(f"payout.{name}", payout_shown(payout, status, **payload), account=payout.stripe_account_id)
     assert deliver(raw).status_code == 200
 
 
@@ -284,7 +284,7 @@ def test_what_cannot_be_paid_out_is_refused_before_stripe_is_asked(stripe, api, 
     answer = api.post(ADDRESS, {"amount_minor": 5_00, "currency": "EUR", **body}, format="json")
 
     assert answer.status_code == 400
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 def test_what_was_given_up_taking_back_cannot_be_paid_out(stripe, seller, api):
@@ -300,54 +300,54 @@ def test_what_was_given_up_taking_back_cannot_be_paid_out(stripe, seller, api):
 
 
 def test_a_payout_that_stripe_does_not_show_any_more_is_a_case_and_asked_about_seldom(stripe, seller):
-    payout = payout_of(seller, external_payout_id="po_1", next_check_at=long_ago())
+    payout = payout_of(seller, external_payout_id="po_1", next_attempt_at=long_ago())
     stripe.will("read_payout", refused("account_gone", status=403))
 
-    move_on_due()
+    advance_due()
 
     payout.refresh_from_db()
-    assert OperatorCase.objects.get().kind == "payout_not_readable"
-    assert payout.next_check_at - timezone.now() > timedelta(hours=5)
+    assert ReviewItem.objects.get().kind == "payout_not_readable"
+    assert payout.next_attempt_at - timezone.now() > timedelta(hours=5)
 
 
 def test_the_case_of_a_payout_that_could_not_be_read_closes_when_stripe_shows_it_again(stripe, seller):
-    payout_of(seller, external_payout_id="po_1", next_check_at=long_ago())
-    shown = Accepted(PayoutSeen("po_1", 5_00, "EUR", "in_transit", "", "", ""), call())
-    stripe.will("read_payout", refused(ACCOUNT_GONE, ACCOUNT_GONE_TOLD, 403), shown)
-    move_on_due()
-    SellerPayout.objects.update(next_check_at=long_ago())
+    payout_of(seller, external_payout_id="po_1", next_attempt_at=long_ago())
+    shown = Accepted(RemotePayout("po_1", 5_00, "EUR", "in_transit", "", "", ""), call())
+    stripe.will("read_payout", refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, 403), shown)
+    advance_due()
+    SellerPayout.objects.update(next_attempt_at=long_ago())
 
-    move_on_due()
+    advance_due()
 
-    assert OperatorCase.objects.get().note == "Stripe shows it: po_1."
+    assert ReviewItem.objects.get().note == "Stripe shows it: po_1."
 
 
 def test_the_payout_of_an_account_that_is_gone_fails_in_our_words_and_the_account_is_read(stripe, api):
     stripe.will("read_balance", has(EUR=9_00))
-    stripe.will("create_payout", GONE)
+    stripe.will("create_payout", DISCONNECTED)
 
     answer = ask(api)
 
     assert (answer.json()["status"], answer.json()["failure_code"]) == ("failed", "account_gone")
-    assert ConnectedAccount.objects.get().look_due_at is not None
+    assert ConnectedAccount.objects.get().refresh_due_at is not None
 
 
 def test_an_account_whose_balance_is_hidden_from_us_is_read_too(stripe, api):
-    stripe.will("read_balance", GONE)
+    stripe.will("read_balance", DISCONNECTED)
 
     answer = ask(api)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "payouts_not_enabled")
-    assert ConnectedAccount.objects.get().look_due_at is not None
+    assert ConnectedAccount.objects.get().refresh_due_at is not None
 
 
 def test_a_payout_nobody_answered_has_not_failed_because_the_account_is_gone_now(stripe, seller):
-    payout = payout_of(seller, in_doubt=True, first_sent_at=timezone.now(), next_check_at=long_ago())
-    stripe.will("create_payout", GONE)
+    payout = payout_of(seller, in_doubt=True, first_sent_at=timezone.now(), next_attempt_at=long_ago())
+    stripe.will("create_payout", DISCONNECTED)
 
-    move_on_due()
+    advance_due()
 
     payout.refresh_from_db()
     assert (payout.status, payout.in_doubt) == ("pending", True)
-    assert OperatorCase.objects.get().kind == "payout_not_readable"
-    assert payout.next_check_at - timezone.now() > timedelta(hours=5)
+    assert ReviewItem.objects.get().kind == "payout_not_readable"
+    assert payout.next_attempt_at - timezone.now() > timedelta(hours=5)

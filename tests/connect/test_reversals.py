@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from connect.models import TransferReversal
 from connect.reversals.reversal_requests import process_due, reverse_transfer
-from connect.stripe.objects import ReversalSeen
+from connect.stripe.objects import RemoteReversal
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, taken_back, transfer_seen, unknown
 from tests.connect.factories import BY_TEST, completed, planned, refund, to_reverse
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -32,7 +32,7 @@ def reverse(transfer):
 def reversed_at_stripe(transfer, *amounts, our_id=""):
     """The transfer as Stripe shows it with these reversals, the newest first as Stripe lists them."""
     trr = [
-        ReversalSeen(f"trr_{number}", transfer.stripe_transfer_id, amount, our_id)
+        RemoteReversal(f"trr_{number}", transfer.stripe_transfer_id, amount, our_id)
         for number, amount in enumerate(amounts, start=1)
     ]
     return transfer_seen(transfer.stripe_transfer_id, reversed_minor=sum(amounts), reversals=tuple(reversed(trr)))
@@ -45,7 +45,7 @@ def test_a_reversal_is_made_stored_and_booked(stripe):
 
     assert (transfer.status, transfer.reversed_minor) == ("reversed", 9_00)
     assert (transfer.stripe_reversal_id, transfer.next_retry_at) == ("trr_1", None)
-    posting = Posting.objects.get(cause="reversal:trr_1")
+    posting = Posting.objects.get(reference="reversal:trr_1")
     assert (posting.leg, posting.amount_minor) == ("back", 9_00)
     assert (posting.debit_id, posting.credit_id) == ("stripe_balance", f"seller:{transfer.seller_id}")
 
@@ -55,9 +55,9 @@ def test_the_amount_is_always_sent_and_the_key_tells_from_where_to_where(stripe)
 
     transfer = reverse(to_reverse(amount_minor=9_00, target=4_00))
 
-    asked = stripe.asked[0][1]
-    assert (asked["amount_minor"], asked["stripe_transfer_id"]) == (4_00, transfer.stripe_transfer_id)
-    assert asked["idempotency_key"] == f"{transfer.pk}:reversal:0-400:0"
+    params = stripe.params[0][1]
+    assert (params["amount_minor"], params["stripe_transfer_id"]) == (4_00, transfer.stripe_transfer_id)
+    assert params["idempotency_key"] == f"{transfer.pk}:reversal:0-400:0"
 
 
 def test_a_part_taken_back_leaves_the_rest_completed(stripe):
@@ -105,8 +105,8 @@ def test_already_reversed_is_told_by_the_amounts_and_ends_reversed(stripe, answe
     reverse(transfer)
 
     assert (transfer.status, transfer.reversed_minor, transfer.stripe_reversal_id) == ("reversed", 9_00, "trr_1")
-    assert Posting.objects.get(cause="reversal:trr_1").amount_minor == 9_00
-    assert OperatorCase.objects.filter(kind="reversal_made_elsewhere").exists()
+    assert Posting.objects.get(reference="reversal:trr_1").amount_minor == 9_00
+    assert ReviewItem.objects.filter(kind="reversal_made_elsewhere").exists()
 
 
 @pytest.mark.parametrize("answer", ALREADY_REVERSED, ids=["the sentence", "another sentence", "a code"])
@@ -141,7 +141,7 @@ def test_a_part_reversed_in_the_dashboard_is_adopted_and_the_rest_is_taken_back(
     assert (transfer.status, transfer.reversed_minor) == ("reversal_pending", 4_00)
 
     assert reverse(transfer).status == "reversed"
-    assert stripe.asked[-1][1]["amount_minor"] == 5_00
+    assert stripe.params[-1][1]["amount_minor"] == 5_00
 
 
 def test_a_transfer_not_found_is_given_up_after_one_call(stripe):
@@ -151,7 +151,7 @@ def test_a_transfer_not_found_is_given_up_after_one_call(stripe):
 
     assert (transfer.status, transfer.next_retry_at) == ("permanently_failed", None)
     assert stripe.names() == ["create_reversal"]
-    assert OperatorCase.objects.get(kind="reversal_failed").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="reversal_failed").amount_minor == 9_00
 
 
 def test_another_refusal_is_given_up(stripe):
@@ -165,7 +165,7 @@ def test_another_refusal_is_given_up(stripe):
 def test_a_transfer_without_an_id_is_given_up_without_a_call(stripe):
     transfer = reverse(to_reverse(stripe_transfer_id=None))
 
-    assert (transfer.status, stripe.asked) == ("permanently_failed", [])
+    assert (transfer.status, stripe.params) == ("permanently_failed", [])
 
 
 @pytest.mark.parametrize("code", ["balance_insufficient", "insufficient_funds"])
@@ -199,7 +199,7 @@ def test_only_transfers_to_be_reversed_are_taken(stripe):
 
     process_due()
 
-    assert [given["stripe_transfer_id"] for _, given in stripe.asked] == [due.stripe_transfer_id]
+    assert [given["stripe_transfer_id"] for _, given in stripe.params] == [due.stripe_transfer_id]
 
 
 @pytest.mark.parametrize("make", [completed, planned])
@@ -208,7 +208,7 @@ def test_a_transfer_that_is_not_to_be_reversed_is_never_reversed(stripe, make):
     before = transfer.status
 
     assert reverse(transfer).status == before
-    assert stripe.asked == []
+    assert stripe.params == []
 
 
 def test_a_row_whose_time_has_not_come_is_left_alone(stripe):

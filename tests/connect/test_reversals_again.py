@@ -7,13 +7,13 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import ReversalNotRetryable, process_due, retry, reverse_transfer
-from connect.stripe.objects import ReversalSeen
-from connect.transfers.transfer_refresh import look_at_transfer
+from connect.stripe.objects import RemoteReversal
+from connect.transfers.transfer_refresh import refresh_transfer
 from payments.models import Posting
 from tests.connect.conftest import looked, not_sent, refused, taken_back, transfer_seen, unknown
 from tests.connect.factories import BY_TEST, completed, make_due, refund, to_reverse
 from tests.connect.test_settle import bounce
-from veza.core.models import OperatorCase, StatusChange
+from veza.core.models import ReviewItem, StatusChange
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -34,7 +34,7 @@ def reverse(transfer):
 def reversed_at_stripe(transfer, *amounts, our_id=""):
     """The transfer as Stripe shows it with these reversals, the newest first as Stripe lists them."""
     trr = [
-        ReversalSeen(f"trr_{number}", transfer.stripe_transfer_id, amount, our_id)
+        RemoteReversal(f"trr_{number}", transfer.stripe_transfer_id, amount, our_id)
         for number, amount in enumerate(amounts, start=1)
     ]
     return transfer_seen(transfer.stripe_transfer_id, reversed_minor=sum(amounts), reversals=tuple(reversed(trr)))
@@ -88,7 +88,7 @@ def test_being_turned_away_counts_no_retry_and_stops_the_tick(stripe):
     rows = SellerTransfer.objects.filter(pk__in=[row.pk for row in transfers])
     assert set(rows.values_list("status", "retry_count")) == {("reversal_pending", 0)}
     assert stripe.names() == ["create_reversal"]
-    assert OperatorCase.objects.filter(kind="stripe_turned_us_away").count() == 1
+    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").count() == 1
 
 
 def test_a_refund_during_the_call_is_taken_back_by_the_next(stripe):
@@ -103,7 +103,7 @@ def test_a_refund_during_the_call_is_taken_back_by_the_next(stripe):
     process_due()
 
     transfer.refresh_from_db()
-    assert [given["amount_minor"] for _, given in stripe.asked] == [4_00, 5_00]
+    assert [given["amount_minor"] for _, given in stripe.params] == [4_00, 5_00]
     assert transfer.status == "reversed"
 
 
@@ -118,7 +118,7 @@ def test_an_intent_older_than_a_day_is_looked_at_before_it_is_sent_again(stripe)
     reverse(transfer)
 
     assert (transfer.status, stripe.names()[-1]) == ("reversed", "read_transfer")
-    assert not OperatorCase.objects.exists()
+    assert not ReviewItem.objects.exists()
     assert TransferReversal.objects.get(transfer=transfer).stripe_reversal_id == "trr_1"
 
 
@@ -142,8 +142,8 @@ def test_a_slow_worker_that_was_overtaken_books_the_same_reversal_once(stripe):
     stripe.will("create_reversal", overtaken, taken_back("trr_1"))
     reverse(transfer)
 
-    assert Posting.objects.filter(cause="reversal:trr_1").count() == 1
-    assert not OperatorCase.objects.exists()
+    assert Posting.objects.filter(reference="reversal:trr_1").count() == 1
+    assert not ReviewItem.objects.exists()
 
 
 def test_a_slow_worker_that_was_overtaken_may_not_say_that_it_was_refused(stripe):
@@ -205,14 +205,14 @@ def test_an_old_intent_that_a_reversal_by_hand_overtook_gives_way_to_the_rest(st
     reverse(transfer)
     by_hand = looked(reversed_at_stripe(transfer, 3_00))
     stripe.will("read_transfer", by_hand, by_hand)
-    look_at_transfer(transfer.pk, cause=BY_TEST)
+    refresh_transfer(transfer.pk, cause=BY_TEST)
     TransferReversal.objects.update(first_sent_at=timezone.now() - TWO_DAYS)
 
     reverse(transfer)
     assert (transfer.status, transfer.owed_minor) == ("reversal_pending", 1_00)
     reverse(transfer)
 
-    assert (transfer.status, transfer.reversed_minor, stripe.asked[-1][1]["amount_minor"]) == ("completed", 4_00, 1_00)
+    assert (transfer.status, transfer.reversed_minor, stripe.params[-1][1]["amount_minor"]) == ("completed", 4_00, 1_00)
 
 
 def test_what_could_not_be_listed_can_be_tried_again_under_another_key(stripe):
@@ -236,7 +236,7 @@ def test_the_case_is_closed_when_what_was_given_up_is_taken_back_after_all(strip
 
     reverse(transfer)
 
-    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="reversal_failed").closed_by == "veza"
 
 
 def test_what_is_owed_anew_waits_as_short_as_the_first_time(stripe):

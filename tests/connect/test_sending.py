@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from connect.accounts import note_account
+from connect.accounts import apply_account
 from connect.models import SellerTransfer
-from connect.stripe.objects import AccountSeen
+from connect.stripe.objects import RemoteAccount
 from connect.transfers.transfer_requests import plan_transfers, send_due, send_transfer
 from payments.models import Posting
 from tests.connect.conftest import account, not_sent, refused, sent, unknown
@@ -20,7 +20,7 @@ from tests.connect.factories import (
     planned,
 )
 from tests.factories import SellerFactory
-from veza.core.models import OperatorCase, ProviderCall
+from veza.core.models import ProviderCall, ReviewItem
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -65,8 +65,8 @@ def test_a_sent_transfer_is_booked_from_the_seller_to_stripe(stripe):
 
     transfer = send(planned(amount_minor=9_00))
 
-    posting = Posting.objects.get(cause=f"transfer:{transfer.pk}")
-    assert (posting.leg, posting.amount_minor, posting.story_id) == ("sent", 9_00, transfer.order_id)
+    posting = Posting.objects.get(reference=f"transfer:{transfer.pk}")
+    assert (posting.leg, posting.amount_minor, posting.correlation_id) == ("sent", 9_00, transfer.order_id)
     assert (posting.debit_id, posting.credit_id) == (f"seller:{transfer.seller_id}", "stripe_balance")
     assert posting.payment.purpose_id == transfer.order_id
 
@@ -76,7 +76,7 @@ def test_the_request_is_a_function_of_the_row(stripe):
 
     transfer = send(planned(amount_minor=9_00))
 
-    assert stripe.asked[0][1] == {
+    assert stripe.params[0][1] == {
         "transfer_id": transfer.pk,
         "order_id": transfer.order_id,
         "amount_minor": 9_00,
@@ -92,26 +92,28 @@ def test_a_call_leaves_a_record_for_support(stripe):
     transfer = send(planned())
 
     kept = ProviderCall.objects.get(subject_id=transfer.pk)
-    assert (kept.outcome, kept.our_id, kept.story_id) == ("unknown", transfer.key, transfer.order_id)
+    assert (kept.outcome, kept.our_id, kept.correlation_id) == ("unknown", transfer.key, transfer.order_id)
 
 
 def test_a_seller_without_an_account_waits_without_a_call(stripe):
     transfer = send(planned(SellerFactory()))
 
-    assert (transfer.status, transfer.waiting_for, stripe.asked) == ("pending", "account", [])
+    assert (transfer.status, transfer.waiting_for, stripe.params) == ("pending", "account", [])
     assert transfer.in_doubt_since is None
 
 
 def test_a_seller_whose_account_cannot_receive_waits_without_a_call(stripe):
     transfer = send(planned(make_seller(active=False)))
 
-    assert (transfer.waiting_for, stripe.asked) == ("account", [])
+    assert (transfer.waiting_for, stripe.params) == ("account", [])
 
 
 def test_an_account_that_becomes_active_wakes_the_transfers_that_waited(stripe):
     transfer = send(planned(make_seller(active=False)))
 
-    note_account(seller_id=transfer.seller_id, seen=AccountSeen("acct_7", True, True, True, "DE"), at=timezone.now())
+    apply_account(
+        seller_id=transfer.seller_id, snapshot=RemoteAccount("acct_7", True, True, True, "DE"), at=timezone.now()
+    )
 
     assert SellerTransfer.objects.unsent().due().get() == transfer
 
@@ -145,7 +147,7 @@ def test_an_unknown_destination_is_given_up_after_one_call(stripe):
 
     assert (transfer.status, transfer.in_doubt_since) == ("permanently_failed", None)
     assert stripe.names() == ["create_transfer"]
-    assert OperatorCase.objects.filter(kind="transfer_failed", subject_id=transfer.pk).exists()
+    assert ReviewItem.objects.filter(kind="transfer_failed", subject_id=transfer.pk).exists()
 
 
 def test_a_refusal_we_do_not_know_fails_and_is_tried_again_under_another_key(stripe):
@@ -182,7 +184,7 @@ def test_being_turned_away_stops_the_tick_and_opens_one_case(stripe):
     send_due()
 
     assert stripe.names() == ["create_transfer"]
-    assert OperatorCase.objects.filter(kind="stripe_turned_us_away").count() == 1
+    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").count() == 1
 
 
 def test_the_case_of_a_wrong_key_closes_by_itself_when_stripe_lets_us_in(stripe):
@@ -193,7 +195,7 @@ def test_the_case_of_a_wrong_key_closes_by_itself_when_stripe_lets_us_in(stripe)
 
     send_due()
 
-    case = OperatorCase.objects.get(kind="stripe_turned_us_away")
+    case = ReviewItem.objects.get(kind="stripe_turned_us_away")
     assert (case.status, case.closed_by) == ("closed", "veza")
 
 

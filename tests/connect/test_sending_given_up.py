@@ -15,7 +15,7 @@ from tests.connect.factories import (
     refund,
 )
 from tests.connect.test_set_off import debt_of
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -78,7 +78,7 @@ def test_the_case_is_closed_when_a_retry_succeeds(stripe):
 
     send(transfer)
 
-    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"
 
 
 def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send(stripe):
@@ -88,13 +88,13 @@ def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send(stripe):
     refund(transfer.order, transfer.seller, 9_00)
 
     transfer.refresh_from_db()
-    assert (transfer.status, OperatorCase.objects.get(kind="transfer_failed").closed_by) == ("cancelled", "veza")
+    assert (transfer.status, ReviewItem.objects.get(kind="transfer_failed").closed_by) == ("cancelled", "veza")
 
 
 def test_a_transfer_that_stripe_took_back_before_we_knew_of_it_is_looked_at(stripe):
     stripe.will("create_transfer", sent(reversed_minor=9_00))
 
-    assert send(planned(amount_minor=9_00)).look_due_at is not None
+    assert send(planned(amount_minor=9_00)).refresh_due_at is not None
 
 
 def test_the_case_is_closed_when_a_debt_takes_all_that_was_to_be_sent(stripe):
@@ -107,7 +107,7 @@ def test_the_case_is_closed_when_a_debt_takes_all_that_was_to_be_sent(stripe):
     send(transfer)
 
     assert (transfer.status, transfer.sent_minor) == ("completed", 0)
-    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"
 
 
 def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send_during_the_retry(stripe):
@@ -122,7 +122,7 @@ def test_the_case_is_closed_when_a_refund_leaves_nothing_to_send_during_the_retr
     retry(transfer_id=transfer.pk, cause=BY_TEST)
 
     assert send(transfer).status == "cancelled"
-    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"
 
 
 def test_the_case_is_closed_when_a_refund_during_the_retry_leaves_only_what_paid_a_debt(stripe):
@@ -140,4 +140,4 @@ def test_the_case_is_closed_when_a_refund_during_the_retry_leaves_only_what_paid
     retry(transfer_id=transfer.pk, cause=BY_TEST)
 
     assert (send(transfer).status, transfer.sent_minor) == ("completed", 0)
-    assert OperatorCase.objects.get(kind="transfer_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"

@@ -6,9 +6,9 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from connect.accounts import note_account
+from connect.accounts import apply_account
 from connect.models import SellerTransfer
-from connect.stripe.objects import AccountSeen
+from connect.stripe.objects import RemoteAccount
 from connect.transfers.transfer_requests import send_due, send_transfer
 from payments.models import Posting
 from tests.connect.conftest import call, not_sent, refused, sent, transfer_seen, unknown
@@ -18,7 +18,7 @@ from tests.connect.factories import (
     planned,
     refund,
 )
-from veza.core.models import OperatorCase, StatusChange
+from veza.core.models import ReviewItem, StatusChange
 from veza.core.outcomes import Accepted
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_retries_used_up_give_the_transfer_to_a_person_and_leave_it_in_doubt(str
 
     assert (transfer.status, transfer.next_retry_at) == ("permanently_failed", None)
     assert transfer.in_doubt_since is not None
-    assert OperatorCase.objects.get(kind="transfer_failed").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="transfer_failed").amount_minor == 9_00
 
 
 def test_being_turned_away_does_not_clear_an_older_doubt(stripe):
@@ -127,7 +127,7 @@ def test_a_partial_refund_in_flight_of_a_transfer_that_is_then_refused_sends_les
     send(transfer)
     send(transfer)
 
-    assert [given["amount_minor"] for _, given in stripe.asked] == [9_00, 5_00]
+    assert [given["amount_minor"] for _, given in stripe.params] == [9_00, 5_00]
     assert transfer.status == "completed"
 
 
@@ -135,12 +135,12 @@ def test_amount_account_and_key_are_frozen_while_in_doubt(stripe):
     stripe.will("create_transfer", unknown(), sent())
     transfer = send(planned(amount_minor=9_00))
     refund(transfer.order, transfer.seller, 4_00)
-    other = AccountSeen("acct_other", True, True, True, "DE")
-    note_account(seller_id=transfer.seller_id, seen=other, at=timezone.now())
+    other = RemoteAccount("acct_other", True, True, True, "DE")
+    apply_account(seller_id=transfer.seller_id, snapshot=other, at=timezone.now())
 
     send(transfer)
 
-    assert stripe.asked[0] == stripe.asked[1]
+    assert stripe.params[0] == stripe.params[1]
     assert transfer.owed_minor == 4_00
 
 
@@ -168,8 +168,8 @@ def test_a_slow_worker_that_was_overtaken_books_the_same_transfer_once(stripe):
     stripe.will("create_transfer", overtaken, sent("tr_1"))
     send(transfer)
 
-    assert Posting.objects.filter(cause=f"transfer:{transfer.pk}").count() == 1
-    assert not OperatorCase.objects.exists()
+    assert Posting.objects.filter(reference=f"transfer:{transfer.pk}").count() == 1
+    assert not ReviewItem.objects.exists()
 
 
 def test_a_second_id_for_one_transfer_is_never_stored_and_shows(stripe):
@@ -183,7 +183,7 @@ def test_a_second_id_for_one_transfer_is_never_stored_and_shows(stripe):
     send(transfer)
 
     assert transfer.stripe_transfer_id == "tr_1"
-    assert OperatorCase.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
 
 
 def test_a_transfer_in_doubt_for_a_day_is_looked_for_before_it_is_sent_again(stripe):
@@ -194,7 +194,7 @@ def test_a_transfer_in_doubt_for_a_day_is_looked_for_before_it_is_sent_again(str
     send(transfer)
 
     assert (transfer.status, transfer.stripe_transfer_id) == ("completed", "tr_1")
-    assert stripe.asked == [("list_transfers", {"transfer_group": str(transfer.order_id)})]
+    assert stripe.params == [("list_transfers", {"transfer_group": str(transfer.order_id)})]
 
 
 def test_a_transfer_in_doubt_for_a_day_that_stripe_does_not_have_is_sent_again(stripe):
@@ -222,7 +222,7 @@ def test_of_several_transfers_found_none_is_picked(stripe):
     send(transfer)
 
     assert transfer.stripe_transfer_id is None
-    assert OperatorCase.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+    assert ReviewItem.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
 
 
 def test_a_transfer_in_doubt_cannot_be_cancelled_in_the_database():

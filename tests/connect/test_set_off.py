@@ -10,14 +10,14 @@ from connect.models import SellerTransfer, SetOff
 from connect.reporting.balance import balances_of
 from connect.reporting.proof import prove_order
 from connect.reversals.reversal_requests import reverse_transfer
-from connect.transfers.transfer_refresh import look_at_transfer
+from connect.transfers.transfer_refresh import refresh_transfer
 from connect.transfers.transfer_requests import send_transfer
 from payments.models import Posting
 from tests.connect.conftest import looked, refused, sent, taken_back, unknown
 from tests.connect.factories import BY_TEST, make_seller, planned, refund
 from tests.connect.test_reversals import reversed_at_stripe
 from tests.connect.test_settle import bounce
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -59,7 +59,7 @@ def test_a_debt_is_kept_back_from_the_next_transfer(stripe, seller):
     transfer = send(planned(seller, amount_minor=9_00))
 
     assert (transfer.status, transfer.set_off_minor) == ("completed", 4_00)
-    assert stripe.asked[-1][1]["amount_minor"] == 5_00
+    assert stripe.params[-1][1]["amount_minor"] == 5_00
     assert standing(debt) == ("completed", 0, 4_00)
 
 
@@ -71,7 +71,7 @@ def test_a_set_off_leaves_a_row_and_no_posting(stripe, seller):
 
     one = SetOff.objects.get()
     assert (one.transfer, one.debt, one.amount_minor, one.undone_minor) == (transfer, debt, 4_00, 0)
-    assert Posting.objects.get(cause=f"transfer:{transfer.pk}").amount_minor == 5_00
+    assert Posting.objects.get(reference=f"transfer:{transfer.pk}").amount_minor == 5_00
 
 
 def test_a_debt_larger_than_the_transfer_is_completed_without_a_call_and_stays_a_debt(stripe, seller):
@@ -135,7 +135,7 @@ def test_a_reversal_that_was_given_up_is_set_off_and_its_case_closed(stripe, sel
 
     assert send(planned(seller, amount_minor=9_00)).set_off_minor == 4_00
     assert standing(debt) == ("completed", 0, 4_00)
-    assert OperatorCase.objects.get(kind="reversal_failed").closed_at is not None
+    assert ReviewItem.objects.get(kind="reversal_failed").closed_at is not None
 
 
 def test_a_reversal_that_was_given_up_and_is_set_off_in_part_leaves_the_rest_to_its_case(stripe, seller):
@@ -145,7 +145,7 @@ def test_a_reversal_that_was_given_up_and_is_set_off_in_part_leaves_the_rest_to_
 
     send(planned(seller, amount_minor=3_00))
 
-    case = OperatorCase.objects.get(kind="reversal_failed")
+    case = ReviewItem.objects.get(kind="reversal_failed")
     assert (case.amount_minor, case.closed_at) == (1_00, None)
 
 
@@ -168,7 +168,7 @@ def test_a_set_off_is_not_done_again_when_the_transfer_is_sent_again(stripe, sel
     send(transfer)
 
     assert SetOff.objects.count() == 1
-    assert [asked["amount_minor"] for name, asked in stripe.asked if name == "create_transfer"][-2:] == [5_00, 5_00]
+    assert [params["amount_minor"] for name, params in stripe.params if name == "create_transfer"][-2:] == [5_00, 5_00]
 
 
 def test_what_stripe_then_refused_stays_set_off_and_the_rest_is_sent_under_another_key(stripe, seller):
@@ -216,7 +216,7 @@ def test_a_debt_that_is_owed_again_is_asked_for_again(stripe, seller):
     reverse_transfer(debt.pk, cause=BY_TEST)
 
     assert standing(debt) == ("reversed", 4_00, 0)
-    assert stripe.asked[-1][1]["amount_minor"] == 4_00
+    assert stripe.params[-1][1]["amount_minor"] == 4_00
 
 
 def test_an_undone_set_off_is_not_undone_again(stripe, seller):
@@ -299,10 +299,10 @@ def test_the_database_counts_no_cent_as_given_back_twice(stripe, seller):
     send(planned(seller, amount_minor=4_00))
 
     # Stripe's dashboard can take it a second time; then the row says that nobody here wanted it.
-    debt.update(reversal_target_minor=4_00, reversed_minor=4_00, adopted_minor=4_00)
+    debt.update(reversal_target_minor=4_00, reversed_minor=4_00, external_reversed_minor=4_00)
 
     with pytest.raises(IntegrityError), transaction.atomic():
-        debt.update(adopted_minor=3_00)
+        debt.update(external_reversed_minor=3_00)
 
 
 def test_a_debt_waits_days_and_the_set_off_does_not_change_when(stripe, seller):
@@ -319,21 +319,26 @@ def test_a_debt_that_was_reversed_by_hand_is_not_asked_for_again_when_its_set_of
     stripe.will("create_transfer", sent())
     transfer = send(planned(seller, amount_minor=9_00))
     stripe.will("read_transfer", looked(reversed_at_stripe(fresh(debt), 4_00)))
-    look_at_transfer(debt.pk, cause=BY_TEST)
+    refresh_transfer(debt.pk, cause=BY_TEST)
 
     refund(transfer.order, seller, 9_00)
 
     debt = fresh(debt)
-    assert (debt.status, debt.reversal_target_minor, debt.adopted_minor, debt.covered_minor) == ("reversed", 4_00, 0, 0)
+    assert (debt.status, debt.reversal_target_minor, debt.external_reversed_minor, debt.covered_minor) == (
+        "reversed",
+        4_00,
+        0,
+        0,
+    )
 
 
 def test_a_debt_whose_undone_part_was_reversed_by_hand_has_nothing_to_take_back(stripe, seller):
     debt = debt_of(stripe, seller, 9_00)
     transfer = send(planned(seller, amount_minor=9_00))
     stripe.will("read_transfer", looked(reversed_at_stripe(fresh(debt), 4_00)))
-    look_at_transfer(debt.pk, cause=BY_TEST)
+    refresh_transfer(debt.pk, cause=BY_TEST)
 
     refund(transfer.order, seller, 4_00)
 
     assert standing(debt) == ("completed", 4_00, 5_00)
-    assert (fresh(debt).owed_minor, fresh(debt).adopted_minor) == (0, 0)
+    assert (fresh(debt).owed_minor, fresh(debt).external_reversed_minor) == (0, 0)

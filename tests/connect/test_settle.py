@@ -12,7 +12,7 @@ from connect.transfers.transfer_requests import plan_transfers
 from payments.models import Refund
 from tests.connect.conftest import refused, taken_back, unknown
 from tests.connect.factories import BY_TEST, completed, make_order, make_seller, planned, refund, to_reverse
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +180,7 @@ def test_the_case_of_a_reversal_given_up_is_closed_when_its_refund_bounces(strip
     bounce(given_back, transfer)
 
     assert of(transfer) == [(1, "completed", 9_00, 0)]
-    assert OperatorCase.objects.get(kind="reversal_failed").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="reversal_failed").closed_by == "veza"
 
 
 def test_an_order_that_was_never_fulfilled_pays_no_seller():

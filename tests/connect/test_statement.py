@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from connect.api.statement import safe
-from connect.reporting.statement import PeriodWrong, statement_of
+from connect.reporting.statement import InvalidPeriod, statement_of
 from connect.reversals.reversal_requests import reverse_transfer
 from connect.transfers.transfer_requests import send_transfer
 from payments.models import Refund
@@ -116,7 +116,7 @@ def test_a_period_up_to_the_last_day_there_is_is_refused():
 def test_a_period_that_ends_before_it_begins_is_refused():
     now = timezone.now()
 
-    with pytest.raises(PeriodWrong):
+    with pytest.raises(InvalidPeriod):
         statement_of(make_seller().pk, since=now, until=now)
 
 

@@ -108,18 +108,18 @@ ANSWERS = [
 def test_every_answer_is_one_of_four_outcomes_after_one_request(raw, status, body, outcome):
     raw.status, raw.body = status, body
 
-    said = send()
+    payload = send()
 
-    assert type(said) is outcome, said
-    assert len(raw.asked) == 1
+    assert type(payload) is outcome, payload
+    assert len(raw.params) == 1
 
 
 def test_a_refusal_keeps_its_code_and_its_sentence(raw):
     raw.status, raw.body = 400, error(code="balance_insufficient", message="Too low.")
 
-    said = send()
+    payload = send()
 
-    assert (said.code, said.message, said.call.status) == ("balance_insufficient", "Too low.", 400)
+    assert (payload.code, payload.message, payload.call.status) == ("balance_insufficient", "Too low.", 400)
 
 
 def test_a_refusal_without_a_code_has_an_empty_one(raw):
@@ -157,7 +157,7 @@ def test_a_redirect_is_not_followed(raw):
     raw.status, raw.headers = 307, {"Location": f"{raw.url}/elsewhere"}
 
     assert isinstance(send(), Unknown)
-    assert [asked.path for asked in raw.asked] == ["/v1/transfers"]
+    assert [params.path for params in raw.params] == ["/v1/transfers"]
 
 
 def test_an_answer_without_an_end_is_cut_off(raw, monkeypatch):
@@ -179,8 +179,8 @@ def test_a_transfer_is_sent_as_documented(raw):
 
     send(order_id=order_id, transfer_id=transfer_id, idempotency_key="row:transfer:3")
 
-    (asked,) = raw.asked
-    assert asked.form == {
+    (params,) = raw.params
+    assert params.form == {
         "amount": "900",
         "currency": "eur",
         "destination": "acct_1",
@@ -189,17 +189,17 @@ def test_a_transfer_is_sent_as_documented(raw):
         "metadata[order_id]": str(order_id),
         "metadata[transfer_id]": str(transfer_id),
     }
-    assert asked.headers["Idempotency-Key"] == "row:transfer:3"
-    assert "X-Stripe-Client-Telemetry" not in asked.headers
+    assert params.headers["Idempotency-Key"] == "row:transfer:3"
+    assert "X-Stripe-Client-Telemetry" not in params.headers
 
 
 def test_a_reversal_always_sends_its_amount(raw):
     raw.body = json.dumps({"id": "trr_1", "transfer": "tr_1", "amount": 900, "currency": "eur"}).encode()
 
-    said = take_back()
+    payload = take_back()
 
-    assert isinstance(said, Accepted)
-    assert (raw.asked[0].path, raw.asked[0].form["amount"]) == ("/v1/transfers/tr_1/reversals", "900")
+    assert isinstance(payload, Accepted)
+    assert (raw.params[0].path, raw.params[0].form["amount"]) == ("/v1/transfers/tr_1/reversals", "900")
 
 
 def test_a_reversal_of_another_amount_is_unknown(raw):
@@ -214,7 +214,7 @@ def test_an_amount_that_is_no_positive_integer_is_our_bug(raw, ask, amount):
     with pytest.raises(ValueError, match="positive integer"):
         ask(amount_minor=amount)
 
-    assert raw.asked == []
+    assert raw.params == []
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_an_empty_key_or_id_is_our_bug(raw, ask, missing, empty):
     with pytest.raises(ValueError, match=missing):
         ask(**{missing: empty})
 
-    assert raw.asked == []
+    assert raw.params == []
 
 
 def test_an_account_without_an_idempotency_key_is_our_bug(raw):
@@ -241,19 +241,19 @@ def test_an_account_without_an_idempotency_key_is_our_bug(raw):
 
 def test_a_list_is_read_to_its_end(raw, monkeypatch):
     pages = iter([({**TRANSFER, "id": "tr_2"}, True), ({**TRANSFER, "id": "tr_1"}, False)])
-    asked = []
+    params = []
 
     def one_page(filters, client):
         transfer, more = next(pages)
-        asked.append(filters.get("starting_after"))
+        params.append(filters.get("starting_after"))
         raw.body = json.dumps({"object": "list", "data": [transfer], "has_more": more, "url": "/v1/transfers"}).encode()
         return client.v1.transfers.list(filters)
 
     monkeypatch.setattr(stripe_api, "_page_of_transfers", one_page)
-    said = list_transfers(transfer_group="order")
+    payload = list_transfers(transfer_group="order")
 
-    assert [seen.transfer_id for seen in said.value] == ["tr_2", "tr_1"]
-    assert asked == [None, "tr_2"]
+    assert [snapshot.transfer_id for snapshot in payload.value] == ["tr_2", "tr_1"]
+    assert params == [None, "tr_2"]
 
 
 def test_all_transfers_of_the_platform_are_never_listed():
@@ -266,10 +266,10 @@ def test_a_transfer_read_back_shows_its_reversals(raw):
     listed = {"object": "list", "data": [one], "has_more": False, "url": "/v1/transfers/tr_1/reversals"}
     raw.body = json.dumps({**TRANSFER, "amount_reversed": 400, "reversals": listed}).encode()
 
-    seen = read_transfer("tr_1").value
+    snapshot = read_transfer("tr_1").value
 
-    assert seen.reversed_minor == 400
-    assert [(one.reversal_id, one.amount_minor, one.our_id) for one in seen.reversals] == [("trr_1", 400, "ours")]
+    assert snapshot.reversed_minor == 400
+    assert [(one.reversal_id, one.amount_minor, one.our_id) for one in snapshot.reversals] == [("trr_1", 400, "ours")]
 
 
 def test_no_key_and_no_body_reaches_the_log(raw, caplog, capfd):
@@ -293,7 +293,7 @@ def test_what_stripe_says_of_an_account_that_is_gone_names_our_key_and_goes_no_f
     raw.status = 403
     raw.body = error(message="The provided key 'sk_live_abcd' does not have access to account 'acct_1'.")
 
-    said = stripe_api.read_account("acct_1")
+    payload = stripe_api.read_account("acct_1")
 
-    assert isinstance(said, Refused)
-    assert (said.code, "sk_live" in said.message) == ("account_gone", False)
+    assert isinstance(payload, Refused)
+    assert (payload.code, "sk_live" in payload.message) == ("account_gone", False)

@@ -92,9 +92,9 @@ def test_the_proof_holds_through_the_whole_life(stripe):
 def test_the_proof_shows_a_transfer_that_was_never_booked():
     transfer = completed(amount_minor=9_00)
 
-    (said,) = differences()
+    (payload,) = differences()
 
-    assert f"sent {transfer.shown_id} is 0 in the ledger and 900 in the rows" in said
+    assert f"sent {transfer.shown_id} is 0 in the ledger and 900 in the rows" in payload
 
 
 def test_a_set_off_is_told_in_both_orders(stripe):

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from connect.accounts import look_due as look_at_accounts
+from connect.accounts import refresh_due as look_at_accounts
 from connect.models import ConnectedAccount, SellerTransfer
-from connect.transfers.transfer_refresh import look_due as look_at_stripe
+from connect.transfers.transfer_refresh import refresh_due as refresh_from_stripe
 from payments.inbox.replay import replay
 from payments.models import WebhookDelivery
 from tests.connect.conftest import account as account_read
@@ -21,7 +21,7 @@ from tests.connect.stripe_deliveries import (
     transfer_shown,
 )
 from tests.connect.test_reversals import reversed_at_stripe
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -139,7 +139,7 @@ def test_whatever_an_event_says_the_account_is_read_afterwards(account, stripe):
     look_at_accounts()
 
     assert not now_active(account)
-    assert account.look_due_at is None
+    assert account.refresh_due_at is None
 
 
 def test_an_account_that_could_not_be_read_is_read_again(account, stripe):
@@ -149,7 +149,7 @@ def test_an_account_that_could_not_be_read_is_read_again(account, stripe):
     look_at_accounts()
 
     account.refresh_from_db()
-    assert account.look_due_at is not None
+    assert account.refresh_due_at is not None
 
 
 @pytest.mark.parametrize(("status", "active"), [("active", True), ("inactive", False), ("pending", False)])
@@ -203,11 +203,11 @@ def test_a_reversal_by_hand_is_read_and_adopted_with_a_case(stripe):
     assert result(deliver(raw)) == (200, "ok")
     stripe.will("read_transfer", looked(reversed_at_stripe(transfer, 4_00)))
 
-    look_at_stripe()
+    refresh_from_stripe()
 
     transfer.refresh_from_db()
-    assert (transfer.reversed_minor, transfer.look_due_at) == (4_00, None)
-    assert OperatorCase.objects.filter(kind="reversal_made_elsewhere").exists()
+    assert (transfer.reversed_minor, transfer.refresh_due_at) == (4_00, None)
+    assert ReviewItem.objects.filter(kind="reversal_made_elsewhere").exists()
 
 
 def test_a_reversal_told_twice_is_read_once(stripe):
@@ -216,7 +216,7 @@ def test_a_reversal_told_twice_is_read_once(stripe):
 
     for _ in range(2):
         deliver(event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00)))
-        look_at_stripe()
+        refresh_from_stripe()
 
     assert stripe.names() == ["read_transfer"]
 
@@ -226,8 +226,8 @@ def test_a_reversal_we_know_of_is_not_read(stripe):
 
     assert result(deliver(event("transfer.reversed", transfer_shown(transfer, reversed_minor=4_00)))) == (200, "ok")
 
-    look_at_stripe()
-    assert stripe.asked == []
+    refresh_from_stripe()
+    assert stripe.params == []
 
 
 def test_a_reversal_of_a_transfer_without_an_answer_yet_is_tried_again():

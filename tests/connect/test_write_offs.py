@@ -15,7 +15,7 @@ from tests.connect.factories import BY_TEST, completed, make_seller, planned, re
 from tests.connect.test_set_off import debt_of, fresh, send
 from tests.connect.test_settle import bounce
 from veza.core.causes import Cause
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 BY_FINANCE = Cause("staff", actor="finance@staff.example", reason="They closed their shop.")
@@ -36,7 +36,7 @@ def differing(transfer) -> list:
 
 
 def loss(transfer) -> int:
-    return -balances(story_id=transfer.order_id).get((DISPUTE_LOSS, "EUR"), 0)
+    return -balances(correlation_id=transfer.order_id).get((DISPUTE_LOSS, "EUR"), 0)
 
 
 def test_what_is_written_off_is_our_loss_and_no_debt_any_more(debt, seller):
@@ -51,7 +51,7 @@ def test_what_is_written_off_is_our_loss_and_no_debt_any_more(debt, seller):
 def test_the_case_tells_who_wrote_it_off_and_why(debt):
     write_off(transfer_id=debt.pk, cause=BY_FINANCE)
 
-    case = OperatorCase.objects.get(kind="debt_written_off")
+    case = ReviewItem.objects.get(kind="debt_written_off")
     assert (case.closed_by, case.note, case.amount_minor) == (BY_FINANCE.actor, BY_FINANCE.reason, 4_00)
 
 
@@ -63,7 +63,7 @@ def test_a_reversal_that_was_given_up_is_written_off_under_its_own_case(stripe, 
 
     write_off(transfer_id=transfer.pk, cause=BY_FINANCE)
 
-    assert OperatorCase.objects.get().kind == "reversal_failed"
+    assert ReviewItem.objects.get().kind == "reversal_failed"
     assert (fresh(transfer).status, fresh(transfer).written_off_minor) == ("completed", 9_00)
 
 

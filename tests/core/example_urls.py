@@ -62,11 +62,11 @@ class Charges(APIView):
     """Gives the `answers` of a test in turn; `seen` are the result ids it was called with."""
 
     answers: ClassVar[list] = []
-    seen: ClassVar[list] = []
+    snapshot: ClassVar[list] = []
 
     @idempotent
     def post(self, request, *, result_id):
-        self.seen.append(result_id)
+        self.snapshot.append(result_id)
         answer = self.answers.pop(0) if self.answers else (201, {"id": str(result_id)})
         if callable(answer):
             answer = answer(request)

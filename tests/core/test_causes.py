@@ -7,7 +7,7 @@ from veza.core.causes import Cause, by_sweep
 from veza.core.models import User
 
 
-class Asked:
+class ActionRequest:
     """As much of a request as a cause is made of."""
 
     def __init__(self, user):
@@ -26,10 +26,10 @@ def test_a_sweep_is_named_as_the_cause_of_what_it_does():
 def test_a_callers_cause_names_the_person_and_the_request():
     user = User(email="buyer@example.com")
 
-    assert cause_of(Asked(user)) == Cause("user", id=user.pk, actor="buyer@example.com", request_id="req-1")
+    assert cause_of(ActionRequest(user)) == Cause("user", id=user.pk, actor="buyer@example.com", request_id="req-1")
 
 
 def test_staff_are_told_apart_and_give_a_reason():
-    cause = cause_of(Asked(User(email="support@example.com", is_staff=True)), "buyer asked by phone")
+    cause = cause_of(ActionRequest(User(email="support@example.com", is_staff=True)), "buyer asked by phone")
 
     assert (cause.kind, cause.reason) == ("staff", "buyer asked by phone")

@@ -9,10 +9,10 @@ from veza.core.api.counts import LEFT_ALONE_SECONDS, SharedCache
 
 class Away:
     def __init__(self, error: Exception) -> None:
-        self.error, self.asked = error, 0
+        self.error, self.params = error, 0
 
     def __call__(self) -> bool:
-        self.asked += 1
+        self.params += 1
         raise self.error
 
 
@@ -39,7 +39,7 @@ def test_a_cache_that_is_away_is_left_alone_for_some_seconds(cache, now, error):
     away = Away(error)
 
     assert [ask(cache, away) for _ in range(5)] == ["let in"] * 5
-    assert away.asked == 1
+    assert away.params == 1
 
     now[0] += LEFT_ALONE_SECONDS
     assert ask(cache, lambda: "counted") == "counted"

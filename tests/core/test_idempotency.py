@@ -21,7 +21,7 @@ BODY = {"order": "7", "amount_minor": 12_50}
 @pytest.fixture(autouse=True)
 def nothing_charged():
     Charges.answers.clear()
-    Charges.seen.clear()
+    Charges.snapshot.clear()
 
 
 def charge(client, key="key-1", body=BODY):
@@ -45,7 +45,7 @@ def test_asking_again_gives_the_first_answer_and_does_nothing(as_buyer):
 
     assert (again.status_code, again.json()) == (first.status_code, first.json())
     assert again["Idempotent-Replayed"] == "true"
-    assert len(Charges.seen) == 1
+    assert len(Charges.snapshot) == 1
 
 
 def test_blanks_and_the_order_of_keys_do_not_make_another_body(as_buyer):
@@ -54,7 +54,7 @@ def test_blanks_and_the_order_of_keys_do_not_make_another_body(as_buyer):
 
     again = as_buyer.post("/api/v1/charges", body, content_type="application/json", HTTP_IDEMPOTENCY_KEY="key-1")
 
-    assert (again.status_code, len(Charges.seen)) == (201, 1)
+    assert (again.status_code, len(Charges.snapshot)) == (201, 1)
 
 
 def test_the_same_key_with_another_body_is_refused(as_buyer):
@@ -63,7 +63,7 @@ def test_the_same_key_with_another_body_is_refused(as_buyer):
     response = charge(as_buyer, body=BODY | {"amount_minor": 99_00})
 
     assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
-    assert len(Charges.seen) == 1
+    assert len(Charges.snapshot) == 1
 
 
 def test_two_people_may_use_the_same_key(as_buyer, buyer):
@@ -83,7 +83,7 @@ def test_a_key_that_is_not_printable_ascii_is_refused(as_buyer, key):
     response = charge(as_buyer, key=key)
 
     assert (response.status_code, response.json()["code"]) == (400, "idempotency_key_invalid")
-    assert not Charges.seen
+    assert not Charges.snapshot
 
 
 def test_a_key_may_have_255_characters(as_buyer):
@@ -97,7 +97,7 @@ def test_a_request_that_is_being_done_is_not_done_twice(as_buyer):
 
     assert (response.status_code, response.json()["code"]) == (409, "request_in_flight")
     assert 1 <= int(response["Retry-After"]) <= 30
-    assert len(Charges.seen) == 1
+    assert len(Charges.snapshot) == 1
 
 
 def test_a_request_whose_owner_died_resumes_with_the_same_row(as_buyer):
@@ -105,7 +105,7 @@ def test_a_request_whose_owner_died_resumes_with_the_same_row(as_buyer):
     let_lease_run_out()
 
     assert charge(as_buyer).status_code == 201
-    assert Charges.seen[0] == Charges.seen[1]
+    assert Charges.snapshot[0] == Charges.snapshot[1]
 
 
 def test_the_lease_is_on_the_databases_clock(as_buyer):
@@ -119,7 +119,7 @@ def test_an_accepted_request_is_not_final_and_finds_its_row_again(as_buyer):
     Charges.answers[:] = [(202, {"status": "pending"}), (201, {"status": "done"})]
 
     assert [charge(as_buyer).json()["status"] for _ in range(3)] == ["pending", "done", "done"]
-    assert Charges.seen[0] == Charges.seen[1]
+    assert Charges.snapshot[0] == Charges.snapshot[1]
 
 
 @pytest.mark.parametrize("status", [401, 403, 409, 429, 500, 503])
@@ -127,7 +127,7 @@ def test_an_answer_that_may_change_is_asked_for_again(as_buyer, status):
     Charges.answers[:] = [(status, {}), (201, {"done": True})]
 
     assert [charge(as_buyer).status_code for _ in range(2)] == [status, 201]
-    assert Charges.seen[0] == Charges.seen[1]
+    assert Charges.snapshot[0] == Charges.snapshot[1]
 
 
 @pytest.mark.parametrize("status", [200, 201, 400, 404, 422])
@@ -156,7 +156,7 @@ def test_a_request_that_failed_can_be_asked_for_again_at_once(as_buyer, error):
 
     assert charge(as_buyer).status_code in {409, 500, 503}
     assert charge(as_buyer).status_code == 201
-    assert Charges.seen[0] == Charges.seen[1]
+    assert Charges.snapshot[0] == Charges.snapshot[1]
 
 
 def test_a_client_secret_is_answered_once_and_never_stored(as_buyer):
@@ -202,4 +202,4 @@ def test_of_many_at_once_one_is_done_and_the_others_are_told_so(buyer):
         everybody_else_was_answered.set()
         last = next(answers).result()
 
-    assert (first_seven, last, len(Charges.seen)) == ([409] * 7, 201, 1)
+    assert (first_seven, last, len(Charges.snapshot)) == ([409] * 7, 201, 1)

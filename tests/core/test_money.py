@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veza.core.money import allocate, basis_points_of, exponent, written
+from veza.core.money import allocate, basis_points_of, exponent, format_amount
 
 amounts = st.integers(min_value=0, max_value=10**12)
 weights = st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=20).filter(any)
@@ -91,4 +91,4 @@ def test_what_is_not_a_currency_has_no_decimals(currency):
     ],
 )
 def test_an_amount_is_written_as_a_person_writes_it(amount, currency, text):
-    assert written(amount, currency) == text
+    assert format_amount(amount, currency) == text

@@ -16,7 +16,7 @@ def make_calls(number: int, **fields) -> list[str]:
             **{
                 "provider": "stripe",
                 "subject_id": new_id(),
-                "story_id": new_id(),
+                "correlation_id": new_id(),
                 "status": 200,
                 "milliseconds": 1,
                 "at": START + timedelta(seconds=second),

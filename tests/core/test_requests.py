@@ -7,7 +7,7 @@ from veza.core.api.requests import source_address
 HEALTH = "/api/v1/health"
 
 
-def asked(*, remote: str = "10.0.0.9", forwarded: str | None = None):
+def params(*, remote: str = "10.0.0.9", forwarded: str | None = None):
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
     return RequestFactory().get("/", REMOTE_ADDR=remote, **headers)
 
@@ -16,11 +16,11 @@ def test_a_callers_plain_request_id_is_kept_and_answered(api):
     assert api.get(HEALTH, HTTP_X_REQUEST_ID="cart-42.retry_1")["X-Request-Id"] == "cart-42.retry_1"
 
 
-@pytest.mark.parametrize("offered", ["", "a b", "a\nb", "<script>", "\u00e9", "x" * 101, "a;b"])
-def test_any_other_request_id_is_replaced_by_one_of_ours(api, offered):
-    answered = api.get(HEALTH, HTTP_X_REQUEST_ID=offered)["X-Request-Id"]
+@pytest.mark.parametrize("is_available", ["", "a b", "a\nb", "<script>", "\u00e9", "x" * 101, "a;b"])
+def test_any_other_request_id_is_replaced_by_one_of_ours(api, is_available):
+    answered = api.get(HEALTH, HTTP_X_REQUEST_ID=is_available)["X-Request-Id"]
 
-    assert answered != offered
+    assert answered != is_available
     assert len(answered) == 36
 
 
@@ -49,7 +49,7 @@ def test_what_an_earlier_request_bound_to_the_log_is_gone(api):
 def test_without_proxies_of_ours_a_forwarded_address_is_not_believed(settings):
     settings.TRUSTED_PROXIES = 0
 
-    assert source_address(asked(remote="203.0.113.7", forwarded="1.1.1.1")) == "203.0.113.7"
+    assert source_address(params(remote="203.0.113.7", forwarded="1.1.1.1")) == "203.0.113.7"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_without_proxies_of_ours_a_forwarded_address_is_not_believed(settings):
 def test_addresses_are_counted_from_the_right(settings, proxies, forwarded, address):
     settings.TRUSTED_PROXIES = proxies
 
-    assert source_address(asked(forwarded=forwarded)) == address
+    assert source_address(params(forwarded=forwarded)) == address
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,14 @@ def test_addresses_are_counted_from_the_right(settings, proxies, forwarded, addr
 def test_garbage_in_place_of_an_address_is_not_believed(settings, forwarded):
     settings.TRUSTED_PROXIES = 1
 
-    assert source_address(asked(remote="10.0.0.9", forwarded=forwarded)) == "10.0.0.9"
+    assert source_address(params(remote="10.0.0.9", forwarded=forwarded)) == "10.0.0.9"
 
 
 def test_a_chain_shorter_than_our_proxies_was_not_written_by_them(settings):
     settings.TRUSTED_PROXIES = 2
 
-    assert source_address(asked(remote="10.0.0.9", forwarded="6.6.6.6")) == "10.0.0.9"
+    assert source_address(params(remote="10.0.0.9", forwarded="6.6.6.6")) == "10.0.0.9"
 
 
 def test_a_socket_without_an_address_has_none():
-    assert source_address(asked(remote="")) is None
+    assert source_address(params(remote="")) is None

@@ -20,7 +20,7 @@ BY_TEST = Cause("command", id=new_id(), actor="a test", reason="to see", request
 
 def make_payment(**fields) -> Payment:
     payer, _ = User.objects.get_or_create(email="payer@example.com")
-    given = {"purpose": "order", "purpose_id": new_id(), "story_id": new_id(), "amount_minor": 12_50}
+    given = {"purpose": "order", "purpose_id": new_id(), "correlation_id": new_id(), "amount_minor": 12_50}
     given |= {"currency": "EUR", "return_url": "https://shop.example/", "session_seconds": 900}
     return Payment.objects.create(payer=payer, **given | fields)
 
@@ -36,12 +36,12 @@ def move_elsewhere(payment, status) -> None:
 
 def test_a_move_changes_the_row_and_the_named_fields_only():
     payment, at = make_payment(error_code="old"), timezone.now()
-    Payment.objects.filter(pk=payment.pk).update(checks=7)
+    Payment.objects.filter(pk=payment.pk).update(attempts=7)
 
     move(payment, PaymentStatus.SUCCEEDED, cause=BY_TEST, succeeded_at=at)
 
     row = Payment.objects.get(pk=payment.pk)
-    assert (row.status, row.succeeded_at, row.checks, row.error_code) == ("succeeded", at, 7, "old")
+    assert (row.status, row.succeeded_at, row.attempts, row.error_code) == ("succeeded", at, 7, "old")
     assert (payment.status, payment.succeeded_at) == ("succeeded", at)
 
 
@@ -52,7 +52,7 @@ def test_a_move_is_written_down_with_its_cause():
 
     change = StatusChange.objects.get(subject_id=payment.pk)
     assert (change.machine, change.from_status, change.to_status) == ("payments.payment", "created", "pending")
-    assert (change.story_id, change.at) == (payment.story_id, at)
+    assert (change.correlation_id, change.at) == (payment.correlation_id, at)
     assert Cause(change.cause_kind, change.cause_id, change.actor, change.reason, change.request_id) == BY_TEST
 
 

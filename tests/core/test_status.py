@@ -15,12 +15,12 @@ STATUS = "/api/v1/status"
 
 def services(api) -> dict[str, str]:
     status.state.forget()
-    return {name: said["status"] for name, said in api.get(STATUS).json()["data"]["services"].items()}
+    return {name: payload["status"] for name, payload in api.get(STATUS).json()["data"]["services"].items()}
 
 
 def make_call(outcome: str, provider: str = "hyperswitch") -> None:
     ProviderCall.objects.create(
-        provider=provider, outcome=outcome, subject_id=new_id(), story_id=new_id(), status=0, milliseconds=1
+        provider=provider, outcome=outcome, subject_id=new_id(), correlation_id=new_id(), status=0, milliseconds=1
     )
 
 
@@ -67,7 +67,7 @@ def test_maintenance_is_said(api):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("outcomes", "said"),
+    ("outcomes", "payload"),
     [
         ([], "ok"),
         (["accepted"], "ok"),
@@ -77,13 +77,13 @@ def test_maintenance_is_said(api):
         (["accepted"] + ["unknown"] * 20, "degraded"),
     ],
 )
-def test_a_provider_is_judged_by_its_latest_answers(api, settings, outcomes, said):
+def test_a_provider_is_judged_by_its_latest_answers(api, settings, outcomes, payload):
     settings.HYPERSWITCH_ENABLED, settings.STRIPE_SECRET_KEY = True, "sk_test_x"
     for second, outcome in enumerate(outcomes):
         with time_machine.travel(timedelta(seconds=second - 60)):
             make_call(outcome)
 
-    assert (services(api)["hyperswitch"], services(api)["stripe"]) == (said, "ok")
+    assert (services(api)["hyperswitch"], services(api)["stripe"]) == (payload, "ok")
 
 
 @pytest.mark.django_db

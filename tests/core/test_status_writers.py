@@ -98,11 +98,11 @@ def test_the_reader_knows_every_way_around(source):
 @pytest.mark.parametrize(
     "source",
     [
-        'refund.save(update_fields=["checks"])',
+        'refund.save(update_fields=["attempts"])',
         'payment.refunds.create(pk=key, status="pending")',
-        "Refund.objects.filter(status=x).update(checks=1)",
+        "Refund.objects.filter(status=x).update(attempts=1)",
         "status = refund.status",
-        'cursor.execute("UPDATE refunds SET checks = 1 WHERE status IN (1)")',
+        'cursor.execute("UPDATE refunds SET attempts = 1 WHERE status IN (1)")',
     ],
 )
 def test_the_reader_leaves_the_others_alone(source):

@@ -27,12 +27,12 @@ def make_due(number: int = 1, **age) -> list[Payment]:
     payments = [make_payment() for _ in range(number)]
     for place, payment in enumerate(payments):
         ago = timedelta(**age or {"minutes": 1}) - timedelta(milliseconds=place)
-        Payment.objects.filter(pk=payment.pk).update(next_check_at=Now() - ago)
+        Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now() - ago)
     return payments
 
 
 def queue(batch: int = 50) -> Queue[Payment]:
-    return Queue(Payment.objects.all(), due="next_check_at", lease=LEASE, batch=batch)
+    return Queue(Payment.objects.all(), due="next_attempt_at", lease=LEASE, batch=batch)
 
 
 def take(batch: int = 50) -> list[Payment]:
@@ -62,7 +62,7 @@ def test_a_row_in_somebodys_hand_comes_back_when_the_lease_is_over():
     take()
 
     assert take() == []
-    Payment.objects.update(next_check_at=Now() - timedelta(seconds=1))
+    Payment.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
     assert keys(take()) == [payment.pk]
 
 
@@ -152,7 +152,7 @@ def test_what_is_not_begun_and_has_news_keeps_the_time_that_the_news_gave_it():
     _begun, with_news, without = make_due(3)
 
     def handle(payment):
-        Payment.objects.filter(pk=with_news.pk).update(next_check_at=Now() + timedelta(hours=1))
+        Payment.objects.filter(pk=with_news.pk).update(next_attempt_at=Now() + timedelta(hours=1))
 
     tick("test", queue(), handle, lasting=timedelta(0))
 

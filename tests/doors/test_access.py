@@ -116,8 +116,8 @@ def test_lists_hold_only_what_is_ones_own(owned):
     stranger = PersonFactory()
 
     for name in ("orders", "licenses", "cart"):
-        said = ask(stranger, "get", name, addresses()[name]).json()
-        assert (said["results"] if isinstance(said, dict) else said) == [], name
+        payload = ask(stranger, "get", name, addresses()[name]).json()
+        assert (payload["results"] if isinstance(payload, dict) else payload) == [], name
 
 
 def test_an_id_that_does_not_exist_looks_like_one_of_somebody_elses(owned):
@@ -127,6 +127,6 @@ def test_an_id_that_does_not_exist_looks_like_one_of_somebody_elses(owned):
 
     theirs, nobodys = (ask(stranger, "get", "order", one).json() for one in (path, missing))
 
-    for said in (theirs, nobodys):
-        said.pop("request_id"), said.pop("instance")
+    for payload in (theirs, nobodys):
+        payload.pop("request_id"), payload.pop("instance")
     assert theirs == nobodys

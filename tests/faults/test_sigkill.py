@@ -24,7 +24,7 @@ DIE = "import os, signal\ndef die(*args, **kwargs): os.kill(os.getpid(), signal.
 
 def killed(code: str, sandbox) -> bool:
     """Run `code` in a Veza of its own on the test's database; whether the kernel ended it."""
-    said = {
+    payload = {
         "ALLOWED_HOSTS": "testserver",
         "DATABASE_URL": database_url(),
         "HYPERSWITCH_API_KEY": HYPERSWITCH_KEY,
@@ -34,7 +34,7 @@ def killed(code: str, sandbox) -> bool:
         "HYPERSWITCH_WEBHOOK_SECRET": SECRET,
     }
     line = [sys.executable, "manage.py", "shell", "-v", "0", "-c", DIE + code]
-    ended = subprocess.run(line, cwd=ROOT, env={**os.environ, **said}, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(line, cwd=ROOT, env={**os.environ, **payload}, capture_output=True, text=True, timeout=60)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr[-2_000:]
     return ended.returncode == -signal.SIGKILL
 
@@ -66,19 +66,19 @@ def test_a_refund_whose_sender_was_killed_before_writing_the_answer_down_is_give
     sandbox.pay(payment_of(order).provider_key)
     sending = f"from tests.buying import refund_of\nrefund_of(Order.objects.get(pk='{order.pk}'))"
     assert killed(
-        "from payments import refunds\nfrom marketplace.models import Order\nrefunds._record_sent = die\n" + sending,
+        "from payments.refunds import refund_requests as refunds\nfrom marketplace.models import Order\nrefunds._record_sent = die\n" + sending,
         sandbox,
     )
     past = timezone.now() - timedelta(minutes=6)
     again = past if sent_by == "a sweep" else None
-    Refund.objects.update(created_at=past, first_sent_at=past, next_check_at=past, send_after=again)
+    Refund.objects.update(created_at=past, first_sent_at=past, next_attempt_at=past, send_after=again)
     assert not Refund.objects.get().hyperswitch_refund_id
 
     sandbox.control(f"refunds/{Refund.objects.get().provider_key}", status="succeeded", silent=True)
     tasks.resend()
-    Refund.objects.update(next_check_at=None)
+    Refund.objects.update(next_attempt_at=None)
     reconcile.run(cause=reconcile.by_reconciler())
-    Refund.objects.update(created_at=timezone.now() - timedelta(hours=1), next_check_at=None)
+    Refund.objects.update(created_at=timezone.now() - timedelta(hours=1), next_attempt_at=None)
     reconcile.run(cause=reconcile.by_reconciler())
 
     given_back = [one for one in sandbox.truth()["movements"] if one["kind"] == "refund"]

@@ -42,17 +42,17 @@ def test_anybody_may_look_at_what_is_for_sale():
 def test_an_order_answers_with_its_sums_and_its_payment_page(sandbox, api):
     answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
 
-    said = answer.json()
+    payload = answer.json()
     assert answer.status_code == 201
-    assert (said["status"], said["subtotal_minor"], said["tax_minor"], said["total_minor"]) == (
+    assert (payload["status"], payload["subtotal_minor"], payload["tax_minor"], payload["total_minor"]) == (
         "pending",
         10_00,
         2_00,
         12_00,
     )
-    assert said["order_id"] == said["id"]
-    assert said["payment_url"].startswith(sandbox.url)
-    assert said["client_secret"].startswith(said["hyperswitch_payment_id"])
+    assert payload["order_id"] == payload["id"]
+    assert payload["payment_url"].startswith(sandbox.url)
+    assert payload["client_secret"].startswith(payload["hyperswitch_payment_id"])
 
 
 def test_an_order_whose_page_is_not_known_yet_is_accepted_and_readable(sandbox, api):
@@ -60,28 +60,28 @@ def test_an_order_whose_page_is_not_known_yet_is_accepted_and_readable(sandbox, 
 
     answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
 
-    said = api.get(f"{ORDERS}/{answer.json()['id']}").json()
-    assert (answer.status_code, said["status"], said["payment_url"]) == (202, "pending", None)
+    payload = api.get(f"{ORDERS}/{answer.json()['id']}").json()
+    assert (answer.status_code, payload["status"], payload["payment_url"]) == (202, "pending", None)
 
 
 def test_one_idempotency_key_makes_one_order(sandbox, api):
     offer = OfferFactory()
 
-    said = [
+    payload = [
         api.post(ORDERS, wish_for(offer), format="json", headers={"Idempotency-Key": "the same"}).json()
         for _ in range(3)
     ]
 
-    assert len({answer["id"] for answer in said}) == 1
+    assert len({answer["id"] for answer in payload}) == 1
     assert Order.objects.count() == Payment.objects.count() == 1
 
 
 def test_a_202_is_not_final_and_asking_again_gets_the_page_of_the_same_order(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
-    asked = {"path": ORDERS, "data": wish_for(OfferFactory()), "format": "json", "headers": {"Idempotency-Key": "k"}}
-    first = api.post(**asked)
+    params = {"path": ORDERS, "data": wish_for(OfferFactory()), "format": "json", "headers": {"Idempotency-Key": "k"}}
+    first = api.post(**params)
 
-    second = api.post(**asked)
+    second = api.post(**params)
 
     assert (first.status_code, second.status_code) == (202, 201)
     assert first.json()["id"] == second.json()["id"]
@@ -111,9 +111,9 @@ def test_what_a_buyer_adds_to_an_order_changes_nothing(sandbox, api, buyer):
     body = wish_for(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
     body["items"][0] |= {"price_minor": 1, "seller_id": str(buyer.pk)}
 
-    said = api.post(ORDERS, body, format="json").json()
+    payload = api.post(ORDERS, body, format="json").json()
 
-    assert (said["status"], said["total_minor"]) == ("pending", 12_00)
+    assert (payload["status"], payload["total_minor"]) == ("pending", 12_00)
 
 
 def test_another_persons_order_is_not_found_and_cannot_be_refunded(sandbox, api):
@@ -128,15 +128,15 @@ def test_a_buyer_sees_a_refund_from_none_to_pending_to_full(sandbox, api, buyer)
     order = order_of(OfferFactory(), buyer=buyer)
     sandbox.pay(payment_of(order).provider_key)
     deliver_payment(payment_of(order))
-    seen = [api.get(f"{ORDERS}/{order.pk}").json()["refund"]]
+    snapshot = [api.get(f"{ORDERS}/{order.pk}").json()["refund"]]
 
     answer = api.post(f"{ORDERS}/{order.pk}/refund", {"reason": "It does not open."}, format="json")
-    seen.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
+    snapshot.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
     deliver_refund(Refund.objects.get())
-    seen.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
+    snapshot.append(api.get(f"{ORDERS}/{order.pk}").json()["refund"])
 
     assert (answer.status_code, answer.json()["refund"]["status"]) == (202, "pending")
-    assert seen == ["none", "pending", "full"]
+    assert snapshot == ["none", "pending", "full"]
 
 
 def test_licenses_in_force_are_listed_and_those_taken_back_on_request(sandbox, api, buyer):

@@ -4,7 +4,7 @@ import pytest
 
 from connect.models import SellerTransfer
 from marketplace.models import License, Order
-from marketplace.orders import OfferNotFound, OrderNotPossible, Wish, place_order
+from marketplace.orders import OfferNotFound, OrderLine, OrderNotPossible, place_order
 from payments.models import Payment, Posting, WebhookDelivery
 from tests.buying import (
     BY_BUYER,
@@ -17,7 +17,7 @@ from tests.buying import (
 )
 from tests.factories import OfferFactory, PersonFactory
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase, ProviderCall
+from veza.core.models import ProviderCall, ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -82,7 +82,7 @@ def test_three_different_events_of_one_payment_complete_it_once(sandbox):
 def test_a_completed_order_books_every_cent_to_its_owner(sandbox):
     order = paid(two_sellers_order())
 
-    booked = {posting.leg: posting.amount_minor for posting in Posting.objects.filter(story_id=order.pk)}
+    booked = {posting.leg: posting.amount_minor for posting in Posting.objects.filter(correlation_id=order.pk)}
     sellers = {f"seller:{item.seller_id}": item.seller_minor for item in order.items.all()}
     assert booked == {"in": 18_00, "platform_fee": 1_50, "tax": 3_00, **sellers}
 
@@ -125,17 +125,17 @@ def test_money_that_comes_after_a_failure_completes_the_order(sandbox):
     assert paid(order).status == "completed"
 
 
-@pytest.mark.parametrize("said", [{"amount_received": 17_99}, {"amount_received": 18_01}, {"currency": "USD"}])
-def test_the_wrong_money_is_booked_and_fulfils_nothing(sandbox, said):
+@pytest.mark.parametrize("payload", [{"amount_received": 17_99}, {"amount_received": 18_01}, {"currency": "USD"}])
+def test_the_wrong_money_is_booked_and_fulfils_nothing(sandbox, payload):
     order = two_sellers_order()
 
-    deliver_payment(payment_of(order), **said)
+    deliver_payment(payment_of(order), **payload)
 
     order.refresh_from_db()
     assert order.status == "pending"
     assert payment_of(order).status == "mismatched"
     assert Posting.objects.get().credit_id == "unapplied"
-    assert OperatorCase.objects.get().kind == "payment_mismatch"
+    assert ReviewItem.objects.get().kind == "payment_mismatch"
 
 
 def test_a_success_that_does_not_say_how_much_is_read_and_not_assumed(sandbox):
@@ -151,7 +151,7 @@ def test_a_webhook_faster_than_our_own_commit_finds_its_payment(sandbox):
     order = place_order(
         order_id=new_id(),
         buyer=PersonFactory(),
-        wishes=[Wish((offer := OfferFactory()).product_id, offer.license)],
+        lines=[OrderLine((offer := OfferFactory()).product_id, offer.license)],
         cause=BY_BUYER,
     )
 
@@ -163,10 +163,10 @@ def test_a_webhook_faster_than_our_own_commit_finds_its_payment(sandbox):
 
 def test_an_order_asked_for_twice_under_one_id_is_one_order(sandbox):
     offer, buyer, order_id = OfferFactory(), PersonFactory(), new_id()
-    wishes = [Wish(offer.product_id, offer.license)]
+    lines = [OrderLine(offer.product_id, offer.license)]
 
     for _ in range(2):
-        place_order(order_id=order_id, buyer=buyer, wishes=wishes, cause=BY_BUYER)
+        place_order(order_id=order_id, buyer=buyer, lines=lines, cause=BY_BUYER)
 
     assert Order.objects.count() == Payment.objects.count() == 1
 

@@ -23,14 +23,14 @@ def api(buyer) -> APIClient:
     return client
 
 
-def put_in(api, offer):
+def add_item(api, offer):
     return api.post(CART, {"product_id": str(offer.product_id), "license": offer.license}, format="json")
 
 
 def test_what_is_put_in_is_listed_once(api):
     offer = OfferFactory(price_minor=7_00)
 
-    answers = [put_in(api, offer).status_code for _ in range(2)]
+    answers = [add_item(api, offer).status_code for _ in range(2)]
 
     assert answers == [201, 201]
     assert [item["price_minor"] for item in api.get(CART).json()] == [7_00]
@@ -38,7 +38,7 @@ def test_what_is_put_in_is_listed_once(api):
 
 def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
     for price in (10_00, 5_00):
-        put_in(api, OfferFactory(price_minor=price))
+        add_item(api, OfferFactory(price_minor=price))
 
     answer = api.post(f"{CART}/checkout")
 
@@ -47,11 +47,11 @@ def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
 
 
 def test_checkout_asked_twice_under_one_key_is_one_order(sandbox, api):
-    put_in(api, OfferFactory())
+    add_item(api, OfferFactory())
 
-    said = [api.post(f"{CART}/checkout", headers={"Idempotency-Key": "one"}).json()["id"] for _ in range(2)]
+    payload = [api.post(f"{CART}/checkout", headers={"Idempotency-Key": "one"}).json()["id"] for _ in range(2)]
 
-    assert len(set(said)) == Order.objects.count() == 1
+    assert len(set(payload)) == Order.objects.count() == 1
 
 
 def test_an_empty_cart_cannot_be_ordered(api):
@@ -62,7 +62,7 @@ def test_an_empty_cart_cannot_be_ordered(api):
 
 def test_an_order_that_is_refused_leaves_the_cart_as_it_was(api):
     offer = OfferFactory()
-    put_in(api, offer)
+    add_item(api, offer)
     type(offer).objects.update(active=False)
 
     assert api.post(f"{CART}/checkout").json()["code"] == "offer_not_found"
@@ -70,7 +70,7 @@ def test_an_order_that_is_refused_leaves_the_cart_as_it_was(api):
 
 
 def test_items_are_taken_out_one_by_one_or_all(api):
-    first, second = (put_in(api, offer).json()["id"] for offer in OfferFactory.create_batch(2))
+    first, second = (add_item(api, offer).json()["id"] for offer in OfferFactory.create_batch(2))
 
     assert api.delete(f"{CART}/items/{first}").status_code == 204
     assert [item["id"] for item in api.get(CART).json()] == [second]
@@ -79,10 +79,10 @@ def test_items_are_taken_out_one_by_one_or_all(api):
 
 
 def test_what_is_not_sold_cannot_be_put_in(api):
-    assert put_in(api, OfferFactory(active=False)).json()["code"] == "offer_not_found"
+    assert add_item(api, OfferFactory(active=False)).json()["code"] == "offer_not_found"
 
 
 def test_a_cart_has_an_end(api, buyer):
     CartItem.objects.bulk_create(CartItem(owner=buyer, offer=offer) for offer in OfferFactory.create_batch(MOST_ITEMS))
 
-    assert put_in(api, OfferFactory()).json()["code"] == "cart_full"
+    assert add_item(api, OfferFactory()).json()["code"] == "cart_full"

@@ -80,10 +80,10 @@ def test_a_change_leaves_alone_what_it_does_not_name(api, seller):
     OfferFactory(product=offer.product, license="commercial", price_minor=50_00)
     changes = {"title": "New", "offers": [{"license": "personal", "price_minor": 11_00, "currency": "EUR"}]}
 
-    said = api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json").json()
+    payload = api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json").json()
 
-    assert (said["title"], said["description"]) == ("New", "Kept.")
-    assert {offer["license"]: offer["price_minor"] for offer in said["offers"]} == {
+    assert (payload["title"], payload["description"]) == ("New", "Kept.")
+    assert {offer["license"]: offer["price_minor"] for offer in payload["offers"]} == {
         "personal": 11_00,
         "commercial": 50_00,
     }

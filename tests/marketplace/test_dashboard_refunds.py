@@ -3,7 +3,7 @@
 import pytest
 
 from connect.models import SellerTransfer
-from connect.settlement.reconcile_seller import have
+from connect.settlement.reconcile_seller import net_paid
 from marketplace.models import License, Order
 from payments.ledger.postings import balances
 from payments.models import Refund
@@ -20,7 +20,7 @@ from tests.buying import (
 )
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -34,8 +34,8 @@ def order(sandbox):
 
 
 def at_the_dashboard(order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_there") -> None:
-    said = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
-    answer = deliver(envelope(f"refund_{status}", {**said, "amount": amount, "currency": "EUR"}))
+    payload = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
+    answer = deliver(envelope(f"refund_{status}", {**payload, "amount": amount, "currency": "EUR"}))
     assert answer.json() == {"result": "ok"}
 
 
@@ -47,14 +47,14 @@ def of_the_dear_item(order: Order) -> Refund:
 def came_to(order: Order) -> dict:
     order.refresh_from_db()
     by_price = {item.pk: item.net_minor for item in order.items.all()}
-    keeps = {row.seller.name: have(row) for row in SellerTransfer.objects.filter(order=order)}
+    keeps = {row.seller.name: net_paid(row) for row in SellerTransfer.objects.filter(order=order)}
     assert prove_payment(payment_of(order)).differences == []
     return {
         "order": order.status,
         "licences": {by_price[row.item_id]: str(row.status) for row in License.objects.filter(order=order)},
         "kept": sum(keeps.values()),
         "recoverable": -balances().get(("recoverable", "EUR"), 0),
-        "cases": set(OperatorCase.objects.filter(closed_at=None).values_list("kind", "amount_minor")),
+        "cases": set(ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor")),
     }
 
 
@@ -102,8 +102,8 @@ def test_our_own_refund_that_was_overtaken_is_cut_with_its_lines_and_asks_a_pers
 
     ours.refresh_from_db()
     assert sum(line.total_minor for line in ours.lines.all()) == 8_00
-    assert ours.legs["recoverable"] == 4_00
-    assert OperatorCase.objects.get(kind="refund_exceeds_payment").subject_id == ours.pk
+    assert ours.allocation["recoverable"] == 4_00
+    assert ReviewItem.objects.get(kind="refund_exceeds_payment").subject_id == ours.pk
 
 
 def test_what_a_bounce_gave_back_meanwhile_is_taken_before_anything_is_recoverable(order):
@@ -148,7 +148,7 @@ def test_a_dashboard_refund_of_money_nobody_claimed_charges_no_seller(withheld):
 
     at_the_dashboard(withheld, 12_00)
 
-    assert Refund.objects.get(source="external").legs == {"unapplied": 12_00}
+    assert Refund.objects.get(source="external").allocation == {"unapplied": 12_00}
     assert (came_to(withheld)["order"], came_to(withheld)["kept"]) == ("completed", 9_00)
     assert set(License.objects.filter(order=withheld).values_list("status", flat=True)) == {"active"}
     assert came_to(withheld)["cases"] == {("refund_at_dashboard", 12_00)}
@@ -158,5 +158,5 @@ def test_money_on_its_own_way_back_is_not_taken_by_a_dashboard_refund(withheld):
     at_the_dashboard(withheld, 5_00)
     deliver_refund(Refund.objects.get(source="late_payment"))
 
-    assert "unapplied" not in Refund.objects.get(source="external").legs
+    assert "unapplied" not in Refund.objects.get(source="external").allocation
     assert came_to(withheld)["recoverable"] == 0

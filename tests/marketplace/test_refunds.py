@@ -20,7 +20,7 @@ from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.errors import NotFound
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +120,7 @@ def test_nothing_of_a_refund_is_kept_when_one_reaction_fails(order, monkeypatch)
     refund.refresh_from_db()
     order.refresh_from_db()
     assert (refund.status, order.status) == ("pending", "refund_pending")
-    assert not Posting.objects.filter(cause__startswith="refund:").exists()
+    assert not Posting.objects.filter(reference__startswith="refund:").exists()
 
 
 def test_a_replay_leaves_succeeded_at_untouched(order):
@@ -156,7 +156,7 @@ def test_a_refund_that_bounces_gives_everything_back_and_asks_a_person(order):
     assert order.status == "completed"
     assert License.objects.filter(order=order, status="active").count() == 2
     assert prove_payment(payment_of(order)).balanced
-    assert OperatorCase.objects.get().kind == "refund_bounced"
+    assert ReviewItem.objects.get().kind == "refund_bounced"
 
 
 def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(order):
@@ -167,8 +167,8 @@ def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(ord
 
     refund.refresh_from_db()
     assert refund.status == "bounced"
-    assert not Posting.objects.filter(cause__startswith="refund:").exists()
-    assert OperatorCase.objects.get().kind == "refund_bounced"
+    assert not Posting.objects.filter(reference__startswith="refund:").exists()
+    assert ReviewItem.objects.get().kind == "refund_bounced"
 
 
 def test_a_refund_of_another_amount_than_ours_is_not_booked(order):
@@ -178,7 +178,7 @@ def test_a_refund_of_another_amount_than_ours_is_not_booked(order):
 
     refund.refresh_from_db()
     assert refund.status == "pending"
-    assert OperatorCase.objects.get().kind == "refund_in_doubt"
+    assert ReviewItem.objects.get().kind == "refund_in_doubt"
 
 
 def test_an_unpaid_order_cannot_be_refunded(sandbox):

@@ -47,17 +47,17 @@ LIVE = SANDBOX | {
 }
 
 
-def environment(said: dict[str, str]) -> dict[str, str]:
+def environment(payload: dict[str, str]) -> dict[str, str]:
     """`said`, and of the test process's own environment only what any program needs."""
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | said
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | payload
 
 
-def run(*command: str | Path, said: dict[str, str], seconds: float = 90) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, payload: dict[str, str], seconds: float = 90) -> subprocess.CompletedProcess[str]:
     """Run `python COMMAND` to its end."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env=environment(said),
+        env=environment(payload),
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -66,11 +66,11 @@ def run(*command: str | Path, said: dict[str, str], seconds: float = 90) -> subp
 
 
 @contextmanager
-def started(*command: str | Path, said: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def started(*command: str | Path, payload: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`python COMMAND` in the background, its output in `log`; whatever it left is ended at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment(said), stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, *command], cwd=ROOT, env=environment(payload), stdout=output, stderr=subprocess.STDOUT
         )
     try:
         yield process
@@ -85,20 +85,20 @@ def started(*command: str | Path, said: dict[str, str], log: Path) -> Iterator[s
 
 
 @contextmanager
-def serving(folder: Path, **said: str) -> Iterator[str]:
+def serving(folder: Path, **payload: str) -> Iterator[str]:
     """gunicorn with Hyperswitch's secret and what else is `said`, once it answers; yields its address."""
     bind = f"{HOST}:{free_port()}"
-    everything = {"WEB_BIND": bind, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, **said}
-    with started("-m", "gunicorn", said=everything, log=folder / "web.log"):
+    everything = {"WEB_BIND": bind, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, **payload}
+    with started("-m", "gunicorn", payload=everything, log=folder / "web.log"):
         wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
         yield f"http://{bind}"
 
 
 def database_url() -> str:
     """The test database, as another process reaches it."""
-    said = connection.settings_dict
-    who = quote(said["USER"]) + (f":{quote(said['PASSWORD'])}" if said["PASSWORD"] else "")
-    return f"postgres://{who}@{said['HOST'] or '127.0.0.1'}:{said['PORT'] or 5432}/{said['NAME']}"
+    payload = connection.settings_dict
+    who = quote(payload["USER"]) + (f":{quote(payload['PASSWORD'])}" if payload["PASSWORD"] else "")
+    return f"postgres://{who}@{payload['HOST'] or '127.0.0.1'}:{payload['PORT'] or 5432}/{payload['NAME']}"
 
 
 @contextmanager
@@ -121,10 +121,10 @@ def a_redis(folder: Path) -> Iterator[str]:
 def wait_until(holds: Callable[[], object], *, seconds: float) -> Any:
     """What `holds` returned once it was true. Fails the test when it never is."""
     deadline = time.monotonic() + seconds
-    while not (seen := holds()):
-        assert time.monotonic() < deadline, f"still {seen!r} after {seconds} s"
+    while not (snapshot := holds()):
+        assert time.monotonic() < deadline, f"still {snapshot!r} after {seconds} s"
         time.sleep(0.05)
-    return seen
+    return snapshot
 
 
 def _listens(port: int) -> bool:

@@ -127,7 +127,7 @@ PROCESSES = {
 
 @pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
 def test_each_process_ends_with_the_messages_instead_of_starting(command):
-    ended = run(*command, said=BROKEN, seconds=90)
+    ended = run(*command, payload=BROKEN, seconds=90)
 
     assert ended.returncode != 0
     assert "Set SECRET_KEY" in ended.stderr

@@ -30,12 +30,12 @@ def path(order_id):
 def test_staff_read_all_that_is_known_of_an_order(sandbox):
     order = paid(order_of(OfferFactory()))
 
-    seen = reader(is_staff=True).get(path(order.pk)).json()
+    snapshot = reader(is_staff=True).get(path(order.pk)).json()
 
-    assert (seen["order_id"], seen["status"], seen["balanced"]) == (str(order.pk), "completed", True)
-    assert [row["status"] for row in seen["transfers"]] == ["pending"]
-    assert [row["processing_result"] for row in seen["deliveries"]] == ["ok"]
-    assert seen["timeline"]
+    assert (snapshot["order_id"], snapshot["status"], snapshot["balanced"]) == (str(order.pk), "completed", True)
+    assert [row["status"] for row in snapshot["transfers"]] == ["pending"]
+    assert [row["processing_result"] for row in snapshot["deliveries"]] == ["ok"]
+    assert snapshot["timeline"]
 
 
 def test_an_order_that_does_not_exist_is_404():

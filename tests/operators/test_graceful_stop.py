@@ -14,7 +14,7 @@ from connect.models import ConnectedAccount, SellerTransfer
 from connect.tasks import send_transfers
 from dev.ports import free_port
 from marketplace.models import Order
-from payments.models import ForgedMinute, Payment, WebhookDelivery
+from payments.models import InvalidSignatureCount, Payment, WebhookDelivery
 from payments.tasks import resend
 from tests.buying import SECRET, WEBHOOK, order_of, paid, payment_of
 from tests.dev.process_tree import descendants
@@ -29,7 +29,7 @@ SLOW_SECONDS = 2
 
 
 @pytest.fixture
-def said(sandbox, tmp_path):
+def payload(sandbox, tmp_path):
     """A development's environment whose providers are the sandbox."""
     with a_redis(tmp_path) as redis_url:
         yield {
@@ -49,18 +49,23 @@ def said(sandbox, tmp_path):
 
 
 @pytest.fixture
-def web(said, tmp_path):
+def web(payload, tmp_path):
     """The web process as production runs it, and a buyer's request to it that takes two seconds at the provider."""
     PersonFactory(email="buyer@example.com", password=PBKDF2PasswordHasher().encode(PASSWORD, "salt"))
-    url = f"http://{said['WEB_BIND']}/api/v1"
-    with started("-m", "gunicorn", "--config", "gunicorn.conf.py", said=said, log=tmp_path / "web.log") as process:
-        wait_until(lambda: alive.web_is_alive(said["WEB_BIND"], ""), seconds=60)
+    url = f"http://{payload['WEB_BIND']}/api/v1"
+    with started(
+        "-m", "gunicorn", "--config", "gunicorn.conf.py", payload=payload, log=tmp_path / "web.log"
+    ) as process:
+        wait_until(lambda: alive.web_is_alive(payload["WEB_BIND"], ""), seconds=60)
         log_in = requests.post(
             f"{url}/auth/login", json={"email": "buyer@example.com", "password": PASSWORD}, timeout=10
         )
         headers = {"Authorization": f"Bearer {log_in.json()['access_token']}", "Idempotency-Key": "one-order"}
-        wish = {"items": [{"product_id": str(OfferFactory().product_id), "license": "personal"}]}
-        yield process, lambda: requests.post(f"{url}/marketplace/orders", json=wish, headers=headers, timeout=20)
+        refund_request = {"items": [{"product_id": str(OfferFactory().product_id), "license": "personal"}]}
+        yield (
+            process,
+            lambda: requests.post(f"{url}/marketplace/orders", json=refund_request, headers=headers, timeout=20),
+        )
 
 
 def in_hand(sandbox, path):
@@ -95,20 +100,20 @@ def test_sigterm_lets_a_request_in_hand_finish(web, sandbox):
     assert Order.objects.get().status == "pending"
 
 
-def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, said):
+def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, payload):
     process, _ask = web
     for _ in range(100):
-        requests.post(f"http://{said['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)
+        requests.post(f"http://{payload['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)
     kept = WebhookDelivery.objects.count()
 
     process.send_signal(signal.SIGTERM)
     process.wait(40)
 
     assert 0 < kept < 100
-    assert kept + sum(ForgedMinute.objects.values_list("deliveries", flat=True)) == 100
+    assert kept + sum(InvalidSignatureCount.objects.values_list("deliveries", flat=True)) == 100
 
 
-def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, said, tmp_path):
+def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, payload, tmp_path):
     process, ask = web
     sandbox.fault("latency", "^/payments$", method="POST", when="after", seconds=SLOW_SECONDS)
     thread, answers = ask_in_the_background(ask)
@@ -116,7 +121,7 @@ def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, sa
 
     kill_all(process)
     thread.join(40)
-    Payment.objects.update(next_check_at=Now())
+    Payment.objects.update(next_attempt_at=Now())
     resend()
 
     payment = payment_of(Order.objects.get())
@@ -140,15 +145,15 @@ def a_planned_transfer(sandbox):
 
 
 @pytest.fixture
-def worker(said, tmp_path, sandbox):
+def worker(payload, tmp_path, sandbox):
     """A worker and its clock, and a transfer that takes two seconds at Stripe."""
     transfer = a_planned_transfer(sandbox)
     sandbox.fault("latency", "^/v1/transfers$", method="POST", when="after", seconds=SLOW_SECONDS)
     celery = ("-m", "celery", "--quiet", "--app", "veza.celery")
     schedule = str(tmp_path / "schedule")
     with (
-        started(*celery, "worker", "--concurrency", "1", said=said, log=tmp_path / "worker.log") as process,
-        started(*celery, "beat", "--schedule", schedule, said=said, log=tmp_path / "beat.log"),
+        started(*celery, "worker", "--concurrency", "1", payload=payload, log=tmp_path / "worker.log") as process,
+        started(*celery, "beat", "--schedule", schedule, payload=payload, log=tmp_path / "beat.log"),
     ):
         in_hand(sandbox, "/v1/transfers")
         yield process, transfer

@@ -22,19 +22,19 @@ def nothing_remembered():
     maintenance.forget()
 
 
-def asked(capsys, *arguments):
+def params(capsys, *arguments):
     call_command("maintenance", *arguments, "--json")
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_command_turns_buyers_away_and_lets_them_in_again(client):
     call_command("maintenance", "on", "--message", "Back at noon.", "--retry-after-seconds", "600")
-    turned_away = client.get(PRODUCTS)
+    auth_rejected = client.get(PRODUCTS)
 
     call_command("maintenance", "off")
 
-    assert (turned_away.status_code, turned_away["Retry-After"]) == (503, "600")
-    assert turned_away.json()["detail"] == "Back at noon."
+    assert (auth_rejected.status_code, auth_rejected["Retry-After"]) == (503, "600")
+    assert auth_rejected.json()["detail"] == "Back at noon."
     assert client.get(PRODUCTS).status_code == 200
 
 
@@ -54,7 +54,7 @@ def test_who_switched_it_and_why_is_kept():
 
 
 def test_the_status_changes_nothing(capsys):
-    assert asked(capsys, "status") == {"on": False, "changed": False, "would_change": False}
+    assert params(capsys, "status") == {"on": False, "changed": False, "would_change": False}
     assert not PlatformSetting.objects.exists()
 
 
@@ -63,7 +63,7 @@ def test_a_dry_run_says_whether_it_would_change_anything(capsys, before, what, w
     call_command("maintenance", before)
     capsys.readouterr()
 
-    assert asked(capsys, what, "--dry-run") == {"on": before == "on", "changed": False, "would_change": would}
+    assert params(capsys, what, "--dry-run") == {"on": before == "on", "changed": False, "would_change": would}
 
 
 def test_the_row_can_be_written_by_hand_in_the_database(client):

@@ -15,7 +15,7 @@ from tests.factories import OfferFactory
 from veza import metrics as page
 from veza import status
 from veza.core.ids import new_id
-from veza.core.models import Heartbeat, OperatorCase, PlatformSetting, ProviderCall
+from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewItem
 from veza.core.platform import maintenance
 
 pytestmark = pytest.mark.django_db
@@ -114,12 +114,12 @@ def test_deliveries_are_counted_by_result(figures, sandbox):
     deliver(envelope("payment_succeeded", {}), signature="00")
     deliver(b"no JSON")
 
-    seen = figures()
+    snapshot = figures()
 
-    assert seen["webhook_deliveries", "hyperswitch", "ok"] == 1
-    assert seen["webhook_deliveries", "hyperswitch", "skipped: duplicate"] == 1
-    assert seen["webhook_deliveries", "hyperswitch", "signature_invalid"] == 1
-    assert seen["webhook_deliveries", "hyperswitch", "error"] == 1
+    assert snapshot["webhook_deliveries", "hyperswitch", "ok"] == 1
+    assert snapshot["webhook_deliveries", "hyperswitch", "skipped: duplicate"] == 1
+    assert snapshot["webhook_deliveries", "hyperswitch", "signature_invalid"] == 1
+    assert snapshot["webhook_deliveries", "hyperswitch", "error"] == 1
 
 
 def test_a_delivery_of_two_hours_ago_is_history(figures, sandbox):
@@ -162,17 +162,17 @@ def test_counting_stops_at_the_cap(figures, sandbox, monkeypatch):
 
 def test_money_in_doubt_is_summed_over_open_cases_and_unanswered_transfers(figures, sandbox):
     for amount, closed in ((500, None), (700, None), (900, timezone.now())):
-        OperatorCase.objects.create(
+        ReviewItem.objects.create(
             kind="mismatch", subject="x", subject_id=new_id(), amount_minor=amount, currency="EUR", closed_at=closed
         )
     paid(order_of(OfferFactory(price_minor=10_00)))
     SellerTransfer.objects.update(in_doubt_since=timezone.now())
 
-    seen = figures()
+    snapshot = figures()
 
-    assert seen["cases_open", "mismatch"] == 2
-    assert seen["amount_in_doubt_minor", "EUR", "mismatch"] == 1_200
-    assert seen["amount_in_doubt_minor", "EUR", "transfer_in_doubt"] == 900
+    assert snapshot["cases_open", "mismatch"] == 2
+    assert snapshot["amount_in_doubt_minor", "EUR", "mismatch"] == 1_200
+    assert snapshot["amount_in_doubt_minor", "EUR", "transfer_in_doubt"] == 900
 
 
 def test_calls_to_providers_show_their_outcome_and_how_long_they_took(figures):
@@ -182,33 +182,36 @@ def test_calls_to_providers_show_their_outcome_and_how_long_they_took(figures):
             outcome=outcome,
             milliseconds=milliseconds,
             subject_id=new_id(),
-            story_id=new_id(),
+            correlation_id=new_id(),
             status=200,
         )
 
-    seen = figures()
+    snapshot = figures()
 
-    assert (seen["provider_calls", "accepted", "stripe"], seen["provider_calls", "unknown", "stripe"]) == (2, 1)
-    assert seen["provider_seconds", "stripe", "0.5"] == 0.2
+    assert (snapshot["provider_calls", "accepted", "stripe"], snapshot["provider_calls", "unknown", "stripe"]) == (2, 1)
+    assert snapshot["provider_seconds", "stripe", "0.5"] == 0.2
 
 
 def test_a_worker_shows_when_it_last_came_to_its_end(figures):
     Heartbeat.objects.create(name="payments.resend", beat_at=timezone.now() - timedelta(minutes=2), done=3, failed=1)
 
-    seen = figures()
+    snapshot = figures()
 
-    assert seen["worker_heartbeat_age_seconds", "payments.resend"] == pytest.approx(120, abs=10)
-    assert (seen["worker_last_done", "payments.resend"], seen["worker_last_failed", "payments.resend"]) == (3, 1)
+    assert snapshot["worker_heartbeat_age_seconds", "payments.resend"] == pytest.approx(120, abs=10)
+    assert (snapshot["worker_last_done", "payments.resend"], snapshot["worker_last_failed", "payments.resend"]) == (
+        3,
+        1,
+    )
 
 
 def test_maintenance_version_and_services_are_told(figures, settings):
     PlatformSetting.objects.create(name="maintenance", value={"on": True})
 
-    seen = figures()
+    snapshot = figures()
 
-    assert (seen["maintenance",], seen["up", "database"]) == (1, 1)
-    assert seen["build_info", "development", settings.VERSION] == 1
-    assert ("up", "redis") not in seen
+    assert (snapshot["maintenance",], snapshot["up", "database"]) == (1, 1)
+    assert snapshot["build_info", "development", settings.VERSION] == 1
+    assert ("up", "redis") not in snapshot
 
 
 def test_a_figure_that_cannot_be_read_is_named_and_takes_no_other_with_it(figures, monkeypatch):
@@ -217,10 +220,10 @@ def test_a_figure_that_cannot_be_read_is_named_and_takes_no_other_with_it(figure
 
     monkeypatch.setitem(page.FIGURES, "cases", away)
 
-    seen = figures()
+    snapshot = figures()
 
-    assert seen["metrics_failed", "cases"] == 1
-    assert ("due_rows", "transfers") in seen
+    assert snapshot["metrics_failed", "cases"] == 1
+    assert ("due_rows", "transfers") in snapshot
 
 
 def test_asking_costs_as_many_queries_with_a_backlog_as_without(figures, sandbox, django_assert_num_queries):

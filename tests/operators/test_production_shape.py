@@ -70,10 +70,12 @@ def test_only_this_machine_reaches_a_port_and_the_stores_reach_nobody():
 
 
 def test_no_secret_stands_in_the_files():
-    said = [f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()]
+    payload = [
+        f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()
+    ]
 
     assert [
-        line for line in said if re.search(r"(SECRET|KEY|TOKEN|PASSWORD)\w*=", line) and "/run/secrets/" not in line
+        line for line in payload if re.search(r"(SECRET|KEY|TOKEN|PASSWORD)\w*=", line) and "/run/secrets/" not in line
     ] == []
     assert not re.search(r"^(ENV|ARG) .*(SECRET|KEY|TOKEN|PASSWORD)", DOCKERFILE, re.MULTILINE)
     assert all(secret["file"].startswith("./secrets/") for secret in COMPOSE["secrets"].values())
@@ -123,7 +125,7 @@ def test_compose_itself_accepts_the_file(tmp_path):
 
 
 @pytest.fixture
-def said(transactional_db, tmp_path):
+def payload(transactional_db, tmp_path):
     """A production's environment, with this test's database and a broker."""
     with a_redis(tmp_path) as redis_url:
         yield SANDBOX | {
@@ -135,47 +137,47 @@ def said(transactional_db, tmp_path):
         }
 
 
-def healthy(name, said):
+def healthy(name, payload):
     command = SERVICES[name]["healthcheck"]["test"]
     assert command[:2] == ["CMD", "python"]
-    return run(*command[2:], said=said, seconds=10).returncode == 0
+    return run(*command[2:], payload=payload, seconds=10).returncode == 0
 
 
-def test_the_migrate_command_runs_to_its_end(said):
-    ended = run(*as_here(COMMANDS["migrate"]), said=said)
+def test_the_migrate_command_runs_to_its_end(payload):
+    ended = run(*as_here(COMMANDS["migrate"]), payload=payload)
 
     assert ended.returncode == 0, ended.stderr
     assert connection.introspection.table_names()
 
 
-def test_the_web_command_serves_in_production_and_its_health_check_knows(said, tmp_path):
-    with started(*as_here(COMMANDS["web"]), said=said, log=tmp_path / "web.log"):
-        wait_until(lambda: healthy("web", said), seconds=60)
+def test_the_web_command_serves_in_production_and_its_health_check_knows(payload, tmp_path):
+    with started(*as_here(COMMANDS["web"]), payload=payload, log=tmp_path / "web.log"):
+        wait_until(lambda: healthy("web", payload), seconds=60)
 
-    assert not healthy("web", said)
+    assert not healthy("web", payload)
 
 
-def test_the_web_process_logs_nothing_but_json(said, tmp_path):
+def test_the_web_process_logs_nothing_but_json(payload, tmp_path):
     log = tmp_path / "web.log"
-    with started(*as_here(COMMANDS["web"]), said=said, log=log):
-        wait_until(lambda: healthy("web", said), seconds=60)
+    with started(*as_here(COMMANDS["web"]), payload=payload, log=log):
+        wait_until(lambda: healthy("web", payload), seconds=60)
         wait_until(lambda: '"path": "/api/v1/health"' in log.read_text(), seconds=5)
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
 
 
-def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(said, tmp_path):
-    beat_said = said | {"VEZA_ALIVE_FILE": str(tmp_path / "beat-alive")}
+def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(payload, tmp_path):
+    beat_said = payload | {"VEZA_ALIVE_FILE": str(tmp_path / "beat-alive")}
     beat = as_here(COMMANDS["beat"], **{"/tmp/beat-schedule": str(tmp_path / "schedule")})
     worker = as_here(COMMANDS["worker"])
 
     with (
-        started(*worker, said=said, log=tmp_path / "worker.log"),
-        started(*beat, said=beat_said, log=tmp_path / "beat.log"),
+        started(*worker, payload=payload, log=tmp_path / "worker.log"),
+        started(*beat, payload=beat_said, log=tmp_path / "beat.log"),
     ):
         wait_until(lambda: Heartbeat.objects.filter(name="payments.resend").exists(), seconds=60)
-        assert healthy("worker", said)
+        assert healthy("worker", payload)
         assert healthy("beat", beat_said)
 
 

@@ -31,25 +31,25 @@ def redis_away(request):
 
 @pytest.fixture
 def web(sandbox, redis_away, tmp_path):
-    said = {
+    payload = {
         "DATABASE_URL": database_url(),
         "REDIS_URL": redis_away,
         "HYPERSWITCH_ENABLED": "true",
         "HYPERSWITCH_API_KEY": HYPERSWITCH_KEY,
         "HYPERSWITCH_BASE_URL": sandbox.url,
     }
-    with serving(tmp_path, **said) as address:
+    with serving(tmp_path, **payload) as address:
         yield address
 
 
 def test_a_buyer_logs_in_and_buys_and_the_webhook_is_booked(web):
     PersonFactory(email="buyer@example.com", password=PBKDF2PasswordHasher().encode(PASSWORD, "salt"))
-    wish = {"items": [{"product_id": str(OfferFactory().product_id), "license": "personal"}]}
+    refund_request = {"items": [{"product_id": str(OfferFactory().product_id), "license": "personal"}]}
 
     who = {"email": "buyer@example.com", "password": PASSWORD}
     logged_in = requests.post(f"{web}/api/v1/auth/login", json=who, timeout=SECONDS)
     headers = {"Authorization": f"Bearer {logged_in.json()['access_token']}", "Idempotency-Key": "one-order"}
-    ordered = requests.post(f"{web}/api/v1/marketplace/orders", json=wish, headers=headers, timeout=SECONDS)
+    ordered = requests.post(f"{web}/api/v1/marketplace/orders", json=refund_request, headers=headers, timeout=SECONDS)
     raw = envelope("payment_succeeded", payment_object(payment_of(Order.objects.get())))
     told = requests.post(f"{web}{WEBHOOK}", data=raw, headers={"x-webhook-signature-512": signed(raw)}, timeout=SECONDS)
 

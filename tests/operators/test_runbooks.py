@@ -75,7 +75,7 @@ def programs(transactional_db) -> str:
 
 
 @pytest.fixture
-def said(programs, sandbox, tmp_path):
+def payload(programs, sandbox, tmp_path):
     """An order that was paid, with a refund on its way; the environment an operator's shell would have."""
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
@@ -104,11 +104,11 @@ def said(programs, sandbox, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_marked_blocks_run_as_they_stand(page, said):
+def test_the_marked_blocks_run_as_they_stand(page, payload):
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", blocks_of(page)],
         cwd=ROOT,
-        env=environment(said),
+        env=environment(payload),
         capture_output=True,
         text=True,
         timeout=120,

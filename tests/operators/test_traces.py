@@ -16,11 +16,11 @@ from veza.core.sweeps import Queue, tick
 
 pytestmark = pytest.mark.django_db
 log = structlog.get_logger("tests.traces")
-QUEUE = Queue(Payment.objects.all(), due="next_check_at", lease=timedelta(minutes=2))
+QUEUE = Queue(Payment.objects.all(), due="next_attempt_at", lease=timedelta(minutes=2))
 
 
 def due_now() -> None:
-    Payment.objects.update(next_check_at=Now())
+    Payment.objects.update(next_attempt_at=Now())
 
 
 def lines_of(caplog):
@@ -38,7 +38,7 @@ def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_sto
 
     (line,) = [line for line in lines_of(caplog) if line["event"] == "looked"]
     assert (line["request_id"], line["sweep"], line["row"]) == ("webhook-7", "tests.sweep", str(payment.pk))
-    assert line["story"] == str(order.pk)
+    assert line["correlation_id"] == str(order.pk)
 
 
 def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afresh(sandbox, caplog):
@@ -51,7 +51,7 @@ def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afre
     tick("tests.sweep", QUEUE, fail)
 
     failed = [line for line in lines_of(caplog) if line["event"] == "sweep_row_failed"]
-    assert [line["story"] for line in failed] == [str(row.story_id) for row in rows]
+    assert [line["correlation_id"] for line in failed] == [str(row.correlation_id) for row in rows]
     assert "row" not in structlog.contextvars.get_contextvars()
 
 

@@ -13,8 +13,8 @@ def older(model, **time: float) -> None:
     past = timezone.now() - timedelta(**time)
     model.objects.update(created_at=past)
     model.objects.filter(first_sent_at__isnull=False).update(first_sent_at=past)
-    model.objects.filter(next_check_at__isnull=False).update(next_check_at=past)
+    model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=past)
 
 
-def asked(sandbox, kind: str = "payments") -> int:
+def params(sandbox, kind: str = "payments") -> int:
     return sum(call["method"] == "GET" and call["path"].startswith(f"/{kind}/") for call in sandbox.calls())

@@ -7,31 +7,31 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from connect.models import SellerTransfer
-from connect.settlement.reconcile_seller import have
-from marketplace.allocation import accounts_of, left_of, split
+from connect.settlement.reconcile_seller import net_paid
+from marketplace.allocation import accounts_of, remaining_of, split
 from marketplace.models import License, Order, OrderItem
 from marketplace.refunds import keep_lines
 from payments import tasks
-from payments.inbox.intake import Arrived, take_in
+from payments.inbox.intake import IncomingDelivery, receive_delivery
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.webhooks import HANDLERS, read_event
 from tests.buying import dispute_object, envelope, payment_object, payment_of, refund_object, two_sellers_order
 from veza.backoffice.proof import prove_payment
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 HOUR = "2026-08-12T{:02d}:00:00.000Z"
 
 
 def refund_made_beforehand(order: Order, amount_minor: int) -> Refund:
-    parts = split(amount_minor, left_of(list(OrderItem.objects.filter(order=order).order_by("pk"))))
+    parts = split(amount_minor, remaining_of(list(OrderItem.objects.filter(order=order).order_by("pk"))))
     refund = Refund.objects.create(
         payment=payment_of(order),
-        story_id=order.pk,
+        correlation_id=order.pk,
         amount_minor=amount_minor,
         currency=order.currency,
-        legs=accounts_of(parts),
+        allocation=accounts_of(parts),
         source=Refund.Source.BUYER,
     )
     keep_lines(refund, parts)
@@ -67,8 +67,8 @@ def with_a_dashboard_refund(order: Order, *, refunded: int, disputed: int) -> li
 
 
 def arrive(raw: bytes) -> None:
-    arrived = Arrived("hyperswitch", raw, signature_valid=True, source_ip=None, user_agent="", request_id="")
-    assert take_in(arrived, read=read_event, handlers=HANDLERS, refused=None).http_status == 200
+    arrived = IncomingDelivery("hyperswitch", raw, signature_valid=True, source_ip=None, user_agent="", request_id="")
+    assert receive_delivery(arrived, read=read_event, handlers=HANDLERS, refused=None).http_status == 200
 
 
 # What a row's identity and the clock add to it; no rule reads these of rows that are made on the way.
@@ -115,7 +115,7 @@ class Walk:
         payment, refund, dispute = payment_of(self.order), Refund.objects.get(), Dispute.objects.get()
         keeps = Counter()
         for row in SellerTransfer.objects.filter(order=self.order):
-            keeps[str(row.seller_id)] += have(row)
+            keeps[str(row.seller_id)] += net_paid(row)
         return (
             tuple(sorted((key, amount) for key, amount in balances().items() if amount)),
             (payment.status, payment.received_minor, payment.refunded_minor, payment.disputed_minor),
@@ -139,7 +139,7 @@ def _lasting(row: dict) -> str:
 
 
 def open_cases() -> list:
-    return sorted(OperatorCase.objects.filter(closed_at=None).values_list("kind", "amount_minor"))
+    return sorted(ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor"))
 
 
 def the_end(order: Order, deliveries: list[bytes]) -> tuple:

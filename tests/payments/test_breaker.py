@@ -10,7 +10,7 @@ from payments.models import Payment, Refund
 from payments.reconciliation import refresh as reconcile
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
-from tests.payments.reconciling import RECONCILE, asked, older
+from tests.payments.reconciling import RECONCILE, older, params
 from veza.core.breaker import ANSWERS, is_failing
 
 pytestmark = pytest.mark.django_db
@@ -41,9 +41,9 @@ def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox
 
     reconcile.run(cause=RECONCILE)
 
-    assert asked(sandbox) == ANSWERS
-    assert sorted(Payment.objects.values_list("checks", flat=True)) == [0] * 4 + [1] * 4
-    assert Payment.objects.filter(next_check_at__lte=timezone.now()).count() == 8 - ANSWERS
+    assert params(sandbox) == ANSWERS
+    assert sorted(Payment.objects.values_list("attempts", flat=True)) == [0] * 4 + [1] * 4
+    assert Payment.objects.filter(next_attempt_at__lte=timezone.now()).count() == 8 - ANSWERS
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_tick_knocks_at_one_row_and_counts_nothing(sandbox, outage, sweep, cal
     sweep()
 
     assert len(sandbox.calls()) - before <= calls
-    assert sorted(Payment.objects.values_list("checks", flat=True)) == [0] * 4 + [1] * 4
+    assert sorted(Payment.objects.values_list("attempts", flat=True)) == [0] * 4 + [1] * 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from payments.collection.payment_requests import ask_again_after
+from payments.collection.payment_requests import retry_after
 from payments.hyperswitch import client as hyperswitch_api
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
@@ -58,6 +58,6 @@ def test_a_refund_always_names_its_amount(sandbox, bodies):
 
 
 def test_a_row_is_asked_about_after_15_s_1_m_and_5_m():
-    waits = [ask_again_after(checks).total_seconds() for checks in range(5)]
+    waits = [retry_after(attempts).total_seconds() for attempts in range(5)]
 
     assert waits == [15, 60, 300, 300, 300]

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.settlement.reconcile_seller import have
+from connect.settlement.reconcile_seller import net_paid
 from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import License
 from payments import tasks
@@ -20,7 +20,7 @@ from payments.states import DISPUTE_LOST, DISPUTE_MOVES, DisputeStatus
 from tests.buying import deliver_dispute, deliver_refund, order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def standing(order) -> tuple:
 def in_the_books(order) -> dict[str, int]:
     """What each account holds, sellers as one."""
     sums: dict[str, int] = {}
-    for (account, _), amount in balances(story_id=order.pk).items():
+    for (account, _), amount in balances(correlation_id=order.pk).items():
         name = account.partition(":")[0]
         sums[name] = sums.get(name, 0) + amount
     return {name: amount for name, amount in sums.items() if amount}
@@ -72,7 +72,7 @@ def test_nothing_can_be_refunded_while_the_bank_asks_for_all_of_it(order):
 
 def test_an_open_dispute_asks_a_person_for_an_answer(order):
     deliver_dispute(payment_of(order), "opened")
-    case = OperatorCase.objects.get()
+    case = ReviewItem.objects.get()
     assert (case.kind, case.amount_minor) == ("dispute_to_answer", 18_00)
     assert "20 October 2026" in case.what_to_do
 
@@ -92,7 +92,7 @@ def test_a_dispute_that_ends_against_us_takes_the_sellers_share_back_once(order,
     assert standing(order) == ("refunded", {"revoked"})
     assert in_the_books(order) == {}
     assert set(seller_shares(order.pk).values()) == {0}
-    assert sum(have(row) for row in SellerTransfer.objects.all()) == 0
+    assert sum(net_paid(row) for row in SellerTransfer.objects.all()) == 0
     assert proved(order)
 
 
@@ -112,7 +112,7 @@ def test_a_part_in_dispute_is_taken_from_everybody_in_proportion(order):
     deliver_dispute(payment_of(order), "lost", amount_minor=6_00)
 
     assert in_the_books(order) == {"psp_clearing": -12_00, "seller": 9_00, "platform_fee": 1_00, "tax": 2_00}
-    assert sum(have(row) for row in SellerTransfer.objects.all()) == 9_00
+    assert sum(net_paid(row) for row in SellerTransfer.objects.all()) == 9_00
     assert proved(order)
 
 
@@ -120,7 +120,7 @@ def test_what_the_bank_takes_beyond_the_payment_is_to_be_recovered(order):
     deliver_dispute(payment_of(order), "lost", amount_minor=20_00)
 
     assert in_the_books(order) == {"psp_clearing": 2_00, "recoverable": -2_00}
-    assert OperatorCase.objects.get(closed_at=None).kind == "dispute_exceeds_payment"
+    assert ReviewItem.objects.get(closed_at=None).kind == "dispute_exceeds_payment"
     assert proved(order)
 
 
@@ -135,7 +135,7 @@ def test_a_question_before_a_dispute_is_a_flag_and_takes_nothing(order):
 def test_a_dispute_in_another_currency_is_taken_from_nobodys_share(order):
     deliver_dispute(payment_of(order), "lost", amount_minor=20_00, currency="USD")
 
-    assert balances(story_id=order.pk, currency="USD") == {
+    assert balances(correlation_id=order.pk, currency="USD") == {
         ("recoverable", "USD"): -20_00,
         ("psp_clearing", "USD"): 20_00,
         ("dispute_suspense", "USD"): 0,
@@ -162,7 +162,7 @@ def test_the_case_of_an_excess_closes_when_the_refund_bounces(order):
     deliver_refund(refund, status="failed")
 
     assert in_the_books(order) == {}
-    assert set(OperatorCase.objects.filter(closed_at=None).values_list("kind", flat=True)) == {"refund_bounced"}
+    assert set(ReviewItem.objects.filter(closed_at=None).values_list("kind", flat=True)) == {"refund_bounced"}
 
 
 @pytest.mark.parametrize("late", ["opened", "challenged"])
@@ -173,9 +173,9 @@ def test_an_end_is_not_undone_by_older_news(order, late):
     assert Dispute.objects.get().status == "lost"
 
 
-def dispute_at_the_provider(sandbox, order, **said) -> Dispute:
-    given = sandbox.control("disputes", payment_id=payment_of(order).provider_key, amount=18_00, silent=True, **said)
-    deliver_dispute(payment_of(order), said.get("status", "dispute_opened")[8:], dispute_id=given["dispute_id"])
+def dispute_at_the_provider(sandbox, order, **payload) -> Dispute:
+    given = sandbox.control("disputes", payment_id=payment_of(order).provider_key, amount=18_00, silent=True, **payload)
+    deliver_dispute(payment_of(order), payload.get("status", "dispute_opened")[8:], dispute_id=given["dispute_id"])
     return Dispute.objects.get()
 
 
@@ -207,7 +207,7 @@ def test_contradicting_news_is_dropped_when_the_provider_stands_by_its_word(sand
 def test_an_open_dispute_is_read_every_day(sandbox, order):
     dispute = dispute_at_the_provider(sandbox, order)
     sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_won", silent=True)
-    Dispute.objects.update(next_check_at="2026-01-01T00:00:00Z")
+    Dispute.objects.update(next_attempt_at="2026-01-01T00:00:00Z")
 
     reconcile.run(cause=reconcile.by_reconciler())
 
@@ -220,7 +220,7 @@ def test_a_stage_that_turns_a_question_into_a_dispute_is_found_by_reading(sandbo
     )
     deliver_dispute(payment_of(order), "opened", dispute_id=given["dispute_id"], dispute_stage="pre_dispute")
     sandbox.control(f"disputes/{given['dispute_id']}", stage="dispute", silent=True)
-    Dispute.objects.update(next_check_at="2026-01-01T00:00:00Z")
+    Dispute.objects.update(next_attempt_at="2026-01-01T00:00:00Z")
 
     reconcile.run(cause=reconcile.by_reconciler())
 
@@ -244,10 +244,10 @@ def test_an_answer_does_not_undo_what_a_webhook_said_while_we_asked(sandbox, ord
     known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
     meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "lost", **known_as))
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert (dispute.status, dispute.next_check_at <= timezone.now()) == ("lost", True)
+    assert (dispute.status, dispute.next_attempt_at <= timezone.now()) == ("lost", True)
     assert (in_the_books(order), proved(order)) == ({}, True)
 
 
@@ -256,10 +256,10 @@ def test_contradicting_news_while_we_asked_make_us_ask_again(sandbox, order, mon
     known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
     meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "won", **known_as))
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert (dispute.status, dispute.next_check_at <= timezone.now()) == ("lost", True)
+    assert (dispute.status, dispute.next_attempt_at <= timezone.now()) == ("lost", True)
 
 
 def test_a_refusal_does_not_put_off_what_news_made_due_while_we_asked(sandbox, order, monkeypatch):
@@ -268,32 +268,32 @@ def test_a_refusal_does_not_put_off_what_news_made_due_while_we_asked(sandbox, o
     known_as = {"dispute_id": dispute.hyperswitch_dispute_id}
     meanwhile(monkeypatch, lambda: deliver_dispute(payment_of(order), "won", **known_as))
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert dispute.next_check_at <= timezone.now()
+    assert dispute.next_attempt_at <= timezone.now()
 
 
 def test_a_dispute_is_asked_about_again_within_minutes_when_there_was_no_answer(sandbox, order):
     dispute = dispute_at_the_provider(sandbox, order)
     sandbox.fault("status", "^/disputes/", method="GET", when="before", status=503)
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert timezone.now() < dispute.next_check_at < timezone.now() + timedelta(minutes=15)
+    assert timezone.now() < dispute.next_attempt_at < timezone.now() + timedelta(minutes=15)
 
 
 def test_a_due_dispute_does_not_wait_for_the_hour(sandbox, order):
     dispute = dispute_at_the_provider(sandbox, order)
     sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_won", silent=True)
-    Dispute.objects.update(next_check_at=timezone.now())
+    Dispute.objects.update(next_attempt_at=timezone.now())
 
     tasks.resend()
 
     dispute.refresh_from_db()
     assert dispute.status == "won"
-    assert dispute.next_check_at > timezone.now() + timedelta(hours=23)
+    assert dispute.next_attempt_at > timezone.now() + timedelta(hours=23)
 
 
 @pytest.mark.parametrize(
@@ -304,17 +304,17 @@ def test_an_ended_dispute_is_looked_after_for_180_days_and_an_open_one_for_ever(
     sandbox, order, status, days_old, again
 ):
     dispute_at_the_provider(sandbox, order, status=f"dispute_{status}")
-    Dispute.objects.update(created_at=timezone.now() - timedelta(days=days_old), next_check_at=timezone.now())
+    Dispute.objects.update(created_at=timezone.now() - timedelta(days=days_old), next_attempt_at=timezone.now())
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    assert (Dispute.objects.get().next_check_at is not None) == again
+    assert (Dispute.objects.get().next_attempt_at is not None) == again
     assert not reconcile.due_disputes().exists()
 
 
 def test_an_old_end_that_news_contradict_is_asked_about(sandbox, order):
     dispute = dispute_at_the_provider(sandbox, order, status="dispute_won")
-    Dispute.objects.update(created_at=timezone.now() - timedelta(days=200), next_check_at=None)
+    Dispute.objects.update(created_at=timezone.now() - timedelta(days=200), next_attempt_at=None)
     deliver_dispute(payment_of(order), "lost", dispute_id=dispute.hyperswitch_dispute_id)
     sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_lost", silent=True)
 
@@ -337,7 +337,7 @@ def test_a_dispute_that_enters_a_later_stage_is_booked_once(sandbox, order, stag
     dispute = dispute_at_the_provider(sandbox, order)
     sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", stage=stage, silent=True)
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
     assert (dispute.stage, dispute.bookings, proved(order)) == (stage, 1, True)
@@ -348,7 +348,7 @@ def test_every_pair_of_statuses_leaves_books_that_prove(sandbox, order, first, t
     dispute = dispute_at_the_provider(sandbox, order, status=f"dispute_{first}")
     sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status=f"dispute_{then}", silent=True)
 
-    reconcile.ask_about_dispute(dispute.pk, cause=reconcile.by_reconciler())
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
     assert (dispute.status, proved(order)) == (then, True)
@@ -370,4 +370,4 @@ def test_an_exclusive_license_that_was_sold_again_is_not_restored(sandbox, order
     assert deliver_refund(refund, status="failed").status_code == 200
 
     assert License.objects.get(order=first).status == "revoked"
-    assert OperatorCase.objects.filter(kind="license_not_restored").count() == 1
+    assert ReviewItem.objects.filter(kind="license_not_restored").count() == 1

@@ -4,7 +4,7 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
 from connect.models import SellerTransfer
-from connect.settlement.reconcile_seller import have
+from connect.settlement.reconcile_seller import net_paid
 from marketplace.models import License
 from payments.models import Dispute, Posting, Refund
 from payments.reconciliation import listings as drift
@@ -12,7 +12,7 @@ from payments.reconciliation import refresh as reconcile
 from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
-from veza.core.models import Heartbeat, OperatorCase
+from veza.core.models import Heartbeat, ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -24,9 +24,9 @@ def order(sandbox):
     return order
 
 
-def at_the_dashboard(sandbox, order, amount: int, **said) -> dict:
+def at_the_dashboard(sandbox, order, amount: int, **payload) -> dict:
     key = payment_of(order).provider_key
-    return sandbox.control("dashboard_refunds", payment_id=key, amount=amount, silent=True, **said)
+    return sandbox.control("dashboard_refunds", payment_id=key, amount=amount, silent=True, **payload)
 
 
 def compare() -> drift.Findings:
@@ -41,8 +41,8 @@ def test_a_refund_made_at_the_dashboard_is_taken_in_with_its_items_and_a_case(sa
     order.refresh_from_db()
     assert (order.status, Refund.objects.get().source) == ("refunded", "external")
     assert not License.objects.filter(status="active").exists()
-    assert sum(have(row) for row in SellerTransfer.objects.all()) == 0
-    assert OperatorCase.objects.get().kind == "refund_at_dashboard"
+    assert sum(net_paid(row) for row in SellerTransfer.objects.all()) == 0
+    assert ReviewItem.objects.get().kind == "refund_at_dashboard"
     assert prove_payment(payment_of(order)).balanced
 
 
@@ -124,7 +124,9 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
     bad = at_the_dashboard(sandbox, order, 1_00, status="succeeded")
     at_the_dashboard(sandbox, order, 5_00, status="succeeded")
     book = drift._book
-    monkeypatch.setattr(drift, "_book", lambda kind, said, **how: 1 / (said != bad) and book(kind, said, **how))
+    monkeypatch.setattr(
+        drift, "_book", lambda kind, payload, **how: 1 / (payload != bad) and book(kind, payload, **how)
+    )
 
     assert (compare().news, compare().failed) == (1, 1)
 
@@ -162,14 +164,14 @@ def test_a_comparison_leaves_a_heartbeat_with_what_it_looked_at(sandbox, order):
 
 def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, order):
     deliver_refund(refund_of(order))
-    said = {"refund_id": "ref_more", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
+    payload = {"refund_id": "ref_more", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
 
-    deliver(envelope("refund_succeeded", {**said, "amount": 4_00, "currency": "EUR"}))
+    deliver(envelope("refund_succeeded", {**payload, "amount": 4_00, "currency": "EUR"}))
 
     terms = {term.label: term.booked_minor for term in prove_payment(payment_of(order)).terms}
     assert (terms["refunded"], terms["recoverable"]) == (22_00, 4_00)
     assert prove_payment(payment_of(order)).balanced
-    assert OperatorCase.objects.filter(kind="refund_at_dashboard").count() == 1
+    assert ReviewItem.objects.filter(kind="refund_at_dashboard").count() == 1
 
 
 def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_money(sandbox):
@@ -177,9 +179,9 @@ def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_m
     payment = payment_of(order)
     from_payment = {"payment_id": payment.provider_key, "status": "partially_captured", "amount": 12_00}
     deliver(envelope("payment_captured", {**from_payment, "amount_received": 5_00, "currency": "EUR"}))
-    said = {"refund_id": "ref_d", "payment_id": payment.provider_key, "status": "succeeded", "amount": 5_00}
+    payload = {"refund_id": "ref_d", "payment_id": payment.provider_key, "status": "succeeded", "amount": 5_00}
 
-    deliver(envelope("refund_succeeded", {**said, "currency": "EUR"}))
+    deliver(envelope("refund_succeeded", {**payload, "currency": "EUR"}))
 
     order.refresh_from_db()
     payment.refresh_from_db()

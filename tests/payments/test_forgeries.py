@@ -4,9 +4,9 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.test import Client
 
-from payments.inbox import invalid_signatures as forgeries
-from payments.inbox.invalid_signatures import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, Forgeries
-from payments.models import ForgedMinute, WebhookDelivery
+from payments.inbox import invalid_signatures as invalid_signatures
+from payments.inbox.invalid_signatures import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, InvalidSignatureLimit
+from payments.models import InvalidSignatureCount, WebhookDelivery
 from tests.buying import WEBHOOK, deliver, deliver_payment, order_of, payment_of
 from tests.factories import OfferFactory
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def clock(monkeypatch):
     """Stands still at the beginning of a minute until a test moves it."""
     now = [6_000.0]
-    monkeypatch.setattr(forgeries.forgeries, "_clock", lambda: now[0])
+    monkeypatch.setattr(invalid_signatures.invalid_signatures, "_clock", lambda: now[0])
     return now
 
 
@@ -26,12 +26,12 @@ def flood(deliveries: int, body: bytes = b"x") -> set[int]:
 
 
 def counted() -> dict[str, tuple[int, int]]:
-    return {row.provider: (row.deliveries, row.bytes) for row in ForgedMinute.objects.all()}
+    return {row.provider: (row.deliveries, row.bytes) for row in InvalidSignatureCount.objects.all()}
 
 
 def test_forged_deliveries_beyond_a_few_are_counted_and_not_kept(sandbox, clock):
     assert flood(KEPT_PER_ADDRESS + 15, b"x" * 10_000) == {401}
-    forgeries.forgeries.tell()
+    invalid_signatures.invalid_signatures.tell()
 
     assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {KEPT_BYTES}
     assert WebhookDelivery.objects.count() == KEPT_PER_ADDRESS
@@ -68,7 +68,7 @@ def test_the_database_is_told_once_a_second_and_not_with_each_of_them(sandbox, c
 
 
 def test_each_provider_has_its_own_count(clock):
-    mine = Forgeries(clock=lambda: clock[0])
+    mine = InvalidSignatureLimit(clock=lambda: clock[0])
     for _ in range(KEPT_PER_ADDRESS + 2):
         mine.keeps("192.0.2.1", 10, provider="hyperswitch")
     for _ in range(3):
@@ -80,11 +80,11 @@ def test_each_provider_has_its_own_count(clock):
 
 
 def test_what_the_database_could_not_be_told_stays_counted(monkeypatch, clock):
-    mine = Forgeries(clock=lambda: clock[0])
+    mine = InvalidSignatureLimit(clock=lambda: clock[0])
     for _ in range(KEPT_PER_ADDRESS + 3):
         mine.keeps("192.0.2.1", 10, provider="stripe")
     with monkeypatch.context() as away:
-        away.setattr(forgeries, "_ADD", "SELECT %s::text, %s::int, %s::int FROM nowhere")
+        away.setattr(invalid_signatures, "_ADD", "SELECT %s::text, %s::int, %s::int FROM nowhere")
         with pytest.raises(DatabaseError), transaction.atomic():
             mine.tell()
 

@@ -10,7 +10,7 @@ from payments.models import Payment, Refund
 from payments.reconciliation import refresh as reconcile
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
-from veza.core.models import OperatorCase, ProviderCall
+from veza.core.models import ProviderCall, ReviewItem
 
 pytestmark = pytest.mark.django_db
 WRONG_KEY = "snd_wrong"
@@ -23,24 +23,24 @@ def three_orders(sandbox):
 
 def due_now(model, **also) -> None:
     past = timezone.now() - timedelta(hours=1)
-    model.objects.update(next_check_at=past, created_at=past, **also)
+    model.objects.update(next_attempt_at=past, created_at=past, **also)
 
 
-def turned_away() -> tuple[int, int]:
+def auth_rejected() -> tuple[int, int]:
     """How many calls were turned away, and how many cases stand for them."""
-    cases = OperatorCase.objects.filter(kind="hyperswitch_turned_us_away", closed_at=None)
+    cases = ReviewItem.objects.filter(kind="hyperswitch_turned_us_away", closed_at=None)
     return ProviderCall.objects.filter(status=401).count(), cases.count()
 
 
 def test_the_reconciler_stops_at_the_gate_with_one_case_and_counts_nothing(three_orders, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
-    due_now(Payment, checks=3)
+    due_now(Payment, attempts=3)
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    assert turned_away() == (1, 1)
-    assert set(Payment.objects.values_list("status", "checks")) == {("pending", 3)}
-    assert all(payment.next_check_at < timezone.now() + timedelta(minutes=6) for payment in Payment.objects.all())
+    assert auth_rejected() == (1, 1)
+    assert set(Payment.objects.values_list("status", "attempts")) == {("pending", 3)}
+    assert all(payment.next_attempt_at < timezone.now() + timedelta(minutes=6) for payment in Payment.objects.all())
 
 
 @pytest.mark.django_db(transaction=True)
@@ -50,7 +50,7 @@ def test_calls_side_by_side_that_are_turned_away_open_one_case(three_orders, set
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    calls, cases = turned_away()
+    calls, cases = auth_rejected()
     assert (1 <= calls <= 3, cases) == (True, 1)
 
 
@@ -63,8 +63,8 @@ def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings
 
     tasks.resend()
 
-    assert turned_away() == (1, 1)
-    assert set(Payment.objects.values_list("status", "checks")) == {("created", 0)}
+    assert auth_rejected() == (1, 1)
+    assert set(Payment.objects.values_list("status", "attempts")) == {("created", 0)}
 
 
 def test_closing_unpaid_pages_stops_at_the_gate(three_orders, settings):
@@ -73,7 +73,7 @@ def test_closing_unpaid_pages_stops_at_the_gate(three_orders, settings):
 
     tasks.close_unpaid()
 
-    assert turned_away() == (1, 1)
+    assert auth_rejected() == (1, 1)
     assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
 
 
@@ -85,7 +85,7 @@ def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_
     refund = refund_of(order)
     due_now(Refund, **({} if sent else {"first_sent_at": None}))
     tasks.resend()
-    assert turned_away()[1] == 1
+    assert auth_rejected()[1] == 1
 
     settings.HYPERSWITCH_API_KEY = right_key
     due_now(Refund, send_after=timezone.now())
@@ -114,14 +114,14 @@ def test_the_case_closes_by_itself_when_the_right_key_is_let_in(three_orders, se
     right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
     due_now(Payment)
     tasks.resend()
-    assert turned_away() == (1, 1)
+    assert auth_rejected() == (1, 1)
 
     settings.HYPERSWITCH_API_KEY = right_key
     due_now(Payment)
     tasks.resend()
 
-    assert turned_away() == (1, 0)
-    assert OperatorCase.objects.get().note.startswith("Let in again: GET /payments/")
+    assert auth_rejected() == (1, 0)
+    assert ReviewItem.objects.get().note.startswith("Let in again: GET /payments/")
 
 
 def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):
@@ -130,5 +130,5 @@ def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, setting
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    assert not OperatorCase.objects.exists()
-    assert set(Payment.objects.values_list("checks", flat=True)) == {1}
+    assert not ReviewItem.objects.exists()
+    assert set(Payment.objects.values_list("attempts", flat=True)) == {1}

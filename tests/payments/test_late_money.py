@@ -6,7 +6,7 @@ from marketplace.models import License
 from payments import tasks
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
-from payments.reviews.automatic_refunds import NothingToSendBack, send_back_again
+from payments.reviews.automatic_refunds import NothingToReturn, retry_return_of_funds
 from payments.reviews.mismatches import accept
 from tests.buying import (
     ago,
@@ -23,7 +23,7 @@ from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
@@ -41,7 +41,7 @@ def second(sandbox):
 
 
 def open_cases() -> set[tuple[str, int]]:
-    return set(OperatorCase.objects.filter(closed_at=None).values_list("kind", "amount_minor"))
+    return set(ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor"))
 
 
 def refused(sandbox, second) -> Refund:
@@ -54,13 +54,13 @@ def refused(sandbox, second) -> Refund:
 
 
 def sent_again(second) -> Refund:
-    return send_back_again(refund_id=new_id(), payment_id=payment_of(second).pk, reason="The bank is back.")
+    return retry_return_of_funds(refund_id=new_id(), payment_id=payment_of(second).pk, reason="The bank is back.")
 
 
 def test_late_money_whose_refund_is_refused_when_sent_asks_a_person_with_the_providers_words(sandbox, second):
     refund = refused(sandbox, second)
 
-    case = OperatorCase.objects.get()
+    case = ReviewItem.objects.get()
     assert (case.kind, case.amount_minor, case.subject_id) == ("late_money_not_returned", 12_00, refund.payment_id)
     assert refund.error_code in case.why
     assert refund.error_message in case.why
@@ -74,14 +74,19 @@ def test_late_money_whose_refund_answers_that_it_failed_asks_a_person(sandbox, s
     deliver_refund(refund, status="failed", error_code="54", error_message="No credit possible.")
 
     assert open_cases() == {("late_money_not_returned", 12_00)}
-    assert "54 No credit possible." in OperatorCase.objects.get().why
+    assert "54 No credit possible." in ReviewItem.objects.get().why
 
 
 def test_a_buyers_refund_that_fails_is_no_case_since_the_buyer_sees_it(sandbox):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
     refund = Refund.objects.create(
-        payment=payment_of(order), story_id=order.pk, amount_minor=1, currency="EUR", legs={"tax": 1}, source="buyer"
+        payment=payment_of(order),
+        correlation_id=order.pk,
+        amount_minor=1,
+        currency="EUR",
+        allocation={"tax": 1},
+        source="buyer",
     )
 
     deliver_refund(refund, status="failed")
@@ -122,7 +127,7 @@ def test_what_is_on_its_way_back_is_not_sent_twice(sandbox, second):
 def test_what_was_returned_is_not_sent_again(sandbox, second):
     deliver_refund(refused(sandbox, second))
 
-    with pytest.raises(NothingToSendBack):
+    with pytest.raises(NothingToReturn):
         sent_again(second)
 
 
@@ -132,7 +137,7 @@ def test_a_second_failure_is_still_one_case_with_its_own_words(sandbox, second):
 
     deliver_refund(again, status="failed", error_code="99", error_message="Closed.")
 
-    [case] = OperatorCase.objects.filter(closed_at=None)
+    [case] = ReviewItem.objects.filter(closed_at=None)
     assert "99 Closed." in case.why
 
 
@@ -178,7 +183,7 @@ def test_money_too_old_to_refund_is_booked_and_a_person_is_asked(sandbox):
     second.refresh_from_db()
     assert (second.status, payment_of(second).received_minor) == ("completed", 24_00)
     assert open_cases() == {("late_money_not_returned", 12_00)}
-    assert "older than a year" in OperatorCase.objects.get().why
+    assert "older than a year" in ReviewItem.objects.get().why
 
 
 def test_a_free_licence_that_is_gone_leaves_no_order_waiting_for_a_refund(sandbox):

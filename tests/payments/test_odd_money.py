@@ -24,7 +24,7 @@ from tests.buying import (
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
@@ -38,7 +38,7 @@ def order(sandbox):
 
 
 def open_cases() -> set[str]:
-    return set(OperatorCase.objects.filter(closed_at=None).values_list("kind", flat=True))
+    return set(ReviewItem.objects.filter(closed_at=None).values_list("kind", flat=True))
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
@@ -57,11 +57,11 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("said", ODD.values(), ids=ODD.keys())
-def test_wrong_money_is_booked_as_it_came_fulfils_nothing_and_opens_a_case(order, said):
-    deliver(envelope("payment_captured", payment_object(payment_of(order), **said)))
+@pytest.mark.parametrize("payload", ODD.values(), ids=ODD.keys())
+def test_wrong_money_is_booked_as_it_came_fulfils_nothing_and_opens_a_case(order, payload):
+    deliver(envelope("payment_captured", payment_object(payment_of(order), **payload)))
 
-    currency, amount = said.get("currency", "EUR"), said.get("amount_received", 12_00)
+    currency, amount = payload.get("currency", "EUR"), payload.get("amount_received", 12_00)
     assert balances()["unapplied", currency] == amount
     assert payment_of(order).status == "mismatched"
     assert (License.objects.count(), open_cases()) == (0, {"payment_mismatch"})
@@ -84,7 +84,7 @@ def test_a_doubt_that_names_no_amount_is_told_with_what_we_hold(order):
 
     deliver(envelope("action_required", payment_object(payment_of(order), status="review", amount_received=None)))
 
-    assert "and 12.00 EUR was received (the provider says review)" in OperatorCase.objects.get().why
+    assert "and 12.00 EUR was received (the provider says review)" in ReviewItem.objects.get().why
 
 
 def test_money_in_a_second_currency_is_told_with_what_the_provider_says(order):
@@ -93,13 +93,13 @@ def test_money_in_a_second_currency_is_told_with_what_the_provider_says(order):
     deliver_payment(payment_of(order), currency="USD", amount_received=12_00)
 
     assert payment_of(order).received_minor == 11_99
-    assert "11.99 EUR was received" in OperatorCase.objects.filter(closed_at=None).get().why
+    assert "11.99 EUR was received" in ReviewItem.objects.filter(closed_at=None).get().why
 
 
 def test_a_word_we_do_not_know_is_a_case_of_its_own_until_one_we_know_comes(order):
     deliver(envelope("action_required", payment_object(payment_of(order), status="pondering")))
     assert (payment_of(order).status, open_cases()) == ("pending", {"payment_unclear"})
-    assert "give the money back" not in OperatorCase.objects.get().what_to_do
+    assert "give the money back" not in ReviewItem.objects.get().what_to_do
 
     paid(order)
     assert open_cases() == set()
@@ -155,9 +155,9 @@ def test_too_little_cannot_be_accepted(order):
         mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
 
-@pytest.mark.parametrize("said", [ODD["too little"], ODD["another currency"]], ids=["too little", "another currency"])
-def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, order, said):
-    deliver_payment(payment_of(order), **said)
+@pytest.mark.parametrize("payload", [ODD["too little"], ODD["another currency"]], ids=["too little", "another currency"])
+def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, order, payload):
+    deliver_payment(payment_of(order), **payload)
 
     mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
@@ -240,8 +240,8 @@ def test_what_was_fulfilled_is_not_given_back_as_if_nobody_had_claimed_it(sandbo
 
 
 def test_a_mismatch_of_which_nothing_came_is_cancelled_with_its_order(sandbox, order):
-    said = payment_object(payment_of(order), status="conflicted", amount_received=None)
-    deliver(envelope("action_required", said))
+    payload = payment_object(payment_of(order), status="conflicted", amount_received=None)
+    deliver(envelope("action_required", payload))
 
     mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
@@ -271,7 +271,7 @@ def test_a_refund_in_review_stays_pending_with_a_case_until_it_is_decided(sandbo
     sandbox.control(f"refunds/{refund.provider_key}", status="review", silent=True)
 
     for _ in range(2):
-        reconcile.ask_about_refund(refund.pk, cause=reconcile.by_reconciler())
+        reconcile.refresh_refund(refund.pk, cause=reconcile.by_reconciler())
     refund.refresh_from_db()
     assert (refund.status, open_cases()) == ("pending", {"refund_in_doubt"})
 

@@ -22,7 +22,7 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
-from tests.payments.reconciling import RECONCILE, asked, older
+from tests.payments.reconciling import RECONCILE, older, params
 from tests.subscriptions.subscribing import PlanFactory, last_invoice, last_payment, subscribe
 from veza.core.models import ProviderCall, StatusChange
 
@@ -81,7 +81,7 @@ def test_a_recent_order_is_left_alone(sandbox):
 
     reconcile.run(cause=RECONCILE)
 
-    assert asked(sandbox) == 0
+    assert params(sandbox) == 0
 
 
 def test_a_completed_order_is_left_alone(sandbox):
@@ -90,7 +90,7 @@ def test_a_completed_order_is_left_alone(sandbox):
 
     reconcile.run(cause=RECONCILE)
 
-    assert asked(sandbox) == 0
+    assert params(sandbox) == 0
 
 
 def test_a_payment_the_provider_never_acknowledged_belongs_to_the_sweep_that_sends(sandbox):
@@ -100,7 +100,7 @@ def test_a_payment_the_provider_never_acknowledged_belongs_to_the_sweep_that_sen
 
     reconcile.run(cause=RECONCILE)
 
-    assert asked(sandbox) == 0
+    assert params(sandbox) == 0
 
 
 @pytest.mark.parametrize("status", [500, 429, 404])
@@ -114,8 +114,8 @@ def test_a_provider_that_does_not_answer_leaves_the_row_and_lets_it_alone_wait(s
         reconcile.run(cause=RECONCILE)
 
     row = payment_of(stuck)
-    assert (row.status, row.checks) == ("pending", 1)
-    assert row.next_check_at > timezone.now()
+    assert (row.status, row.attempts) == ("pending", 1)
+    assert row.next_attempt_at > timezone.now()
     assert payment_of(other).status == "succeeded"
 
 
@@ -124,9 +124,9 @@ def test_each_silence_makes_the_wait_longer(sandbox, stuck):
     waits = []
 
     for _ in range(3):
-        Payment.objects.update(next_check_at=None)
+        Payment.objects.update(next_attempt_at=None)
         reconcile.run(cause=RECONCILE)
-        waits.append(round((payment_of(stuck).next_check_at - timezone.now()).total_seconds() / 60))
+        waits.append(round((payment_of(stuck).next_attempt_at - timezone.now()).total_seconds() / 60))
 
     assert waits == [1, 2, 4]
 
@@ -141,7 +141,7 @@ def test_a_success_that_did_not_say_how_much_is_read_by_the_next_sweep(sandbox):
     order.refresh_from_db()
     assert order.status == "completed"
     assert tried_again().processing_result == "skipped: stale"
-    assert payment_of(order).next_check_at is None
+    assert payment_of(order).next_attempt_at is None
 
 
 def test_a_success_that_did_not_say_how_much_waits_no_more_when_too_little_was_read(sandbox):
@@ -168,7 +168,7 @@ def tried_again() -> WebhookDelivery:
 
 def as_the_provider_has_it(key: str) -> str:
     outcome = hyperswitch_api.read_payment(key)
-    return outcome.value.said["updated"]
+    return outcome.value.payload["updated"]
 
 
 def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_there_is_an_answer(sandbox):
@@ -179,13 +179,13 @@ def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_th
 
     tasks.resend()
 
-    assert timezone.now() < payment_of(order).next_check_at < timezone.now() + timedelta(seconds=70)
+    assert timezone.now() < payment_of(order).next_attempt_at < timezone.now() + timedelta(seconds=70)
 
 
 def test_an_answer_that_says_what_we_know_is_nothing_new(sandbox):
     order = two_sellers_order()
 
-    assert reconcile.ask_about_payment(payment_of(order).pk, cause=RECONCILE) == "nothing new"
+    assert reconcile.refresh_payment(payment_of(order).pk, cause=RECONCILE) == "nothing new"
 
 
 def test_a_large_backlog_is_drained_past_the_rows_that_fail(sandbox, monkeypatch):
@@ -201,7 +201,7 @@ def test_a_large_backlog_is_drained_past_the_rows_that_fail(sandbox, monkeypatch
     reconcile.run(cause=RECONCILE)
 
     assert Order.objects.filter(status="completed").count() == 6
-    assert asked(sandbox) == 10
+    assert params(sandbox) == 10
 
 
 @pytest.mark.django_db(transaction=True)
@@ -220,7 +220,7 @@ def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sa
 
     tally = reconcile.run(cause=RECONCILE)["payments"]
 
-    assert (tally.done, tally.failed, asked(sandbox)) == (8, 0, 8)
+    assert (tally.done, tally.failed, params(sandbox)) == (8, 0, 8)
     assert Order.objects.filter(status="completed").count() == 8
 
 
@@ -258,7 +258,7 @@ def test_one_round_of_the_command_goes_on_until_nothing_is_due(sandbox, stuck, m
 
     call_command("reconcile_hyperswitch", "--once", stdout=io.StringIO())
 
-    assert asked(sandbox) == 2
+    assert params(sandbox) == 2
 
 
 def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
@@ -300,7 +300,7 @@ def test_a_dry_run_of_the_command_asks_nothing(sandbox, stuck):
     call_command("reconcile_hyperswitch", "--dry-run", "--json", stdout=out)
 
     assert json.loads(out.getvalue())["would_ask"] == [str(payment_of(stuck).pk)]
-    assert asked(sandbox) == 0
+    assert params(sandbox) == 0
 
 
 def test_one_round_of_the_command_answers_in_json(stuck):

@@ -21,7 +21,7 @@ from tests.buying import (
     refund_of,
     two_sellers_order,
 )
-from tests.payments.reconciling import RECONCILE, asked, older
+from tests.payments.reconciling import RECONCILE, older, params
 from veza.core.models import StatusChange
 
 pytestmark = pytest.mark.django_db
@@ -51,15 +51,15 @@ def refundable(sandbox):
 )
 def test_a_stuck_refund_is_settled_with_the_providers_words(sandbox, refundable, outcome, status, order_status):
     refund = refund_of(refundable)
-    said = {"error_code": "54", "error_message": "No credit possible."} if outcome == "failed" else {}
-    sandbox.control(f"refunds/{refund.provider_key}", status=outcome, silent=True, **said)
+    payload = {"error_code": "54", "error_message": "No credit possible."} if outcome == "failed" else {}
+    sandbox.control(f"refunds/{refund.provider_key}", status=outcome, silent=True, **payload)
     older(Refund, minutes=31)
 
     reconcile.run(cause=RECONCILE)
 
     refund.refresh_from_db()
     refundable.refresh_from_db()
-    assert (refund.status, refund.error_message) == (status, said.get("error_message", ""))
+    assert (refund.status, refund.error_message) == (status, payload.get("error_message", ""))
     assert refundable.status == order_status
 
 
@@ -90,9 +90,9 @@ def test_an_orphan_that_the_provider_does_not_know_is_failed_and_the_order_resto
     refund.refresh_from_db()
     refundable.refresh_from_db()
     assert (refund.status, refundable.status) == ("failed", "completed")
-    (said,) = [record for record in caplog.records if "orphan failed" in record.getMessage()]
-    assert said.levelname == "ERROR"
-    assert all(word in said.getMessage() for word in ("'age_seconds': 36", "'status': 'pending'"))
+    (payload,) = [record for record in caplog.records if "orphan failed" in record.getMessage()]
+    assert payload.levelname == "ERROR"
+    assert all(word in payload.getMessage() for word in ("'age_seconds': 36", "'status': 'pending'"))
 
 
 def test_a_process_that_wakes_after_the_orphan_was_given_up_sends_nothing(sandbox, refundable):
@@ -123,7 +123,7 @@ def test_a_recent_orphan_is_left_alone(sandbox, refundable):
     reconcile.run(cause=RECONCILE)
 
     refund.refresh_from_db()
-    assert (refund.status, asked(sandbox, "refunds")) == ("pending", 0)
+    assert (refund.status, params(sandbox, "refunds")) == ("pending", 0)
 
 
 def test_the_sweep_does_not_send_a_persons_refund_again_and_leaves_the_orphan(sandbox, refundable):
@@ -133,7 +133,7 @@ def test_the_sweep_does_not_send_a_persons_refund_again_and_leaves_the_orphan(sa
     tasks.resend()
 
     refund.refresh_from_db()
-    assert (refund.status, refund.next_check_at) == ("pending", None)
+    assert (refund.status, refund.next_attempt_at) == ("pending", None)
     assert sum(call["method"] == "POST" and call["path"] == "/refunds" for call in sandbox.calls()) == 1
 
 
@@ -142,7 +142,7 @@ def posted(sandbox) -> int:
 
 
 def due_now(model) -> None:
-    model.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
+    model.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
 
 
 def test_a_stuck_refund_is_asked_about_once_an_interval_by_whatever_sweep_takes_it(
@@ -156,8 +156,8 @@ def test_a_stuck_refund_is_asked_about_once_an_interval_by_whatever_sweep_takes_
     tasks.resend()
 
     refund.refresh_from_db()
-    assert refund.next_check_at > timezone.now() + settings.RECONCILE_INTERVAL - timedelta(minutes=1)
-    assert asked(sandbox, "refunds") == 1
+    assert refund.next_attempt_at > timezone.now() + settings.RECONCILE_INTERVAL - timedelta(minutes=1)
+    assert params(sandbox, "refunds") == 1
     assert [line for line in caplog.messages if "'reconcile'" in line and str(refund.pk) in line]
 
 
@@ -182,7 +182,7 @@ def test_a_refund_made_at_the_dashboard_is_asked_about_and_never_sent(sandbox, r
 
     refund = Refund.objects.get()
     assert (refund.source, refund.status, refund.hyperswitch_refund_id) == ("external", "pending", made["refund_id"])
-    assert (posted(sandbox), asked(sandbox, "refunds")) == (0, 1)
+    assert (posted(sandbox), params(sandbox, "refunds")) == (0, 1)
 
 
 def test_an_unanswered_refund_is_touched_after_its_payment_is_locked(sandbox, refundable):
@@ -191,9 +191,11 @@ def test_an_unanswered_refund_is_touched_after_its_payment_is_locked(sandbox, re
     with CaptureQueriesContext(connection) as ran:
         check_refund(refund.pk, cause=RECONCILE)
 
-    said = [query["sql"] for query in ran.captured_queries]
-    payment_locked = next(at for at, sql in enumerate(said) if 'FROM "payments_payment"' in sql and "FOR NO KEY" in sql)
-    touched = next(at for at, sql in enumerate(said) if 'UPDATE "refunds"' in sql)
+    payload = [query["sql"] for query in ran.captured_queries]
+    payment_locked = next(
+        at for at, sql in enumerate(payload) if 'FROM "payments_payment"' in sql and "FOR NO KEY" in sql
+    )
+    touched = next(at for at, sql in enumerate(payload) if 'UPDATE "refunds"' in sql)
     assert payment_locked < touched
 
 
@@ -208,7 +210,7 @@ def test_a_settled_row_is_not_asked_about_again_once_the_provider_has_answered(s
     tasks.resend()
 
     refund.refresh_from_db()
-    assert (refund.status, refund.next_check_at, payment_of(refundable).next_check_at) == ("succeeded", None, None)
+    assert (refund.status, refund.next_attempt_at, payment_of(refundable).next_attempt_at) == ("succeeded", None, None)
 
 
 def test_whether_a_refund_is_an_orphan_is_read_from_the_clock_that_wrote_when_it_was_sent(sandbox, refundable):
@@ -226,7 +228,7 @@ def test_a_refund_that_was_never_sent_is_no_orphan_and_is_sent(sandbox, refundab
     reconcile.run(cause=RECONCILE)
 
     refund.refresh_from_db()
-    assert (refund.status, asked(sandbox, "refunds")) == ("pending", 0)
+    assert (refund.status, params(sandbox, "refunds")) == ("pending", 0)
 
 
 def test_a_refund_that_a_sweep_sends_is_sent_again_under_its_id_and_never_failed_by_age(sandbox, refundable):

@@ -33,7 +33,7 @@ from tests.buying import (
 from tests.factories import OfferFactory
 from veza.core.causes import Cause
 from veza.core.ids import new_id, provider_id
-from veza.core.models import Heartbeat, OperatorCase, StatusChange
+from veza.core.models import Heartbeat, ReviewItem, StatusChange
 
 pytestmark = pytest.mark.django_db
 BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
@@ -88,7 +88,7 @@ def test_what_fails_for_a_day_becomes_a_case_and_is_left_alone(sandbox, monkeypa
 
     row = WebhookDelivery.objects.get()
     assert (row.next_attempt_at, row.processing_result) == (None, "error: ZeroDivisionError: division by zero")
-    case = OperatorCase.objects.get()
+    case = ReviewItem.objects.get()
     assert (case.kind, case.subject_id) == ("delivery_unsettled", row.pk)
 
 
@@ -103,18 +103,18 @@ def test_a_case_closes_when_its_delivery_is_settled_after_all(sandbox, monkeypat
     call_command("replay_webhooks", stdout=io.StringIO())
 
     assert Order.objects.get().status == "completed"
-    assert OperatorCase.objects.get().closed_by == "veza"
+    assert ReviewItem.objects.get().closed_by == "veza"
 
 
 def test_an_unmatched_delivery_becomes_a_case_after_a_day(sandbox):
-    said = {"payment_id": provider_id("pay", new_id()), "status": "succeeded", "amount": 1, "currency": "EUR"}
-    deliver(envelope("payment_succeeded", said))
+    payload = {"payment_id": provider_id("pay", new_id()), "status": "succeeded", "amount": 1, "currency": "EUR"}
+    deliver(envelope("payment_succeeded", payload))
     WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
     due_now()
 
     tasks.retry_deliveries()
 
-    assert OperatorCase.objects.get().kind == "delivery_unsettled"
+    assert ReviewItem.objects.get().kind == "delivery_unsettled"
 
 
 @pytest.mark.parametrize("what", ["refund", "dispute"])
@@ -122,8 +122,8 @@ def test_what_waits_for_its_payment_is_due_the_moment_that_is_booked(sandbox, wh
     order = order_of(OfferFactory())
     payment = payment_of(order)
     if what == "refund":
-        said = {"refund_id": "ref_d", "payment_id": payment.provider_key, "status": "succeeded", "amount": 12_00}
-        answer = deliver(envelope("refund_succeeded", {**said, "currency": "EUR"}))
+        payload = {"refund_id": "ref_d", "payment_id": payment.provider_key, "status": "succeeded", "amount": 12_00}
+        answer = deliver(envelope("refund_succeeded", {**payload, "currency": "EUR"}))
     else:
         answer = deliver_dispute(payment, "opened")
     assert answer.json() == {"result": "skipped: waiting"}
@@ -141,13 +141,13 @@ def test_a_delivery_given_up_is_handled_when_its_payment_is_booked_after_all_and
     WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
     due_now()
     tasks.retry_deliveries()
-    assert OperatorCase.objects.get().kind == "delivery_unsettled"
+    assert ReviewItem.objects.get().kind == "delivery_unsettled"
 
     paid(order)
     tasks.retry_deliveries()
 
     assert Dispute.objects.get().status == "opened"
-    assert OperatorCase.objects.get(kind="delivery_unsettled").closed_by == "veza"
+    assert ReviewItem.objects.get(kind="delivery_unsettled").closed_by == "veza"
 
 
 def test_a_retry_of_what_another_delivery_has_done_meanwhile_is_a_duplicate(sandbox, monkeypatch):

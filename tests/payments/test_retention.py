@@ -17,7 +17,7 @@ from django.utils import timezone
 from payments import tasks
 from payments.inbox import retention
 from payments.management.commands.clean_webhook_log import Command
-from payments.models import ForgedMinute, WebhookDelivery
+from payments.models import InvalidSignatureCount, WebhookDelivery
 from veza.core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -87,13 +87,13 @@ def test_it_ends_after_the_running_batch_when_it_is_stopped(monkeypatch):
 
 
 def test_the_counts_of_forged_deliveries_go_with_them():
-    ForgedMinute.objects.create(
+    InvalidSignatureCount.objects.create(
         provider="hyperswitch", minute_at=timezone.now() - timedelta(days=91), deliveries=5, bytes=5
     )
 
     retention.clean(90)
 
-    assert not ForgedMinute.objects.exists()
+    assert not InvalidSignatureCount.objects.exists()
 
 
 def test_coming_to_its_end_leaves_a_heartbeat_and_being_stopped_does_not(monkeypatch):
@@ -114,9 +114,9 @@ def test_zero_or_nothing_means_the_default(written, days):
     known |= {SETTING: written} if written else {}
     code = "from veza import settings; print(settings.HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS)"
 
-    said = subprocess.run([sys.executable, "-c", code], env=known, capture_output=True, text=True, check=True)
+    payload = subprocess.run([sys.executable, "-c", code], env=known, capture_output=True, text=True, check=True)
 
-    assert int(said.stdout) == days
+    assert int(payload.stdout) == days
 
 
 def test_a_dry_run_counts_and_deletes_nothing():

@@ -65,9 +65,9 @@ def test_one_event_that_comes_fifty_times_at_once_is_booked_once_and_logged_each
 
 def test_one_piece_of_news_under_fifty_event_ids_at_once_is_booked_once(sandbox, deliver):
     refund = refund_of(refundable(sandbox))
-    said = refund_object(refund)
+    payload = refund_object(refund)
 
-    answers = Counter(all_at_once(lambda _: deliver(envelope("refund_succeeded", said))))
+    answers = Counter(all_at_once(lambda _: deliver(envelope("refund_succeeded", payload))))
 
     assert answers == {(200, "ok"): 1, (200, "skipped: stale"): FIFTY - 1}
     assert given_back_once(refund)
@@ -102,7 +102,7 @@ def test_the_reconciler_and_the_late_webhook_at_the_same_moment_book_a_refund_on
     together(lambda: reconcile.run(cause=RECONCILE), *[lambda raw=raw: deliver(raw) for raw in late])
 
     assert given_back_once(*refunds)
-    assert set(Refund.objects.values_list("status", "next_check_at")) == {("succeeded", None)}
+    assert set(Refund.objects.values_list("status", "next_attempt_at")) == {("succeeded", None)}
 
 
 def test_a_webhook_that_is_faster_than_the_answer_to_our_request_is_booked_once(sandbox, deliver):

@@ -138,4 +138,4 @@ def test_a_lost_refund_answer_leaves_one_refund_pending_and_the_order_waiting(sa
 
 def intents_and_refunds_due_now() -> None:
     for model in (Payment, Refund):
-        model.objects.filter(next_check_at__isnull=False).update(next_check_at="2020-01-01T00:00:00Z")
+        model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at="2020-01-01T00:00:00Z")

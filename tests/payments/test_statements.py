@@ -51,7 +51,7 @@ def test_a_dry_run_says_what_it_would_book_and_books_nothing(book):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "payload"),
     [
         ("po-1,top_up,499999,EUR,2026-11-20", "booked before, and differently"),
         ("x,refund,100,EUR,2026-11-20", "kind is 'refund'"),
@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_it_would_book_and_books_nothing(book):
         (",fee,100,EUR,2026-11-20", "a name of 1 to 100 characters"),
     ],
 )
-def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path, line, said):
+def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path, line, payload):
     book(GOOD)
     (tmp_path / "statement.csv").write_text(f"{HEAD}{line}\nfee-2,fee,5,EUR,2026-11-21\n")
     err = io.StringIO()
@@ -71,15 +71,15 @@ def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path,
         call_command("book_statement", str(tmp_path / "statement.csv"), stdout=io.StringIO(), stderr=err)
 
     assert "row 2" in err.getvalue()
-    assert said in err.getvalue()
+    assert payload in err.getvalue()
     assert Posting.objects.count() == 3
 
 
-@pytest.mark.parametrize(("text", "said"), [("line,kind\nx,fee\n", "lacks the columns"), (None, "cannot be read")])
-def test_a_file_that_is_no_statement_is_refused(tmp_path, text, said):
+@pytest.mark.parametrize(("text", "payload"), [("line,kind\nx,fee\n", "lacks the columns"), (None, "cannot be read")])
+def test_a_file_that_is_no_statement_is_refused(tmp_path, text, payload):
     file = tmp_path / "other.csv"
     if text is not None:
         file.write_text(text)
 
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=payload):
         call_command("book_statement", str(file))

@@ -26,7 +26,7 @@ from tests.buying import (
 )
 from tests.factories import OfferFactory
 from veza.core.ids import new_id, provider_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 
@@ -173,7 +173,7 @@ def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "payload",
     [
         {"amount_received": True},
         {"amount_received": "1200"},
@@ -191,16 +191,16 @@ def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
     ],
     ids=str,
 )
-def test_a_field_of_the_wrong_kind_is_400_and_books_nothing(payment, said):
-    assert deliver_payment(payment, **said).status_code == 400
-    assert next(iter(said)) in only_row().processing_result
+def test_a_field_of_the_wrong_kind_is_400_and_books_nothing(payment, payload):
+    assert deliver_payment(payment, **payload).status_code == 400
+    assert next(iter(payload)) in only_row().processing_result
     assert nothing_happened(payment)
 
 
 def test_a_refund_event_without_a_refund_id_is_400(payment):
-    said = payment_object(payment)
+    payload = payment_object(payment)
 
-    assert deliver(envelope("refund_succeeded", said)).status_code == 400
+    assert deliver(envelope("refund_succeeded", payload)).status_code == 400
     assert only_row().processing_result.startswith("error: refund_id")
 
 
@@ -211,7 +211,7 @@ def test_the_same_event_twice_is_a_duplicate(payment):
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: duplicate"})
     assert WebhookDelivery.objects.count() == 2
-    assert Posting.objects.filter(cause__contains=":received:").count() == 1
+    assert Posting.objects.filter(reference__contains=":received:").count() == 1
 
 
 def test_old_news_is_stale(payment):
@@ -235,15 +235,15 @@ def test_an_unknown_status_is_ignored_with_a_case(payment):
     answer = deliver(envelope("payment_succeeded", payment_object(payment, status="frozen")))
 
     assert answer.json() == {"result": "skipped: ignored"}
-    assert "frozen" in OperatorCase.objects.get().why
+    assert "frozen" in ReviewItem.objects.get().why
     assert nothing_happened(payment)
 
 
 def test_an_unknown_payment_is_unmatched_and_due_again(sandbox):
     stranger = provider_id("pay", new_id())
-    said = {"payment_id": stranger, "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "EUR"}
+    payload = {"payment_id": stranger, "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "EUR"}
 
-    answer = deliver(envelope("payment_succeeded", said))
+    answer = deliver(envelope("payment_succeeded", payload))
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: unmatched"})
     assert only_row().next_attempt_at is not None
@@ -253,20 +253,20 @@ def test_a_refund_before_its_payment_waits(sandbox):
     order = paid(order_of(OfferFactory()))
     refund = refund_of(order)
     other = order_of(OfferFactory())
-    said = refund_object(refund, refund_id="ref_dashboard", payment_id=payment_of(other).provider_key)
+    payload = refund_object(refund, refund_id="ref_dashboard", payment_id=payment_of(other).provider_key)
 
-    answer = deliver(envelope("refund_succeeded", said))
+    answer = deliver(envelope("refund_succeeded", payload))
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: waiting"})
-    assert WebhookDelivery.objects.get(event_type="refund_succeeded").story_id == other.pk
+    assert WebhookDelivery.objects.get(event_type="refund_succeeded").correlation_id == other.pk
 
 
 def test_a_handled_event_is_ok_with_its_row_in_the_same_commit(payment):
     answer = deliver_payment(payment)
 
     row = only_row()
-    assert (answer.status_code, row.processing_result, row.story_id) == (200, "ok", payment.story_id)
-    assert Posting.objects.filter(story_id=row.story_id).exists()
+    assert (answer.status_code, row.processing_result, row.correlation_id) == (200, "ok", payment.correlation_id)
+    assert Posting.objects.filter(correlation_id=row.correlation_id).exists()
     assert payment.postings.first().at == row.received_at
 
 
@@ -284,7 +284,7 @@ def test_without_a_database_it_is_503_and_the_log_knows_the_hash(payment, monkey
     def away(*args, **kwargs):
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr("payments.api.webhook.take_in", away)
+    monkeypatch.setattr("payments.api.webhook.receive_delivery", away)
 
     answer = deliver(b"{}")
 
@@ -294,9 +294,9 @@ def test_without_a_database_it_is_503_and_the_log_knows_the_hash(payment, monkey
 
 @pytest.mark.parametrize("shape", ["flat", "object", "content without type"])
 def test_the_flatter_shapes_say_the_same(payment, shape):
-    said, head = payment_object(payment), {"event_id": "evt_1", "event_type": "payment_succeeded"}
-    body = {"flat": {**head, **said}, "object": {**head, "object": said}}.get(
-        shape, {**head, "content": {"object": said}}
+    payload, head = payment_object(payment), {"event_id": "evt_1", "event_type": "payment_succeeded"}
+    body = {"flat": {**head, **payload}, "object": {**head, "object": payload}}.get(
+        shape, {**head, "content": {"object": payload}}
     )
 
     assert deliver(json.dumps(body).encode()).json() == {"result": "ok"}
@@ -332,18 +332,18 @@ def test_the_objects_status_wins_over_the_events_name(payment):
 @pytest.mark.parametrize("stranger", [{"profile_id": "pro_other"}, {"merchant_id": "merchant_other"}], ids=str)
 def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger):
     for event_id in ("evt_1", "evt_2"):
-        said = payment_object(payment)
-        body = json.loads(envelope("payment_succeeded", said, event_id=event_id))
+        payload = payment_object(payment)
+        body = json.loads(envelope("payment_succeeded", payload, event_id=event_id))
         body["merchant_id"] = stranger.get("merchant_id", body["merchant_id"])
-        body["content"]["object"] |= {"profile_id": stranger.get("profile_id", said["profile_id"])}
+        body["content"]["object"] |= {"profile_id": stranger.get("profile_id", payload["profile_id"])}
         assert deliver(json.dumps(body).encode()).json() == {"result": "skipped: ignored"}
 
-    assert OperatorCase.objects.get().kind == "delivery_of_a_stranger"
+    assert ReviewItem.objects.get().kind == "delivery_of_a_stranger"
     assert nothing_happened(payment)
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "seen"),
+    ("proxies", "forwarded", "snapshot"),
     [
         (0, "203.0.113.9", "192.0.2.1"),
         (1, "198.51.100.7, 203.0.113.9", "203.0.113.9"),
@@ -351,13 +351,13 @@ def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger)
         (1, "", "192.0.2.1"),
     ],
 )
-def test_the_source_is_what_our_own_proxies_saw(sandbox, settings, proxies, forwarded, seen):
+def test_the_source_is_what_our_own_proxies_saw(sandbox, settings, proxies, forwarded, snapshot):
     settings.TRUSTED_PROXIES = proxies
     headers = {"x-forwarded-for": forwarded} if forwarded else {}
 
     Client(REMOTE_ADDR="192.0.2.1").post(WEBHOOK, b"{}", content_type="text/plain", headers=headers)
 
-    assert only_row().source_ip == seen
+    assert only_row().source_ip == snapshot
 
 
 def test_the_row_keeps_who_sent_it_and_under_which_request_id(sandbox):

@@ -7,7 +7,7 @@ import factory
 from django.db import transaction
 from factory.django import DjangoModelFactory
 
-from payments.collection.payment_updates import note_payment
+from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment
 from subscriptions.access import effective_payment
@@ -46,10 +46,10 @@ def free_plan(**fields: Any) -> Plan:
 
 
 def subscribe(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Subscription:
-    return offered(plan, user=user, at=at).subscription
+    return is_available(plan, user=user, at=at).subscription
 
 
-def offered(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Offer:
+def is_available(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Offer:
     user = user or PersonFactory()
     return request_subscription(subscription_id=new_id(), user=user, plan_id=plan.pk, cause=BY_USER, at=at)
 
@@ -76,12 +76,12 @@ def press(sandbox, button: str, subscription: Subscription, *, at: datetime = NO
     subscription.refresh_from_db()
 
 
-def hear(payment: Payment, *, at: datetime = NOW, **said: Any) -> None:
+def hear(payment: Payment, *, at: datetime = NOW, **payload: Any) -> None:
     """What the provider's webhook about this payment brings, at `at`."""
     outcome = hyperswitch_api.read_payment(payment.provider_key)
     assert isinstance(outcome, Accepted)
     with transaction.atomic():
-        note_payment(outcome.value, cause=Cause("webhook", actor="hyperswitch"), at=at)
+        apply_payment(outcome.value, cause=Cause("webhook", actor="hyperswitch"), at=at)
 
 
 def clock(subscription: Subscription, at: datetime) -> Subscription:
@@ -95,7 +95,7 @@ def clock(subscription: Subscription, at: datetime) -> Subscription:
 
 
 def payments_of(subscription: Subscription) -> list[Payment]:
-    return list(Payment.objects.filter(story_id=subscription.pk).order_by("pk"))
+    return list(Payment.objects.filter(correlation_id=subscription.pk).order_by("pk"))
 
 
 def last_payment(subscription: Subscription) -> Payment:

@@ -47,16 +47,16 @@ def standing(api: APIClient) -> dict:
 def test_a_paid_plan_answers_with_the_page_and_the_secret(sandbox, api):
     answer = subscribed(api, PlanFactory())
 
-    said = answer.json()
-    assert (answer.status_code, said["status"], said["invoice"]["total_minor"]) == (201, "pending_payment", 12_00)
-    assert said["payment_url"].startswith(sandbox.url)
-    assert said["client_secret"].startswith(said["hyperswitch_payment_id"])
+    payload = answer.json()
+    assert (answer.status_code, payload["status"], payload["invoice"]["total_minor"]) == (201, "pending_payment", 12_00)
+    assert payload["payment_url"].startswith(sandbox.url)
+    assert payload["client_secret"].startswith(payload["hyperswitch_payment_id"])
 
 
 def test_a_free_plan_answers_with_nothing_to_pay(api):
-    said = subscribed(api, free_plan()).json()
+    payload = subscribed(api, free_plan()).json()
 
-    assert (said["status"], said["invoice"], said["payment_url"]) == ("active", None, None)
+    assert (payload["status"], payload["invoice"], payload["payment_url"]) == ("active", None, None)
 
 
 def test_without_an_answer_from_the_provider_it_is_accepted_and_completed_later(sandbox, api):
@@ -92,26 +92,26 @@ def test_a_plan_that_does_not_exist_is_404(api, user):
 
 
 def test_i_see_that_i_have_none(api):
-    said = standing(api)
+    payload = standing(api)
 
-    assert (said["subscription"], said["active"], said["needs_payment"]) == (None, False, False)
+    assert (payload["subscription"], payload["active"], payload["needs_payment"]) == (None, False, False)
 
 
 def test_i_see_my_plan_and_period(sandbox, api):
     plan = PlanFactory()
     paid(api, plan)
 
-    said = standing(api)
-    assert (said["active"], said["needs_payment"], said["plan"]["id"]) == (True, False, str(plan.pk))
-    assert said["period_end_at"] > said["period_start_at"]
+    payload = standing(api)
+    assert (payload["active"], payload["needs_payment"], payload["plan"]["id"]) == (True, False, str(plan.pk))
+    assert payload["period_end_at"] > payload["period_start_at"]
 
 
 def test_i_see_that_i_have_to_pay_and_how(sandbox, api):
     key = subscribed(api, PlanFactory()).json()["id"]
 
-    said = standing(api)
-    assert (said["active"], said["needs_payment"], f"complete/{key}" in said["message"]) == (False, True, True)
-    assert api.post(said["complete_url"]).status_code == 200
+    payload = standing(api)
+    assert (payload["active"], payload["needs_payment"], f"complete/{key}" in payload["message"]) == (False, True, True)
+    assert api.post(payload["complete_url"]).status_code == 200
 
 
 def test_an_active_row_without_a_payment_needs_one(api, user):

@@ -42,7 +42,7 @@ from tests.subscriptions.subscribing import (
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db
@@ -99,7 +99,7 @@ def test_a_replay_changes_nothing_and_paid_at_does_not_move(sandbox):
 def test_the_money_is_income_and_tax_and_the_ledger_proves_it(sandbox):
     subscription = now_active(sandbox)
 
-    posted = Posting.objects.filter(cause=f"invoice:{last_invoice(subscription).pk}:paid")
+    posted = Posting.objects.filter(reference=f"invoice:{last_invoice(subscription).pk}:paid")
     assert dict(posted.values_list("credit_id", "amount_minor")) == {"subscription_income": 10_00, "tax": 2_00}
     assert proved(subscription)
 
@@ -186,7 +186,7 @@ def test_an_invoice_paid_twice_sends_the_second_money_back(sandbox):
 
     second.refresh_from_db()
     refund = second.refunds.get()
-    assert (refund.legs, refund.amount_minor) == ({"unapplied": 12_00}, 12_00)
+    assert (refund.allocation, refund.amount_minor) == ({"unapplied": 12_00}, 12_00)
     deliver_refund(refund)
     assert (last_invoice(subscription).status, proved(subscription)) == ("paid", True)
 
@@ -263,14 +263,14 @@ def test_news_heard_twice_in_any_order_settles_once(sandbox):
     for _ in range(3):
         hear(last_payment(subscription))
 
-    assert Posting.objects.filter(cause__startswith="invoice:").count() == 2
+    assert Posting.objects.filter(reference__startswith="invoice:").count() == 2
 
 
 def test_a_webhook_that_never_comes_is_made_up_for_by_asking(sandbox):
     subscription = subscribe(PlanFactory())
     sandbox.pay(last_payment(subscription).provider_key)
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    Payment.objects.filter(story_id=subscription.pk).update(created_at=an_hour_ago)
+    Payment.objects.filter(correlation_id=subscription.pk).update(created_at=an_hour_ago)
 
     reconcile.run(cause=reconcile.by_reconciler())
 
@@ -308,7 +308,7 @@ def test_too_much_for_an_invoice_that_was_paid_already_goes_back_whole(sandbox):
 
     accept(payment_id=second.pk, cause=BY_STAFF)
 
-    assert second.refunds.get().legs == {"unapplied": 15_00}
+    assert second.refunds.get().allocation == {"unapplied": 15_00}
     deliver_refund(second.refunds.get())
     assert proved(subscription)
 
@@ -321,7 +321,7 @@ def test_too_much_for_a_subscription_that_wants_it_no_more_goes_back_whole(sandb
     accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     refund = last_payment(subscription).refunds.get()
-    assert refund.legs == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
+    assert refund.allocation == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
     deliver_refund(refund)
     assert proved(subscription)
 
@@ -334,7 +334,7 @@ def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_as
     deliver_payment(last_payment(subscription))
 
     assert last_payment(subscription).received_minor == 12_00
-    assert OperatorCase.objects.get().kind == "late_money_not_returned"
+    assert ReviewItem.objects.get().kind == "late_money_not_returned"
     assert proved(subscription)
 
 
@@ -358,5 +358,5 @@ def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
 
     accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
-    [case] = OperatorCase.objects.filter(closed_at=None)
+    [case] = ReviewItem.objects.filter(closed_at=None)
     assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)

@@ -72,7 +72,7 @@ def test_money_for_an_invoice_that_is_wanted_no_more_goes_back(sandbox):
 
     deliver_payment(last_payment(subscription))
 
-    assert last_payment(subscription).refunds.get().legs == {"unapplied": 12_00}
+    assert last_payment(subscription).refunds.get().allocation == {"unapplied": 12_00}
     assert last_invoice(subscription).status == "void"
 
 

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 
 def end_the_session(subscription: Subscription) -> None:
-    Payment.objects.filter(story_id=subscription.pk).update(first_sent_at=NOW - days(1), created_at=NOW - days(1))
+    Payment.objects.filter(correlation_id=subscription.pk).update(first_sent_at=NOW - days(1), created_at=NOW - days(1))
 
 
 def test_a_page_that_lives_is_offered_again(sandbox):
@@ -178,8 +178,8 @@ def test_completing_twice_with_the_same_id_opens_one_payment(sandbox):
     subscription = subscribe(PlanFactory())
     press(sandbox, "decline", subscription)
     key = new_id()
-    asked = {"subscription_id": subscription.pk, "payment_id": key, "user_id": subscription.user_id, "at": NOW}
+    params = {"subscription_id": subscription.pk, "payment_id": key, "user_id": subscription.user_id, "at": NOW}
 
-    (*_, first), (*_, second) = open_completion(**asked), open_completion(**asked)
+    (*_, first), (*_, second) = open_completion(**params), open_completion(**params)
 
     assert (first.pk, second.pk) == (key, key)

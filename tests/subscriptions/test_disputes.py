@@ -4,8 +4,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from payments.disputes.dispute_updates import note_dispute_read
-from payments.hyperswitch.objects import DisputeSeen, read_dispute_object
+from payments.disputes.dispute_updates import apply_dispute_read
+from payments.hyperswitch.objects import RemoteDispute, parse_dispute
 from payments.models import Dispute, Payment
 from tests.buying import deliver, deliver_refund, envelope
 from tests.subscriptions.subscribing import SWEEP, last_invoice, last_payment
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 def bank_says(payment: Payment, status: str, *, amount_minor: int | None = None):
     """A dispute of the whole payment, unless an amount is given."""
-    said = {
+    payload = {
         "dispute_id": "dp_1",
         "payment_id": payment.provider_key,
         "amount": str(amount_minor or payment.amount_minor),
@@ -24,12 +24,12 @@ def bank_says(payment: Payment, status: str, *, amount_minor: int | None = None)
         "dispute_stage": "dispute",
         "dispute_status": f"dispute_{status}",
     }
-    return deliver(envelope(f"dispute_{status}", said))
+    return deliver(envelope(f"dispute_{status}", payload))
 
 
 def refunded_at_dashboard(payment: Payment, amount_minor: int):
     """A refund that nobody here asked for."""
-    said = {
+    payload = {
         "refund_id": f"ref_dashboard_{amount_minor}",
         "payment_id": payment.provider_key,
         "status": "succeeded",
@@ -37,18 +37,18 @@ def refunded_at_dashboard(payment: Payment, amount_minor: int):
         "currency": payment.currency,
         "updated_at": "2099-01-01T00:00:00.000Z",
     }
-    return deliver(envelope("refund_succeeded", said))
+    return deliver(envelope("refund_succeeded", payload))
 
 
 def test_a_dispute_ends_the_access_when_it_is_lost(sandbox):
-    subscription, seen = now_active(sandbox), []
+    subscription, snapshot = now_active(sandbox), []
 
     for status in ("opened", "lost"):
         bank_says(last_payment(subscription), status)
         subscription.refresh_from_db()
-        seen.append((subscription.status, last_invoice(subscription).status))
+        snapshot.append((subscription.status, last_invoice(subscription).status))
 
-    assert seen == [("active", "paid"), ("expired", "refunded")]
+    assert snapshot == [("active", "paid"), ("expired", "refunded")]
     assert proved(subscription)
 
 
@@ -78,15 +78,15 @@ def test_a_dispute_won_after_all_gives_the_access_back(sandbox):
     dispute = last_payment(subscription).disputes.get()
 
     with transaction.atomic():
-        note_dispute_read(as_won(dispute), cause=SWEEP, at=timezone.now())
+        apply_dispute_read(as_won(dispute), cause=SWEEP, at=timezone.now())
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)
 
 
-def as_won(dispute: Dispute) -> DisputeSeen:
+def as_won(dispute: Dispute) -> RemoteDispute:
     """The provider's own answer when it is asked."""
-    said = {
+    payload = {
         "dispute_id": dispute.hyperswitch_dispute_id,
         "payment_id": dispute.payment.provider_key,
         "amount": str(dispute.amount_minor),
@@ -94,7 +94,7 @@ def as_won(dispute: Dispute) -> DisputeSeen:
         "dispute_stage": "dispute",
         "dispute_status": "dispute_won",
     }
-    return read_dispute_object(said)
+    return parse_dispute(payload)
 
 
 @pytest.mark.parametrize(("amounts", "status"), [((12_00,), "expired"), ((5_00,), "active"), ((5_00, 7_00), "expired")])

@@ -16,9 +16,9 @@ from tests.subscriptions.subscribing import (
     days,
     free_plan,
     invoices_of,
+    is_available,
     last_invoice,
     last_payment,
-    offered,
     opens_doors,
     payments_of,
     press,
@@ -54,7 +54,7 @@ def test_a_person_tries_once_whatever_the_plan(sandbox):
 
 
 def test_a_paid_plan_waits_for_its_first_payment(sandbox):
-    made = offered(PlanFactory())
+    made = is_available(PlanFactory())
 
     assert made.subscription.status == "pending_payment"
     assert (made.payment_url != "", made.client_secret != "") == (True, True)
@@ -71,9 +71,9 @@ def test_the_payment_carries_our_ids_and_asks_to_keep_the_method(sandbox):
     subscription = subscribe(PlanFactory())
 
     payment, (call, *_) = last_payment(subscription), sandbox.calls()
-    said = sandbox.hyperswitch("GET", f"/payments/{payment.provider_key}").json()
-    assert (call["idempotency_key"], payment.story_id) == (str(last_invoice(subscription).pk), subscription.pk)
-    assert (said["setup_future_usage"], said["metadata"]) == (
+    payload = sandbox.hyperswitch("GET", f"/payments/{payment.provider_key}").json()
+    assert (call["idempotency_key"], payment.correlation_id) == (str(last_invoice(subscription).pk), subscription.pk)
+    assert (payload["setup_future_usage"], payload["metadata"]) == (
         "off_session",
         {"invoice": str(last_invoice(subscription).pk)},
     )
@@ -111,7 +111,7 @@ def test_a_payment_that_is_refused_ends_the_subscription(sandbox):
 def test_an_answer_that_is_lost_leaves_it_waiting_without_a_page(sandbox):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
 
-    made = offered(PlanFactory())
+    made = is_available(PlanFactory())
 
     assert (made.subscription.status, made.payment_url) == ("pending_payment", "")
 

@@ -13,14 +13,14 @@ from django.utils.module_loading import import_string
 
 from connect.models import SellerTransfer
 from connect.states import TransferStatus
-from payments.models import ForgedMinute, Payment, Refund, WebhookDelivery
+from payments.models import InvalidSignatureCount, Payment, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from veza.backoffice.charts import Chart, Step, bars
 from veza.backoffice.flows import Flow, Flows, added_up_to, recent_flows
 from veza.core.admin_columns import lasting
 from veza.core.ids import first_id_since
-from veza.core.models import Heartbeat, OperatorCase, User
-from veza.core.money import written
+from veza.core.models import Heartbeat, ReviewItem, User
+from veza.core.money import format_amount
 
 COUNTED_UP_TO = 1_000
 DELIVERIES_LOOKED_AT = 10_000
@@ -79,7 +79,7 @@ def as_of() -> datetime | None:
 def cards(person: User, at: datetime) -> list[Card]:
     """What this person may look at, the most urgent first."""
     every = (
-        ("core.view_operatorcase", _cases),
+        ("core.view_reviewitem", _cases),
         ("payments.view_refund", _refunds),
         ("connect.view_sellertransfer", _transfers),
         ("payments.view_webhookdelivery", _webhooks),
@@ -111,26 +111,28 @@ def _money(flows: Flows) -> MoneyCard:
 
 def _in_and_out(flow: Flow, code: str) -> list[tuple[str, int, str]]:
     return [
-        ("in", flow.received, f"{written(flow.received, code)} in"),
-        ("out", flow.refunded, f"{written(flow.refunded, code)} refunded"),
-        ("sent", flow.transferred, f"{written(flow.transferred, code)} to sellers"),
+        ("in", flow.received, f"{format_amount(flow.received, code)} in"),
+        ("out", flow.refunded, f"{format_amount(flow.refunded, code)} refunded"),
+        ("sent", flow.transferred, f"{format_amount(flow.transferred, code)} to sellers"),
     ]
 
 
 def _tile(label: str, day: int, month: int, code: str, model: str, *, status: str = "", q: str = "") -> Number:
     wanted = {"currency": code, "age": "30d"} | ({"status__exact": status} if status else {}) | ({"q": q} if q else {})
-    return Number(label, written(month, code), to_list(model, **wanted), note=f"{written(day, code)} in 24 hours")
+    return Number(
+        label, format_amount(month, code), to_list(model, **wanted), note=f"{format_amount(day, code)} in 24 hours"
+    )
 
 
 def _cases(at: datetime) -> Card:
-    standing = OperatorCase.objects.filter(closed_at__isnull=True)
-    some = OperatorCase.objects.filter(pk__in=standing.order_by()[:COUNTED_UP_TO].values("pk")).order_by()
+    standing = ReviewItem.objects.filter(closed_at__isnull=True)
+    some = ReviewItem.objects.filter(pk__in=standing.order_by()[:COUNTED_UP_TO].values("pk")).order_by()
     kinds = some.values("kind").annotate(several=Count("pk"), oldest=Min("opened_at")).order_by("oldest")
     numbers = [
         Number(
             row["kind"].replace("_", " "),
             str(row["several"]),
-            to_list("core_operatorcase", state="open", kind=row["kind"]),
+            to_list("core_reviewitem", state="open", kind=row["kind"]),
             "warn",
             f"oldest {lasting(at - row['oldest'])}",
         )
@@ -139,8 +141,8 @@ def _cases(at: datetime) -> Card:
     doubt = some.exclude(currency="").values("currency").annotate(total=Sum("amount_minor")).order_by("currency")
     for row in doubt:
         if row["total"]:
-            link = to_list("core_operatorcase", state="open")
-            numbers.append(Number("amount in doubt", written(row["total"], row["currency"]), link, "warn"))
+            link = to_list("core_reviewitem", state="open")
+            numbers.append(Number("amount in doubt", format_amount(row["total"], row["currency"]), link, "warn"))
     return Card("Cases for a person", numbers, "" if numbers else "No case is open: nothing waits for a decision.")
 
 
@@ -191,22 +193,22 @@ def _debts(label: str, owed: "models.QuerySet[SellerTransfer]", link: str, tone:
     """What the first of these transfers come to, a number for each currency."""
     some = SellerTransfer.objects.filter(pk__in=owed.order_by()[:COUNTED_UP_TO].values("pk")).order_by()
     sums = some.values("currency").annotate(debt=Sum(F("reversal_target_minor") - F("reversed_minor")))
-    return [Number(label, written(row["debt"], row["currency"]), link, tone) for row in sums.order_by("currency")]
+    return [Number(label, format_amount(row["debt"], row["currency"]), link, tone) for row in sums.order_by("currency")]
 
 
 def _webhooks(at: datetime) -> Card:
     newest = WebhookDelivery.objects.filter(received_at__gte=at - DAY).order_by("-received_at")
     looked_at = list(newest.values_list("processing_result", "signature_valid")[:DELIVERIES_LOOKED_AT])
     words: dict[str, int] = {}
-    for said, authentic in looked_at:
-        word = said.partition(":")[0] if authentic else "bad signature"
+    for payload, authentic in looked_at:
+        word = payload.partition(":")[0] if authentic else "bad signature"
         words[word] = words.get(word, 0) + 1
     whole = len(looked_at) < DELIVERIES_LOOKED_AT
     numbers = [
         Number(label, str(words.get(word, 0)), to_list(_LOG, age="24h", **wanted), _tone(tone, words.get(word, 0)))
         for label, word, wanted, tone in _RESULTS
     ]
-    uncounted = ForgedMinute.objects.filter(minute_at__gte=at - DAY).aggregate(n=Sum("deliveries"))["n"] or 0
+    uncounted = InvalidSignatureCount.objects.filter(minute_at__gte=at - DAY).aggregate(n=Sum("deliveries"))["n"] or 0
     if uncounted:
         numbers.append(Number("… and not kept, from floods", f"{uncounted:,}", to_list(_LOG, signature="bad"), "bad"))
     again = WebhookDelivery.objects.filter(next_attempt_at__isnull=False)
@@ -229,11 +231,11 @@ def _workers(at: datetime) -> Card:
     numbers = [
         _worker(name, beat, intervals.get(BEATS_OF.get(name, name), LONGEST), at) for name, beat in beats.items()
     ]
-    seen = {BEATS_OF.get(name, name) for name in beats}
+    snapshot = {BEATS_OF.get(name, name) for name in beats}
     numbers += [
         Number(name, "never", to_list("core_heartbeat"), "warn")
         for name, every in sorted(intervals.items())
-        if name not in seen and every < LONGEST
+        if name not in snapshot and every < LONGEST
     ]
     return Card("Workers", numbers, "" if numbers else "No worker has run yet. Start a worker and beat.")
 
@@ -253,7 +255,7 @@ def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Numbe
 
 
 def _services(at: datetime) -> Card:
-    said = import_string(settings.STATE_OF_SERVICES)()
+    payload = import_string(settings.STATE_OF_SERVICES)()
     tones = {"ok": "good", "degraded": "bad", "disabled": "plain"}
     calls = {"hyperswitch", "stripe"}
     numbers = [
@@ -263,12 +265,12 @@ def _services(at: datetime) -> Card:
             to_list("core_providercall", provider=name) if name in calls else to_list("core_heartbeat"),
             tones[service["status"]],
         )
-        for name, service in said["services"].items()
+        for name, service in payload["services"].items()
     ]
     switch = reverse("admin:core_platformsetting_change", args=["maintenance"])
-    on = said["maintenance"]
+    on = payload["maintenance"]
     numbers.append(Number("maintenance", "on" if on else "off", switch, "bad" if on else "good"))
-    return Card("What Veza stands on", numbers, f"Version {said['version']}, {said['environment']}.")
+    return Card("What Veza stands on", numbers, f"Version {payload['version']}, {payload['environment']}.")
 
 
 def _count(

@@ -92,15 +92,15 @@ class OrderEvidence(APIView):
         order = Order.objects.filter(pk=pk).first()
         if order is None:
             raise Http404
-        payments = list(Payment.objects.filter(story_id=pk).order_by("pk"))
-        seen = {
+        payments = list(Payment.objects.filter(correlation_id=pk).order_by("pk"))
+        snapshot = {
             "order_id": order.pk,
             "status": order.status,
             "payments": payments,
             "transfers": SellerTransfer.objects.filter(order=order).order_by("pk"),
-            "refunds": Refund.objects.filter(story_id=pk).order_by("pk"),
-            "deliveries": WebhookDelivery.objects.filter(story_id=pk).order_by("received_at"),
+            "refunds": Refund.objects.filter(correlation_id=pk).order_by("pk"),
+            "deliveries": WebhookDelivery.objects.filter(correlation_id=pk).order_by("received_at"),
             "timeline": [line.text for line in timeline_of(pk)],
             "balanced": all(prove_payment(payment).balanced for payment in payments),
         }
-        return Response(EvidenceOutput(seen).data)
+        return Response(EvidenceOutput(snapshot).data)

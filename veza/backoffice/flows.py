@@ -23,14 +23,14 @@ _MARK = "postings"
 
 _ADD = """
 WITH next AS (
-    SELECT id, at, currency, cause, debit_id, credit_id, amount_minor FROM payments_posting
+    SELECT id, at, currency, reference, debit_id, credit_id, amount_minor FROM payments_posting
     WHERE id > %(after)s AND id < %(before)s ORDER BY id LIMIT %(limit)s
 ), summed AS (
-    INSERT INTO backoffice_flowhour (hour_at, currency, cause, debit, credit, amount_minor, postings)
-    SELECT date_trunc('hour', at), currency, split_part(cause, ':', 1),
+    INSERT INTO backoffice_flowhour (hour_at, currency, kind, debit, credit, amount_minor, postings)
+    SELECT date_trunc('hour', at), currency, split_part(reference, ':', 1),
         split_part(debit_id, ':', 1), split_part(credit_id, ':', 1), sum(amount_minor), count(*)
     FROM next GROUP BY 1, 2, 3, 4, 5
-    ON CONFLICT (hour_at, currency, cause, debit, credit) DO UPDATE
+    ON CONFLICT (hour_at, currency, kind, debit, credit) DO UPDATE
     SET amount_minor = backoffice_flowhour.amount_minor + EXCLUDED.amount_minor,
         postings = backoffice_flowhour.postings + EXCLUDED.postings
 )
@@ -74,8 +74,8 @@ class Flow:
     transferred: int = 0
     fee: int = 0
 
-    def add(self, cause: str, debit: str, credit: str, amount_minor: int) -> None:
-        match cause:
+    def add(self, kind: str, debit: str, credit: str, amount_minor: int) -> None:
+        match kind:
             case "payment" if debit == PSP_CLEARING:
                 self.received += amount_minor
             case "refund":
@@ -125,11 +125,11 @@ def added_up_to() -> datetime | None:
 def _summed(step: TruncDay | TruncHour, steps: list[datetime]) -> dict[str, dict[datetime, Flow]]:
     """For each currency the flow of each step, those without any included."""
     rows = FlowHour.objects.filter(hour_at__gte=steps[0]).annotate(step=step)
-    sums = rows.values("step", "currency", "cause", "debit", "credit").annotate(total=Sum("amount_minor"))
+    sums = rows.values("step", "currency", "kind", "debit", "credit").annotate(total=Sum("amount_minor"))
     found: dict[str, dict[datetime, Flow]] = defaultdict(lambda: {each: Flow() for each in steps})
     for row in sums.order_by():
         if row["step"] in found[row["currency"]]:
-            found[row["currency"]][row["step"]].add(row["cause"], row["debit"], row["credit"], row["total"])
+            found[row["currency"]][row["step"]].add(row["kind"], row["debit"], row["credit"], row["total"])
     return found
 
 

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 
 # A permission that an action asks for, the model it is listed under, and what it lets a person do.
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
-    "core.close_case": ("core.operatorcase", "May close a case with a note"),
+    "core.close_case": ("core.reviewitem", "May close a case with a note"),
     "core.set_maintenance": ("core.platformsetting", "May turn maintenance on and off"),
     "payments.ask_provider": ("payments.payment", "May ask the provider about it now"),
     "payments.replay_delivery": ("payments.webhookdelivery", "May have a stored delivery handled again"),
@@ -24,14 +24,14 @@ PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "connect.write_off": ("connect.sellertransfer", "May take a seller's debt as our loss"),
     "subscriptions.complete_subscription": ("subscriptions.subscription", "May get somebody's payment page"),
     "subscriptions.expire_subscription": ("subscriptions.subscription", "May end somebody's subscription"),
-    "backoffice.export_rows": ("backoffice.staffact", "May export lists as files"),
+    "backoffice.export_rows": ("backoffice.staffaction", "May export lists as files"),
 }
 # What everybody in the back-office may look at.
 LOOK_AT = (
     "core.user",
     "core.statuschange",
     "core.providercall",
-    "core.operatorcase",
+    "core.reviewitem",
     "core.heartbeat",
     "core.platformsetting",
     "payments.payment",
@@ -51,7 +51,7 @@ LOOK_AT = (
     "connect.transferreversal",
     "connect.sellerpayout",
     "connect.connectedaccount",
-    "backoffice.staffact",
+    "backoffice.staffaction",
 )
 # Who may do what besides. Support talks to buyers, finance decides about money, ops keeps things running, and an
 # auditor looks at everything and takes it along, but touches nothing.
@@ -95,9 +95,9 @@ def apply_groups(sender: AppConfig, **_about: Any) -> None:
         if app.models_module is not None:
             create_permissions(app, verbosity=0)
     known = _permissions()
-    for name, acts in GROUPS.items():
+    for name, row_actions in GROUPS.items():
         group, _ = Group.objects.get_or_create(name=name)
-        wanted = {known[_view(model)] for model in LOOK_AT} | {known[act] for act in acts}
+        wanted = {known[_view(model)] for model in LOOK_AT} | {known[act] for act in row_actions}
         if set(group.permissions.values_list("pk", flat=True)) != wanted:
             group.permissions.set(wanted)
 

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from veza.core.models import KeyedRow
 
 
-class StaffAct(KeyedRow):
+class StaffAction(KeyedRow):
     """One press of a button on one row: kept before anything is done, with what came of it once that is known.
 
     The id is the press's own, so the same press is never carried out twice.
@@ -17,7 +17,7 @@ class StaffAct(KeyedRow):
     label = models.CharField(max_length=100)
     subject = models.CharField(max_length=60)
     subject_id = models.CharField(max_length=60)
-    story_id = models.UUIDField(null=True, blank=True)
+    correlation_id = models.UUIDField(null=True, blank=True)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField()
     request_id = models.CharField(max_length=100, blank=True)
@@ -27,11 +27,12 @@ class StaffAct(KeyedRow):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "action of staff"
-        verbose_name_plural = "actions of staff"
+        db_table = "backoffice_staffact"
+        verbose_name = "staff action"
+        verbose_name_plural = "staff actions"
         permissions = [("export_rows", "May export lists as files")]
         indexes = [
-            models.Index(fields=["story_id", "at"], name="staff_act_story"),
+            models.Index(fields=["correlation_id", "at"], name="staff_act_story"),
             models.Index(fields=["subject_id"], name="staff_act_subject"),
             models.Index(fields=["-at"], name="staff_act_newest_first"),
         ]
@@ -42,7 +43,7 @@ class FlowHour(models.Model):
 
     hour_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
-    cause = models.CharField(max_length=20)
+    kind = models.CharField(max_length=20)
     debit = models.CharField(max_length=60)
     credit = models.CharField(max_length=60)
     amount_minor = models.BigIntegerField()
@@ -51,7 +52,7 @@ class FlowHour(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["hour_at", "currency", "cause", "debit", "credit"], name="one_sum_per_hour_and_flow"
+                fields=["hour_at", "currency", "kind", "debit", "credit"], name="one_sum_per_hour_and_flow"
             ),
         ]
 

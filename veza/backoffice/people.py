@@ -12,7 +12,7 @@ from subscriptions.models import Subscription
 from veza.backoffice.timeline import timeline_of
 from veza.core.admin_columns import Panel, age, amount, column, moment, money, panel, short_id, status
 from veza.core.models import StatusChange, User
-from veza.core.money import written
+from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
 
 # A person reads the newest; the lists have the rest.
@@ -43,7 +43,8 @@ def _panels_of_person(somebody: User) -> Iterator[Panel]:
 def _balances(somebody: User) -> Panel:
     held = balances_of(somebody.pk) if somebody.seller_since_at else []
     lines = [
-        ("", [written(each.available_minor, each.currency), written(each.debt_minor, each.currency)]) for each in held
+        ("", [format_amount(each.available_minor, each.currency), format_amount(each.debt_minor, each.currency)])
+        for each in held
     ]
     return Panel("What we hold for them, and what they owe us", ["to be sent", "owed to us"], lines)
 
@@ -82,8 +83,8 @@ def _postings(somebody: User) -> list[TimelineLine]:
     return [
         TimelineLine(
             each.at,
-            f"Booked {written(each.amount_minor, each.currency)} from {names[each.debit_id]} to "
-            f"{names[each.credit_id]} (order {str(each.story_id)[-8:]}).",
+            f"Booked {format_amount(each.amount_minor, each.currency)} from {names[each.debit_id]} to "
+            f"{names[each.credit_id]} (order {str(each.correlation_id)[-8:]}).",
             "posting",
         )
         for each in newest

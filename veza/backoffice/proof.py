@@ -90,8 +90,8 @@ def _held(order_ids: Collection[UUID]) -> Mapping[UUID, dict[str, int]]:
     """
     sums: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     neither = Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE) | Q(debit=DISPUTE_LOSS)
-    rows = Posting.objects.filter(story_id__in=order_ids).exclude(neither)
-    for order_id, debit, credit, amount in rows.values_list("story_id", "debit_id", "credit_id", "amount_minor"):
+    rows = Posting.objects.filter(correlation_id__in=order_ids).exclude(neither)
+    for order_id, debit, credit, amount in rows.values_list("correlation_id", "debit_id", "credit_id", "amount_minor"):
         for account, signed in ((debit, -amount), (credit, amount)):
             if seller_of(account) or account in (PLATFORM_FEE, TAX):
                 sums[order_id][account] += signed

@@ -13,9 +13,9 @@ _HELD_BY = "held by "
 BALANCE = "captured + recoverable - everything else"
 
 
-def proof_lines(story_id: UUID) -> list[ProofLine]:
+def proof_lines(correlation_id: UUID) -> list[ProofLine]:
     """Every term of every payment of a story that says something: an amount, or a difference."""
-    payments = Payment.objects.filter(story_id=story_id).order_by("pk")
+    payments = Payment.objects.filter(correlation_id=correlation_id).order_by("pk")
     terms = [term for payment in payments for term in prove_payment(payment).terms]
     if not any(term.booked_minor for term in terms):
         terms = [term for term in terms if not term.holds]

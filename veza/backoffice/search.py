@@ -27,23 +27,23 @@ LOOKED_INTO = (
     "connect.sellerpayout",
     "connect.connectedaccount",
     "payments.webhookdelivery",
-    "core.operatorcase",
+    "core.reviewitem",
 )
 
 
-def found(site: AdminSite, request: HttpRequest, said: str) -> list[Panel]:
+def found(site: AdminSite, request: HttpRequest, payload: str) -> list[Panel]:
     """What `said` names and this person may look at, kind by kind."""
-    return [each for each in _found(site, request, said) if each.lines]
+    return [each for each in _found(site, request, payload) if each.lines]
 
 
-def _found(site: AdminSite, request: HttpRequest, said: str) -> Iterator[Panel]:
+def _found(site: AdminSite, request: HttpRequest, payload: str) -> Iterator[Panel]:
     pages = {model._meta.label_lower: page for model, page in site._registry.items()}
     for label in LOOKED_INTO:
         page = pages[label]
         if not page.has_view_permission(request):
             continue
-        by = tuple(getattr(page, "found_by", ("id", "email")))
-        rows = find(page.get_queryset(request), by, said).order_by("-pk")
+        by = tuple(getattr(page, "search_keys", ("id", "email")))
+        rows = find(page.get_queryset(request), by, payload).order_by("-pk")
         if page.list_select_related and not isinstance(page.list_select_related, bool):
             rows = rows.select_related(*page.list_select_related)
         columns = [_column(page, name) for name in page.list_display]
@@ -56,10 +56,10 @@ def _column(page: "ModelAdmin[Any]", name: Any) -> Column:
 
     @column(_heading(page.model, name))
     def value(row: models.Model) -> Any:
-        said = lookup_field(name, row, page)[2]
-        if isinstance(said, bool):
-            return "yes" if said else "no"
-        return NOTHING if said in (None, "") else said
+        payload = lookup_field(name, row, page)[2]
+        if isinstance(payload, bool):
+            return "yes" if payload else "no"
+        return NOTHING if payload in (None, "") else payload
 
     return value
 

@@ -10,11 +10,11 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
-from veza.backoffice import dashboard, journal, people, search, story
+from veza.backoffice import action_log, dashboard, order_history, people, search
 from veza.backoffice.login import StaffLogin
 from veza.backoffice.proof_in_words import proof_lines
 from veza.backoffice.timeline import next_steps_of, timeline_of
-from veza.core.admin_actions import Act
+from veza.core.admin_actions import AdminAction
 from veza.core.admin_base import MoneySite
 from veza.core.admin_columns import Panel
 from veza.core.causes import Cause
@@ -43,8 +43,8 @@ MENU = (
             "subscriptions.unpaidsubscriptionaudit",
         ),
     ),
-    ("What happened", ("core.operatorcase", "payments.webhookdelivery", "payments.posting", "core.statuschange")),
-    ("Behind the scenes", ("core.providercall", "core.heartbeat", "backoffice.staffact", "core.platformsetting")),
+    ("What happened", ("core.reviewitem", "payments.webhookdelivery", "payments.posting", "core.statuschange")),
+    ("Behind the scenes", ("core.providercall", "core.heartbeat", "backoffice.staffaction", "core.platformsetting")),
     ("People", ("core.user", "auth.group")),
 )
 
@@ -63,17 +63,17 @@ class Backoffice(MoneySite):
         shown = [model for model in models if model._meta.app_label not in NOT_SHOWN]
         super().register(shown, admin_class, **options)
 
-    def timeline_of(self, story_id: UUID) -> Sequence[TimelineLine]:
-        return timeline_of(story_id)
+    def timeline_of(self, correlation_id: UUID) -> Sequence[TimelineLine]:
+        return timeline_of(correlation_id)
 
-    def next_steps_of(self, story_id: UUID) -> Sequence[str]:
-        return next_steps_of(story_id)
+    def next_steps_of(self, correlation_id: UUID) -> Sequence[str]:
+        return next_steps_of(correlation_id)
 
-    def proof_of(self, story_id: UUID) -> Sequence[ProofLine]:
-        return proof_lines(story_id)
+    def proof_of(self, correlation_id: UUID) -> Sequence[ProofLine]:
+        return proof_lines(correlation_id)
 
-    def panels_of(self, story_id: UUID) -> Sequence[Panel]:
-        return story.panels_of(story_id)
+    def panels_of(self, correlation_id: UUID) -> Sequence[Panel]:
+        return order_history.panels_of(correlation_id)
 
     def panels_of_person(self, person: User) -> Sequence[Panel]:
         return people.panels_of_person(person)
@@ -81,11 +81,11 @@ class Backoffice(MoneySite):
     def timeline_of_person(self, person: User) -> Sequence[TimelineLine]:
         return people.timeline_of_person(person)
 
-    def begin_act(self, act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
-        return journal.begin(act_id, act, row, cause=cause)
+    def begin_action(self, act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
+        return action_log.begin(act_id, act, row, cause=cause)
 
-    def end_act(self, act_id: UUID, *, word: str, sentence: str) -> None:
-        journal.end(act_id, word=word, sentence=sentence)
+    def end_action(self, act_id: UUID, *, word: str, sentence: str) -> None:
+        action_log.end(act_id, word=word, sentence=sentence)
 
     def may_export(self, request: HttpRequest) -> bool:
         return cast(User, request.user).has_perm(EXPORT)
@@ -113,12 +113,12 @@ class Backoffice(MoneySite):
 
     def search(self, request: HttpRequest) -> HttpResponse:
         """Whatever somebody was given; a single hit is shown at once."""
-        said = request.GET.get("q", "").strip()[:200]
-        panels = search.found(self, request, said) if said else []
+        payload = request.GET.get("q", "").strip()[:200]
+        panels = search.found(self, request, payload) if payload else []
         hits = [where for each in panels for where, _ in each.lines]
         if len(hits) == 1:
             return HttpResponseRedirect(hits[0])
-        context = {**self.each_context(request), "title": "Search", "term": said, "panels": panels}
+        context = {**self.each_context(request), "title": "Search", "term": payload, "panels": panels}
         return TemplateResponse(request, "admin/search.html", context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:

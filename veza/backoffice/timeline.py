@@ -8,8 +8,8 @@ import connect.reporting.timeline
 import marketplace.timeline
 import payments.timeline
 import subscriptions.timeline
-from veza.backoffice.story import acts_in
-from veza.core.models import OperatorCase, ProviderCall, StatusChange
+from veza.backoffice.order_history import actions_in
+from veza.core.models import ProviderCall, ReviewItem, StatusChange
 from veza.core.timeline import TimelineLine
 
 FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.reporting.timeline)
@@ -17,21 +17,21 @@ FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, conne
 ORDER_WITHIN_A_MOMENT = ("act", "open", "call", "delivery", "move", "posting", "case")
 
 
-def timeline_of(story_id: UUID) -> list[TimelineLine]:
+def timeline_of(correlation_id: UUID) -> list[TimelineLine]:
     """Everything that happened in the story of one order or subscription, oldest first."""
-    told = [line for floor in FLOORS for line in floor.lines(story_id)]
-    told += [*acts_in(story_id), *_moves(story_id), *_calls(story_id), *_cases(story_id)]
+    told = [line for floor in FLOORS for line in floor.lines(correlation_id)]
+    told += [*actions_in(correlation_id), *_moves(correlation_id), *_calls(correlation_id), *_cases(correlation_id)]
     return sorted(told, key=lambda line: (line.at, ORDER_WITHIN_A_MOMENT.index(line.kind)))
 
 
-def next_steps_of(story_id: UUID) -> list[str]:
+def next_steps_of(correlation_id: UUID) -> list[str]:
     """What will happen next, and what may."""
-    return [step for floor in FLOORS for step in floor.next_steps(story_id)]
+    return [step for floor in FLOORS for step in floor.next_steps(correlation_id)]
 
 
-def _moves(story_id: UUID) -> list[TimelineLine]:
+def _moves(correlation_id: UUID) -> list[TimelineLine]:
     told = []
-    for change in StatusChange.objects.filter(story_id=story_id):
+    for change in StatusChange.objects.filter(correlation_id=correlation_id):
         thing = apps.get_model(change.machine)._meta.verbose_name
         by = " ".join(part for part in (change.cause_kind, change.actor) if part)
         because = f": {change.reason.rstrip('.')}" if change.reason else ""
@@ -41,9 +41,9 @@ def _moves(story_id: UUID) -> list[TimelineLine]:
     return told
 
 
-def _calls(story_id: UUID) -> list[TimelineLine]:
+def _calls(correlation_id: UUID) -> list[TimelineLine]:
     told = []
-    for call in ProviderCall.objects.filter(story_id=story_id):
+    for call in ProviderCall.objects.filter(correlation_id=correlation_id):
         detail = f", {call.detail}" if call.detail else ""
         told.append(
             TimelineLine(
@@ -56,9 +56,9 @@ def _calls(story_id: UUID) -> list[TimelineLine]:
     return told
 
 
-def _cases(story_id: UUID) -> list[TimelineLine]:
+def _cases(correlation_id: UUID) -> list[TimelineLine]:
     told = []
-    for case in OperatorCase.objects.filter(story_id=story_id):
+    for case in ReviewItem.objects.filter(correlation_id=correlation_id):
         told.append(
             TimelineLine(case.opened_at, f"A case was opened for an operator: {case.why} {case.what_to_do}", "case")
         )

@@ -12,13 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from veza.core import platform, reviews
-from veza.core.admin_actions import Act, ActForm, Asked
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, others
 from veza.core.admin_columns import NOTHING, badge, column, moment, short_id, when
 from veza.core.admin_lists import AgeFilter, CappedPaginator, find
 from veza.core.causes import Cause
-from veza.core.models import Heartbeat, OperatorCase, PlatformSetting, ProviderCall, StatusChange, User
-from veza.core.money import written
+from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewItem, StatusChange, User
+from veza.core.money import format_amount
 
 
 @admin.register(User)
@@ -124,7 +124,7 @@ def subject(row: Any) -> Any:
 class StatusChangeAdmin(ReadOnlyAdmin):
     list_display = (moment("at", "when"), machine, subject, came_from, went_to, by_whom, "reason")
     list_filter = (CauseFilter, AgeFilter)
-    found_by = ("id", "subject_id", "story_id")
+    search_keys = ("id", "subject_id", "correlation_id")
     empty = "Nothing has changed its status yet."
 
 
@@ -147,41 +147,41 @@ def outcome(call: ProviderCall) -> Any:
 class ProviderCallAdmin(ReadOnlyAdmin):
     list_display = (moment("at", "when"), called, outcome, answered, "detail")
     list_filter = (ProviderFilter, OutcomeFilter, AgeFilter)
-    found_by = ("id", "subject_id", "story_id")
+    search_keys = ("id", "subject_id", "correlation_id")
     empty = "No provider has been called yet."
 
 
-class CloseCase(Act):
+class CloseCase(AdminAction):
     """The one thing to do about a case here: say that it is dealt with, and how."""
 
     label, permission = "Close the case", "core.close_case"
 
-    def offered(self, row: OperatorCase) -> bool:
+    def offered(self, row: ReviewItem) -> bool:
         return row.closed_at is None
 
-    def preview(self, row: OperatorCase, *, asked: Asked) -> list[str]:
+    def preview(self, row: ReviewItem, *, params: ActionRequest) -> list[str]:
         return [
             "The case is closed with your note. No money moves and nothing is sent.",
             "If what it is about happens again, a new case is opened.",
         ]
 
-    def perform(self, row: OperatorCase, *, cause: Cause, asked: Asked) -> str:
-        reviews.close_by_hand(case_id=row.pk, cause=cause)
+    def perform(self, row: ReviewItem, *, cause: Cause, params: ActionRequest) -> str:
+        reviews.close_review_by_hand(case_id=row.pk, cause=cause)
         return "The case is closed."
 
 
 @column("in doubt")
-def in_doubt(case: OperatorCase) -> str:
-    return written(case.amount_minor, case.currency) if case.currency and case.amount_minor else NOTHING
+def in_doubt(case: ReviewItem) -> str:
+    return format_amount(case.amount_minor, case.currency) if case.currency and case.amount_minor else NOTHING
 
 
 @column("kind")
-def kind(case: OperatorCase) -> str:
+def kind(case: ReviewItem) -> str:
     return case.kind.replace("_", " ")
 
 
 @column("open")
-def still_open(case: OperatorCase) -> Any:
+def still_open(case: ReviewItem) -> Any:
     return badge(case.status)
 
 
@@ -189,7 +189,7 @@ class CaseKindFilter(admin.SimpleListFilter):
     title, parameter_name = "kind", "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = OperatorCase.objects.filter(closed_at__isnull=True).values_list("kind", flat=True).distinct()
+        kinds = ReviewItem.objects.filter(closed_at__isnull=True).values_list("kind", flat=True).distinct()
         return [(word, word.replace("_", " ")) for word in kinds.order_by("kind")[:50]]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
@@ -206,19 +206,19 @@ class CaseStateFilter(admin.SimpleListFilter):
         return queryset.filter(closed_at__isnull=self.value() == "open") if self.value() else queryset
 
 
-@admin.register(OperatorCase)
+@admin.register(ReviewItem)
 class OperatorCaseAdmin(ReadOnlyAdmin):
     list_display = (short_id, kind, in_doubt, still_open, moment("opened_at", "since"), "why")
     list_filter = (CaseStateFilter, CaseKindFilter, AgeFilter)
-    found_by = ("id", "subject_id", "story_id")
-    acts = (CloseCase(),)
+    search_keys = ("id", "subject_id", "correlation_id")
+    row_actions = (CloseCase(),)
     facts = (kind, in_doubt, moment("opened_at", "since"))
     empty = "No case waits for a person. Veza opens one when only a person can decide."
     row_template = "admin/case.html"
 
-    def story(self, row: OperatorCase) -> dict[str, Any]:
+    def story(self, row: ReviewItem) -> dict[str, Any]:
         site = cast(MoneySite, self.admin_site)
-        return {"story_panels": others(site.panels_of(row.story_id), row) if row.story_id else []}
+        return {"story_panels": others(site.panels_of(row.correlation_id), row) if row.correlation_id else []}
 
 
 @admin.register(Heartbeat)
@@ -236,7 +236,7 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     empty = "No worker has finished a round yet. Start a worker and beat."
 
 
-class MaintenanceForm(ActForm):
+class MaintenanceForm(ActionForm):
     message = forms.CharField(
         max_length=300,
         required=False,
@@ -247,7 +247,7 @@ class MaintenanceForm(ActForm):
     field_order = ("message", "reason")
 
 
-class _Maintenance(Act):
+class _Maintenance(AdminAction):
     permission = "core.set_maintenance"
     for_selection = False
 
@@ -258,21 +258,21 @@ class _Maintenance(Act):
 class StartMaintenance(_Maintenance):
     label = "Start maintenance"
 
-    def form(self, row: Any, data: Any = None) -> ActForm:
+    def form(self, row: Any, data: Any = None) -> ActionForm:
         return MaintenanceForm(data)
 
     def offered(self, row: PlatformSetting) -> bool:
         return row.name == platform.MAINTENANCE and not _is_on(row)
 
-    def preview(self, row: PlatformSetting, *, asked: Asked) -> list[str]:
-        told = asked.answers.get("message") or "that Veza is being maintained"
+    def preview(self, row: PlatformSetting, *, params: ActionRequest) -> list[str]:
+        told = params.answers.get("message") or "that Veza is being maintained"
         return [
             f"Within five seconds buyers and sellers are answered 503 and told: {told}.",
             "Webhooks, workers, logging in, this back-office and the health page go on. No money is lost or late.",
         ]
 
-    def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
-        platform.set_maintenance(on=True, message=asked.answers.get("message", ""), cause=cause)
+    def perform(self, row: PlatformSetting, *, cause: Cause, params: ActionRequest) -> str:
+        platform.set_maintenance(on=True, message=params.answers.get("message", ""), cause=cause)
         return "Maintenance is on: buyers and sellers are asked to come back."
 
 
@@ -282,10 +282,10 @@ class EndMaintenance(_Maintenance):
     def offered(self, row: PlatformSetting) -> bool:
         return row.name == platform.MAINTENANCE and _is_on(row)
 
-    def preview(self, row: PlatformSetting, *, asked: Asked) -> list[str]:
+    def preview(self, row: PlatformSetting, *, params: ActionRequest) -> list[str]:
         return ["Within five seconds buyers and sellers can use Veza again."]
 
-    def perform(self, row: PlatformSetting, *, cause: Cause, asked: Asked) -> str:
+    def perform(self, row: PlatformSetting, *, cause: Cause, params: ActionRequest) -> str:
         platform.set_maintenance(on=False, cause=cause)
         return "Maintenance is over."
 
@@ -307,7 +307,7 @@ class PlatformSettingAdmin(ReadOnlyAdmin):
     exports = False
     list_display = ("name", setting_value, "changed_by", "reason", moment("changed_at", "since"))
     facts = (setting_value, moment("changed_at", "since"))
-    acts = (StartMaintenance(), EndMaintenance())
+    row_actions = (StartMaintenance(), EndMaintenance())
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         # The switch is there from the first day: otherwise nobody could turn it.

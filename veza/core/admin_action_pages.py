@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from veza.core.admin_actions import Act, ActForm, Asked
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.admin_columns import linked
 from veza.core.api.requests import cause_of
 from veza.core.causes import Cause
@@ -36,10 +36,10 @@ Word = Literal["done", "already", "refused", "failed"]
 class Journal(Protocol):
     """Where it is kept who did what: the site keeps it, one line for each row and press of the button."""
 
-    def begin_act(self, act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
         """Keep that it is done now. A sentence about who was first, if this very press was seen before."""
 
-    def end_act(self, act_id: UUID, *, word: str, sentence: str) -> None:
+    def end_action(self, act_id: UUID, *, word: str, sentence: str) -> None:
         """Keep what came of it."""
 
 
@@ -56,23 +56,25 @@ class Result:
         return linked(self.row)
 
 
-def carry_out(act: Act, row: Any, *, asked: Asked, cause: Cause, seen: str, journal: Journal) -> Result:
+def carry_out(
+    act: AdminAction, row: Any, *, params: ActionRequest, cause: Cause, snapshot: str, journal: Journal
+) -> Result:
     """Do it to one row, once: pressed twice, or overtaken by a worker, it says who was first and does nothing.
 
     `seen` is how the row stood when the person was asked. Each row is its own transaction, or several: the verb says.
     """
-    if act.standing(row) != seen or not act.offered(row):
+    if act.standing(row) != snapshot or not act.is_available(row):
         return Result(row, "already", _who_was_first(row))
-    if first := journal.begin_act(asked.id, act, row, cause=cause):
+    if first := journal.begin_action(params.id, act, row, cause=cause):
         return Result(row, "already", first)
-    result = _perform(act, row, asked=asked, cause=cause)
-    journal.end_act(asked.id, word=result.word, sentence=result.sentence)
+    result = _perform(act, row, params=params, cause=cause)
+    journal.end_action(params.id, word=result.word, sentence=result.sentence)
     return result
 
 
-def _perform(act: Act, row: Any, *, asked: Asked, cause: Cause) -> Result:
+def _perform(act: AdminAction, row: Any, *, params: ActionRequest, cause: Cause) -> Result:
     try:
-        return Result(row, "done", act.perform(row, cause=cause, asked=asked))
+        return Result(row, "done", act.perform(row, cause=cause, params=params))
     except (NotAllowed, IllegalMove, StaleState) as no:
         before = act.standing(row)
         row.refresh_from_db()
@@ -94,14 +96,14 @@ def _who_was_first(row: Any) -> str:
     return f"Already done by {who} at {last.at:%Y-%m-%d %H:%M:%S} UTC: it went from {went}."
 
 
-class Acting(_ModelAdmin):
+class ActionPages(_ModelAdmin):
     """A page with actions: buttons on the row, choices above the list, and the pages behind both."""
 
-    acts: tuple[Act, ...] = ()
+    row_actions: tuple[AdminAction, ...] = ()
 
-    def acts_for(self, request: HttpRequest, row: Any) -> list[Act]:
+    def row_actions_for(self, request: HttpRequest, row: Any) -> list[AdminAction]:
         """What this person may do about the row as it stands."""
-        return [act for act in self.acts if _may(request, act) and act.offered(row)]
+        return [act for act in self.row_actions if _may(request, act) and act.is_available(row)]
 
     def get_urls(self) -> list[Any]:
         one, several = self.admin_site.admin_view(self.act_on_one), self.admin_site.admin_view(self.act_on_several)
@@ -114,10 +116,10 @@ class Acting(_ModelAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Django's choices above a list: each leads to the confirmation of one of our actions."""
-        several = [act for act in self.acts if act.for_selection and _may(request, act)]
+        several = [act for act in self.row_actions if act.for_selection and _may(request, act)]
         return {act.name: (_chooser(act), act.name, act.label) for act in several}
 
-    def where(self, act: Act, row: Any = None) -> str:
+    def where(self, act: AdminAction, row: Any = None) -> str:
         """The address of an action: on one row, or on a selection."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_act"
         return reverse(name, args=[quote(row.pk), act.name]) if row else reverse(f"{name}_on_several", args=[act.name])
@@ -136,19 +138,19 @@ class Acting(_ModelAdmin):
         chosen = [str(key) for key in request.POST.getlist("row")][:AT_ONCE]
         return self._act(request, act, list(self.get_queryset(request).filter(pk__in=chosen)), one=False)
 
-    def ask_about(self, request: HttpRequest, act: Act, rows: list[Any], *, one: bool) -> HttpResponse:
+    def ask_about(self, request: HttpRequest, act: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
         """The page before anything is done."""
         return self._page(request, act, rows, form=act.form(rows[0] if rows else None), one=one)
 
-    def _permitted(self, request: HttpRequest, act_name: str) -> Act:
-        act = next((act for act in self.acts if act.name == act_name), None)
+    def _permitted(self, request: HttpRequest, act_name: str) -> AdminAction:
+        act = next((act for act in self.row_actions if act.name == act_name), None)
         if act is None:
             raise Http404
         if not _may(request, act):
             raise PermissionDenied
         return act
 
-    def _act(self, request: HttpRequest, act: Act, rows: list[Any], *, one: bool) -> HttpResponse:
+    def _act(self, request: HttpRequest, act: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
         if request.method != "POST" or "reason" not in request.POST:
             return self.ask_about(request, act, rows, one=one)
         form = act.form(rows[0] if rows else None, request.POST)
@@ -160,19 +162,21 @@ class Acting(_ModelAdmin):
             carry_out(
                 act,
                 row,
-                asked=Asked(staff, form.cleaned_data, press if one else uuid5(press, str(row.pk))),
+                params=ActionRequest(staff, form.cleaned_data, press if one else uuid5(press, str(row.pk))),
                 cause=cause,
-                seen=request.POST.get(f"seen_{row.pk}", ""),
+                snapshot=request.POST.get(f"seen_{row.pk}", ""),
                 journal=cast(Journal, self.admin_site),
             )
             for row in rows
         ]
         return self._told(request, results[0]) if one else self._table(request, act, results)
 
-    def _page(self, request: HttpRequest, act: Act, rows: list[Any], *, form: ActForm, one: bool) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, act: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
+    ) -> HttpResponse:
         answers = form.cleaned_data if form.is_bound and form.is_valid() else {}
-        asked = Asked(cast(User, request.user), answers)
-        offered = [row for row in rows if act.offered(row)]
+        params = ActionRequest(cast(User, request.user), answers)
+        is_available = [row for row in rows if act.is_available(row)]
         title = f"{act.label}: {rows[0]}" if one and rows else act.label
         context = {
             **self.admin_site.each_context(request),
@@ -182,8 +186,8 @@ class Acting(_ModelAdmin):
             "form": form,
             "one": rows[0] if one else None,
             "press": _press(request),
-            "rows": [(row, act.standing(row), act.preview(row, asked=asked)) for row in offered],
-            "not_offered": [(row, _who_was_first(row)) for row in rows if row not in offered],
+            "rows": [(row, act.standing(row), act.preview(row, params=params)) for row in is_available],
+            "not_offered": [(row, _who_was_first(row)) for row in rows if row not in is_available],
             "back": self._row_page(rows[0]) if one else self._list_page(),
             "here": self.where(act, rows[0] if one else None),
             "asks_more": len(form.fields) > 1,
@@ -195,7 +199,7 @@ class Acting(_ModelAdmin):
         messages.add_message(request, level, result.sentence)
         return HttpResponseRedirect(self._row_page(result.row))
 
-    def _table(self, request: HttpRequest, act: Act, results: list[Result]) -> HttpResponse:
+    def _table(self, request: HttpRequest, act: AdminAction, results: list[Result]) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": act.label,
@@ -212,7 +216,7 @@ class Acting(_ModelAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
 
-def _may(request: HttpRequest, act: Act) -> bool:
+def _may(request: HttpRequest, act: AdminAction) -> bool:
     return cast(User, request.user).has_perm(act.permission)
 
 
@@ -224,8 +228,8 @@ def _press(request: HttpRequest) -> UUID:
         return new_id()
 
 
-def _chooser(act: Act) -> Any:
-    def choose(page: Acting, request: HttpRequest, rows: Any) -> HttpResponse:
+def _chooser(act: AdminAction) -> Any:
+    def choose(page: ActionPages, request: HttpRequest, rows: Any) -> HttpResponse:
         return page.ask_about(request, act, list(rows[:AT_ONCE]), one=False)
 
     return choose

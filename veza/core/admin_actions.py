@@ -17,7 +17,7 @@ from veza.core.ids import new_id
 from veza.core.models import User
 
 
-class ActForm(forms.Form):
+class ActionForm(forms.Form):
     """What a person is asked before anything is done. Every action asks why."""
 
     reason = forms.CharField(
@@ -30,7 +30,7 @@ class ActForm(forms.Form):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ActionRequest:
     """Who asks for what: `id` is the same however often the button is pressed, so a row can be made under it."""
 
     by: User
@@ -38,7 +38,7 @@ class Asked:
     id: UUID = field(default_factory=new_id)
 
 
-class Act:
+class AdminAction:
     """`label` is on the button, `permission` is looked at before anything is shown or done.
 
     `preview` says what will happen, before the reason is given. `perform` calls one verb and returns what came of it in
@@ -55,7 +55,7 @@ class Act:
         """How the action stands in addresses: `retry-transfer`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
-    def offered(self, row: Any) -> bool:
+    def is_available(self, row: Any) -> bool:
         """Whether there is anything to do about the row as it stands."""
         return True
 
@@ -63,11 +63,11 @@ class Act:
         """What must not have changed between the question and the answer."""
         return str(getattr(row, "status", ""))
 
-    def form(self, row: Any, data: Any = None) -> ActForm:
-        return ActForm(data)
+    def form(self, row: Any, data: Any = None) -> ActionForm:
+        return ActionForm(data)
 
-    def preview(self, row: Any, *, asked: Asked) -> list[str]:
+    def preview(self, row: Any, *, params: ActionRequest) -> list[str]:
         raise NotImplementedError
 
-    def perform(self, row: Any, *, cause: Cause, asked: Asked) -> str:
+    def perform(self, row: Any, *, cause: Cause, params: ActionRequest) -> str:
         raise NotImplementedError

@@ -14,13 +14,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from veza.core.admin_action_pages import Acting
-from veza.core.admin_actions import Act
+from veza.core.admin_action_pages import ActionPages
+from veza.core.admin_actions import AdminAction
 from veza.core.admin_columns import Column, Fact, Panel, address_of, all_facts, badge
 from veza.core.admin_export import lines_of
 from veza.core.admin_lists import CappedPaginator, find
 from veza.core.causes import Cause
-from veza.core.models import User, story_of
+from veza.core.models import User, correlation_id_of
 from veza.core.timeline import ProofLine, TimelineLine
 
 log = structlog.get_logger(__name__)
@@ -29,16 +29,16 @@ log = structlog.get_logger(__name__)
 class MoneySite(AdminSite):
     """The admin site as the floors below know it: it can tell the whole story of an order's money."""
 
-    def timeline_of(self, story_id: UUID) -> Sequence[TimelineLine]:
+    def timeline_of(self, correlation_id: UUID) -> Sequence[TimelineLine]:
         raise NotImplementedError
 
-    def next_steps_of(self, story_id: UUID) -> Sequence[str]:
+    def next_steps_of(self, correlation_id: UUID) -> Sequence[str]:
         raise NotImplementedError
 
-    def proof_of(self, story_id: UUID) -> Sequence[ProofLine]:
+    def proof_of(self, correlation_id: UUID) -> Sequence[ProofLine]:
         raise NotImplementedError
 
-    def panels_of(self, story_id: UUID) -> Sequence[Panel]:
+    def panels_of(self, correlation_id: UUID) -> Sequence[Panel]:
         """Every row of the story, floor by floor."""
         raise NotImplementedError
 
@@ -50,10 +50,10 @@ class MoneySite(AdminSite):
         """What happened lately to the money of somebody who sells."""
         raise NotImplementedError
 
-    def begin_act(self, act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
         raise NotImplementedError
 
-    def end_act(self, act_id: UUID, *, word: str, sentence: str) -> None:
+    def end_action(self, act_id: UUID, *, word: str, sentence: str) -> None:
         raise NotImplementedError
 
     def may_export(self, request: HttpRequest) -> bool:
@@ -88,7 +88,7 @@ class LookOnly(_ModelAdmin):
         return False
 
 
-class ReadOnlyAdmin(LookOnly, Acting):
+class ReadOnlyAdmin(LookOnly, ActionPages):
     """A list of rows and a page for each.
 
     `found_by` are the indexed fields that the search looks into. `facts` are the columns shown first on a row's page;
@@ -104,7 +104,7 @@ class ReadOnlyAdmin(LookOnly, Acting):
     list_max_show_all = 50
     ordering: ClassVar[Any] = ("-pk",)
     actions_selection_counter = True
-    found_by: ClassVar[tuple[str, ...]] = ()
+    search_keys: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[Sequence[Column]] = ()
     exports: ClassVar[bool] = True
     # What an empty list means, and what to do then.
@@ -118,12 +118,12 @@ class ReadOnlyAdmin(LookOnly, Acting):
         ]
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return self.found_by
+        return self.search_keys
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> tuple["QuerySet[Any]", bool]:
-        return (find(queryset, self.found_by, search_term) if search_term.strip() else queryset), False
+        return (find(queryset, self.search_keys, search_term) if search_term.strip() else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         told = {"may_export": self._may_export(request), "empty": self.empty, "title": self._plural()}
@@ -151,7 +151,7 @@ class ReadOnlyAdmin(LookOnly, Acting):
             "facts": [Fact(str(getattr(each, "short_description", "")), each(row)) for each in self.facts],
             "details": all_facts(row, besides=self.exclude or ()),
             "panels": self.panels(row),
-            "acts": [(act, self.where(act, row)) for act in self.acts_for(request, row)],
+            "row_actions": [(act, self.where(act, row)) for act in self.row_actions_for(request, row)],
             **self.story(row),
             **(extra_context or {}),
         }
@@ -187,13 +187,13 @@ class ReadOnlyAdmin(LookOnly, Acting):
         return str(self.opts.verbose_name_plural).capitalize()
 
 
-class StoryAdmin(ReadOnlyAdmin):
+class HistoryAdmin(ReadOnlyAdmin):
     """A row that belongs to a story: its page shows the money timeline and the ledger's proof."""
 
     def story(self, row: Any) -> dict[str, Any]:
-        site, story = cast(MoneySite, self.admin_site), story_of(row)
+        site, story = cast(MoneySite, self.admin_site), correlation_id_of(row)
         return {
-            "story_id": story,
+            "correlation_id": story,
             "timeline": site.timeline_of(story),
             "next_steps": site.next_steps_of(story),
             "proof": site.proof_of(story),

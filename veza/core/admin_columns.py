@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from veza.core.money import written
+from veza.core.money import format_amount
 
 Column = Callable[[Any], Any]
 NOTHING = "-"
@@ -36,7 +36,7 @@ def money(name: str, label: str = "", *, currency: str = "currency") -> Column:
     @column(label or name.replace("_", " "))
     def amount(row: Any) -> str | SafeString:
         minor, code = getattr(row, f"{name}_minor"), _follow(row, currency)
-        return format_html('<span class="amount">{}</span>', written(minor, code)) if code else NOTHING
+        return format_html('<span class="amount">{}</span>', format_amount(minor, code)) if code else NOTHING
 
     amount.__name__ = name
     return amount
@@ -175,22 +175,24 @@ def _label(field: "models.Field[Any, Any]") -> str:
 
 
 def _value(row: models.Model, field: "models.Field[Any, Any]") -> Any:
-    said = getattr(row, field.name)
+    payload = getattr(row, field.name)
     match field:
         case models.ForeignKey():
-            return linked(said)
+            return linked(payload)
         case models.JSONField():
-            return format_html("<pre>{}</pre>", json.dumps(said, indent=2, ensure_ascii=False)) if said else NOTHING
+            return (
+                format_html("<pre>{}</pre>", json.dumps(payload, indent=2, ensure_ascii=False)) if payload else NOTHING
+            )
         case models.DateTimeField():
-            return when(said)
+            return when(payload)
         case models.BooleanField():
-            return "yes" if said else "no"
+            return "yes" if payload else "no"
     currency: Any = getattr(row, "currency", None)
     if field.name.endswith("_minor") and currency:
-        return written(said, currency)
-    if field.name == "status" and isinstance(said, str):
-        return badge(said)
-    return NOTHING if said in (None, "") else said
+        return format_amount(payload, currency)
+    if field.name == "status" and isinstance(payload, str):
+        return badge(payload)
+    return NOTHING if payload in (None, "") else payload
 
 
 def _follow(row: Any, way: str) -> Any:

@@ -39,33 +39,35 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # Django's class ta
         return counted
 
 
-def find(rows: "models.QuerySet[Any]", by: Sequence[str], said: str) -> "models.QuerySet[Any]":
+def find(rows: "models.QuerySet[Any]", by: Sequence[str], payload: str) -> "models.QuerySet[Any]":
     """The rows that `said` names: an id of ours or a provider's, an e-mail, or the last characters of an id.
 
     `by` are fields with an index; `id__endswith` stands for an index on the id written backwards. `title__icontains`
     is for tables that stay small.
     """
-    said = said.strip()
-    key = as_key(said)
+    payload = payload.strip()
+    key = as_key(payload)
     if key is not None:
         return rows.filter(_any({name: key for name in by if _is(rows, name, models.UUIDField)}))
-    if "@" in said:
-        return rows.filter(_any({way: value for name in by for way, value in _people(rows, name, said)}))
-    texts = {name: said for name in by if _is(rows, name, models.CharField) and not _is(rows, name, models.EmailField)}
+    if "@" in payload:
+        return rows.filter(_any({way: value for name in by for way, value in _people(rows, name, payload)}))
+    texts = {
+        name: payload for name in by if _is(rows, name, models.CharField) and not _is(rows, name, models.EmailField)
+    }
     wanted = _any(texts)
-    if _ENDING in by and _LAST_CHARACTERS.fullmatch(said.lower()):
+    if _ENDING in by and _LAST_CHARACTERS.fullmatch(payload.lower()):
         rows = rows.alias(backwards=Reverse(Cast("id", models.TextField())))
-        wanted |= Q(backwards__startswith=said.lower()[::-1])
+        wanted |= Q(backwards__startswith=payload.lower()[::-1])
     return rows.filter(wanted)
 
 
-def as_key(said: str) -> UUID | None:
+def as_key(payload: str) -> UUID | None:
     """The id of a row of ours inside what somebody typed: written out, or as a provider was given it."""
     for prefix in _PROVIDER_PREFIXES:
-        if found := row_id(prefix, said):
+        if found := row_id(prefix, payload):
             return found
     try:
-        return UUID(said)
+        return UUID(payload)
     except ValueError:
         return None
 
@@ -84,15 +86,15 @@ def _is(rows: "models.QuerySet[Any]", name: str, kind: "type[models.Field[Any, A
     return isinstance(last, kind)
 
 
-def _people(rows: "models.QuerySet[Any]", name: str, said: str) -> Iterator[tuple[str, Any]]:
+def _people(rows: "models.QuerySet[Any]", name: str, payload: str) -> Iterator[tuple[str, Any]]:
     """The way to rows of a person with this e-mail: their ids are looked up first, so that an index finds the rows."""
     if not _is(rows, name, models.EmailField):
         return
     way, _, _ = name.rpartition("__")
     if not way:
-        yield f"{name}__startswith", said.lower()
+        yield f"{name}__startswith", payload.lower()
         return
-    people = User.objects.filter(email__startswith=said.lower()).values_list("pk", flat=True)
+    people = User.objects.filter(email__startswith=payload.lower()).values_list("pk", flat=True)
     yield f"{way}__in", list(people[:_PEOPLE_LOOKED_AT])
 
 

@@ -36,8 +36,8 @@ def go_on(task: Task, *, within: timedelta) -> None:
     _send(task, within=within)
 
 
-def _send(task: Task, *, within: timedelta, **said: int) -> None:
+def _send(task: Task, *, within: timedelta, **payload: int) -> None:
     try:
-        task.apply_async(kwargs=said, expires=within.total_seconds(), retry=False)
+        task.apply_async(kwargs=payload, expires=within.total_seconds(), retry=False)
     except OperationalError as error:
         log.warning("nobody_called", task=task.name, why=str(error))

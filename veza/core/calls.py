@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from veza.core.ids import first_id_since
-from veza.core.models import ProviderCall, StatefulRow, story_of
+from veza.core.models import ProviderCall, StatefulRow, correlation_id_of
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
 
@@ -26,7 +26,7 @@ def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
         provider=call.provider,
         subject=subject._meta.label_lower,
         subject_id=subject.pk,
-        story_id=story_of(subject),
+        correlation_id=correlation_id_of(subject),
         our_id=our_id,
         method=call.method,
         path=call.path[:200],

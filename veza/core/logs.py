@@ -44,10 +44,10 @@ def _mask_value(name: str, value: Any) -> Any:
 def masked_json(text: str) -> str:
     """JSON laid out for a person, secrets masked by name and by shape; other text is masked by shape alone."""
     try:
-        said = json.loads(text)
+        payload = json.loads(text)
     except ValueError:
         return masked(text)
-    return json.dumps(_mask_value("", said), indent=2, ensure_ascii=False)
+    return json.dumps(_mask_value("", payload), indent=2, ensure_ascii=False)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

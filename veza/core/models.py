@@ -43,7 +43,7 @@ class StatefulRow(KeyedRow):
 
     moves: ClassVar[Mapping[str, frozenset[str]]]
     status: Any
-    story_id: Any
+    correlation_id: Any
 
     class Meta:
         abstract = True
@@ -107,12 +107,12 @@ class StatusChange(KeyedRow):
     actor = models.CharField(max_length=200, blank=True)
     reason = models.TextField(blank=True)
     request_id = models.CharField(max_length=100, blank=True)
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     at = models.DateTimeField()
 
     class Meta:
         indexes = [
-            models.Index(fields=["story_id", "at"], name="status_change_story"),
+            models.Index(fields=["correlation_id", "at"], name="status_change_story"),
             models.Index(fields=["subject_id"], name="status_change_subject"),
         ]
 
@@ -130,18 +130,18 @@ class ProviderCall(KeyedRow):
     detail = models.CharField(max_length=300, blank=True)
     status = models.PositiveSmallIntegerField()
     milliseconds = models.PositiveIntegerField()
-    story_id = models.UUIDField()
+    correlation_id = models.UUIDField()
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
         indexes = [
-            models.Index(fields=["story_id", "at"], name="provider_call_story"),
+            models.Index(fields=["correlation_id", "at"], name="provider_call_story"),
             models.Index(fields=["subject_id"], name="provider_call_subject"),
             models.Index(fields=["provider", "-id"], name="provider_call_latest"),
         ]
 
 
-class OperatorCase(KeyedRow):
+class ReviewItem(KeyedRow):
     """Something only a person can decide, with the money in doubt and what to do about it."""
 
     class Status(models.TextChoices):
@@ -151,7 +151,7 @@ class OperatorCase(KeyedRow):
     kind = models.CharField(max_length=40)
     subject = models.CharField(max_length=60)
     subject_id = models.UUIDField()
-    story_id = models.UUIDField(null=True, blank=True, db_index=True)
+    correlation_id = models.UUIDField(null=True, blank=True, db_index=True)
     amount_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3, blank=True)
     why = models.TextField()
@@ -162,6 +162,7 @@ class OperatorCase(KeyedRow):
     opened_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        db_table = "core_operatorcase"
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject_id"],
@@ -232,7 +233,7 @@ class IdempotentRequest(KeyedRow):
         ]
 
 
-def story_of(row: object) -> UUID:
+def correlation_id_of(row: object) -> UUID:
     """The story a row belongs to: its order's or its subscription's id."""
-    story: UUID = row.story_id  # type: ignore[attr-defined]
+    story: UUID = row.correlation_id  # type: ignore[attr-defined]
     return story

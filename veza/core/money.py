@@ -16,7 +16,7 @@ def exponent(currency: str) -> int:
     return int(digits)
 
 
-def written(amount_minor: int, currency: str) -> str:
+def format_amount(amount_minor: int, currency: str) -> str:
     """The amount as a person writes it: `written(1250, "EUR")` is `12.50 EUR`."""
     digits = exponent(currency)
     return f"{Decimal(amount_minor).scaleb(-digits):,.{digits}f} {currency}"

@@ -5,9 +5,9 @@ from typing import Any
 import structlog
 from django.db.models.functions import Now
 
+from veza.core.cached_value import CachedValue
 from veza.core.causes import Cause
 from veza.core.models import PlatformSetting
-from veza.core.remembered import Remembered
 
 log = structlog.get_logger(__name__)
 MAINTENANCE = "maintenance"
@@ -22,7 +22,7 @@ def _read_maintenance() -> dict[str, Any] | None:
 
 # What staff wrote (`on`, and perhaps `message` and `retry_after_seconds`) while maintenance is on, else None.
 # At most five seconds old in every process: turning the switch needs no restart and asking costs no query.
-maintenance = Remembered(_read_maintenance, seconds=5)
+maintenance = CachedValue(_read_maintenance, seconds=5)
 
 
 def set_maintenance(*, on: bool, cause: Cause, message: str = "", retry_after_seconds: int | None = None) -> bool:
@@ -37,8 +37,8 @@ def set_maintenance(*, on: bool, cause: Cause, message: str = "", retry_after_se
     if on and retry_after_seconds is not None:
         value["retry_after_seconds"] = retry_after_seconds
     before = _read_maintenance() is not None
-    said = {"value": value, "changed_by": cause.actor, "reason": cause.reason, "changed_at": Now()}
-    PlatformSetting.objects.update_or_create(name=MAINTENANCE, defaults=said)
+    payload = {"value": value, "changed_by": cause.actor, "reason": cause.reason, "changed_at": Now()}
+    PlatformSetting.objects.update_or_create(name=MAINTENANCE, defaults=payload)
     maintenance.forget()
     log.warning("maintenance_switched", on=on, by=cause.actor, reason=cause.reason)
     return before != on

@@ -7,15 +7,15 @@ from django.db.models.functions import Now
 
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.models import KeyedRow, OperatorCase, story_of
+from veza.core.models import KeyedRow, ReviewItem, correlation_id_of
 
 
-class CaseClosed(NotAllowed):
+class ReviewAlreadyClosed(NotAllowed):
     code = "case_closed"
     http_status = 409
 
 
-def open_case(
+def open_review(
     kind: str,
     subject: KeyedRow,
     *,
@@ -25,13 +25,13 @@ def open_case(
     currency: str = "",
 ) -> None:
     """Open a case about `subject`, unless one of this kind is open already. `amount_minor` is what is in doubt."""
-    OperatorCase.objects.bulk_create(
+    ReviewItem.objects.bulk_create(
         [
-            OperatorCase(
+            ReviewItem(
                 kind=kind,
                 subject=subject._meta.label_lower,
                 subject_id=subject.pk,
-                story_id=story_of(subject),
+                correlation_id=correlation_id_of(subject),
                 amount_minor=amount_minor,
                 currency=currency,
                 why=why,
@@ -42,30 +42,32 @@ def open_case(
     )
 
 
-def restate_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:
+def update_review_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:
     """Let the open case of this kind about `subject`, if there is one, say what is in doubt now."""
-    standing = OperatorCase.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
+    standing = ReviewItem.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
     standing.update(amount_minor=amount_minor)
 
 
-def close_case(kind: str, *subjects: KeyedRow, note: str) -> None:
+def close_review(kind: str, *subjects: KeyedRow, note: str) -> None:
     """Close the open cases of this kind about `subjects`, where there are any: what they asked for has come about."""
     about = [subject.pk for subject in subjects]
-    _close(OperatorCase.objects.filter(kind=kind, subject_id__in=about), note=note)
+    _close(ReviewItem.objects.filter(kind=kind, subject_id__in=about), note=note)
 
 
-def close_all(kind: str, *, note: str) -> None:
+def close_reviews(kind: str, *, note: str) -> None:
     """Close every open case of this kind, whatever it is about."""
-    _close(OperatorCase.objects.filter(kind=kind), note=note)
+    _close(ReviewItem.objects.filter(kind=kind), note=note)
 
 
-def _close(cases: QuerySet[OperatorCase], *, note: str) -> None:
+def _close(cases: QuerySet[ReviewItem], *, note: str) -> None:
     cases.filter(closed_at__isnull=True).update(closed_at=Now(), closed_by="veza", note=note)
 
 
-def close_by_hand(*, case_id: UUID, cause: Cause) -> None:
+def close_review_by_hand(*, case_id: UUID, cause: Cause) -> None:
     """Close a case that a person has dealt with; the cause's reason is the note. Raises CaseClosed."""
-    standing = OperatorCase.objects.filter(pk=case_id, closed_at__isnull=True)
+    standing = ReviewItem.objects.filter(pk=case_id, closed_at__isnull=True)
     if not standing.update(closed_at=Now(), closed_by=cause.actor, note=cause.reason):
-        case = OperatorCase.objects.get(pk=case_id)
-        raise CaseClosed(f"Already closed by {case.closed_by} at {case.closed_at:%Y-%m-%d %H:%M:%S} UTC: {case.note}")
+        case = ReviewItem.objects.get(pk=case_id)
+        raise ReviewAlreadyClosed(
+            f"Already closed by {case.closed_by} at {case.closed_at:%Y-%m-%d %H:%M:%S} UTC: {case.note}"
+        )

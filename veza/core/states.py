@@ -83,7 +83,7 @@ def _move_group(rows: list[Row], start: str, to: str, *, cause: Cause, at: datet
             actor=cause.actor,
             reason=cause.reason,
             request_id=cause.request_id,
-            story_id=row.story_id,
+            correlation_id=row.correlation_id,
             at=at,
         )
         for row in rows

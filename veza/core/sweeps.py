@@ -191,7 +191,7 @@ def _drop_dead_connections() -> None:
 
 def beat(name: str, tally: Tally) -> None:
     """Leave a heartbeat: the work called `name` has come to its end just now. A tick does so by itself."""
-    seen: dict[str, object] = {"beat_at": Now(), "done": tally.done, "failed": tally.failed}
+    snapshot: dict[str, object] = {"beat_at": Now(), "done": tally.done, "failed": tally.failed}
     if tally.last_error:
-        seen |= {"last_error": tally.last_error, "last_error_at": Now()}
-    Heartbeat.objects.update_or_create(name=name, defaults=seen)
+        snapshot |= {"last_error": tally.last_error, "last_error_at": Now()}
+    Heartbeat.objects.update_or_create(name=name, defaults=snapshot)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from veza.core.money import written
+from veza.core.money import format_amount
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,4 @@ class ProofLine:
 
     @property
     def amount(self) -> str:
-        return written(self.booked_minor, self.currency)
+        return format_amount(self.booked_minor, self.currency)

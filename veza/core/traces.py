@@ -15,9 +15,11 @@ def last_requests(rows: Iterable[KeyedRow]) -> Mapping[UUID, str]:
 
     Nothing is queued from a request, so no message carries its id; the story's moves remember it.
     """
-    stories = {row.pk: story for row in rows if (story := getattr(row, "story_id", None)) is not None}
-    moves = StatusChange.objects.filter(story_id__in=set(stories.values())).exclude(request_id="")
-    newest = moves.order_by("story_id", "-at").distinct("story_id").values_list("story_id", "request_id")
+    stories = {row.pk: story for row in rows if (story := getattr(row, "correlation_id", None)) is not None}
+    moves = StatusChange.objects.filter(correlation_id__in=set(stories.values())).exclude(request_id="")
+    newest = (
+        moves.order_by("correlation_id", "-at").distinct("correlation_id").values_list("correlation_id", "request_id")
+    )
     try:
         asked_by = dict(newest)
     except Error:  # The work itself will meet the same database, and say so.
@@ -33,8 +35,8 @@ def following(row: KeyedRow, *, sweep: str, request_id: str) -> Iterator[None]:
     minutes later.
     """
     about = {"sweep": sweep, "row": str(row.pk)}
-    story_id = getattr(row, "story_id", None)
-    if story_id is not None:
-        about |= {"story": str(story_id), "request_id": request_id}
+    correlation_id = getattr(row, "correlation_id", None)
+    if correlation_id is not None:
+        about |= {"correlation_id": str(correlation_id), "request_id": request_id}
     with structlog.contextvars.bound_contextvars(**about):
         yield

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from payments.ledger.statements import StatementKind, StatementLine, StatementLineWrong, book_statement_line
+from payments.ledger.statements import InvalidStatementLine, StatementKind, StatementLine, book_statement_line
 
 COLUMNS = ("line", "kind", "amount_minor", "currency", "date")
 
@@ -31,10 +31,10 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, dry_run: bool, **options: Any) -> None:
         """Book line by line, tell what is wrong, and end with the counts."""
         counts = {"booked": 0, "known": 0, "wrong": 0}
-        for number, said in _rows(file):
+        for number, payload in _rows(file):
             try:
-                counts["booked" if _book(said, dry_run=dry_run) else "known"] += 1
-            except StatementLineWrong as error:
+                counts["booked" if _book(payload, dry_run=dry_run) else "known"] += 1
+            except InvalidStatementLine as error:
                 counts["wrong"] += 1
                 self.stderr.write(f"row {number}: {error.text}")
         told = {**counts, "dry_run": dry_run}
@@ -57,21 +57,21 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise CommandError(f"{file} cannot be read: {error}") from error
 
 
-def _book(said: dict[str, str], *, dry_run: bool) -> bool:
+def _book(payload: dict[str, str], *, dry_run: bool) -> bool:
     with transaction.atomic():
-        newly = book_statement_line(_read(said))
+        newly = book_statement_line(_read(payload))
         transaction.set_rollback(dry_run)
     return newly
 
 
-def _read(said: dict[str, str]) -> StatementLine:
-    name, kind, amount, day = said["line"], said["kind"], said["amount_minor"], said["date"]
+def _read(payload: dict[str, str]) -> StatementLine:
+    name, kind, amount, day = payload["line"], payload["kind"], payload["amount_minor"], payload["date"]
     if kind not in set(StatementKind):
-        raise StatementLineWrong(f"Line {name!r}: kind is {kind!r}, and may be {' or '.join(StatementKind)}.")
+        raise InvalidStatementLine(f"Line {name!r}: kind is {kind!r}, and may be {' or '.join(StatementKind)}.")
     if not re.fullmatch(r"[0-9]{1,16}", amount):
-        raise StatementLineWrong(f"Line {name!r}: amount_minor is {amount!r}, and has to be whole minor units.")
+        raise InvalidStatementLine(f"Line {name!r}: amount_minor is {amount!r}, and has to be whole minor units.")
     try:
         at = datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC)
     except ValueError as error:
-        raise StatementLineWrong(f"Line {name!r}: date is {day!r}, and has to be written like 2026-11-24.") from error
-    return StatementLine(name, StatementKind(kind), int(amount), said["currency"].upper(), at)
+        raise InvalidStatementLine(f"Line {name!r}: date is {day!r}, and has to be written like 2026-11-24.") from error
+    return StatementLine(name, StatementKind(kind), int(amount), payload["currency"].upper(), at)

@@ -31,8 +31,8 @@ class Command(BaseCommand):
         if dry_run:
             self._show(_rows(order), as_json=json)
         elif order is not None:
-            asked = refresh.run_for_story(order, cause=cause)
-            self._tell({"asked": asked, "failed": 0}, as_json=json)
+            params = refresh.refresh_correlated(order, cause=cause)
+            self._tell({"asked": params, "failed": 0}, as_json=json)
         elif once:
             self._until_nothing_is_due(cause, as_json=json)
         else:
@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
 def _rows(order: UUID | None) -> list[Payment | Refund | Dispute]:
     if order is not None:
-        payments, refunds, disputes = refresh.open_in_story(order)
+        payments, refunds, disputes = refresh.open_rows_of(order)
         return [*payments, *refunds, *disputes]
     stuck = [*refresh.stuck_refunds(), *refresh.orphan_refunds()]
     return [*refresh.stuck_payments(), *stuck, *refresh.due_disputes()]

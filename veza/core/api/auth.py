@@ -53,9 +53,9 @@ class Login(PublicView):
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
-        asked = LoginInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        user = _authenticated(request, asked.validated_data["email"], asked.validated_data["password"])
+        params = LoginInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        user = _authenticated(request, params.validated_data["email"], params.validated_data["password"])
         return Response(SessionOutput(sessions.begin(user)).data)
 
 
@@ -69,9 +69,9 @@ class Refresh(PublicView):
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
-        asked = RefreshInput(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return Response(SessionOutput(sessions.renew(asked.validated_data["refresh_token"])).data)
+        params = RefreshInput(data=request.data)
+        params.is_valid(raise_exception=True)
+        return Response(SessionOutput(sessions.renew(params.validated_data["refresh_token"])).data)
 
 
 def _authenticated(request: Request, email: str, password: str) -> User:

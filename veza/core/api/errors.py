@@ -80,9 +80,9 @@ def _api_exception(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.Throttled):
         headers |= retry_after(getattr(error, "wait", None) or 1)
     # simplejwt wraps its sentence and code in an object; everybody else's detail is the sentence.
-    said: Mapping[str, Any] = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
-    detail = said.get("detail", error.default_detail)
-    code = said.get("code") or getattr(detail, "code", error.default_code)
+    payload: Mapping[str, Any] = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
+    detail = payload.get("detail", error.default_detail)
+    code = payload.get("code") or getattr(detail, "code", error.default_code)
     return Problem(error.status_code, str(code), str(detail), headers=headers)
 
 

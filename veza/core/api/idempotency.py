@@ -115,7 +115,7 @@ def _claim(request: Request, key: str) -> Claim | Response:
     """The right to do this request, or the answer it had. Raises KeyNotUsable, KeyReused, RequestInFlight."""
     if _KEY.fullmatch(key) is None:
         raise KeyNotUsable("An Idempotency-Key has 1 to 255 printable ASCII characters.")
-    asked = {
+    params = {
         "user_id": user_id_of(request),
         "method": str(request.method),
         "route": request.path,
@@ -125,20 +125,20 @@ def _claim(request: Request, key: str) -> Claim | Response:
     try:
         # Durable: the claim is committed, and so visible to everybody, before any work is done.
         with transaction.atomic(durable=True):
-            IdempotentRequest.objects.create(**asked, body_sha256=fingerprint, leased_until_at=Now() + LEASE)
+            IdempotentRequest.objects.create(**params, body_sha256=fingerprint, leased_until_at=Now() + LEASE)
     except IntegrityError:
-        earlier = _earlier(asked)
+        earlier = _earlier(params)
         if earlier.body_sha256 != fingerprint:
             raise KeyReused("This Idempotency-Key was used for another request body.") from None
         if earlier.reply_status is not None:
             return _replayed(earlier)
         _take_over(earlier)
-    mine = IdempotentRequest.objects.get(**asked)
+    mine = IdempotentRequest.objects.get(**params)
     return Claim(mine.pk, mine.result_id, mine.leased_until_at)
 
 
-def _earlier(asked: dict[str, Any]) -> IdempotentRequest:
-    return IdempotentRequest.objects.annotate(asked_at=Now()).get(**asked)
+def _earlier(params: dict[str, Any]) -> IdempotentRequest:
+    return IdempotentRequest.objects.annotate(asked_at=Now()).get(**params)
 
 
 def _take_over(earlier: IdempotentRequest) -> None:

@@ -80,8 +80,8 @@ def source_address(request: AnyRequest) -> str | None:
     """
     trusted = settings.TRUSTED_PROXIES
     if trusted > 0:
-        seen = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        if len(seen) >= trusted and (address := _address(seen[-trusted])):
+        snapshot = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(snapshot) >= trusted and (address := _address(snapshot[-trusted])):
             return address
     return _address(request.META.get("REMOTE_ADDR", ""))
 

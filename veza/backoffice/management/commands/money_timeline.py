@@ -10,7 +10,7 @@ from payments.ledger.proof import Proof
 from payments.models import Payment
 from veza.backoffice.proof import prove_payment
 from veza.backoffice.timeline import next_steps_of, timeline_of
-from veza.core.money import written
+from veza.core.money import format_amount
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         told = timeline_of(order_id)
         if not told:
             raise CommandError(f"No order {order_id} is known here.")
-        proofs = [prove_payment(payment) for payment in Payment.objects.filter(story_id=order_id)]
+        proofs = [prove_payment(payment) for payment in Payment.objects.filter(correlation_id=order_id)]
         if options["json"]:
             self.stdout.write(_as_json([line.text for line in told], proofs))
             return
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             self.stdout.write(f"next: {step}")
         for term in (term for proof in proofs for term in proof.terms):
             mark = "" if term.expected_minor is None else " = the rows" if term.holds else " DIFFERS from the rows"
-            self.stdout.write(f"{written(term.booked_minor, term.currency):>20}  {term.label}{mark}")
+            self.stdout.write(f"{format_amount(term.booked_minor, term.currency):>20}  {term.label}{mark}")
 
 
 def _as_json(lines: list[str], proofs: list[Proof]) -> str:

@@ -70,21 +70,21 @@ class Command(BaseCommand):
 
 def _opened(wishes: Wishes, *, resume: bool) -> SessionLog:
     """A new log, or the one to go on with. Raises CommandError, ChainBroken."""
-    said = {name: getattr(wishes, name) for name in SAME_IN_ONE_SESSION}
+    payload = {name: getattr(wishes, name) for name in SAME_IN_ONE_SESSION}
     if not resume:
         wishes.report_dir.mkdir(parents=True, exist_ok=True)
         log = SessionLog.begin(wishes.report_dir, at=timezone.now())
-        log.write("session_begins", **said)
+        log.write("session_begins", **payload)
         return log
     path = latest(wishes.report_dir)
     if path is None:
         raise CommandError(f"There is no session in {wishes.report_dir}.", returncode=CANNOT_BEGIN)
     log = SessionLog.resume(path)
     begun = log.lines[0] if log.lines else {}
-    other = [name for name, value in said.items() if begun.get(name) != value]
+    other = [name for name, value in payload.items() if begun.get(name) != value]
     if other:
         raise CommandError(f"{path.name} was begun with another {', '.join(other)}.", returncode=CANNOT_BEGIN)
     if any(line["verdict"].startswith("PASSED") for line in log.of_kind("session_ends")):
         raise CommandError(f"{path.name} has passed; there is nothing to go on with.", returncode=CANNOT_BEGIN)
-    log.write("session_resumed", **said)
+    log.write("session_resumed", **payload)
     return log

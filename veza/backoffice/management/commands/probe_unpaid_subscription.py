@@ -88,7 +88,7 @@ def _captured(path: Path | None) -> Captured | None:
     if path is None:
         return None
     try:
-        said = json.loads(path.read_text())
-        return Captured(str(said["body"]), str(said["signature"]))
+        payload = json.loads(path.read_text())
+        return Captured(str(payload["body"]), str(payload["signature"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{path} holds no captured delivery: {error}", returncode=NOT_DECIDED) from error

@@ -43,7 +43,7 @@ class Command(BaseCommand):
             if self.stderr.isatty() and time.monotonic() - shown_at > PROGRESS_EVERY_SECONDS:
                 shown_at = time.monotonic()
                 self._progress(proved, counts["payments"])
-        unexplained = Posting.objects.filter(payment__isnull=True).exclude(cause__startswith=BY_STATEMENT)
+        unexplained = Posting.objects.filter(payment__isnull=True).exclude(reference__startswith=BY_STATEMENT)
         if loose := unexplained.count():
             differences += loose
             first.append(f"{loose} postings belong to no payment")

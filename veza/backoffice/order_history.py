@@ -8,7 +8,7 @@ from connect.models import SellerTransfer, TransferReversal
 from marketplace.models import License, Order
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription
-from veza.backoffice.models import StaffAct
+from veza.backoffice.models import StaffAction
 from veza.core.admin_columns import (
     Panel,
     age,
@@ -22,34 +22,38 @@ from veza.core.admin_columns import (
     short_id,
     status,
 )
-from veza.core.models import OperatorCase
+from veza.core.models import ReviewItem
 from veza.core.timeline import TimelineLine
 
 
-def panels_of(story_id: UUID) -> list[Panel]:
+def panels_of(correlation_id: UUID) -> list[Panel]:
     """Every row of the story, each leading to its page; kinds of which there is none are left out."""
-    return [each for each in _panels(story_id) if each.lines]
+    return [each for each in _panels(correlation_id) if each.lines]
 
 
-def _panels(story_id: UUID) -> Iterator[Panel]:
-    yield panel("Order", Order.objects.filter(pk=story_id), [short_id, money("total"), status, age])
-    yield panel("Subscription", Subscription.objects.filter(pk=story_id), [short_id, status, age])
+def _panels(correlation_id: UUID) -> Iterator[Panel]:
+    yield panel("Order", Order.objects.filter(pk=correlation_id), [short_id, money("total"), status, age])
+    yield panel("Subscription", Subscription.objects.filter(pk=correlation_id), [short_id, status, age])
     received, refunded = money("received"), money("refunded")
-    payments = Payment.objects.filter(story_id=story_id).order_by("pk")
+    payments = Payment.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Payments", payments, [short_id, amount, status, received, refunded, age])
-    refunds = Refund.objects.filter(story_id=story_id).order_by("pk")
+    refunds = Refund.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Refunds", refunds, [short_id, amount, status, column("asked by")(lambda row: row.source), age])
-    yield panel("Disputes", Dispute.objects.filter(story_id=story_id).order_by("pk"), [short_id, amount, status, age])
-    licenses = License.objects.filter(order=story_id).select_related("item").order_by("pk")
+    yield panel(
+        "Disputes",
+        Dispute.objects.filter(correlation_id=correlation_id).order_by("pk"),
+        [short_id, amount, status, age],
+    )
+    licenses = License.objects.filter(order=correlation_id).select_related("item").order_by("pk")
     yield panel("Licences", licenses, [short_id, column("work")(lambda row: row.item.title), status, age])
-    transfers = SellerTransfer.objects.filter(order=story_id).select_related("seller").order_by("pk")
+    transfers = SellerTransfer.objects.filter(order=correlation_id).select_related("seller").order_by("pk")
     taken_back = money("reversed", "taken back")
     yield panel("Transfers to sellers", transfers, [short_id, person("seller"), amount, status, taken_back])
-    reversals = TransferReversal.objects.filter(story_id=story_id).order_by("pk")
+    reversals = TransferReversal.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Taken back from sellers", reversals, [short_id, amount, status, age])
-    deliveries = WebhookDelivery.objects.filter(story_id=story_id).order_by("received_at")
+    deliveries = WebhookDelivery.objects.filter(correlation_id=correlation_id).order_by("received_at")
     yield panel("Raw deliveries", deliveries, [moment("received_at", "received"), event, result])
-    cases = OperatorCase.objects.filter(story_id=story_id).order_by("pk")
+    cases = ReviewItem.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Cases", cases, [column("kind")(lambda row: row.kind.replace("_", " ")), status, why])
 
 
@@ -64,13 +68,13 @@ def result(delivery: WebhookDelivery) -> Any:
 
 
 @column("why")
-def why(case: OperatorCase) -> str:
+def why(case: ReviewItem) -> str:
     return case.why
 
 
-def acts_in(story_id: UUID) -> list[TimelineLine]:
+def actions_in(correlation_id: UUID) -> list[TimelineLine]:
     """What staff did about a story, with their reasons."""
-    acts = StaffAct.objects.filter(story_id=story_id).select_related("person")
+    acts = StaffAction.objects.filter(correlation_id=correlation_id).select_related("person")
     return [
         TimelineLine(
             act.at,

@@ -13,29 +13,29 @@ from django.db import connection
 
 from veza.core.breaker import is_failing
 from veza.core.calls import latest_of
-from veza.core.models import OperatorCase, StatefulRow
+from veza.core.models import ReviewItem, StatefulRow
 from veza.core.outcomes import NotSent, Outcome, Unknown
-from veza.core.reviews import close_all, open_case
+from veza.core.reviews import close_reviews, open_review
 
 log = structlog.get_logger(__name__)
 # What asking came to.
-TURNED_AWAY = "turned away"
-FAILING = "failing for everybody"
+AUTH_REJECTED = "turned away"
+PROVIDER_DOWN = "failing for everybody"
 _LATELY = timedelta(hours=1)
 
 
-def turned_away(outcome: Outcome[Any] | None) -> bool:
+def auth_rejected(outcome: Outcome[Any] | None) -> bool:
     """Whether the provider answered that it does not know us."""
     return isinstance(outcome, NotSent) and outcome.call.status > 0
 
 
-def is_shut(result: str) -> bool:
+def must_stop(result: str) -> bool:
     """Whether asking came to what every other row would meet as well: a tick ends there."""
-    return result in (TURNED_AWAY, FAILING)
+    return result in (AUTH_REJECTED, PROVIDER_DOWN)
 
 
 @dataclass(frozen=True)
-class Gate:
+class ProviderHealth:
     """Where one provider asks for our key: its name in the record of calls, and the setting that holds the key."""
 
     provider: str
@@ -45,24 +45,24 @@ class Gate:
     def case(self) -> str:
         return f"{self.provider}_turned_us_away"
 
-    def met_by_all(self, outcome: Outcome[Any] | None) -> str:
+    def stop_reason(self, outcome: Outcome[Any] | None) -> str:
         """What `outcome`, which is on record, came to if every other row would meet the same; else nothing."""
-        if turned_away(outcome):
-            return TURNED_AWAY
+        if auth_rejected(outcome):
+            return AUTH_REJECTED
         unanswered = isinstance(outcome, NotSent | Unknown)
-        return FAILING if unanswered and self.fails_everybody() else ""
+        return PROVIDER_DOWN if unanswered and self.is_down() else ""
 
-    def fails_everybody(self) -> bool:
+    def is_down(self) -> bool:
         """Whether the provider, and no row, is why its last calls came to nothing."""
         return is_failing(self.provider)
 
     def calls_at_once(self, usually: int) -> int:
         """How many calls a tick has under way: one while the provider fails for everybody, since it only knocks."""
-        return 1 if self.fails_everybody() else usually
+        return 1 if self.is_down() else usually
 
-    def tell_if_turned_away(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
+    def open_review_if_rejected(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
         """Open the one case if we were turned away over `row`. A transaction does it last: it may wait for others."""
-        if not isinstance(outcome, NotSent) or not turned_away(outcome):
+        if not isinstance(outcome, NotSent) or not auth_rejected(outcome):
             return
         log.error(self.case, why=outcome.why)
         if self._case_stands():
@@ -71,15 +71,15 @@ class Gate:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [self.case])
         if not self._case_stands():
             what_to_do = f"Check {self.setting}. Nothing is lost: every row goes on by itself afterwards."
-            open_case(self.case, row, why=outcome.why, what_to_do=what_to_do)
+            open_review(self.case, row, why=outcome.why, what_to_do=what_to_do)
 
-    def close_case_if_let_in(self) -> None:
+    def close_review_if_accepted(self) -> None:
         """Close the case once the provider's last answer was another one. For sweeps: it costs a query."""
         if not self._case_stands():
             return
         last = latest_of(self.provider, within=_LATELY).filter(status__gt=0).first()
         if last is not None and last.outcome != "not sent":
-            close_all(self.case, note=f"Let in again: {last.method} {last.path} was {last.outcome}.")
+            close_reviews(self.case, note=f"Let in again: {last.method} {last.path} was {last.outcome}.")
 
     def _case_stands(self) -> bool:
-        return OperatorCase.objects.filter(kind=self.case, closed_at__isnull=True).exists()
+        return ReviewItem.objects.filter(kind=self.case, closed_at__isnull=True).exists()

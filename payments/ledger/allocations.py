@@ -13,97 +13,99 @@ from payments.models import Payment, Posting, Refund
 from payments.states import RefundStatus
 from veza.core.money import allocate
 
-Legs = dict[str, int]
+Allocation = dict[str, int]
 # Whoever posts under these causes claims received money for somebody (payments.ledger.post_claimed).
 _CLAIMS = ("order:", "invoice:")
 
 
-def left_of(payment: Payment) -> Legs:
+def remaining_of(payment: Payment) -> Allocation:
     """What each account has of the payment after its succeeded refunds; minor units of the currency we hold."""
     left = _claimed(payment)
     given_back = Refund.objects.filter(
         payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency
-    ).values_list("legs", flat=True)
-    for legs in given_back:
-        for account, amount in legs.items():
+    ).values_list("allocation", flat=True)
+    for allocation in given_back:
+        for account, amount in allocation.items():
             if account != RECOVERABLE:
                 left[account] -= amount
     return {account: amount for account, amount in left.items() if amount > 0}
 
 
-def unclaimed(payment: Payment) -> Legs:
+def unapplied_funds(payment: Payment) -> Allocation:
     """What nobody has claimed of the payment and nobody was given back."""
-    return unclaimed_in(left_of(payment))
+    return unapplied_in(remaining_of(payment))
 
 
-def unclaimed_in(legs: Mapping[str, int]) -> Legs:
+def unapplied_in(allocation: Mapping[str, int]) -> Allocation:
     """The part of some legs that nobody has claimed."""
-    return {account: amount for account, amount in legs.items() if account == UNAPPLIED}
+    return {account: amount for account, amount in allocation.items() if account == UNAPPLIED}
 
 
-def is_claimed(payment: Payment) -> bool:
+def is_applied(payment: Payment) -> bool:
     """Whether what the payment pays for was fulfilled with it."""
-    claimed = Posting.objects.filter(payment=payment, debit=UNAPPLIED).values_list("cause", flat=True)
-    return any(cause.startswith(_CLAIMS) for cause in claimed)
+    claimed = Posting.objects.filter(payment=payment, debit=UNAPPLIED).values_list("reference", flat=True)
+    return any(reference.startswith(_CLAIMS) for reference in claimed)
 
 
-def promised(payment: Payment, *, besides: Refund | None = None) -> Legs:
+def reserved_by_refunds(payment: Payment, *, besides: Refund | None = None) -> Allocation:
     """What refunds under way are going to take of each account; `besides` is not one of them."""
     under_way = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
     if besides is not None:
         under_way = under_way.exclude(pk=besides.pk)
-    sums: Legs = {}
-    for legs in under_way.values_list("legs", flat=True):
-        sums = plus(sums, legs)
+    sums: Allocation = {}
+    for allocation in under_way.values_list("allocation", flat=True):
+        sums = combine(sums, allocation)
     return sums
 
 
-def divide(amount_minor: int, payment: Payment) -> Legs:
+def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
     """From whom a refund is taken when nobody said: first from what nobody claimed, then from what is promised to no
     refund under way, in proportion, and only then from the rest."""
-    left = left_of(payment)
-    free = take(promised(payment), left)
-    legs: Legs = {}
-    for purse in (unclaimed_in(free), free, left):
-        there = take(legs, purse)
-        legs = plus(legs, spread(min(amount_minor - sum(legs.values()), sum(there.values())), there))
-    return plus(legs, {RECOVERABLE: amount_minor - sum(legs.values())})
+    left = remaining_of(payment)
+    free = subtract(reserved_by_refunds(payment), left)
+    allocation: Allocation = {}
+    for purse in (unapplied_in(free), free, left):
+        there = subtract(allocation, purse)
+        allocation = combine(
+            allocation, allocate_over(min(amount_minor - sum(allocation.values()), sum(there.values())), there)
+        )
+    return combine(allocation, {RECOVERABLE: amount_minor - sum(allocation.values())})
 
 
 def _claimed(payment: Payment) -> defaultdict[str, int]:
     held: defaultdict[str, int] = defaultdict(int)
     held[UNAPPLIED] = payment.received_minor
     postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, debit=UNAPPLIED)
-    for cause, account, amount in postings.values_list("cause", "credit_id", "amount_minor"):
-        if cause.startswith(_CLAIMS):
+    for reference, account, amount in postings.values_list("reference", "credit_id", "amount_minor"):
+        if reference.startswith(_CLAIMS):
             held[account] += amount
             held[UNAPPLIED] -= amount
     return held
 
 
-def spread(amount_minor: int, left: Mapping[str, int]) -> Legs:
+def allocate_over(amount_minor: int, left: Mapping[str, int]) -> Allocation:
     """Take `amount_minor` from the accounts in proportion to what each has left; the rest is recoverable."""
     accounts = sorted(left)
     found = min(amount_minor, sum(left.values()))
     parts = dict(zip(accounts, allocate(found, [left[account] for account in accounts]), strict=True))
-    return without_nothing(parts | {RECOVERABLE: amount_minor - found})
+    return nonzero(parts | {RECOVERABLE: amount_minor - found})
 
 
-def within(wanted: Mapping[str, int], left: Mapping[str, int]) -> Legs:
+def capped_to(wanted: Mapping[str, int], left: Mapping[str, int]) -> Allocation:
     """`wanted` legs, cut to what each account has left; what was cut is spread over the others, or recoverable."""
     parts = {account: min(amount, left.get(account, 0)) for account, amount in wanted.items() if account != RECOVERABLE}
-    return plus(parts, spread(sum(wanted.values()) - sum(parts.values()), take(parts, left)))
+    return combine(parts, allocate_over(sum(wanted.values()) - sum(parts.values()), subtract(parts, left)))
 
 
-def take(legs: Mapping[str, int], left: Mapping[str, int]) -> Legs:
+def subtract(allocation: Mapping[str, int], left: Mapping[str, int]) -> Allocation:
     """What is left after `legs` were taken; never less than nothing."""
-    return without_nothing({account: max(0, amount - legs.get(account, 0)) for account, amount in left.items()})
+    return nonzero({account: max(0, amount - allocation.get(account, 0)) for account, amount in left.items()})
 
 
-def plus(legs: Mapping[str, int], more: Mapping[str, int]) -> Legs:
+def combine(allocation: Mapping[str, int], more: Mapping[str, int]) -> Allocation:
     """Both together, account by account."""
-    return without_nothing({account: legs.get(account, 0) + more.get(account, 0) for account in {**legs, **more}})
+    return nonzero({account: allocation.get(account, 0) + more.get(account, 0) for account in {**allocation, **more}})
 
 
-def without_nothing(legs: Mapping[str, int]) -> Legs:
-    return {account: amount for account, amount in legs.items() if amount}
+def nonzero(allocation: Mapping[str, int]) -> Allocation:
+    return {account: amount for account, amount in allocation.items() if amount}

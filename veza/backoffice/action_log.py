@@ -5,29 +5,29 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from veza.backoffice.models import StaffAct
-from veza.core.admin_actions import Act
+from veza.backoffice.models import StaffAction
+from veza.core.admin_actions import AdminAction
 from veza.core.causes import Cause
 
 
-def begin(act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
+def begin(act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
     """Keep that this is done now. A sentence about who was first, if this very press is kept already."""
     assert cause.id is not None, "only a person presses buttons"
     try:
         with transaction.atomic():
-            StaffAct.objects.create(
+            StaffAction.objects.create(
                 id=act_id,
                 act=act.name,
                 label=act.label,
                 subject=row._meta.label_lower,
                 subject_id=str(row.pk),
-                story_id=getattr(row, "story_id", None),
+                correlation_id=getattr(row, "correlation_id", None),
                 person_id=cause.id,
                 reason=cause.reason,
                 request_id=cause.request_id,
             )
     except IntegrityError:
-        first = StaffAct.objects.select_related("person").get(pk=act_id)
+        first = StaffAction.objects.select_related("person").get(pk=act_id)
         came = first.sentence or "it is under way."
         return f"Already done by {first.person.email} at {first.at:%Y-%m-%d %H:%M:%S} UTC: {came}"
     return ""
@@ -35,4 +35,4 @@ def begin(act_id: UUID, act: Act, row: Any, *, cause: Cause) -> str:
 
 def end(act_id: UUID, *, word: str, sentence: str) -> None:
     """Keep what came of it."""
-    StaffAct.objects.filter(pk=act_id).update(word=word, sentence=sentence)
+    StaffAction.objects.filter(pk=act_id).update(word=word, sentence=sentence)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Value]):
+class CachedValue(Generic[Value]):
     """Call it for the value: computed anew when the last one is older than `seconds`.
 
     Kept in this process and not in Redis: it must still answer while Redis is away. Errors are not kept.
