@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# What is installed, built where compilers and caches may be.
+# Build stage: compilers and caches stay here.
 FROM python:3.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/production.lock /tmp/production.lock
@@ -8,10 +8,10 @@ RUN python -m venv /opt/veza && /opt/veza/bin/pip install --require-hashes --req
 ENV PATH=/opt/veza/bin:$PATH
 WORKDIR /app
 COPY . /app
-# Settings import with an empty environment, so no secret is needed, or left, in a layer.
+# Settings import with an empty environment, so no layer needs or contains a secret.
 RUN python -m compileall -q /app && python manage.py collectstatic --noinput
 
-# What runs: no pip of its own, no compiler, nothing that the user can write to.
+# Runtime stage: no pip in the environment, no compiler, nothing that the user can write to.
 FROM python:3.13-slim-bookworm
 ENV PATH=/opt/veza/bin:$PATH \
     PYTHONPATH=/app \
@@ -21,7 +21,7 @@ ENV PATH=/opt/veza/bin:$PATH \
 COPY --from=build /opt/veza /opt/veza
 COPY --from=build /app /app
 WORKDIR /app
-# A number: an orchestrator can then prove that it is not root.
+# A numeric user: an orchestrator can then verify that it is not root.
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -1,5 +1,5 @@
-# Short names for the launcher; `python3 -m dev --help` does the same on a machine without make.
-# Recipes are single commands without shell characters, so that make runs them itself and a signal finds them.
+# Short names for the launcher; on a machine without make, `python3 -m dev --help` does the same.
+# Recipes are single commands without shell characters, so that make runs them directly and signals reach them.
 PYTHON ?= python3
 MAKEFLAGS += --no-print-directory
 
@@ -9,13 +9,13 @@ MAKEFLAGS += --no-print-directory
 help: ## this list
 	@awk -F ":.*## " "/^[a-z-]+:.*## / {printf \"  make %-18s %s\n\", \$$1, \$$2}" $(firstword $(MAKEFILE_LIST))
 
-demo: ## the whole round trip, then a running Veza until Ctrl-C (ONCE=1, PAY=browser, PORT=8001)
+demo: ## one purchase and refund, then a running Veza until Ctrl-C (ONCE=1, PAY=browser, PORT=8001)
 	@$(PYTHON) -m dev demo
 
-test: ## all tests, with a PostgreSQL and Valkey of their own (ARGS="-k refund -x")
+test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x")
 	@$(PYTHON) -m dev test
 
-run: ## a running Veza with sample data, without the round trip (PORT=8001)
+run: ## a running Veza with sample data, without the purchase (PORT=8001)
 	@$(PYTHON) -m dev serve
 
 lint: ## ruff: rules and format
@@ -24,7 +24,7 @@ lint: ## ruff: rules and format
 types: ## mypy, strict
 	@$(PYTHON) -m dev check types
 
-contracts: ## which way imports point
+contracts: ## imports point down
 	@$(PYTHON) -m dev check contracts
 
 migrations-check: ## models and migrations agree
@@ -34,7 +34,7 @@ schema-check: ## the API and docs/openapi.yaml agree
 	@$(PYTHON) -m dev check schema
 
 schema: export WRITE = 1
-schema: ## write docs/openapi.yaml anew
+schema: ## rewrite docs/openapi.yaml
 	@$(PYTHON) -m dev check schema
 
 clean: ## remove the environment and everything under .veza
