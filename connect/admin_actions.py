@@ -59,8 +59,8 @@ class ReissueTransfer(AdminAction):
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
         return [
-            f"{format_amount(row.reissuable_minor, row.currency)} that was reversed in Stripe's dashboard by mistake is "
-            f"paid to {row.seller.email} again.",
+            f"{format_amount(row.reissuable_minor, row.currency)} reversed in Stripe's dashboard by mistake is paid "
+            f"to {row.seller.email} again.",
             "What they owe for this order is lowered first. The rest is a new transfer, sent within a minute.",
         ]
 

@@ -21,7 +21,7 @@ from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout
 from connect.worker.retries import KEY_IS_SAFE_FOR
-from payments.inbox.intake import Handled, Result
+from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
@@ -251,13 +251,15 @@ def _refused(payout: SellerPayout, refused: Refused, *, cause: Cause, at: dateti
     move(payout, PayoutStatus.FAILED, cause=cause, at=at, **ended)
 
 
-def apply_payout(snapshot: RemotePayout, *, stripe_account_id: str, cause: Cause, at: datetime) -> Handled:
+def apply_payout(snapshot: RemotePayout, *, stripe_account_id: str, cause: Cause, at: datetime) -> HandlingResult:
     """Bring a payout of ours to where Stripe says it is. It may be earlier than the answer to our own request."""
     payouts = SellerPayout.objects.locked().filter(stripe_account_id=stripe_account_id)
     payout = payouts.filter(external_payout_id=snapshot.payout_id).first() or _by_our_id(payouts, snapshot)
     if payout is None:
-        return Handled(Result.UNMATCHED)
-    return Handled(Result.OK if _follow(payout, snapshot, cause=cause, at=at) else Result.STALE, payout.correlation_id)
+        return HandlingResult(Result.UNMATCHED)
+    return HandlingResult(
+        Result.OK if _follow(payout, snapshot, cause=cause, at=at) else Result.STALE, payout.correlation_id
+    )
 
 
 def _by_our_id(payouts: Any, snapshot: RemotePayout) -> SellerPayout | None:

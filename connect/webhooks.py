@@ -17,7 +17,7 @@ from connect.accounts import apply_account, is_old_news, revoke_access, wake_tra
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_payout, parse_transfer
-from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result
 from veza.core.causes import Cause
 from veza.core.strict_json import strict_json
 
@@ -59,11 +59,13 @@ def read_event(raw: bytes) -> Event:
     return Event(event_id, event_type, envelope)
 
 
-def _account_updated(payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
+def _account_updated(
+    payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
     snapshot = parse_account(payload)
     account = _account(snapshot.account_id)
     if account is None:
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     old, created_at = is_old_news(account, _created_at(envelope)), _created_at(envelope)
     apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
     return _nudged(account, old=old)
@@ -71,12 +73,12 @@ def _account_updated(payload: Mapping[str, Any], envelope: Mapping[str, Any], *,
 
 def _capability_updated(
     payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
-) -> Handled:
+) -> HandlingResult:
     if payload.get("id") != "transfers":
-        return Handled(Result.IGNORED)
+        return HandlingResult(Result.IGNORED)
     account = _account(str(payload.get("account") or envelope.get("account") or ""))
     if account is None:
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     created_at = _created_at(envelope)
     old, active = is_old_news(account, created_at), payload.get("status") == "active"
     if not old:
@@ -88,38 +90,42 @@ def _capability_updated(
     return _nudged(account, old=old)
 
 
-def _access_revoked(_said: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
+def _access_revoked(
+    _said: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
     account = _account(str(envelope.get("account") or ""))
     if account is None:
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     revoke_access(account_id=account.pk)
-    return Handled(Result.OK, account.seller_id)
+    return HandlingResult(Result.OK, account.seller_id)
 
 
 def _transfer_reversed(
     payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
-) -> Handled:
+) -> HandlingResult:
     snapshot = parse_transfer(payload)
     transfer = SellerTransfer.objects.filter(stripe_transfer_id=snapshot.transfer_id).first()
     if transfer is None:
         # Ours without an answer yet, or made by somebody else with our key: tried again, then a case.
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     if snapshot.reversed_minor > transfer.reversed_minor:
         SellerTransfer.objects.filter(pk=transfer.pk).update(refresh_due_at=Now())
-    return Handled(Result.OK, transfer.correlation_id)
+    return HandlingResult(Result.OK, transfer.correlation_id)
 
 
-def _payout_changed(payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime) -> Handled:
+def _payout_changed(
+    payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
     snapshot = parse_payout(payload)
     if not snapshot.our_id and not SellerPayout.objects.filter(external_payout_id=snapshot.payout_id).exists():
         # Stripe pays sellers out by its own schedule too: that is between the two of them.
-        return Handled(Result.IGNORED)
+        return HandlingResult(Result.IGNORED)
     return apply_payout(snapshot, stripe_account_id=str(envelope.get("account") or ""), cause=cause, at=at)
 
 
-def _nudged(account: ConnectedAccount, *, old: bool) -> Handled:
+def _nudged(account: ConnectedAccount, *, old: bool) -> HandlingResult:
     ConnectedAccount.objects.filter(pk=account.pk).update(refresh_due_at=Now())
-    return Handled(Result.STALE if old else Result.OK, account.seller_id)
+    return HandlingResult(Result.STALE if old else Result.OK, account.seller_id)
 
 
 def _account(stripe_account_id: str) -> ConnectedAccount | None:
@@ -133,12 +139,12 @@ def _created_at(envelope: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(created, UTC)
 
 
-def _handler(handle: Callable[..., Handled]) -> Handler:
+def _handler(handle: Callable[..., HandlingResult]) -> Handler:
     """Take the object out of the envelope, and see that it is about the world our key belongs to."""
 
-    def handled(event: Event, *, cause: Cause, at: datetime) -> Handled:
+    def handled(event: Event, *, cause: Cause, at: datetime) -> HandlingResult:
         if event.payload.get("livemode") is not settings.STRIPE_SECRET_KEY.startswith(("sk_live", "rk_live")):
-            return Handled(Result.IGNORED)
+            return HandlingResult(Result.IGNORED)
         data = event.payload.get("data")
         payload = data.get("object") if isinstance(data, Mapping) else None
         if not isinstance(payload, Mapping):

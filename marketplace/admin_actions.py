@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 
 from marketplace.allocation import remaining_of, split
-from marketplace.cancelling import cancel_order
 from marketplace.models import Order
+from marketplace.orders import cancel_order
 from marketplace.refunds import MAY_REFUND, RefundRequest, request_refund
 from marketplace.states import OrderStatus
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
@@ -79,7 +79,7 @@ class RefundForBuyer(AdminAction):
             if part.seller_minor:
                 who = emails[sellers[part.item_id]]
                 steps.append(
-                    f"{format_amount(part.seller_minor, row.currency)} of it is {who}'s: not sent, or taken back by Stripe."
+                    f"{format_amount(part.seller_minor, row.currency)} from {who}: not sent, or reversed at Stripe."
                 )
         fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
         steps.append(

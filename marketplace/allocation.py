@@ -52,7 +52,7 @@ def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
     ]
 
 
-def given_back(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -> int:
+def refunded_minor(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -> int:
     """How much of what an order asked for is gone, by the legs that refunds and lost disputes took.
 
     A surplus that went back was never asked for; what was unclaimed counts only as far as items were withheld.

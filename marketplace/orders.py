@@ -1,30 +1,24 @@
-"""An order: placed, paid for, given up, refunded."""
+"""Placing an order at our own prices, getting its payment page, and cancelling one that is not paid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from marketplace import licenses
-from marketplace.allocation import REFUNDED_ONLY, accounts_of, disputes_of, given_back, remaining_of, sold
-from marketplace.fulfilment import HELD, send_back_withheld, withhold_what_is_gone
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.states import OrderStatus
-from payments.collection.payment_requests import open_payment, send_now
-from payments.ledger.postings import post_claimed
-from payments.models import Dispute, Payment, Refund
-from payments.states import PaymentStatus, RefundStatus
+from marketplace.purchases import complete_order
+from marketplace.states import HELD, OrderStatus
+from payments.collection.payment_requests import cancel_payment, open_payment, send_now
+from payments.models import Payment
+from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.facts import announce
 from veza.core.ids import new_id
 from veza.core.models import User
 from veza.core.money import basis_points_of
-from veza.core.states import may_move, move
 
 
 class OfferNotFound(NotAllowed):
@@ -37,6 +31,10 @@ class OrderNotPossible(NotAllowed):
 
 class ExclusiveSold(OrderNotPossible):
     code = "exclusive_sold"
+
+
+class OrderNotCancellable(NotAllowed):
+    code = "order_not_cancellable"
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
     OrderItem.objects.bulk_create(items)
     CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
-        _complete(order, payment=None, cause=cause, at=timezone.now())
+        complete_order(order, payment=None, cause=cause, at=timezone.now())
         return order
     open_payment(
         payment_id=new_id(),
@@ -149,68 +147,16 @@ def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:
     )
 
 
-def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The money of an order is here: complete it, whatever was thought of it meanwhile."""
-    if payment.purpose != Payment.Purpose.ORDER:
-        return
-    order = Order.objects.locked().get(pk=payment.purpose_id)
-    if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
-        _complete(order, payment=payment, cause=cause, at=at)
+def cancel_order(*, order_id: UUID, cause: Cause) -> Order:
+    """Close the payment page of an unpaid order and return the order as it then stands.
 
-
-def _complete(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
-    items = list(order.items.all())
-    withheld = withhold_what_is_gone(order, items)
-    deadline = at + settings.REFUND_WINDOW
-    move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
-    licenses.grant(order, [item for item in items if not item.withheld])
-    goes_back = False
-    if payment is not None:
-        post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
-        goes_back = send_back_withheld(withheld, payment=payment)
-    announce("order.completed", order, cause=cause, at=at)
-    if goes_back:
-        move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
-
-
-def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The payment of an order came to nothing: the order is given up, unless it was already."""
-    if payment.purpose != Payment.Purpose.ORDER:
-        return
-    order = Order.objects.locked().get(pk=payment.purpose_id)
-    given_up = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
-    if given_up == OrderStatus.CANCELLED and payment.closing_at is not None:
-        given_up = OrderStatus.EXPIRED  # Nobody decided it: our clock closed the page.
-    if may_move(order, given_up):
-        move(order, given_up, cause=cause, at=at)
-
-
-def refund_settled(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
-    """A refund of an order succeeded, failed or bounced: order, licences and sellers' shares follow from the facts."""
-    if refund.payment.purpose != Payment.Purpose.ORDER:
-        return
-    order = Order.objects.locked().get(pk=refund.payment.purpose_id)
-    follow_money(order, cause=cause, at=at)
-    announce("order.refund_settled", order, cause=cause, at=at)
-
-
-def follow_money(order: Order, *, cause: Cause, at: datetime) -> None:
-    """Bring a locked order and its licences to where its money is. One that was never fulfilled stays as it is."""
-    if order.completed_at is None:
-        return
-    items = list(order.items.all())
-    standing = _standing(order, items)
-    if order.status != standing:
-        move(order, standing, cause=cause, at=at)
-    licenses.follow_money(order, items, remaining_of(items, REFUNDED_ONLY), cause=cause, at=at)
-
-
-def _standing(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
-    """Recomputed from the refunds and the lost disputes each time, never toggled."""
-    refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
-    if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
-        return OrderStatus.REFUND_PENDING
-    done = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
-    gone = given_back(items, [*done, *lost])
-    return OrderStatus.REFUNDED if gone >= order.total_minor else OrderStatus.COMPLETED
+    It is cancelled when the provider says that nobody can pay it any more; one that is being paid goes on. Without an
+    answer nothing changes. Raises OrderNotCancellable.
+    """
+    order = Order.objects.get(pk=order_id)
+    if order.status != OrderStatus.PENDING:
+        raise OrderNotCancellable(f"Only an unpaid order can be cancelled; this one is {order.status}.")
+    for payment in Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(status__in=PAYMENT_OPEN):
+        cancel_payment(payment.pk, reason="requested_by_customer", cause=cause)
+    order.refresh_from_db()
+    return order

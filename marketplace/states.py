@@ -1,8 +1,8 @@
 """What an order and a licence may do next."""
 
-from collections.abc import Mapping
-
 from django.db.models import TextChoices
+
+from veza.core.models import Moves
 
 
 class OrderStatus(TextChoices):
@@ -22,21 +22,44 @@ class LicenseStatus(TextChoices):
 
 
 _O = OrderStatus
-ORDER_MOVES: Mapping[str, frozenset[str]] = {
-    _O.PENDING: frozenset({_O.COMPLETED, _O.FAILED, _O.EXPIRED, _O.CANCELLED}),
-    # Money may still arrive for an order that was given up.
-    _O.FAILED: frozenset({_O.COMPLETED}),
-    _O.EXPIRED: frozenset({_O.COMPLETED}),
-    _O.CANCELLED: frozenset({_O.COMPLETED}),
-    # Straight to refunded: a refund made at the provider's dashboard.
-    _O.COMPLETED: frozenset({_O.REFUND_PENDING, _O.REFUNDED}),
-    _O.REFUND_PENDING: frozenset({_O.REFUNDED, _O.COMPLETED}),
-    _O.REFUNDED: frozenset({_O.COMPLETED}),  # The refund bounced, or a dispute was won.
+_PAID_AFTER_ALL = "money arrived after the order had ended"
+ORDER_MOVES: Moves = {
+    _O.PENDING: {
+        _O.COMPLETED: "it was paid, or it is free",
+        _O.FAILED: "its payment was declined",
+        _O.EXPIRED: "its payment page closed unpaid",
+        _O.CANCELLED: "its payment was cancelled",
+    },
+    _O.FAILED: {_O.COMPLETED: _PAID_AFTER_ALL},
+    _O.EXPIRED: {_O.COMPLETED: _PAID_AFTER_ALL},
+    _O.CANCELLED: {_O.COMPLETED: _PAID_AFTER_ALL},
+    _O.COMPLETED: {
+        _O.REFUND_PENDING: "a refund was requested",
+        _O.REFUNDED: "it was refunded at the provider's dashboard, or lost to a dispute",
+    },
+    _O.REFUND_PENDING: {
+        _O.REFUNDED: "all of it was refunded",
+        _O.COMPLETED: "the refund failed, or was of a part",
+    },
+    _O.REFUNDED: {_O.COMPLETED: "the refund was returned by the bank, or a dispute was won"},
 }
 
 _L = LicenseStatus
-LICENSE_MOVES: Mapping[str, frozenset[str]] = {
-    _L.ACTIVE: frozenset({_L.SUSPENDED, _L.REVOKED}),
-    _L.SUSPENDED: frozenset({_L.ACTIVE, _L.REVOKED}),
-    _L.REVOKED: frozenset({_L.ACTIVE, _L.SUSPENDED}),
+LICENSE_MOVES: Moves = {
+    _L.ACTIVE: {
+        _L.SUSPENDED: "the buyer's bank disputes the payment",
+        _L.REVOKED: "its item was refunded in full, or the dispute was lost",
+    },
+    _L.SUSPENDED: {
+        _L.ACTIVE: "the dispute ended for us",
+        _L.REVOKED: "the dispute was lost, or the item was refunded in full",
+    },
+    _L.REVOKED: {
+        _L.ACTIVE: "the refund was returned by the bank, or the dispute was won",
+        _L.SUSPENDED: "the refund was returned by the bank while a dispute is open",
+    },
 }
+# A licence that its buyer has: nobody else can be given the same exclusive one.
+HELD = (_L.ACTIVE, _L.SUSPENDED)
+# An order that had ended before its money came.
+NEVER_PAID = (_O.FAILED, _O.EXPIRED, _O.CANCELLED)

@@ -11,7 +11,7 @@ from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
-from payments.reconciliation.external_refunds import import_external_refund, mark_refund_expected
+from payments.refunds.external_refunds import import_external_refund, mark_refund_expected
 from payments.refunds.refund_requests import check_refund
 from payments.review_items import EXTERNAL_REFUND, funds_to_return
 from payments.reviews import mismatches
@@ -124,7 +124,7 @@ class ReplayWebhook(AdminAction):
         ]
 
     def perform(self, row: WebhookDelivery, *, cause: Cause, params: ActionRequest) -> str:
-        return f"Handled again: {_in_words(replay(row.pk, cause=cause).result)}."
+        return f"Handled again: {_in_words(replay(row.pk, cause=cause).text)}."
 
 
 class _Mismatch(AdminAction):

@@ -1,8 +1,8 @@
 """What a payment, a refund and a dispute may do next."""
 
-from collections.abc import Mapping
-
 from django.db.models import TextChoices
+
+from veza.core.models import Moves
 
 
 class PaymentStatus(TextChoices):
@@ -33,27 +33,62 @@ class DisputeStatus(TextChoices):
 
 
 _P = PaymentStatus
-PAYMENT_MOVES: Mapping[str, frozenset[str]] = {
-    _P.CREATED: frozenset({_P.PENDING, _P.PROCESSING, _P.SUCCEEDED, _P.FAILED, _P.CANCELLED, _P.MISMATCHED}),
-    _P.PENDING: frozenset({_P.PROCESSING, _P.SUCCEEDED, _P.FAILED, _P.CANCELLED, _P.MISMATCHED}),
-    _P.PROCESSING: frozenset({_P.SUCCEEDED, _P.FAILED, _P.CANCELLED, _P.MISMATCHED}),
-    _P.SUCCEEDED: frozenset({_P.MISMATCHED}),
-    # A buyer may try again on the same payment page, and a cancel may lose against a payment under way.
-    _P.FAILED: frozenset({_P.PROCESSING, _P.SUCCEEDED, _P.MISMATCHED}),
-    _P.CANCELLED: frozenset({_P.PROCESSING, _P.SUCCEEDED, _P.MISMATCHED}),
-    _P.MISMATCHED: frozenset({_P.SUCCEEDED, _P.CANCELLED}),
+_PAGE_WORKS = "the buyer tried again on the same payment page"
+PAYMENT_MOVES: Moves = {
+    _P.CREATED: {
+        _P.PENDING: "Hyperswitch has it and made its page",
+        _P.PROCESSING: "its update came before the answer to our request",
+        _P.SUCCEEDED: "its update came before the answer to our request",
+        _P.FAILED: "Hyperswitch refused it, or its update came first",
+        _P.CANCELLED: "Hyperswitch never had it, or cancelled it",
+        _P.MISMATCHED: "other money came than was asked for",
+    },
+    _P.PENDING: {
+        _P.PROCESSING: "the buyer's bank has not answered yet",
+        _P.SUCCEEDED: "the money was captured",
+        _P.FAILED: "the bank declined",
+        _P.CANCELLED: "its page was closed, or it expired",
+        _P.MISMATCHED: "other money came than was asked for",
+    },
+    _P.PROCESSING: {
+        _P.SUCCEEDED: "the money was captured",
+        _P.FAILED: "the bank declined",
+        _P.CANCELLED: "it was cancelled at Hyperswitch",
+        _P.MISMATCHED: "other money came than was asked for",
+    },
+    _P.SUCCEEDED: {_P.MISMATCHED: "Hyperswitch reports a failure or another amount afterwards"},
+    _P.FAILED: {
+        _P.PROCESSING: _PAGE_WORKS,
+        _P.SUCCEEDED: _PAGE_WORKS,
+        _P.MISMATCHED: "a later attempt brought other money than was asked for",
+    },
+    _P.CANCELLED: {
+        _P.PROCESSING: "the cancellation lost against a payment under way",
+        _P.SUCCEEDED: "the cancellation lost against a payment under way",
+        _P.MISMATCHED: "money came after all, or a refund of it was returned",
+    },
+    _P.MISMATCHED: {
+        _P.SUCCEEDED: "finance accepted what was received, or the rest came",
+        _P.CANCELLED: "all that was received has been refunded",
+    },
 }
 # A payment that waits to be paid: an order or invoice has at most one of these. It says nothing of what the provider
 # may report later: money that arrives on a payment thought dead is booked, even while a newer one waits.
 PAYMENT_OPEN = (_P.CREATED, _P.PENDING)
 
 _R = RefundStatus
-REFUND_MOVES: Mapping[str, frozenset[str]] = {
-    _R.PENDING: frozenset({_R.SUCCEEDED, _R.FAILED}),
-    # Facts may arrive in any order: a newer success is booked, an older one was undone before we heard of it.
-    _R.FAILED: frozenset({_R.SUCCEEDED, _R.BOUNCED}),
-    _R.SUCCEEDED: frozenset({_R.BOUNCED}),  # A bank may send it back days later.
-    _R.BOUNCED: frozenset({_R.SUCCEEDED}),
+REFUND_MOVES: Moves = {
+    _R.PENDING: {
+        _R.SUCCEEDED: "the money went back to the buyer",
+        _R.FAILED: "Hyperswitch refused it, never had it, or reports that it failed",
+    },
+    # Updates may arrive in any order: a newer success is booked, an older one was undone before it reached us.
+    _R.FAILED: {
+        _R.SUCCEEDED: "a newer update says that it succeeded after all",
+        _R.BOUNCED: "an older update says that it had succeeded before it failed",
+    },
+    _R.SUCCEEDED: {_R.BOUNCED: "the buyer's bank returned it, sometimes days later"},
+    _R.BOUNCED: {_R.SUCCEEDED: "a newer update says that it succeeded after all"},
 }
 
 _D = DisputeStatus
@@ -61,7 +96,18 @@ DISPUTE_ENDS = (_D.ACCEPTED, _D.EXPIRED, _D.CANCELLED, _D.WON, _D.LOST)
 # The bank has the money for good.
 DISPUTE_LOST = (_D.LOST, _D.ACCEPTED, _D.EXPIRED)
 DISPUTE_UNDER_WAY = (_D.OPENED, _D.CHALLENGED)
+_WHY_DISPUTE_BECOMES = {
+    _D.OPENED: "the bank asks for the money, or asks again",
+    _D.CHALLENGED: "evidence was submitted",
+    _D.ACCEPTED: "the claim was accepted",
+    _D.EXPIRED: "the time to answer ran out",
+    _D.CANCELLED: "the bank withdrew its claim",
+    _D.WON: "the bank decided for us",
+    _D.LOST: "the bank decided for the buyer",
+}
 # A bank may change its mind at any time, so every edge exists. An end is left only on the provider's own answer to a
 # question of ours (payments/disputes/dispute_updates.py): disputes have no usable clock, and a late delivery must not
 # undo an end.
-DISPUTE_MOVES: Mapping[str, frozenset[str]] = {status: frozenset(set(_D) - {status}) for status in _D}
+DISPUTE_MOVES: Moves = {
+    status: {end: why for end, why in _WHY_DISPUTE_BECOMES.items() if end != status} for status in _D
+}

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 from django.conf import settings
 
 from payments.collection.payment_updates import apply_payment
-from payments.disputes.dispute_updates import apply_dispute, apply_dispute_read
+from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_payment, parse_refund
-from payments.inbox.intake import Event, Handled, Handler, NotAnEvent, Result
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result
 from payments.models import WebhookDelivery
 from payments.refunds.refund_updates import apply_refund
 from payments.states import DisputeStatus
@@ -24,19 +24,21 @@ from veza.core.strict_json import strict_json
 UNKNOWN_PROFILE = "delivery_of_a_stranger"
 
 
-class Ours(Protocol):
+class Remote(Protocol):
+    """An object of the provider's that names the profile it belongs to."""
+
     @property
     def profile_id(self) -> str: ...
 
 
-Snapshot = TypeVar("Snapshot", bound=Ours)
-SeenBooked = TypeVar("SeenBooked", bound=Ours, contravariant=True)
+Snapshot = TypeVar("Snapshot", bound=Remote)
+Applied = TypeVar("Applied", bound=Remote, contravariant=True)
 
 
-class Booking(Protocol[SeenBooked]):
+class Apply(Protocol[Applied]):
     """The verb that brings a row of ours to where the provider says it is."""
 
-    def __call__(self, snapshot: SeenBooked, /, *, cause: Cause, at: datetime) -> Handled: ...
+    def __call__(self, snapshot: Applied, /, *, cause: Cause, at: datetime) -> HandlingResult: ...
 
 
 def is_signed_by_hyperswitch(raw: bytes, signature: str | None, *, secrets: Sequence[str]) -> bool:
@@ -83,50 +85,53 @@ def _object_of(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def _handler(read: Callable[[Mapping[str, Any]], Snapshot], book: Booking[Snapshot]) -> Handler:
-    """Read the object, see that it is ours, book it: the same for every class of event."""
+def apply_ours(
+    apply: Apply[Snapshot], snapshot: Snapshot, /, *, merchant_id: str = "", cause: Cause, at: datetime
+) -> HandlingResult:
+    """Apply an object that Hyperswitch showed us unasked, if it belongs to our merchant and profile."""
+    if owner := _other_owner(snapshot.profile_id, merchant_id):
+        _open_review_of_unknown_profile(owner, cause)
+        return HandlingResult(Result.IGNORED)
+    return apply(snapshot, cause=cause, at=at)
 
-    def handle(event: Event, *, cause: Cause, at: datetime) -> Handled:
+
+def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapshot]) -> Handler:
+    """Parse the object, see that it is ours, apply it: the same for every class of event."""
+
+    def handle(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
         try:
-            snapshot = read(event.payload)
+            snapshot = parse(event.payload)
         except Unreadable as error:
             raise NotAnEvent(str(error)) from error
-        if whose := _stranger(event, snapshot):
-            _tell_of_stranger(whose, cause)
-            return Handled(Result.IGNORED)
-        return book(snapshot, cause=cause, at=at)
+        return apply_ours(apply, snapshot, merchant_id=event.merchant_id, cause=cause, at=at)
 
     return handle
 
 
-def _stranger(event: Event, snapshot: Ours) -> str:
-    """Whose event it is, if not ours: the signing key is one profile's, but nobody promises that it stays so."""
-    if event.merchant_id and settings.HYPERSWITCH_MERCHANT_ID not in ("", event.merchant_id):
-        return f"merchant {event.merchant_id}"
-    if snapshot.profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", snapshot.profile_id):
-        return f"profile {snapshot.profile_id}"
+def _other_owner(profile_id: str, merchant_id: str) -> str:
+    """Whose object it is, if not ours: the signing key is one profile's, but Hyperswitch does not promise that."""
+    if merchant_id and settings.HYPERSWITCH_MERCHANT_ID not in ("", merchant_id):
+        return f"merchant {merchant_id}"
+    if profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", profile_id):
+        return f"profile {profile_id}"
     return ""
 
 
-def _tell_of_stranger(whose: str, cause: Cause) -> None:
+def _open_review_of_unknown_profile(owner: str, cause: Cause) -> None:
     """One case stands for all of them: it is the provider's configuration that is wrong, not an event."""
     if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
         return
     open_review(
         UNKNOWN_PROFILE,
         WebhookDelivery(pk=cause.id or new_id()),
-        why=f"A delivery was signed with our secret and is about {whose[:200]}.",
+        why=f"A delivery was signed with our secret and is about {owner[:200]}.",
         what_to_do="See at the provider which profiles send here, and whether the secret is used anywhere else.",
     )
 
 
-# What a delivery says of each kind of object, and what the provider answers when asked about one.
-DELIVERED: Mapping[str, Handler] = {
-    "payment": _handler(parse_payment, apply_payment),
-    "refund": _handler(parse_refund, apply_refund),
-    "dispute": _handler(parse_dispute, apply_dispute),
-}
-ASKED: Mapping[str, Handler] = {**DELIVERED, "dispute": _handler(parse_dispute, apply_dispute_read)}
+_apply_payment = _handler(parse_payment, apply_payment)
+_apply_refund = _handler(parse_refund, apply_refund)
+_apply_dispute = _handler(parse_dispute, apply_dispute)
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",
@@ -142,7 +147,7 @@ _PAYMENT_EVENTS = (
 _REFUND_EVENTS = ("refund_succeeded", "refund_failed")
 _DISPUTE_EVENTS = tuple(f"dispute_{status}" for status in DisputeStatus.values)
 HANDLERS: Mapping[str, Handler] = (
-    dict.fromkeys(_PAYMENT_EVENTS, DELIVERED["payment"])
-    | dict.fromkeys(_REFUND_EVENTS, DELIVERED["refund"])
-    | dict.fromkeys(_DISPUTE_EVENTS, DELIVERED["dispute"])
+    dict.fromkeys(_PAYMENT_EVENTS, _apply_payment)
+    | dict.fromkeys(_REFUND_EVENTS, _apply_refund)
+    | dict.fromkeys(_DISPUTE_EVENTS, _apply_dispute)
 )

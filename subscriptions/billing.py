@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from payments.collection.expiry import close_pages_soon
+from payments.ledger import allocations
+from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from subscriptions import invoices
@@ -21,8 +23,6 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
     Money that pays for nothing any more (paid already, cancelled, replaced by another subscription) is sent back.
     """
-    if payment.purpose != Payment.Purpose.INVOICE:
-        return
     subscription, invoice = _locked(payment)
     if invoice.status not in OWED:
         if invoice.hyperswitch_payment_id != payment.provider_key:
@@ -42,8 +42,6 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """A try to pay an invoice came to nothing: a first one ends the subscription, a renewal makes it past due."""
-    if payment.purpose != Payment.Purpose.INVOICE:
-        return
     subscription, invoice = _locked(payment)
     if invoice.status not in OWED:
         return
@@ -59,24 +57,32 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
             Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
 
 
-def refund_settled(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
-    """A refund of an invoice succeeded, failed or bounced: all given back ends the access, a part of it does not."""
-    follow_money(refund.payment, cause=cause, at=at)
+def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
+    """A refund of an invoice succeeded, failed, or was returned: refunded in full ends the access, in part does not."""
+    _follow_money(refund.payment, cause=cause, at=at)
 
 
-def dispute_moved(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
-    """A dispute over an invoice was opened, decided or taken back: one that is lost ends the access."""
-    follow_money(dispute.payment, cause=cause, at=at)
+def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
+    """A dispute over an invoice was opened or decided, or its decision reversed: one that is lost ends the access."""
+    _follow_money(dispute.payment, cause=cause, at=at)
 
 
-def follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
+def allocate_external_refund(refund: Refund, /) -> Allocation:
+    """Whose money a refund made at the dashboard is: an invoice has no items, so the payment's accounts say."""
+    return allocations.allocate_refund(refund.amount_minor, refund.payment)
+
+
+def reallocate_refund(refund: Refund, /) -> Allocation:
+    """The refund keeps its allocation: payments caps it to what each account has left."""
+    return dict(refund.allocation)
+
+
+def _follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
     """Bring the invoice that `payment` paid to where the payment's own sums say it is."""
-    if payment.purpose != Payment.Purpose.INVOICE:
-        return
     subscription, invoice = _locked(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # A payment that never paid it, and goes back on its own.
-    all_gone = invoices.given_back(payment) >= invoice.total_minor
+    all_gone = invoices.refunded_minor(payment) >= invoice.total_minor
     if all_gone and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:
@@ -95,7 +101,8 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
 
 
 def _locked(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
-    """The subscription, then the invoice: up the house. The payment is locked by whoever announced the news."""
+    """The subscription, then the invoice: up the house. The payment is locked by the caller already."""
+    assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions answers for invoices only"
     owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
     subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=owner)
     invoice = SubscriptionInvoice.objects.locked().select_related("plan").get(pk=payment.purpose_id)

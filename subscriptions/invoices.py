@@ -137,7 +137,7 @@ def allocation_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str,
     return left
 
 
-def given_back(payment: Payment) -> int:
+def refunded_minor(payment: Payment) -> int:
     """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
     done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
     lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)

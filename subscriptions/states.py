@@ -1,8 +1,8 @@
 """What a subscription and an invoice may do next."""
 
-from collections.abc import Mapping
-
 from django.db.models import TextChoices
+
+from veza.core.models import Moves
 
 
 class SubscriptionStatus(TextChoices):
@@ -23,25 +23,49 @@ class InvoiceStatus(TextChoices):
 
 
 _S = SubscriptionStatus
-SUBSCRIPTION_MOVES: Mapping[str, frozenset[str]] = {
-    _S.PENDING_PAYMENT: frozenset({_S.ACTIVE, _S.EXPIRED, _S.CANCELLED}),
-    _S.TRIALING: frozenset({_S.ACTIVE, _S.PAST_DUE, _S.EXPIRED, _S.CANCELLED}),
-    _S.ACTIVE: frozenset({_S.PAST_DUE, _S.CANCELLED, _S.EXPIRED}),
-    _S.PAST_DUE: frozenset({_S.ACTIVE, _S.EXPIRED, _S.CANCELLED}),
-    _S.CANCELLED: frozenset(),
-    _S.EXPIRED: frozenset({_S.ACTIVE}),  # Money may still arrive, or come back when a refund bounces.
+SUBSCRIPTION_MOVES: Moves = {
+    _S.PENDING_PAYMENT: {
+        _S.ACTIVE: "its first invoice was paid",
+        _S.EXPIRED: "its first invoice was not paid in time",
+        _S.CANCELLED: "the subscriber cancelled before paying",
+    },
+    _S.TRIALING: {
+        _S.ACTIVE: "its first invoice was paid",
+        _S.PAST_DUE: "the trial is over and its invoice is not paid",
+        _S.EXPIRED: "the trial ended without a way to pay",
+        _S.CANCELLED: "the subscriber cancelled, or the trial ended after a cancellation",
+    },
+    _S.ACTIVE: {
+        _S.PAST_DUE: "a renewal is not paid",
+        _S.CANCELLED: "it was cancelled now, or at the end of its period",
+        _S.EXPIRED: "its paid period was refunded or lost to a dispute, or support ended it unpaid",
+    },
+    _S.PAST_DUE: {
+        _S.ACTIVE: "the renewal was paid within the grace period",
+        _S.EXPIRED: "the grace period is over",
+        _S.CANCELLED: "the subscriber cancelled",
+    },
+    _S.CANCELLED: {},
+    _S.EXPIRED: {_S.ACTIVE: "money arrived late, or a refund was returned by the bank"},
 }
-# A person has at most one of these.
+# A subscriber has at most one of these.
 LIVE = (_S.PENDING_PAYMENT, _S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
 # These may open doors, if there is an effective payment behind them: `access` decides.
 ENTITLING = (_S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
 
 _I = InvoiceStatus
-INVOICE_MOVES: Mapping[str, frozenset[str]] = {
-    _I.PENDING: frozenset({_I.PAID, _I.FAILED, _I.VOID}),
-    _I.FAILED: frozenset({_I.PAID, _I.VOID}),
-    _I.PAID: frozenset({_I.REFUNDED}),
-    _I.VOID: frozenset(),
-    _I.REFUNDED: frozenset({_I.PAID}),  # The refund bounced, or a dispute was won.
+INVOICE_MOVES: Moves = {
+    _I.PENDING: {
+        _I.PAID: "its payment succeeded",
+        _I.FAILED: "an attempt to pay it failed",
+        _I.VOID: "the subscription ended before it was paid",
+    },
+    _I.FAILED: {
+        _I.PAID: "a later attempt succeeded",
+        _I.VOID: "the subscription ended before it was paid",
+    },
+    _I.PAID: {_I.REFUNDED: "all of it was refunded, or lost to a dispute"},
+    _I.VOID: {},
+    _I.REFUNDED: {_I.PAID: "the refund was returned by the bank, or the dispute was won"},
 }
 OWED = (_I.PENDING, _I.FAILED)

@@ -42,7 +42,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 WRITTEN_DOWN = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
-REACTIONS_PAGE = "veza.reactions"
 STATE_OF_SERVICES = "veza.status.state"
 WORKERS = "veza.celery.app"
 

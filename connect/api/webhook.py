@@ -8,9 +8,9 @@ from django.views.decorators.http import require_POST
 
 from connect.webhooks import HANDLERS, is_signed_by_stripe, read_event
 from payments.api.webhook import receive
-from payments.inbox.intake import Verdict
+from payments.inbox.intake import HandlingResult
 
-NO_SECRET = Verdict("error: STRIPE_WEBHOOK_SECRET is not set", http_status=500)
+NO_SECRET = HandlingResult("error: STRIPE_WEBHOOK_SECRET is not set", http_status=500)
 
 
 @csrf_exempt

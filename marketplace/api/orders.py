@@ -12,7 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from marketplace.allocation import given_back
+from marketplace.allocation import refunded_minor
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.orders import OrderLine, RequestedOrder, request_order
 from marketplace.refunds import RefundRequest, request_refund
@@ -82,7 +82,7 @@ class OrderOutput(serializers.ModelSerializer[Order]):
         if any(refund.status == RefundStatus.PENDING for refund in refunds):
             return "pending"
         done = [refund.allocation for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
-        given = given_back(order.items.all(), done)
+        given = refunded_minor(order.items.all(), done)
         return "none" if not given else "full" if given >= order.total_minor else "partial"
 
     def get_hyperswitch_payment_id(self, order: Order) -> str | None:

@@ -11,15 +11,15 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.inbox.intake import Event, Handler, IncomingDelivery, Verdict, receive_delivery
+from payments.inbox.intake import Event, Handler, HandlingResult, IncomingDelivery, receive_delivery
 from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
 from veza.core.api.requests import request_id_of, source_address
 
 log = structlog.get_logger(__name__)
 MAX_BYTES = 64 * 1024
 MAX_DIGITS = 12  # Of a declared length: a longer number costs time to read.
-NO_SECRET = Verdict("error: HYPERSWITCH_WEBHOOK_SECRET is not set", http_status=500)
-BAD_SIGNATURE = Verdict("signature_invalid", http_status=401)
+NO_SECRET = HandlingResult("error: HYPERSWITCH_WEBHOOK_SECRET is not set", http_status=500)
+BAD_SIGNATURE = HandlingResult("signature_invalid", http_status=401)
 
 
 @csrf_exempt
@@ -46,11 +46,11 @@ def receive(
     provider: str,
     *,
     is_signed: Callable[[bytes], bool],
-    no_secret: Verdict | None,
+    no_secret: HandlingResult | None,
     read: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
 ) -> HttpResponse:
-    """What every provider's door does: bounds, signature, inbox, answer. `no_secret` is the verdict without one."""
+    """What every provider's door does: bounds, signature, inbox, answer. `no_secret` is the result without one."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if not declared.isdecimal():
         # A chunked body reaches WSGI as nothing at all: a signature over nothing would be checked.
@@ -69,11 +69,11 @@ def receive(
     )
     refused = None if signed else no_secret or BAD_SIGNATURE
     try:
-        verdict = receive_delivery(arrived, read=read, handlers=handlers, refused=refused)
+        result = receive_delivery(arrived, read=read, handlers=handlers, refused=refused)
     except (OperationalError, InterfaceError):
         log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")
-    return _answer(verdict.http_status, verdict.result)
+    return _answer(result.http_status, result.text)
 
 
 def _answer(status: int, result: str) -> HttpResponse:

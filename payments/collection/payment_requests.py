@@ -19,10 +19,10 @@ from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
+from payments.ports import purchase_of
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls
 from veza.core.causes import Cause
-from veza.core.facts import announce
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.states import move
@@ -139,7 +139,7 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
                 at = timezone.now()
                 never = {"next_attempt_at": None, "close_after": None}
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
-                announce("payment.failed", payment, cause=cause, at=at)
+                purchase_of(payment).payment_failed(payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
                 HEALTH.open_review_if_rejected(outcome, payment)
     over = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
@@ -217,7 +217,7 @@ def _record_sent(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Ca
         case Refused(code=code, message=message) if payment.status == PaymentStatus.CREATED:
             why: dict[str, Any] = {"error_code": code, "error_message": message, "next_attempt_at": None}
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **why)
-            announce("payment.failed", payment, cause=cause, at=at)
+            purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case NotSent() if auth_rejected(outcome):
             Payment.objects.filter(pk=payment_id).update(attempts=max(0, payment.attempts - 1))
             HEALTH.open_review_if_rejected(outcome, payment)

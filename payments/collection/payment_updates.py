@@ -8,14 +8,14 @@ from django.db.models.functions import Now
 
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemotePayment
-from payments.inbox.intake import Handled, Result, wake_waiting
+from payments.inbox.intake import HandlingResult, Result, wake_waiting
 from payments.ledger import allocations
 from payments.ledger.postings import post_received
 from payments.models import Payment
+from payments.ports import purchase_of
 from payments.review_items import UNAPPLIED_FUNDS
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
-from veza.core.facts import announce
 from veza.core.ids import row_id
 from veza.core.models import StatusChange
 from veza.core.money import format_amount
@@ -47,7 +47,7 @@ _UNCLEAR = "unclear"  # In a payment's error_code, until the provider says somet
 _HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
 
 
-def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> Handled:
+def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our payment to where the provider says it is, with everything that follows, in this transaction.
 
     An object older than what we know, or one the table of moves forbids, is old news and changes nothing.
@@ -56,13 +56,13 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
     key = row_id("pay", snapshot.payment_id)
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     if _is_older(snapshot, payment):
-        return Handled(Result.STALE, payment.correlation_id)
+        return HandlingResult(Result.STALE, payment.correlation_id)
     target = STATUS_OF.get(snapshot.status)
     if target is None:
         _ask_about_word(payment, snapshot)
-        return Handled(Result.IGNORED, payment.correlation_id)
+        return HandlingResult(Result.IGNORED, payment.correlation_id)
     if snapshot.status == "succeeded" and snapshot.received_minor is None:
         return _learn_how_much(snapshot, payment)
     if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
@@ -71,7 +71,7 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
     if not moves or _was_decided(snapshot, target, payment) or _would_hide_money(target, payment):
         return _old_news(payment)
     _book(payment, snapshot, target, cause=cause, at=at)
-    return Handled(Result.OK, payment.correlation_id)
+    return HandlingResult(Result.OK, payment.correlation_id)
 
 
 def _is_older(snapshot: RemotePayment, payment: Payment) -> bool:
@@ -79,11 +79,11 @@ def _is_older(snapshot: RemotePayment, payment: Payment) -> bool:
     return known is not None and snapshot.updated_at is not None and snapshot.updated_at < known
 
 
-def _old_news(payment: Payment) -> Handled:
+def _old_news(payment: Payment) -> HandlingResult:
     """Nothing changes. A settled payment that was to be read has been: it is not asked about for ever."""
     if payment.next_attempt_at is not None and payment.status not in _OPEN:
         Payment.objects.filter(pk=payment.pk).update(next_attempt_at=None)
-    return Handled(Result.STALE, payment.correlation_id)
+    return HandlingResult(Result.STALE, payment.correlation_id)
 
 
 def _would_hide_money(target: PaymentStatus, payment: Payment) -> bool:
@@ -92,7 +92,7 @@ def _would_hide_money(target: PaymentStatus, payment: Payment) -> bool:
     return is_wrong and target == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor
 
 
-def _learn_how_much(snapshot: RemotePayment, payment: Payment) -> Handled:
+def _learn_how_much(snapshot: RemotePayment, payment: Payment) -> HandlingResult:
     """Never assume that everything was captured: the sweep reads the payment, unless its answer is booked already."""
     known = payment.provider_updated_at
     answered = (
@@ -102,9 +102,9 @@ def _learn_how_much(snapshot: RemotePayment, payment: Payment) -> Handled:
         and snapshot.updated_at <= known
     )
     if answered or payment.status == PaymentStatus.SUCCEEDED:
-        return Handled(Result.STALE, payment.correlation_id)
+        return HandlingResult(Result.STALE, payment.correlation_id)
     Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now())
-    return Handled(Result.WAITING, payment.correlation_id)
+    return HandlingResult(Result.WAITING, payment.correlation_id)
 
 
 def _newly_received(snapshot: RemotePayment, payment: Payment) -> int:
@@ -187,11 +187,11 @@ def _keep(payment: Payment, target: PaymentStatus, known: dict[str, Any], *, cau
 def _tell(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
     match payment.status:
         case PaymentStatus.SUCCEEDED:
-            announce("payment.succeeded", payment, cause=cause, at=at)
+            purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
             if payment.disputed_minor:
                 book_disputes(payment, at=at)  # Taken from money nobody had claimed; now somebody has.
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
-            announce("payment.failed", payment, cause=cause, at=at)
+            purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:
             open_review_of_mismatch(payment, _what_came(payment, snapshot))
 

@@ -14,11 +14,11 @@ from django.db.models.functions import Now
 
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemoteDispute
-from payments.inbox.intake import Handled, Result
+from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
+from payments.ports import purchase_of
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core.causes import Cause
-from veza.core.facts import announce
 from veza.core.ids import row_id
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
@@ -31,14 +31,40 @@ TO_ANSWER = "dispute_to_answer"
 _FORWARDS = (DisputeStatus.OPENED, DisputeStatus.CHALLENGED)
 
 
-def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime) -> Handled:
-    """Bring a dispute to where a delivery says it is, if that is forwards, with everything that follows."""
-    return _note(snapshot, authoritative=False, cause=cause, at=at)
+def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_answer: bool = False) -> HandlingResult:
+    """Bring a dispute to where Hyperswitch says it is, with everything that follows, in this transaction.
 
-
-def apply_dispute_read(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime) -> Handled:
-    """The same for the provider's answer to our question: it may also take an end back."""
-    return _note(snapshot, authoritative=True, cause=cause, at=at)
+    A delivery, or an entry of a list, moves a dispute forwards only. The answer to a read of this one dispute
+    (`is_answer`) may also take an end back.
+    """
+    assert connection.in_atomic_block, "what a provider said is booked in one commit"
+    key = row_id("pay", snapshot.payment_id)
+    payment = Payment.objects.locked().filter(pk=key).first() if key else None
+    if payment is None:
+        return HandlingResult(Result.UNMATCHED)
+    if payment.received_minor == 0:
+        Payment.objects.filter(pk=payment.pk).update(awaited=True)
+        return HandlingResult(Result.WAITING, payment.correlation_id)
+    status = _status_of(snapshot.status)
+    if status is None:
+        _open_review_of_status(payment, snapshot)
+        return HandlingResult(Result.IGNORED, payment.correlation_id)
+    dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
+    if dispute is None:
+        dispute = _open(payment, snapshot, status, at=at)
+    elif is_answer or _is_forwards(dispute.status, status):
+        if not _change(dispute, snapshot, status, cause=cause, at=at):
+            return HandlingResult(Result.STALE, payment.correlation_id)
+    elif dispute.status == status or status not in DISPUTE_ENDS:
+        return HandlingResult(Result.STALE, payment.correlation_id)
+    else:
+        Dispute.objects.filter(pk=dispute.pk).update(next_attempt_at=Now())
+        return HandlingResult(Result.OK, payment.correlation_id)
+    dispute.payment = payment
+    book_disputes(payment, at=at)
+    _review_whether_to_answer(dispute)
+    purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
+    return HandlingResult(Result.OK, payment.correlation_id)
 
 
 def due() -> models.QuerySet[Dispute]:
@@ -46,44 +72,13 @@ def due() -> models.QuerySet[Dispute]:
     return Dispute.objects.filter(next_attempt_at__isnull=False)
 
 
-def _note(snapshot: RemoteDispute, *, authoritative: bool, cause: Cause, at: datetime) -> Handled:
-    assert connection.in_atomic_block, "what a provider said is booked in one commit"
-    key = row_id("pay", snapshot.payment_id)
-    payment = Payment.objects.locked().filter(pk=key).first() if key else None
-    if payment is None:
-        return Handled(Result.UNMATCHED)
-    if payment.received_minor == 0:
-        Payment.objects.filter(pk=payment.pk).update(awaited=True)
-        return Handled(Result.WAITING, payment.correlation_id)
-    status = _our_word(snapshot.status)
-    dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
-    if status is None:
-        _ask_about_word(payment, snapshot)
-        return Handled(Result.IGNORED, payment.correlation_id)
-    if dispute is None:
-        dispute = _open(payment, snapshot, status, at=at)
-    elif authoritative or _is_forwards(dispute.status, status):
-        if not _change(dispute, snapshot, status, cause=cause, at=at):
-            return Handled(Result.STALE, payment.correlation_id)
-    elif dispute.status == status or status not in DISPUTE_ENDS:
-        return Handled(Result.STALE, payment.correlation_id)
-    else:
-        Dispute.objects.filter(pk=dispute.pk).update(next_attempt_at=Now())
-        return Handled(Result.OK, payment.correlation_id)
-    dispute.payment = payment
-    book_disputes(payment, at=at)
-    _ask_for_an_answer(dispute)
-    announce("dispute.moved", dispute, cause=cause, at=at)
-    return Handled(Result.OK, payment.correlation_id)
+def _status_of(remote_status: str) -> DisputeStatus | None:
+    status = remote_status.removeprefix("dispute_")
+    return DisputeStatus(status) if status in DisputeStatus.values else None
 
 
-def _our_word(payload: str) -> DisputeStatus | None:
-    word = payload.removeprefix("dispute_")
-    return DisputeStatus(word) if word in DisputeStatus.values else None
-
-
-def _is_forwards(known: str, payload: DisputeStatus) -> bool:
-    return _rank(payload) > _rank(known)
+def _is_forwards(current: str, reported: DisputeStatus) -> bool:
+    return _rank(reported) > _rank(current)
 
 
 def _rank(status: str) -> int:
@@ -126,7 +121,7 @@ def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *,
     return True
 
 
-def _ask_for_an_answer(dispute: Dispute) -> None:
+def _review_whether_to_answer(dispute: Dispute) -> None:
     if dispute.status != DisputeStatus.OPENED:
         close_review(TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
         return
@@ -142,7 +137,7 @@ def _ask_for_an_answer(dispute: Dispute) -> None:
     )
 
 
-def _ask_about_word(payment: Payment, snapshot: RemoteDispute) -> None:
+def _open_review_of_status(payment: Payment, snapshot: RemoteDispute) -> None:
     open_review(
         "dispute_unclear",
         payment,

@@ -84,25 +84,36 @@ def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
     return _understood(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
-def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
-    """One page of the refunds made between two times, as the provider wrote them; an empty one is the last."""
+def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteRefund | Unreadable]]:
+    """One page of the refunds made between two times; one with fewer than PAGE rows is the last."""
     params = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
-    return _listed(_call("POST", "/refunds/list", body=params), "data")
+    return _listed(_call("POST", "/refunds/list", body=params), "data", parse_refund)
 
 
-def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[Fields]]:
-    """One page of the disputes opened between two times, as the provider wrote them; an empty one is the last."""
+def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteDispute | Unreadable]]:
+    """One page of the disputes opened between two times; one with fewer than PAGE rows is the last."""
     params = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
-    return _listed(_call("GET", f"/disputes/list?{params}"), None)
+    return _listed(_call("GET", f"/disputes/list?{params}"), None, parse_dispute)
 
 
-def _listed(outcome: Outcome[Answer], key: str | None) -> Outcome[list[Fields]]:
+def _listed(
+    outcome: Outcome[Answer], key: str | None, parse: Callable[[Fields], Snapshot]
+) -> Outcome[list[Snapshot | Unreadable]]:
     if not isinstance(outcome, Accepted):
         return outcome
-    found = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
-    if not isinstance(found, list):
+    rows = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
+    if not isinstance(rows, list):
         return Unknown("the answer is no list", outcome.call)
-    return Accepted([one for one in found if isinstance(one, Mapping)], outcome.call)
+    return Accepted([_parsed(row, parse) for row in rows], outcome.call)
+
+
+def _parsed(row: Answer, parse: Callable[[Fields], Snapshot]) -> Snapshot | Unreadable:
+    if not isinstance(row, Mapping):
+        return Unreadable("an object of the list is none")
+    try:
+        return parse(row)
+    except Unreadable as error:
+        return error
 
 
 def _written(at: datetime) -> str:

@@ -6,7 +6,7 @@ Unreadable, never a guess. `said` keeps the object as it was written, for whoeve
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,6 @@ class RemotePayment:
     payment_method_id: str
     error_code: str
     error_message: str
-    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,6 @@ class RemoteRefund:
     profile_id: str
     error_code: str
     error_message: str
-    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,6 @@ class RemoteDispute:
     profile_id: str
     reason: str
     answer_by: datetime | None
-    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
@@ -84,7 +81,6 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
         payment_method_id=_optional(payload, "payment_method_id")[:64],
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
-        payload=payload,
     )
 
 
@@ -100,7 +96,6 @@ def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
         profile_id=_optional(payload, "profile_id"),
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
-        payload=payload,
     )
 
 
@@ -119,7 +114,6 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
         answer_by=_time(payload, "challenge_required_by"),
-        payload=payload,
     )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -44,25 +45,27 @@ RETRIED = (Result.UNMATCHED, Result.WAITING)
 
 
 @dataclass(frozen=True)
-class Handled:
-    """What a handler made of an event, and the order or subscription it was about."""
+class HandlingResult:
+    """How one delivery ended: the log's text, the order or subscription it was about, and the provider's answer."""
 
-    result: Result
+    text: str
     correlation_id: UUID | None = None
+    http_status: int = 200
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether Veza replays the delivery by itself: its handler failed, or it came too early."""
+        return self.text in RETRIED or self.http_status == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(frozen=True)
 class Event:
-    """What a delivery says, whatever provider's envelope it came in.
-
-    `origin` is `reconcile` for what nobody delivered: we asked the provider and hand its answer to the same handler.
-    """
+    """What a delivery says, whatever provider's envelope it came in."""
 
     event_id: str
     event_type: str
     payload: Mapping[str, Any]
     merchant_id: str = ""
-    origin: str = "webhook"
 
 
 class NotAnEvent(ValueError):
@@ -81,17 +84,10 @@ class IncomingDelivery:
     request_id: str
 
 
-Handler = Callable[..., Handled]
+class Handler(Protocol):
+    """Applies what an event says, in the caller's transaction. Raises NotAnEvent for what it cannot read."""
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """How one delivery ended: the log's word for it, the provider's answer, and whether we try again ourselves."""
-
-    result: str
-    http_status: int = 200
-    correlation_id: UUID | None = None
-    again: bool = False
+    def __call__(self, event: "Event", /, *, cause: Cause, at: datetime) -> HandlingResult: ...
 
 
 def receive_delivery(
@@ -99,11 +95,11 @@ def receive_delivery(
     *,
     read: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
-    refused: Verdict | None,
-) -> Verdict:
+    refused: HandlingResult | None,
+) -> HandlingResult:
     """Handle and log one delivery in one commit.
 
-    `refused` is the verdict on a delivery that must not be read at all (a bad signature, no secret set): it is
+    `refused` is the result on a delivery that must not be read at all (a bad signature, no secret set): it is
     logged too, as long as there are not too many of them.
     Raises OperationalError only when the database is away: then there is neither effect nor row.
     """
@@ -115,17 +111,17 @@ def receive_delivery(
     cause = Cause("webhook", id=delivery_id, actor=arrived.provider, request_id=arrived.request_id)
     with transaction.atomic(durable=True):
         event: Event | None = None
-        verdict = refused
-        if verdict is None:
+        result = refused
+        if result is None:
             try:
                 event = read(arrived.raw)
             except NotAnEvent as error:
-                verdict = Verdict(f"error: {error}", http_status=400)
+                result = HandlingResult(f"error: {error}", http_status=400)
             else:
                 lock_event(arrived.provider, event)
-                verdict = apply_once(arrived.provider, event, handlers, cause=cause, at=at)
-        _log(arrived, event, verdict, delivery_id=delivery_id, at=at)
-    return verdict
+                result = apply_once(arrived.provider, event, handlers, cause=cause, at=at)
+        _log(arrived, event, result, delivery_id=delivery_id, at=at)
+    return result
 
 
 def lock_event(provider: str, event: Event) -> None:
@@ -142,28 +138,27 @@ def apply_once(
     cause: Cause,
     at: datetime,
     besides: UUID | None = None,
-) -> Verdict:
+) -> HandlingResult:
     """Hand a locked event to its handler, unless a delivery of it (one other than `besides`) is settled already.
 
-    The handler runs in a savepoint: whatever it raises is undone and becomes the verdict.
+    The handler runs in a savepoint: whatever it raises is undone and becomes the result.
     """
     earlier = WebhookDelivery.objects.filter(provider=provider, event_id=event.event_id, processing_result__in=FINAL)
     if besides is not None:
         earlier = earlier.exclude(pk=besides)
     for correlation_id in earlier.values_list("correlation_id", flat=True)[:1]:
-        return Verdict(Result.DUPLICATE, correlation_id=correlation_id)
+        return HandlingResult(Result.DUPLICATE, correlation_id=correlation_id)
     handler = handlers.get(event.event_type)
     if handler is None:
-        return Verdict(Result.IGNORED)
+        return HandlingResult(Result.IGNORED)
     try:
         with transaction.atomic():
-            handled = handler(event, cause=cause, at=at)
+            return handler(event, cause=cause, at=at)
     except NotAnEvent as error:
-        return Verdict(f"error: {error}", http_status=400)
+        return HandlingResult(f"error: {error}", http_status=400)
     except Exception as error:
         log.exception("webhook_handler_failed", provider=provider, event_id=event.event_id)
-        return Verdict(f"error: {type(error).__name__}: {error}", http_status=500, again=True)
-    return Verdict(handled.result, correlation_id=handled.correlation_id, again=handled.result in RETRIED)
+        return HandlingResult(f"error: {type(error).__name__}: {error}", http_status=500)
 
 
 def wake_waiting(correlation_id: UUID) -> None:
@@ -172,7 +167,9 @@ def wake_waiting(correlation_id: UUID) -> None:
     waiting.update(next_attempt_at=Now())
 
 
-def _log(arrived: IncomingDelivery, event: Event | None, verdict: Verdict, *, delivery_id: UUID, at: datetime) -> None:
+def _log(
+    arrived: IncomingDelivery, event: Event | None, result: HandlingResult, *, delivery_id: UUID, at: datetime
+) -> None:
     kept = arrived.raw if arrived.signature_valid else arrived.raw[:KEPT_BYTES]
     WebhookDelivery.objects.create(
         pk=delivery_id,
@@ -182,12 +179,12 @@ def _log(arrived: IncomingDelivery, event: Event | None, verdict: Verdict, *, de
         payload=kept.decode("utf-8", "replace").replace("\0", "\ufffd"),
         payload_sha256=hashlib.sha256(arrived.raw).hexdigest(),
         signature_valid=arrived.signature_valid,
-        processing_result=verdict.result[:300],
+        processing_result=result.text[:300],
         source_ip=arrived.source_ip,
         user_agent=arrived.user_agent[:300],
         request_id=arrived.request_id,
-        correlation_id=verdict.correlation_id,
+        correlation_id=result.correlation_id,
         received_at=at,
         processed_at=at,
-        next_attempt_at=at + TRY_AGAIN_AFTER[0] if verdict.again else None,
+        next_attempt_at=at + TRY_AGAIN_AFTER[0] if result.is_retried else None,
     )

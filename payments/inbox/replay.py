@@ -8,14 +8,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from payments.inbox.intake import (
     FINAL,
@@ -23,9 +20,9 @@ from payments.inbox.intake import (
     TRY_AGAIN_AFTER,
     Event,
     Handler,
+    HandlingResult,
     NotAnEvent,
     Result,
-    Verdict,
     apply_once,
     lock_event,
 )
@@ -43,21 +40,19 @@ class ReplayForbidden(NotAllowed):
 
 
 @dataclass(frozen=True)
-class Provider:
-    """How a provider's deliveries are read, and who handles what they say."""
+class WebhookProvider:
+    """How a provider's deliveries are read, and which handler applies each type of event."""
 
     read: Callable[[bytes], Event]
     handlers: Mapping[str, Handler]
 
 
-@cache
-def providers() -> Mapping[str, Provider]:
-    """The page of providers, resolved: beside each one's HANDLERS stands its `read_event`."""
-    page: Mapping[str, str] = import_string(f"{settings.REACTIONS_PAGE}.PROVIDERS")
-    return {
-        name: Provider(import_string(f"{written.rpartition('.')[0]}.read_event"), import_string(written))
-        for name, written in page.items()
-    }
+_providers: dict[str, WebhookProvider] = {}
+
+
+def assign_providers(providers: Mapping[str, WebhookProvider]) -> None:
+    """Take the providers whose deliveries can be replayed, once, when the process starts."""
+    _providers.update(providers)
 
 
 def due() -> models.QuerySet[WebhookDelivery]:
@@ -65,7 +60,7 @@ def due() -> models.QuerySet[WebhookDelivery]:
     return WebhookDelivery.objects.filter(signature_valid=True, next_attempt_at__isnull=False)
 
 
-def replay(delivery_id: UUID, *, cause: Cause | None = None) -> Verdict:
+def replay(delivery_id: UUID, *, cause: Cause | None = None) -> HandlingResult:
     """Hand one stored delivery to its handler again and keep what comes of it, in one commit.
 
     Without a `cause` the delivery itself is the cause of what follows, as it was the first time. Raises
@@ -74,23 +69,23 @@ def replay(delivery_id: UUID, *, cause: Cause | None = None) -> Verdict:
     at = timezone.now()
     with transaction.atomic(durable=True):
         delivery = WebhookDelivery.objects.get(pk=delivery_id)
-        provider = providers().get(delivery.provider)
+        provider = _providers.get(delivery.provider)
         if provider is None or not _is_what_was_signed(delivery):
             raise ReplayForbidden("Only what a provider really sent is handled again.")
         cause = cause or Cause("webhook", id=delivery.pk, actor=delivery.provider, request_id=delivery.request_id)
         try:
             event = provider.read(delivery.payload.encode())
         except NotAnEvent as error:
-            verdict = Verdict(f"error: {error}", http_status=400)
+            result = HandlingResult(f"error: {error}", http_status=400)
         else:
             was_final = delivery.processing_result in FINAL
             lock_event(delivery.provider, event)
             delivery.refresh_from_db()  # Somebody may have settled it while we waited for the lock.
             own = delivery.pk if was_final else None
-            verdict = apply_once(delivery.provider, event, provider.handlers, cause=cause, at=at, besides=own)
-        _keep(delivery, verdict, at=at)
-    log.info("delivery_replayed", delivery=str(delivery.pk), event_id=delivery.event_id, result=verdict.result)
-    return verdict
+            result = apply_once(delivery.provider, event, provider.handlers, cause=cause, at=at, besides=own)
+        _keep(delivery, result, at=at)
+    log.info("delivery_replayed", delivery=str(delivery.pk), event_id=delivery.event_id, result=result.text)
+    return result
 
 
 def _is_what_was_signed(delivery: WebhookDelivery) -> bool:
@@ -99,23 +94,23 @@ def _is_what_was_signed(delivery: WebhookDelivery) -> bool:
     return delivery.signature_valid and stored == delivery.payload_sha256
 
 
-def _keep(delivery: WebhookDelivery, verdict: Verdict, *, at: datetime) -> None:
+def _keep(delivery: WebhookDelivery, result: HandlingResult, *, at: datetime) -> None:
     nothing_new = (Result.DUPLICATE, Result.STALE, delivery.processing_result)
-    if delivery.processing_result in FINAL and verdict.result in nothing_new:
+    if delivery.processing_result in FINAL and result.text in nothing_new:
         return
-    if delivery.processing_result == verdict.result and not verdict.again:
+    if delivery.processing_result == result.text and not result.is_retried:
         return
-    again = verdict.again and at - delivery.received_at < KEEP_TRYING_FOR
+    again = result.is_retried and at - delivery.received_at < KEEP_TRYING_FOR
     delivery.attempts += 1
-    delivery.processing_result = verdict.result[:300]
+    delivery.processing_result = result.text[:300]
     delivery.processed_at = at
     delivery.next_attempt_at = at + _pause(delivery.attempts) if again else None
-    delivery.correlation_id = verdict.correlation_id or delivery.correlation_id
+    delivery.correlation_id = result.correlation_id or delivery.correlation_id
     delivery.save(update_fields=["attempts", "processing_result", "processed_at", "next_attempt_at", "correlation_id"])
-    if verdict.again and not again:
+    if result.is_retried and not again:
         _give_up(delivery)
-    elif not verdict.again:
-        close_review(UNSETTLED, delivery, note=f"Handled again: {verdict.result}.")
+    elif not result.is_retried:
+        close_review(UNSETTLED, delivery, note=f"Replayed: {result.text}.")
 
 
 def _pause(attempts: int) -> timedelta:

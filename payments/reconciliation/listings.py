@@ -1,39 +1,66 @@
-"""A daily comparison with the provider's own lists: what it knows and we do not is taken in.
+"""A daily comparison with the provider's own lists: what it knows and we do not is imported.
 
-The lists are of what was made in a time, not of what changed: what is open on our side is asked about by id instead
-(payments/reconcile.py).
+The lists are of what was made in a time, not of what changed: what is open on our side is refreshed by id instead
+(payments/reconciliation/refresh.py).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.utils import timezone
 
+from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
-from payments.inbox.intake import Event, NotAnEvent, Result
+from payments.hyperswitch.objects import RemoteDispute, RemoteRefund, Unreadable
+from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Refund
 from payments.reconciliation.refresh import refresh_payment
-from payments.webhooks import DELIVERED
+from payments.refunds.refund_updates import apply_refund
+from payments.webhooks import Apply, apply_ours
 from veza.core.causes import Cause
-from veza.core.ids import new_id, row_id
+from veza.core.ids import row_id
 from veza.core.outcomes import Accepted, Outcome
 from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
 WORKER = "payments.compare_lists"
-# Each object is looked at on eight days: a provider that is away for a week costs nothing.
+# Each object is compared on eight days: a provider that is away for a week costs nothing.
 WINDOW = timedelta(days=8)
-Said = Mapping[str, Any]
+
+
+class Listed(Protocol):
+    @property
+    def payment_id(self) -> str: ...
+
+    @property
+    def profile_id(self) -> str: ...
+
+    @property
+    def status(self) -> str: ...
+
+
+Snapshot = TypeVar("Snapshot", bound=Listed)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Snapshot]):
+    """One of the provider's lists, and how an object on it is compared and applied."""
+
+    kind: str
+    page: Callable[..., Outcome[list[Snapshot | Unreadable]]]
+    id_of: Callable[[Snapshot], str]
+    is_known: Callable[[Snapshot], bool]
+    apply: Apply[Snapshot]
 
 
 @dataclass
 class Findings:
-    """How many objects the provider listed, how many were news or could not be booked, whether every page came, and
+    """How many objects the provider listed, how many were new or could not be applied, whether every page came, and
     what went wrong last.
     """
 
@@ -44,43 +71,60 @@ class Findings:
     last_error: str = ""
 
 
-def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
-    """Take in disputes and refunds of the last days that we do not know, or know otherwise.
+def _is_known_refund(snapshot: RemoteRefund) -> bool:
+    return Refund.objects.filter(hyperswitch_refund_id=snapshot.refund_id, status=snapshot.status).exists()
 
-    One that cannot be booked is logged and counted, and stops none of the others. Disputes come first: they have a day
-    by which to be answered. Coming to the end leaves a heartbeat, which tells of a list that could not be read.
+
+def _is_known_dispute(snapshot: RemoteDispute) -> bool:
+    status = snapshot.status.removeprefix("dispute_")
+    return Dispute.objects.filter(hyperswitch_dispute_id=snapshot.dispute_id, status=status).exists()
+
+
+DISPUTES = Listing("dispute", client.list_disputes, lambda one: one.dispute_id, _is_known_dispute, apply_dispute)
+REFUNDS = Listing("refund", client.list_refunds, lambda one: one.refund_id, _is_known_refund, apply_refund)
+
+
+def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
+    """Import disputes and refunds of the last days that we do not know, or know otherwise.
+
+    One that cannot be applied is logged and counted, and stops none of the others. Disputes come first: they have a
+    day by which to be answered. Coming to the end leaves a heartbeat, which tells of a list that could not be read.
     """
     until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
     findings = Findings()
-    for payload in _all(client.list_disputes, until, findings):
-        _look_at("dispute", payload, _is_known_dispute, findings, cause=cause)
-    for payload in _all(client.list_refunds, until, findings):
-        _look_at("refund", payload, _is_known_refund, findings, cause=cause)
+    _compare(DISPUTES, until, findings, cause=cause)
+    _compare(REFUNDS, until, findings, cause=cause)
     log.info("drift_compared", origin="reconcile", **asdict(findings))
     beat(WORKER, Tally(findings.listed, findings.failed + (not findings.complete), findings.last_error))
     return findings
 
 
-def _look_at(kind: str, payload: Said, is_known: Callable[[Said], bool], findings: Findings, *, cause: Cause) -> None:
-    try:
-        if not is_known(payload):
-            _take_in(kind, payload, findings, cause=cause)
-    except SoftTimeLimitExceeded:
-        raise  # The time of the whole is over: no fault of this one.
-    except Exception as error:
-        findings.failed += 1
-        findings.last_error = f"{payload.get(f'{kind}_id')}: {type(error).__name__}: {error}"
-        log.exception("drift_failed", origin="reconcile", **_named(kind, payload))
+def _compare(listing: Listing[Snapshot], until: datetime, findings: Findings, *, cause: Cause) -> None:
+    for snapshot in _objects(listing, until, findings):
+        if isinstance(snapshot, Unreadable):
+            findings.failed += 1
+            findings.last_error = f"a {listing.kind} could not be read: {snapshot}"
+            log.error("drift_unreadable", origin="reconcile", kind=listing.kind, error=str(snapshot))
+            continue
+        try:
+            if not listing.is_known(snapshot):
+                _import(listing, snapshot, findings, cause=cause)
+        except SoftTimeLimitExceeded:
+            raise  # The time of the whole is over: no fault of this one.
+        except Exception as error:
+            findings.failed += 1
+            findings.last_error = f"{listing.id_of(snapshot)}: {type(error).__name__}: {error}"
+            log.exception("drift_failed", origin="reconcile", **_labels(listing, snapshot))
 
 
-def _named(kind: str, payload: Said) -> dict[str, str]:
-    return {"kind": kind, "id": str(payload.get(f"{kind}_id")), "payment": str(payload.get("payment_id"))}
+def _labels(listing: Listing[Snapshot], snapshot: Snapshot) -> dict[str, str]:
+    return {"kind": listing.kind, "id": listing.id_of(snapshot), "payment": snapshot.payment_id}
 
 
-def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Findings) -> Iterator[Said]:
+def _objects(listing: Listing[Snapshot], until: datetime, findings: Findings) -> Iterator[Snapshot | Unreadable]:
     offset = 0
     while True:
-        outcome = page(since=until - WINDOW, until=until, offset=offset)
+        outcome = listing.page(since=until - WINDOW, until=until, offset=offset)
         if not isinstance(outcome, Accepted):
             log.warning("drift_list_not_read", origin="reconcile", path=outcome.call.path, status=outcome.call.status)
             findings.complete = False
@@ -93,31 +137,17 @@ def _all(page: Callable[..., Outcome[list[Said]]], until: datetime, findings: Fi
             return
 
 
-def _is_known_refund(payload: Said) -> bool:
-    known = Refund.objects.filter(hyperswitch_refund_id=str(payload.get("refund_id")))
-    return known.filter(status=str(payload.get("status"))).exists()
-
-
-def _is_known_dispute(payload: Said) -> bool:
-    known = Dispute.objects.filter(hyperswitch_dispute_id=str(payload.get("dispute_id")))
-    return known.filter(status=str(payload.get("dispute_status")).removeprefix("dispute_")).exists()
-
-
-def _take_in(kind: str, payload: Said, findings: Findings, *, cause: Cause) -> None:
-    result = _book(kind, payload, cause=cause)
-    payment_key = row_id("pay", payload.get("payment_id"))
-    if result == Result.WAITING and payment_key is not None:
+def _import(listing: Listing[Snapshot], snapshot: Snapshot, findings: Findings, *, cause: Cause) -> None:
+    result = _apply(listing, snapshot, cause=cause)
+    payment_key = row_id("pay", snapshot.payment_id)
+    if result.text == Result.WAITING and payment_key is not None:
         # Money went back that we have not heard of coming: first the payment, then this.
         refresh_payment(payment_key, cause=cause)
-        result = _book(kind, payload, cause=cause)
-    findings.news += result == Result.OK
-    log.info("drift", origin="reconcile", **_named(kind, payload), result=result)
+        result = _apply(listing, snapshot, cause=cause)
+    findings.news += result.text == Result.OK
+    log.info("drift", origin="reconcile", **_labels(listing, snapshot), result=result.text)
 
 
-def _book(kind: str, payload: Said, *, cause: Cause) -> str:
-    event = Event(f"drift_{new_id().hex}", f"{kind}_listed", payload, origin="reconcile")
-    try:
-        with transaction.atomic(durable=True):
-            return str(DELIVERED[kind](event, cause=cause, at=timezone.now()).result)
-    except NotAnEvent as error:
-        return f"error: {error}"
+@transaction.atomic(durable=True)
+def _apply(listing: Listing[Snapshot], snapshot: Snapshot, *, cause: Cause) -> HandlingResult:
+    return apply_ours(listing.apply, snapshot, cause=cause, at=timezone.now())

@@ -1,8 +1,8 @@
-"""Asking the provider about what should have been settled by now, because a webhook may never come.
+"""Refreshing from Hyperswitch what should have been settled by now, because a webhook may never come.
 
-The answer becomes the event that a webhook would have brought, marked `origin=reconcile`, and goes to the same handler.
-It has no row in the webhook log, which tells what was sent to us; that we asked is a ProviderCall, and what followed
-names `reconcile` as its cause. An answer we do not get changes nothing and lets that row alone wait longer.
+The answer is applied by the same verb as a webhook's object. It has no row in the webhook log, which tells what was
+sent to us; that we asked is a ProviderCall, and what followed names `reconcile` as its cause. Without an answer nothing
+changes, and only that row waits longer.
 """
 
 from collections.abc import Callable
@@ -19,24 +19,25 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments.collection import payment_requests
+from payments.collection.payment_updates import apply_payment
 from payments.disputes import dispute_updates
+from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
-from payments.inbox.intake import Event, Result
+from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
+from payments.refunds.refund_updates import apply_refund
 from payments.states import PaymentStatus, RefundStatus
-from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
-from veza.core.ids import new_id
-from veza.core.models import StatefulRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
-Row = TypeVar("Row", bound=StatefulRow)
+Row = TypeVar("Row", Payment, Refund, Dispute)
+Snapshot = TypeVar("Snapshot")
 # Payments, refunds, orphans and disputes.
 KINDS = 4
 BATCH = 50
@@ -136,24 +137,26 @@ def advance_refund(refund: Refund, *, cause: Cause) -> str:
     return refresh_refund(refund.pk, cause=by_reconciler())
 
 
-def _came_to(outcome: Outcome[Any] | None) -> str:
+def _came_to(outcome: Outcome[object] | None) -> str:
     return HEALTH.stop_reason(outcome) or "moved on"
 
 
 def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
-    """Read a payment at the provider and hand what it says to the webhook's handler. Returns what came of it."""
+    """Read a payment at Hyperswitch and apply what it says, as its webhook would be. Returns what came of it."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    return _hand_over("payment", payment, outcome, still_open=Q(status__in=_OPEN_PAYMENT), cause=cause)
+    put_off = partial(_put_off, still_open=Q(status__in=_OPEN_PAYMENT))
+    return _apply_answer("payment", payment, outcome, apply_payment, put_off=put_off, cause=cause)
 
 
 def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
-    """The same for a refund. An orphan that the provider does not know is given up, or sent again by a sweep."""
+    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again by a sweep."""
     refund = Refund.objects.get(pk=refund_id)
     outcome = client.read_refund(refund.provider_key, force_sync=True)
-    result = _hand_over("refund", refund, outcome, still_open=Q(status=RefundStatus.PENDING), cause=cause)
-    unknown_there = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
-    if not unknown_there or refund.hyperswitch_refund_id is not None or not refund_requests.is_orphan(refund):
+    put_off = partial(_put_off, still_open=Q(status=RefundStatus.PENDING))
+    result = _apply_answer("refund", refund, outcome, apply_refund, put_off=put_off, cause=cause)
+    is_missing = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
+    if not is_missing or refund.hyperswitch_refund_id is not None or not refund_requests.is_orphan(refund):
         return result
     if refund.send_after is not None:
         refund_requests.send_refund(refund_id, cause=cause)
@@ -161,47 +164,52 @@ def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
     at = timezone.now()
     if not refund_requests.give_up_refund(refund_id, cause=cause, at=at):
         return result
-    told = {**_told(refund, at=at), "became": RefundStatus.FAILED.value, "result": "orphan failed"}
-    log.error("reconcile", origin="reconcile", kind="refund", **told)
+    outcome_of_orphan = {"became": RefundStatus.FAILED.value, "result": "orphan failed"}
+    log.error("reconcile", origin="reconcile", kind="refund", **_labels(refund, at=at), **outcome_of_orphan)
     return "orphan failed"
 
 
 def refresh_dispute(dispute_id: UUID, *, cause: Cause) -> str:
-    """The same for a dispute; only this may take an end of it back, and not if news came while we asked."""
+    """The same for a dispute; only this may take an end of it back, and not if an update came while we asked."""
     dispute = Dispute.objects.get(pk=dispute_id)
     outcome = client.read_dispute(dispute.hyperswitch_dispute_id)
-    return _hand_over("dispute", dispute, outcome, still_open=None, cause=cause)
+    apply = partial(apply_dispute, is_answer=True)
+    return _apply_answer("dispute", dispute, outcome, apply, put_off=_put_off_dispute, cause=cause)
 
 
-def _hand_over(kind: str, row: Any, outcome: Outcome[Any], *, still_open: Q | None, cause: Cause) -> str:
+def _apply_answer(
+    kind: str,
+    row: Row,
+    outcome: Outcome[Snapshot],
+    apply: Callable[..., HandlingResult],
+    *,
+    put_off: Callable[[Row, Outcome[Snapshot], str], None],
+    cause: Cause,
+) -> str:
     at = timezone.now()
     with transaction.atomic(durable=True):
         match outcome:
             case Accepted() | Refused() if isinstance(row, Dispute) and _was_overtaken(row):
                 result = OVERTAKEN
             case Accepted(value=snapshot):
-                event = Event(f"reconcile_{new_id().hex}", f"{kind}_read", snapshot.payload, origin="reconcile")
-                result = str(ASKED[kind](event, cause=cause, at=at).result)
+                result = apply(snapshot, cause=cause, at=at).text
             case Refused(code=code):
                 result = f"refused: {code}"
             case NotSent(why=why) | Unknown(why=why):
                 result = why
         calls.record(outcome, subject=row, our_id=_provider_key(row))
         result = HEALTH.stop_reason(outcome) or result
-        if still_open is None:
-            _put_off_dispute(row, outcome, result)
-        else:
-            _put_off(row, outcome, result, still_open=still_open)
+        put_off(row, outcome, result)
         HEALTH.open_review_if_rejected(outcome, row)
-        became = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
-    # The provider said what we knew: to whoever asked that is an answer, and nothing that came late.
-    result = "nothing new" if result == Result.STALE and became == row.status else result
-    log.info("reconcile", origin="reconcile", kind=kind, **_told(row, at=at), became=became, result=result)
+        status = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
+    # Hyperswitch said what we knew: to whoever asked that is an answer, and nothing that came late.
+    result = "nothing new" if result == Result.STALE and status == row.status else str(result)
+    log.info("reconcile", origin="reconcile", kind=kind, **_labels(row, at=at), became=status, result=result)
     return result
 
 
-def _told(row: Any, *, at: datetime) -> dict[str, object]:
-    """What every line of the log says of the row that was asked about: as it was before."""
+def _labels(row: Payment | Refund | Dispute, *, at: datetime) -> dict[str, object]:
+    """What every line of the log says of the row that was refreshed: as it was before."""
     age = round((at - row.created_at).total_seconds())
     return {"id": str(row.pk), "correlation_id": str(row.correlation_id), "age_seconds": age, "status": row.status}
 
@@ -220,32 +228,32 @@ def _was_overtaken(dispute: Dispute) -> bool:
     return any(getattr(now, fact) != getattr(dispute, fact) for fact in _NEWS_OF_DISPUTE)
 
 
-def _put_off(row: Any, outcome: Outcome[Any], result: str, *, still_open: Q) -> None:
-    """When a payment or refund is asked about again: an open one later; one that is settled by an answer, never."""
-    ours = type(row)._default_manager.filter(pk=row.pk)
-    answered = isinstance(outcome, Accepted)
-    again = {"next_attempt_at": Now() + settings.RECONCILE_INTERVAL, "attempts": 0} if answered else _longer(row)
+def _put_off(row: Payment | Refund, outcome: Outcome[object], result: str, *, still_open: Q) -> None:
+    """When a payment or refund is refreshed next: an open one later; one that is settled by an answer, never."""
+    rows = type(row)._default_manager.filter(pk=row.pk)
+    is_answered = isinstance(outcome, Accepted)
+    later = {"next_attempt_at": Now() + settings.RECONCILE_INTERVAL, "attempts": 0} if is_answered else _longer(row)
     if must_stop(result):
-        again = {"next_attempt_at": Now() + _FIRST_PAUSE}
-    if answered and result != Result.WAITING:
-        ours.filter(still_open).update(**again)
-        ours.exclude(still_open).update(next_attempt_at=None)
+        later = {"next_attempt_at": Now() + _FIRST_PAUSE}
+    if is_answered and result != Result.WAITING:
+        rows.filter(still_open).update(**later)
+        rows.exclude(still_open).update(next_attempt_at=None)
     else:
-        ours.filter(still_open | Q(next_attempt_at__isnull=False)).update(**again)
+        rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
 
 
-def _put_off_dispute(dispute: Dispute, outcome: Outcome[Any], result: str) -> None:
-    ours = Dispute.objects.filter(pk=dispute.pk)
+def _put_off_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:
+    rows = Dispute.objects.filter(pk=dispute.pk)
     if result == OVERTAKEN:
-        ours.update(next_attempt_at=Now())
+        rows.update(next_attempt_at=Now())
     elif isinstance(outcome, Accepted | Refused):
         dispute_updates.refresh_later(dispute.pk)
     else:  # What came meanwhile and made it due at once stays so.
-        ours.filter(next_attempt_at=dispute.next_attempt_at).update(next_attempt_at=Now() + _UNANSWERED_DISPUTE_AFTER)
+        rows.filter(next_attempt_at=dispute.next_attempt_at).update(next_attempt_at=Now() + _UNANSWERED_DISPUTE_AFTER)
 
 
-def _longer(row: Any) -> dict[str, object]:
-    """This row alone is left in peace, each time for twice as long."""
+def _longer(row: Payment | Refund) -> dict[str, Any]:
+    """Only this row waits, each time for twice as long."""
     pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 10), settings.RECONCILE_INTERVAL)
     return {"next_attempt_at": Now() + pause, "attempts": min(row.attempts + 1, 1_000)}
 

@@ -10,10 +10,11 @@ from django.db.models import Q
 from payments.collection.payment_updates import MISMATCH, open_review_of_mismatch
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemoteRefund
-from payments.inbox.intake import Handled, Result
+from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations, postings
 from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
 from payments.models import Payment, Refund
+from payments.ports import purchase_of
 from payments.review_items import (
     open_review_of_refund_excess,
     open_review_of_refund_in_doubt,
@@ -23,7 +24,6 @@ from payments.review_items import (
 )
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.causes import Cause
-from veza.core.facts import announce
 from veza.core.ids import new_id, row_id
 from veza.core.money import format_amount
 from veza.core.reviews import close_review
@@ -32,7 +32,7 @@ from veza.core.states import may_move, move
 _PUZZLE = "review"
 
 
-def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Handled:
+def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our refund to where the provider says it is, with everything that follows, in this transaction.
 
     One we do not know, of a payment we do, was made at the provider's dashboard: it is taken in.
@@ -40,29 +40,29 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
     assert connection.in_atomic_block, "what a provider said is booked in one commit"
     payment = _payment_of(snapshot)
     if payment is None:
-        return Handled(Result.UNMATCHED)
+        return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
         # Faster than the payment's own news: what became of the refund is booked when there is something to give back.
         Payment.objects.filter(pk=payment.pk).update(awaited=True)
-        return Handled(Result.WAITING, payment.correlation_id)
-    refund = _ours(snapshot) or _take_in(payment, snapshot, cause=cause, at=at)
+        return HandlingResult(Result.WAITING, payment.correlation_id)
+    refund = _ours(snapshot) or _import_external(payment, snapshot)
     refund.payment = payment
     if _is_older(snapshot, refund):
-        return Handled(_learn_late(refund, snapshot, cause=cause, at=at), refund.correlation_id)
+        return HandlingResult(_learn_late(refund, snapshot, cause=cause, at=at), refund.correlation_id)
     if (snapshot.amount_minor, snapshot.currency) != (refund.amount_minor, refund.currency):
         open_review_of_refund_in_doubt(
             refund, f"The provider's refund is of {format_amount(snapshot.amount_minor, snapshot.currency)}."
         )
-        return Handled(Result.WAITING, refund.correlation_id)
+        return HandlingResult(Result.WAITING, refund.correlation_id)
     match snapshot.status:
         case "succeeded":
-            return Handled(_succeed(refund, snapshot, cause=cause, at=at), refund.correlation_id)
+            return HandlingResult(_succeed(refund, snapshot, cause=cause, at=at), refund.correlation_id)
         case "failed":
-            return Handled(fail_refund(refund, snapshot, cause=cause, at=at), refund.correlation_id)
+            return HandlingResult(fail_refund(refund, snapshot, cause=cause, at=at), refund.correlation_id)
         case "pending":
             acknowledge_refund(refund, snapshot)
-            return Handled(Result.OK, refund.correlation_id)
-    return Handled(_puzzle(refund, snapshot), refund.correlation_id)
+            return HandlingResult(Result.OK, refund.correlation_id)
+    return HandlingResult(_puzzle(refund, snapshot), refund.correlation_id)
 
 
 def _payment_of(snapshot: RemoteRefund) -> Payment | None:
@@ -81,8 +81,8 @@ def _ours(snapshot: RemoteRefund) -> Refund | None:
     return Refund.objects.locked().filter(known).first()
 
 
-def _take_in(payment: Payment, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Refund:
-    """A refund made at the provider's dashboard. The floor whose sale it was divides it anew."""
+def _import_external(payment: Payment, snapshot: RemoteRefund) -> Refund:
+    """A refund made at the provider's dashboard. The floor whose sale it was says whose money it is."""
     refund = payment.refunds.create(
         pk=row_id("ref", snapshot.refund_id) or new_id(),
         correlation_id=payment.correlation_id,
@@ -93,16 +93,17 @@ def _take_in(payment: Payment, snapshot: RemoteRefund, *, cause: Cause, at: date
         reason="Made at the provider's dashboard.",
         hyperswitch_refund_id=snapshot.refund_id,
     )
-    announce("refund.taken_in", refund, cause=cause, at=at)
+    _allocate(refund, purchase_of(payment).allocate_external_refund(refund))
     return refund
 
 
-def divide_refund(refund: Refund, allocation: Mapping[str, int]) -> None:
-    """Say whose money a refund is that was taken in or overtaken; for the reaction of the floor whose sale it was."""
-    assert refund.status != RefundStatus.SUCCEEDED, "the legs are fixed when the refund is booked"
-    assert sum(allocation.values()) == refund.amount_minor, "the legs of a refund add up to it"
-    refund.allocation = dict(allocation)
-    refund.save(update_fields=["allocation"])
+def _allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
+    assert refund.status != RefundStatus.SUCCEEDED, "an allocation is fixed when the refund is booked"
+    assert sum(allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to it"
+    assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
+    if allocation != refund.allocation:
+        refund.allocation = dict(allocation)
+        refund.save(update_fields=["allocation"])
 
 
 def _puzzle(refund: Refund, snapshot: RemoteRefund) -> Result:
@@ -133,12 +134,13 @@ def _learn_late(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: dat
 def _succeed(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
     if not may_move(refund, RefundStatus.SUCCEEDED):
         return Result.STALE
-    _keep_within_what_is_left(refund, cause=cause, at=at)
+    _cap_to_remaining(refund)
     move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_settled(refund, snapshot))
     _count(refund, refund.amount_minor)
     _post(refund, [postings.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.allocation.items()], at=at)
     update_reviews_after_success(refund)
     _follow(refund, cause=cause, at=at)
+    purchase_of(refund.payment).refund_succeeded(refund, cause=cause, at=at)
     return Result.OK
 
 
@@ -149,35 +151,33 @@ def _count(refund: Refund, amount_minor: int) -> None:
         Payment.objects.filter(pk=payment.pk).update(refunded_minor=payment.refunded_minor)
 
 
-def _keep_within_what_is_left(refund: Refund, *, cause: Cause, at: datetime) -> None:
-    """More may have been given back meanwhile than its legs allowed for, at the dashboard or by a refund thought dead.
+def _cap_to_remaining(refund: Refund) -> None:
+    """More may have been refunded meanwhile than this allocation allowed for: at the dashboard, or by a refund that
+    was thought dead.
 
-    The floor whose sale it was divides it anew, item by item; what no account has left is to be recovered.
+    The floor whose sale it was allocates it again, item by item; what no account has left is recoverable.
     """
     payment = refund.payment
-    left = allocations.remaining_of(payment) if refund.currency == payment.held_currency else {}
-    if payment.refunded_minor or allocations.capped_to(refund.allocation, left) != refund.allocation:
-        announce("refund.overtaken", refund, cause=cause, at=at)
-    allocation = allocations.capped_to(refund.allocation, left)
-    if allocation != refund.allocation:
-        divide_refund(refund, allocation)
-    if excess := allocation.get(RECOVERABLE, 0):
+    remaining = allocations.remaining_of(payment) if refund.currency == payment.held_currency else {}
+    if payment.refunded_minor or allocations.capped_to(refund.allocation, remaining) != refund.allocation:
+        _allocate(refund, purchase_of(payment).reallocate_refund(refund))
+    _allocate(refund, allocations.capped_to(refund.allocation, remaining))
+    if excess := refund.allocation.get(RECOVERABLE, 0):
         open_review_of_refund_excess(refund, excess)
 
 
 def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
-    """What follows from money that went or came back, on this floor and above."""
+    """What follows on this floor from money that went or came back."""
     payment = refund.payment
     if payment.disputes.exists():
         book_disputes(payment, at=at)
     if payment.status == PaymentStatus.MISMATCHED and payment.refunded_minor >= payment.received_minor:
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
         close_review(MISMATCH, payment, note="All that was received has been given back.")
-        announce("payment.failed", payment, cause=cause, at=at)
+        purchase_of(payment).payment_failed(payment, cause=cause, at=at)
     elif payment.status == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor:
         move(payment, PaymentStatus.MISMATCHED, cause=cause, at=at)
         open_review_of_mismatch(payment, "It was cancelled because all of it had been given back, and some came back.")
-    announce("refund.settled", refund, cause=cause, at=at)
 
 
 def fail_refund(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
@@ -195,7 +195,7 @@ def book_failure(refund: Refund, *, cause: Cause, at: datetime, **known: Any) ->
     """Fail a locked refund that is pending, with what is known of why, and everything that follows."""
     move(refund, RefundStatus.FAILED, cause=cause, at=at, **known)
     update_reviews_after_failure(refund)
-    announce("refund.settled", refund, cause=cause, at=at)
+    purchase_of(refund.payment).refund_failed(refund, cause=cause, at=at)
 
 
 def _bounce(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> None:
@@ -205,6 +205,7 @@ def _bounce(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetim
     _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
     open_review_of_returned_refund(refund)
     _follow(refund, cause=cause, at=at)
+    purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)
 
 
 def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:

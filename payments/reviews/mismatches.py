@@ -8,12 +8,12 @@ from django.utils import timezone
 from payments.collection.payment_updates import MISMATCH
 from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Payment
+from payments.ports import purchase_of
 from payments.review_items import UNAPPLIED_FUNDS
 from payments.reviews.automatic_refunds import open_return_of_funds, return_unapplied_funds
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.facts import announce
 from veza.core.ids import new_id
 from veza.core.reviews import close_review
 from veza.core.states import move
@@ -46,7 +46,7 @@ def accept(*, payment_id: UUID, cause: Cause) -> Payment:
     for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open the second anew.
         close_review(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
-    announce("payment.succeeded", payment, cause=cause, at=at)
+    purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
     return_unapplied_funds(payment, reason="More was paid than was asked for.")
     return payment
 
@@ -76,7 +76,7 @@ def _cancel(payment: Payment, *, cause: Cause) -> None:
     """Nothing came and nobody waits for it: what it was to pay for is given up."""
     at = timezone.now()
     move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
-    announce("payment.failed", payment, cause=cause, at=at)
+    purchase_of(payment).payment_failed(payment, cause=cause, at=at)
     close_review(MISMATCH, payment, note=f"Nothing was received: {cause.reason or 'no reason given'}.")
 
 

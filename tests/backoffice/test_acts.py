@@ -265,7 +265,9 @@ def test_what_is_known_already_is_told_in_words(sandbox):
 
     told = [
         finance.post(
-            address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]), follow=True
+            address(payment, "import-external-refund"),
+            answer(payment, hyperswitch_refund_id=made["refund_id"]),
+            follow=True,
         ).content.decode()
         for _ in range(2)
     ]

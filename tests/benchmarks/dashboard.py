@@ -61,7 +61,8 @@ INSERT INTO payments_payment (id, purpose, purpose_id, correlation_id, payer_id,
     'EUR', '', 'https://x.example', 3600,
     CASE WHEN n % 37 = 0 THEN 'cancelled' WHEN n > {rows} - 200 THEN 'pending' WHEN n % 100003 = 0 THEN 'mismatched'
       ELSE 'succeeded' END, 1200, 0, 0, '', 0, '', '', pg_temp.at(n), 'pay_' || n FROM generate_series(1, {rows}) n;
-INSERT INTO refunds (id, payment_id, correlation_id, amount_minor, currency, allocation, source, reason, status, bookings, attempts,
+INSERT INTO refunds (id, payment_id, correlation_id, amount_minor, currency, allocation, source, reason, status,
+    bookings, attempts,
     error_code, error_message, created_at)
   SELECT pg_temp.v7(n, 'r'), pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), 1200, 'EUR', '{{}}', 'buyer', '',
     CASE WHEN n % 20000 = 0 THEN 'pending' ELSE 'succeeded' END, 1, 0, '', '', pg_temp.at(n)
@@ -79,7 +80,8 @@ INSERT INTO webhook_log (id, provider, event_id, event_type, payload, payload_sh
   SELECT pg_temp.v7(n, 'w'), 'hyperswitch', 'evt_' || n, 'payment_succeeded', '{{}}', '', n % 5000 <> 0,
     CASE WHEN n % 5000 = 0 THEN 'signature_invalid' WHEN n % 3000 = 0 THEN 'error: x' ELSE 'ok' END, '', '',
     pg_temp.v7(n, 'o'), pg_temp.at(n), 1 FROM generate_series(1, {rows}) n;
-INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, reference, leg, payment_id, correlation_id, at)
+INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, reference, leg,
+    payment_id, correlation_id, at)
   SELECT pg_temp.v7(n, 'l' || leg), debit, credit, minor, 'EUR', cause || ':' || n || ':' || leg, 'x',
     pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), pg_temp.at(n)
   FROM generate_series({rows} * 11 / 12, {rows}) n, (VALUES (1, 'psp_clearing', 'unapplied', 1200, 'payment'),

@@ -112,3 +112,10 @@ def test_an_append_only_row_can_neither_be_changed_nor_deleted(table, change):
         cursor.execute("INSERT INTO probe VALUES (1)")
         with pytest.raises(IntegrityError, match="append-only"):
             cursor.execute(change)
+
+
+@every_machine
+def test_every_edge_says_in_a_few_words_why_it_exists(machine):
+    reasons = [why for ends in machine.moves.values() for why in ends.values()]
+
+    assert all(10 <= len(why) <= 90 and not why.endswith(".") for why in reasons)

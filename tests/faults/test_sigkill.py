@@ -66,7 +66,8 @@ def test_a_refund_whose_sender_was_killed_before_writing_the_answer_down_is_give
     sandbox.pay(payment_of(order).provider_key)
     sending = f"from tests.buying import refund_of\nrefund_of(Order.objects.get(pk='{order.pk}'))"
     assert killed(
-        "from payments.refunds import refund_requests as refunds\nfrom marketplace.models import Order\nrefunds._record_sent = die\n" + sending,
+        "from payments.refunds import refund_requests as refunds\n"
+        "from marketplace.models import Order\nrefunds._record_sent = die\n" + sending,
         sandbox,
     )
     past = timezone.now() - timedelta(minutes=6)

@@ -6,6 +6,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from connect.models import SellerTransfer
 from connect.settlement.reconcile_seller import net_paid
 from marketplace.models import License
+from payments.hyperswitch import client as hyperswitch_api
+from payments.hyperswitch.objects import Unreadable
 from payments.models import Dispute, Posting, Refund
 from payments.reconciliation import listings as drift
 from payments.reconciliation import refresh as reconcile
@@ -123,9 +125,11 @@ def test_a_list_that_cannot_be_read_is_said(sandbox, order):
 def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch, caplog):
     bad = at_the_dashboard(sandbox, order, 1_00, status="succeeded")
     at_the_dashboard(sandbox, order, 5_00, status="succeeded")
-    book = drift._book
+    apply = drift._apply
     monkeypatch.setattr(
-        drift, "_book", lambda kind, payload, **how: 1 / (payload != bad) and book(kind, payload, **how)
+        drift,
+        "_apply",
+        lambda listing, one, **how: 1 / (one.refund_id != bad["refund_id"]) and apply(listing, one, **how),
     )
 
     assert (compare().news, compare().failed) == (1, 1)
@@ -134,13 +138,25 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
     assert all(word in failed.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
 
 
+def test_an_object_that_cannot_be_read_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch):
+    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+    rows = iter([Unreadable("amount should be an integer"), None])
+    monkeypatch.setattr(hyperswitch_api, "_parsed", lambda row, parse: next(rows, None) or parse(row))
+    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+
+    findings = compare()
+
+    assert (findings.listed, findings.news, findings.failed) == (2, 1, 1)
+    assert "amount should be an integer" in findings.last_error
+
+
 def test_a_comparison_whose_time_is_over_ends_there_and_leaves_no_heartbeat(sandbox, order, monkeypatch):
     at_the_dashboard(sandbox, order, 1_00, status="succeeded")
 
     def too_late(*_args, **_how):
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr(drift, "_book", too_late)
+    monkeypatch.setattr(drift, "_apply", too_late)
 
     with pytest.raises(SoftTimeLimitExceeded):
         compare()

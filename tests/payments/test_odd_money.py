@@ -155,7 +155,9 @@ def test_too_little_cannot_be_accepted(order):
         mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
 
-@pytest.mark.parametrize("payload", [ODD["too little"], ODD["another currency"]], ids=["too little", "another currency"])
+@pytest.mark.parametrize(
+    "payload", [ODD["too little"], ODD["another currency"]], ids=["too little", "another currency"]
+)
 def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, order, payload):
     deliver_payment(payment_of(order), **payload)
 

@@ -168,7 +168,7 @@ def tried_again() -> WebhookDelivery:
 
 def as_the_provider_has_it(key: str) -> str:
     outcome = hyperswitch_api.read_payment(key)
-    return outcome.value.payload["updated"]
+    return outcome.value.updated_at.isoformat()
 
 
 def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_there_is_an_answer(sandbox):

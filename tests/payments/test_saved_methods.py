@@ -1,11 +1,16 @@
 """A method that the payer let us keep is charged without them; a page that nobody should pay is closed."""
 
+from dataclasses import fields
+from unittest.mock import Mock
+
 import pytest
 from django.conf import settings as configured
 from django.db import transaction
 
+from payments import ports
 from payments.collection.payment_requests import cancel_payment, check_payment, open_payment, send_payment
 from payments.models import Payment
+from payments.ports import Purchase
 from tests.factories import PersonFactory
 from veza.core.causes import by_sweep
 from veza.core.ids import new_id
@@ -38,12 +43,14 @@ def sent(payment: Payment) -> Payment:
 
 
 @pytest.fixture
-def no_reactions(monkeypatch):
-    """No invoice stands behind these payments."""
-    monkeypatch.setattr("veza.core.facts.reactions", lambda: {"payment.succeeded": [], "payment.failed": []})
+def nothing_follows(monkeypatch):
+    """The payments of these tests pay for nothing that exists."""
+    follow = Mock(spec=[field.name for field in fields(Purchase)])
+    monkeypatch.setitem(ports._purchases, "invoice", follow)
+    monkeypatch.setitem(ports._purchases, "order", follow)
 
 
-def test_a_kept_method_is_charged_without_its_owner(sandbox, no_reactions):
+def test_a_kept_method_is_charged_without_its_owner(sandbox, nothing_follows):
     payer = PersonFactory()
     first = sent(payment_for(payer, future_usage="off_session"))
     sandbox.pay(first.provider_key)
@@ -57,7 +64,7 @@ def test_a_kept_method_is_charged_without_its_owner(sandbox, no_reactions):
     assert sandbox.hyperswitch("GET", f"/payments/{second.provider_key}").json()["status"] == "succeeded"
 
 
-def test_a_payment_that_keeps_nothing_asks_for_nothing(sandbox, no_reactions):
+def test_a_payment_that_keeps_nothing_asks_for_nothing(sandbox, nothing_follows):
     payment = sent(payment_for(PersonFactory()))
     sandbox.pay(payment.provider_key)
     check_payment(payment.pk, cause=SWEEP)
@@ -66,7 +73,7 @@ def test_a_payment_that_keeps_nothing_asks_for_nothing(sandbox, no_reactions):
     assert (payment.status, payment.payment_method_id) == ("succeeded", "")
 
 
-def test_a_closed_page_is_cancelled_at_the_provider(sandbox, no_reactions):
+def test_a_closed_page_is_cancelled_at_the_provider(sandbox, nothing_follows):
     payment = sent(payment_for(PersonFactory()))
 
     assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "cancelled"
@@ -74,27 +81,27 @@ def test_a_closed_page_is_cancelled_at_the_provider(sandbox, no_reactions):
     assert sandbox.pay(payment.provider_key).status_code == 409
 
 
-def test_a_page_that_was_paid_meanwhile_is_booked_and_not_cancelled(sandbox, no_reactions):
+def test_a_page_that_was_paid_meanwhile_is_booked_and_not_cancelled(sandbox, nothing_follows):
     payment = sent(payment_for(PersonFactory()))
     sandbox.pay(payment.provider_key)
 
     assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "succeeded"
 
 
-def test_a_payment_the_provider_never_heard_of_is_cancelled_here(sandbox, no_reactions):
+def test_a_payment_the_provider_never_heard_of_is_cancelled_here(sandbox, nothing_follows):
     payment = payment_for(PersonFactory())
 
     assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "cancelled"
 
 
-def test_a_cancellation_without_an_answer_changes_nothing(sandbox, no_reactions):
+def test_a_cancellation_without_an_answer_changes_nothing(sandbox, nothing_follows):
     payment = sent(payment_for(PersonFactory()))
     sandbox.fault("drop", "/cancel$", method="POST", when="before")
 
     assert cancel_payment(payment.pk, reason="abandoned", cause=SWEEP).status == "pending"
 
 
-def test_money_on_a_payment_thought_dead_is_booked_while_a_newer_one_waits(sandbox, no_reactions):
+def test_money_on_a_payment_thought_dead_is_booked_while_a_newer_one_waits(sandbox, nothing_follows):
     payer, purpose_id = PersonFactory(), new_id()
     first = sent(payment_for(payer, purpose_id=purpose_id))
     sandbox.pay(first.provider_key, "decline")

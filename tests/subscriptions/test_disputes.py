@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from payments.disputes.dispute_updates import apply_dispute_read
+from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import RemoteDispute, parse_dispute
 from payments.models import Dispute, Payment
 from tests.buying import deliver, deliver_refund, envelope
@@ -78,7 +78,7 @@ def test_a_dispute_won_after_all_gives_the_access_back(sandbox):
     dispute = last_payment(subscription).disputes.get()
 
     with transaction.atomic():
-        apply_dispute_read(as_won(dispute), cause=SWEEP, at=timezone.now())
+        apply_dispute(as_won(dispute), cause=SWEEP, at=timezone.now(), is_answer=True)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)

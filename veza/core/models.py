@@ -12,6 +12,8 @@ from django.db.models.functions import Lower, Now
 from veza.core.ids import new_id
 
 Row = TypeVar("Row", bound=models.Model, covariant=True)
+# A machine: from each status, the statuses it may become, and in a few words why.
+Moves = Mapping[str, Mapping[str, str]]
 
 
 class LockableQuerySet(models.QuerySet[Row]):
@@ -41,7 +43,7 @@ class KeyedRow(models.Model):
 class StatefulRow(KeyedRow):
     """A row whose `status` is moved by `core.states.move` along the edges in `moves`, and by nothing else."""
 
-    moves: ClassVar[Mapping[str, frozenset[str]]]
+    moves: ClassVar[Moves]
     status: Any
     correlation_id: Any
 

@@ -5,7 +5,7 @@ table, updates the row only if it still stands where the caller saw it, and writ
 transaction. The database holds the same table in a trigger, so that nothing can pass by here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from veza.core.causes import Cause
-from veza.core.models import StatefulRow, StatusChange
+from veza.core.models import Moves, StatefulRow, StatusChange
 
 Row = TypeVar("Row", bound=StatefulRow)
 
@@ -32,14 +32,14 @@ def machine_name(model: type[StatefulRow]) -> str:
     return model._meta.label_lower
 
 
-def edges_of(moves: Mapping[str, Iterable[str]]) -> list[str]:
+def edges_of(moves: Moves) -> list[str]:
     """The table as `from>to` strings in a stable order: what a trigger is given."""
     return sorted(f"{start}>{end}" for start, ends in moves.items() for end in ends)
 
 
 def may_move(row: StatefulRow, to: str) -> bool:
     """Whether the table has an edge from where `row` stands to `to`."""
-    return to in row.moves.get(row.status, frozenset())
+    return to in row.moves.get(row.status, {})
 
 
 def move(rows: Row | Sequence[Row], to: str, *, cause: Cause, at: datetime | None = None, **fields: Any) -> None:

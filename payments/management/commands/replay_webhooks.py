@@ -36,12 +36,12 @@ class Command(BaseCommand):
         results, errors = Counter[str](), 0
         for number, key in enumerate(keys, start=1):
             try:
-                verdict = replay(key)
+                result = replay(key)
             except ReplayForbidden as error:
                 results[str(error)] += 1
             else:
-                results[verdict.result.partition(":")[0] if verdict.http_status == 500 else verdict.result] += 1
-                errors += verdict.http_status >= 500
+                results[result.text.partition(":")[0] if result.http_status == 500 else result.text] += 1
+                errors += result.http_status >= 500
             if self.stdout.isatty() and number % 100 == 0:
                 self.stdout.write(f"{number} of {len(keys)}", ending="\r")
         self._tell(results, as_json=json)

@@ -37,8 +37,8 @@ def _drawn(model: type[StatefulRow]) -> str:
     first = model().status
     arrows = [f"    {start} --> {end}" for start, ends in model.moves.items() for end in sorted(ends)]
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *arrows, "```"])
-    rows = [f"| {start} | {', '.join(sorted(ends))} |" for start, ends in model.moves.items()]
-    table = "\n".join(["| from | to |", "| --- | --- |", *rows])
+    rows = [f"| {start} | {end} | {ends[end]} |" for start, ends in model.moves.items() for end in sorted(ends)]
+    table = "\n".join(["| from | to | why |", "| --- | --- | --- |", *rows])
     purpose = (model.__doc__ or "").strip().partition("\n")[0]
     title = f"## {str(model._meta.verbose_name).capitalize()} (`{machine_name(model)}`)"
     return f"{title}\n\n{purpose}\n\n{diagram}\n\n{table}"

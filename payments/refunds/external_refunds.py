@@ -6,14 +6,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from payments.hyperswitch import client
-from payments.inbox.intake import Event
 from payments.models import Payment, Refund
+from payments.refunds.refund_updates import apply_refund
 from payments.review_items import EXTERNAL_REFUND
-from payments.webhooks import ASKED
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.ids import new_id, row_id
+from veza.core.ids import row_id
 from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown
 from veza.core.reviews import close_review_by_hand
@@ -37,9 +36,8 @@ def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, caus
     calls.record(outcome, subject=payment, our_id=hyperswitch_refund_id)
     match outcome:
         case Accepted(value=snapshot) if row_id("pay", snapshot.payment_id) == payment.pk:
-            event = Event(f"adopt_{new_id().hex}", "refund_read", snapshot.payload, origin="reconcile")
             with transaction.atomic(durable=True):
-                return str(ASKED["refund"](event, cause=cause, at=timezone.now()).result)
+                return apply_refund(snapshot, cause=cause, at=timezone.now()).text
         case Accepted():
             raise ExternalRefundNotFound("That refund belongs to another payment.")
         case Refused() | NotSent() | Unknown():

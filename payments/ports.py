@@ -1,0 +1,64 @@
+"""What payments asks of the floors above: what follows when the money of an order or an invoice moves.
+
+This floor defines the questions and knows none of the answers; `veza/wiring.py` assigns them, one set for each purpose
+a payment can have. Everything runs in the transaction that makes the event true: an error rolls the event back, and
+nothing here calls a provider.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from payments.ledger.allocations import Allocation
+from payments.models import Dispute, Payment, Refund
+from veza.core.causes import Cause
+
+
+class FollowPayment(Protocol):
+    def __call__(self, payment: Payment, /, *, cause: Cause, at: datetime) -> None: ...
+
+
+class FollowRefund(Protocol):
+    def __call__(self, refund: Refund, /, *, cause: Cause, at: datetime) -> None: ...
+
+
+class FollowDispute(Protocol):
+    def __call__(self, dispute: Dispute, /, *, cause: Cause, at: datetime) -> None: ...
+
+
+class AllocateRefund(Protocol):
+    def __call__(self, refund: Refund, /) -> Allocation: ...
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """What is bought with a payment, and what becomes of it.
+
+    `allocate_external_refund` says whose money a refund made at the provider's dashboard is; `reallocate_refund` says
+    it again for a refund about to be applied after others took from the same payment. Both return
+    {ledger account: minor units of the refund's currency}, which add up to the refund.
+    """
+
+    payment_succeeded: FollowPayment
+    payment_failed: FollowPayment
+    refund_succeeded: FollowRefund
+    refund_failed: FollowRefund
+    refund_returned: FollowRefund
+    dispute_changed: FollowDispute
+    allocate_external_refund: AllocateRefund
+    reallocate_refund: AllocateRefund
+
+
+_purchases: dict[str, Purchase] = {}
+
+
+def assign_purchases(purchases: Mapping[Payment.Purpose, Purchase]) -> None:
+    """Take the answers, once, when the process starts. Every purpose needs a set."""
+    assert set(purchases) == set(Payment.Purpose), "every purpose of a payment says what follows from it"
+    _purchases.update({purpose.value: purchase for purpose, purchase in purchases.items()})
+
+
+def purchase_of(payment: Payment) -> Purchase:
+    """What follows for the order or invoice that `payment` pays for."""
+    return _purchases[payment.purpose]

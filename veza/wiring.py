@@ -1,0 +1,60 @@
+"""What follows from what. A lower floor asks through its ports; this page assigns who answers.
+
+Everything named here runs in the transaction of the event, and is an import: an editor can follow it, and mypy checks
+that it fits.
+"""
+
+from collections.abc import Mapping
+
+import connect.webhooks
+import payments.webhooks
+from connect.settlement.reconcile_seller import settle_order
+from connect.transfers.transfer_requests import plan_transfers
+from marketplace import external_refunds
+from marketplace import purchases as orders
+from marketplace.ports import Sellers, assign_sellers
+from payments.inbox.replay import WebhookProvider, assign_providers
+from payments.models import Payment
+from payments.ports import Purchase, assign_purchases
+from subscriptions import billing as invoices
+
+PURCHASES: Mapping[Payment.Purpose, Purchase] = {
+    Payment.Purpose.ORDER: Purchase(
+        payment_succeeded=orders.payment_succeeded,
+        payment_failed=orders.payment_failed,
+        refund_succeeded=orders.refund_changed,
+        refund_failed=orders.refund_changed,
+        refund_returned=orders.refund_changed,
+        dispute_changed=orders.dispute_changed,
+        allocate_external_refund=external_refunds.allocate_external_refund,
+        reallocate_refund=external_refunds.reallocate_refund,
+    ),
+    Payment.Purpose.INVOICE: Purchase(
+        payment_succeeded=invoices.payment_succeeded,
+        payment_failed=invoices.payment_failed,
+        refund_succeeded=invoices.refund_changed,
+        refund_failed=invoices.refund_changed,
+        refund_returned=invoices.refund_changed,
+        dispute_changed=invoices.dispute_changed,
+        allocate_external_refund=invoices.allocate_external_refund,
+        reallocate_refund=invoices.reallocate_refund,
+    ),
+}
+
+SELLERS = Sellers(
+    order_completed=plan_transfers,
+    order_money_changed=settle_order,
+)
+
+# Who reads and handles a provider's webhooks when one is replayed.
+PROVIDERS: Mapping[str, WebhookProvider] = {
+    "hyperswitch": WebhookProvider(payments.webhooks.read_event, payments.webhooks.HANDLERS),
+    "stripe": WebhookProvider(connect.webhooks.read_event, connect.webhooks.HANDLERS),
+}
+
+
+def assign_ports() -> None:
+    """Give every lower floor its answers, when the process starts."""
+    assign_purchases(PURCHASES)
+    assign_sellers(SELLERS)
+    assign_providers(PROVIDERS)
