@@ -107,21 +107,8 @@ def _create_cluster(
     if "user" in owner:
         for path in (secret, data):
             os.chown(path, owner["user"], owner["group"])
-    options = [
-        "--username=veza",
-        f"--pwfile={secret}",
-        "--auth=scram-sha-256",
-        "--locale=C",
-        "--encoding=UTF8",
-    ]
-    initdb: list[str | Path] = [
-        files.programs / "initdb",
-        "-D",
-        data,
-        *options,
-        "--no-sync",
-        "--no-instructions",
-    ]
+    options = ["--username=veza", f"--pwfile={secret}", "--auth=scram-sha-256", "--locale=C", "--encoding=UTF8"]
+    initdb: list[str | Path] = [files.programs / "initdb", "-D", data, *options, "--no-sync", "--no-instructions"]
     processes.run("initdb", initdb, log=log, tick=step.tick, **owner)
     secret.unlink()
     # In single-user mode no client is needed to create the database; the server does not listen yet.

@@ -35,18 +35,7 @@ def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
     program, password = find_server(), secrets.token_hex(16)
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
-        settings = folder / "valkey.conf"  # A file, because every user can read a process's arguments.
-        settings.touch(mode=0o600)
-        lines = (
-            f"bind {HOST}",
-            f"port {port}",
-            f"requirepass {password}",
-            'save ""',
-            "appendonly no",
-            f'dir "{folder}"',
-        )
-        settings.write_text("\n".join(lines) + "\n")
-        server = processes.start("Valkey", [program, settings], log=log)
+        server = processes.start("Valkey", [program, _write_settings(folder, port, password)], log=log)
         try:
             processes.wait_for(lambda p=port: _answers(p, password), "Valkey", within=15, tick=step.tick)  # type: ignore[misc]
         except ChildExit:
@@ -57,6 +46,21 @@ def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
         break
     step.note = f"{program.name} on port {port}"
     return f"redis://:{password}@{HOST}:{port}/0"
+
+
+def _write_settings(folder: Path, port: int, password: str) -> Path:
+    settings = folder / "valkey.conf"  # A file, because every user can read a process's arguments.
+    settings.touch(mode=0o600)
+    lines = (
+        f"bind {HOST}",
+        f"port {port}",
+        f"requirepass {password}",
+        'save ""',
+        "appendonly no",
+        f'dir "{folder}"',
+    )
+    settings.write_text("\n".join(lines) + "\n")
+    return settings
 
 
 def _answers(port: int, password: str) -> bool:

@@ -30,15 +30,25 @@ def announce(
     previous: Json | None = None,
 ) -> None:
     """Send an event. `account` makes it a Connect event; without a `cause` no API call led to it."""
-    data: Json = {"object": payload}
-    if previous is not None:
-        data["previous_attributes"] = previous
+    event = _build_event(event_type, payload, cause=cause, account=account, previous=previous)
+
+    def sign(body: bytes) -> dict[str, str]:
+        return _build_headers(body, world.settings.stripe_webhook_secret)
+
+    world.deliveries.emit(
+        Event(event["id"], "stripe", event_type, payload["id"], to_bytes(event), sign, created_at=stamp(now()))
+    )
+
+
+def _build_event(
+    event_type: str, payload: Json, *, cause: Request | None, account: str | None, previous: Json | None
+) -> Json:
     event: Json = {
         "id": new_id("evt_", 24),
         "object": "event",
         "api_version": API_VERSION,
         "created": int(time.time()),
-        "data": data,
+        "data": {"object": payload, **({} if previous is None else {"previous_attributes": previous})},
         "livemode": False,
         "pending_webhooks": 1,
         "request": {
@@ -49,14 +59,12 @@ def announce(
     }
     if account:
         event["account"] = account
+    return event
 
-    def sign(body: bytes) -> dict[str, str]:
-        return {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": build_signature_header(body, world.settings.stripe_webhook_secret, int(time.time())),
-        }
 
-    world.deliveries.emit(
-        Event(event["id"], "stripe", event_type, payload["id"], to_bytes(event), sign, created_at=stamp(now()))
-    )
+def _build_headers(body: bytes, secret: str) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": build_signature_header(body, secret, int(time.time())),
+    }

@@ -9,7 +9,7 @@ from sandbox.ids import new_id
 from sandbox.stripe.accounts import find_acting_account
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, bad_parameter, insufficient_payout_funds, no_such
-from sandbox.stripe.forms import check_positive, decode, merge_metadata, read_params
+from sandbox.stripe.forms import Params, check_positive, decode, merge_metadata, read_params
 from sandbox.stripe.lists import PAGING, is_in_range, page_of
 from sandbox.stripe.objects import Payout
 from sandbox.world import World
@@ -26,33 +26,16 @@ MONEY_RETURNED = ("failed", "canceled")
 
 def create_payout(world: World, request: Request) -> Answer:
     params = read_params(decode(request.form_pairs()), CREATE, mandatory=("amount", "currency"))
-    check_positive(params, "amount")
-    if len(params.get("statement_descriptor", "")) > 22:
-        raise bad_parameter("A statement descriptor has at most 22 characters.", "statement_descriptor")
-    if params.get("method", "standard") not in ("standard", "instant"):
-        raise bad_parameter("Invalid method: must be one of instant or standard", "method")
+    _check_params(params)
     owner = find_acting_account(world, request)
     if owner and not world.accounts[owner].payouts_enabled:
         raise StripeError("Cannot create payouts: payouts are not enabled.", code="payouts_not_allowed")
-    currency = params["currency"].lower()
-    if world.balance(owner, currency) < params["amount"]:
+    if world.balance(owner, params["currency"].lower()) < params["amount"]:
         raise insufficient_payout_funds()
-    payout = Payout(
-        id=new_id("po_", 24),
-        owner=owner,
-        amount=params["amount"],
-        currency=currency,
-        created_at=int(time.time()),
-        method=params.get("method", "standard"),
-        description=params.get("description"),
-        metadata=merge_metadata({}, params.get("metadata") or {}),
-        statement_descriptor=params.get("statement_descriptor"),
-        balance_transaction=new_id("txn_", 24),
-        destination=params.get("destination", new_id("ba_", 24)),
-    )
+    payout = _new_payout(params, owner)
     world.payouts[payout.id] = payout
-    world.add_to_balance(owner, currency, -payout.amount)
-    world.truth.record_movement("payout", payout.id, payout.amount, currency, owner)
+    world.add_to_balance(owner, payout.currency, -payout.amount)
+    world.truth.record_movement("payout", payout.id, payout.amount, payout.currency, owner)
     announce(world, "payout.created", payout.as_json(), cause=request, account=owner)
     world.later(world.settings.payout_delay_seconds, lambda: _arrive(world, payout))
     return as_json(payout.as_json())
@@ -88,6 +71,30 @@ def change_payout(world: World, payout: Payout, status: str, *, failure_code: st
         payout.failure_balance_transaction = new_id("txn_", 24)
     event = {"paid": "payout.paid", "failed": "payout.failed", "canceled": "payout.canceled"}
     announce(world, event.get(status, "payout.updated"), payout.as_json(), cause=None, account=payout.owner)
+
+
+def _check_params(params: Params) -> None:
+    check_positive(params, "amount")
+    if len(params.get("statement_descriptor", "")) > 22:
+        raise bad_parameter("A statement descriptor has at most 22 characters.", "statement_descriptor")
+    if params.get("method", "standard") not in ("standard", "instant"):
+        raise bad_parameter("Invalid method: must be one of instant or standard", "method")
+
+
+def _new_payout(params: Params, owner: str | None) -> Payout:
+    return Payout(
+        id=new_id("po_", 24),
+        owner=owner,
+        amount=params["amount"],
+        currency=params["currency"].lower(),
+        created_at=int(time.time()),
+        method=params.get("method", "standard"),
+        description=params.get("description"),
+        metadata=merge_metadata({}, params.get("metadata") or {}),
+        statement_descriptor=params.get("statement_descriptor"),
+        balance_transaction=new_id("txn_", 24),
+        destination=params.get("destination", new_id("ba_", 24)),
+    )
 
 
 def _find(world: World, request: Request, payout_id: str) -> Payout:
