@@ -24,7 +24,7 @@ def test_tax_and_shipping_are_added_on_top(sandbox):
 
 
 @pytest.mark.parametrize("amount", [50_00, 70_00])
-def test_a_second_payment_with_the_same_id_is_refused_whatever_its_parameters(sandbox, amount):
+def test_a_second_payment_with_the_same_id_is_always_refused(sandbox, amount):
     create_payment(sandbox)
 
     again = sandbox.hyperswitch("POST", "/payments", json={"payment_id": "pay_1", "amount": amount, "currency": "EUR"})
