@@ -1,1 +1,1 @@
-"""The acceptance run: a guided, recorded purchase with a real card, over HTTP only, before anybody else may buy."""
+"""The acceptance run: a guided, recorded purchase with a real card, over HTTP only, before the shop opens."""

@@ -1,108 +1,120 @@
-"""Steps 7 to 9: the seller's transfer, the refund, and everything taken back.
+"""Steps 7 to 9: the seller's transfer, the refund, and the reversal of the transfer.
 
-A buyer cannot see a transfer. A member of staff reads it over HTTP; without one, a person looks into the database
-with the SQL that is printed, and says what stands there.
+A buyer cannot see a transfer. A member of staff reads it over HTTP; otherwise the operator runs the printed SQL in
+the database and enters the result.
 """
 
 from typing import Any
 from uuid import uuid4
 
 from acceptance.caller import Answer
-from acceptance.person import said_yes
+from acceptance.operator import is_yes
 from acceptance.purchase import licenses, wants_refund
-from acceptance.walk import PASS, SKIPPED, Outcome, StepFailed, Walk, expected
+from acceptance.walk import PASS, SKIPPED, Outcome, StepFailure, Walk, require_status
 from veza.core.money import format_amount
 
-LOOK_AT_TRANSFERS = (
+TRANSFERS_QUERY = (
     "SELECT id, status, amount_minor, currency, stripe_transfer_id, stripe_reversal_id, reversed_minor, waiting_for,"
     " last_error\nFROM seller_transfers WHERE order_id = '{order_id}' ORDER BY id;"
 )
-LOOK_AT_DELIVERIES = (
+DELIVERIES_QUERY = (
     "SELECT received_at, event_type, processing_result\n"
     "FROM webhook_log WHERE correlation_id = '{order_id}' ORDER BY received_at;"
 )
-LOST = ("permanently_failed", "cancelled")
+FAILED_STATUSES = ("permanently_failed", "cancelled")
 
 
-def see_transfer(walk: Walk) -> Outcome:
-    """Each seller of the order was paid at Stripe."""
-    if not walk.wishes.staff:
-        return _look(walk, "one row for each seller: completed, with a stripe_transfer_id", LOOK_AT_TRANSFERS)
+def check_transfer(walk: Walk) -> Outcome:
+    """Check that each seller of the order has a completed transfer at Stripe."""
+    if not walk.options.staff:
+        return _ask_operator_to_inspect(
+            walk, "one row for each seller: completed, with a stripe_transfer_id", TRANSFERS_QUERY
+        )
 
-    def paid(answer: Answer) -> list[dict[str, Any]] | None:
+    def check_paid(answer: Answer) -> list[dict[str, Any]] | None:
         transfers: list[dict[str, Any]] = answer.body["transfers"]
-        if lost := [row for row in transfers if row["status"] in LOST]:
-            raise StepFailed(f"transfer {lost[0]['status']}: {lost[0]['last_error']}", lost[0]["id"])
-        done = bool(transfers) and all(row["status"] == "completed" and row["stripe_transfer_id"] for row in transfers)
-        return transfers if done else None
+        if failures := [row for row in transfers if row["status"] in FAILED_STATUSES]:
+            raise StepFailure(f"transfer {failures[0]['status']}: {failures[0]['last_error']}", failures[0]["id"])
+        is_complete = bool(transfers) and all(
+            row["status"] == "completed" and row["stripe_transfer_id"] for row in transfers
+        )
+        return transfers if is_complete else None
 
-    transfers = walk.poll(_evidence(walk), paid, waiting_for="transfer at Stripe")
+    transfers = walk.poll(_evidence_call(walk), check_paid, waiting_for="transfer at Stripe")
     sums = ", ".join(format_amount(row["amount_minor"], row["currency"]) for row in transfers)
     return Outcome(
         PASS, f"completed: {sums}; {walk.polling}", ", ".join(row["stripe_transfer_id"] for row in transfers)
     )
 
 
-def ask_refund(walk: Walk) -> Outcome:
-    """Only when somebody clearly wants it. The key is written down before the call, as the order's was."""
+def request_refund(walk: Walk) -> Outcome:
+    """Request a refund, only after a clear yes. The key is logged before the call, as for the order."""
     if not walk.remember("refund_wanted", wants_refund(walk)):
-        return Outcome(SKIPPED, "nobody asked for it")
+        return Outcome(SKIPPED, "not requested")
     key = walk.remember("refund_key", str(uuid4()))
     path = f"/marketplace/orders/{walk.facts['order_id']}/refund"
-    answer = expected(walk.buyer.post(path, {"reason": "Acceptance run."}, key=key), 202)
+    answer = require_status(walk.buyer.post(path, {"reason": "Acceptance run."}, key=key), 202)
     refund = answer.body["refund"]
     if refund["amount_minor"] != walk.facts["total"]["minor"]:
-        raise StepFailed(f"{walk.facts['total']['minor']} was paid, {refund['amount_minor']} comes back", refund["id"])
+        raise StepFailure(
+            f"{walk.facts['total']['minor']} was paid, {refund['amount_minor']} is refunded", refund["id"]
+        )
     return Outcome(
         PASS, f"{format_amount(refund['amount_minor'], refund['currency'])} {refund['status']}", refund["id"]
     )
 
 
-def see_all_taken_back(walk: Walk) -> Outcome:
-    """The order is refunded, the licence is gone and, where we can look, the seller's transfer is reversed."""
+def check_refund(walk: Walk) -> Outcome:
+    """Check that the order is refunded, the licence revoked and the seller's transfer reversed."""
     if not walk.facts["refund_wanted"]:
         return Outcome(SKIPPED, "there was no refund")
     order_id = walk.facts["order_id"]
 
-    def refunded(answer: Answer) -> bool | None:
+    def check_refunded(answer: Answer) -> bool | None:
         status = answer.body["status"]
         if status not in ("refund_pending", "refunded"):
-            raise StepFailed(f"the order is {status}, its refund {answer.body['refund']}", answer.request_id)
+            raise StepFailure(f"the order is {status}, its refund {answer.body['refund']}", answer.request_id)
         return True if status == "refunded" and answer.body["refund"] == "full" else None
 
-    walk.poll(lambda: walk.buyer.get(f"/marketplace/orders/{order_id}"), refunded, waiting_for="refunded order")
-    seen = f"refunded after {walk.polling.seconds:.1f} s; {walk.polling}"
-    if left := licenses(walk):
-        raise StepFailed(f"the order is refunded and its licence is still {left[0]['status']}", left[0]["id"])
-    if not walk.wishes.staff:
-        looked = _look(walk, "the same row: reversed, with a stripe_reversal_id", LOOK_AT_TRANSFERS, LOOK_AT_DELIVERIES)
-        return Outcome(PASS, f"{seen}; licence gone; {looked.observed}", looked.trace)
-    reversals = walk.poll(_evidence(walk), _reversed, waiting_for="reversal at Stripe")
-    return Outcome(PASS, f"{seen}; licence gone; transfer reversed; the ledger adds up", ", ".join(reversals))
+    walk.poll(lambda: walk.buyer.get(f"/marketplace/orders/{order_id}"), check_refunded, waiting_for="refunded order")
+    observation = f"refunded after {walk.polling.seconds:.1f} s; {walk.polling}"
+    if licenses_left := licenses(walk):
+        raise StepFailure(
+            f"the order is refunded but its licence is still {licenses_left[0]['status']}", licenses_left[0]["id"]
+        )
+    if not walk.options.staff:
+        inspection = _ask_operator_to_inspect(
+            walk, "the same row: reversed, with a stripe_reversal_id", TRANSFERS_QUERY, DELIVERIES_QUERY
+        )
+        return Outcome(PASS, f"{observation}; licence revoked; {inspection.observation}", inspection.trace)
+    reversals = walk.poll(_evidence_call(walk), _find_reversals, waiting_for="reversal at Stripe")
+    return Outcome(
+        PASS, f"{observation}; licence revoked; transfer reversed; the ledger balances", ", ".join(reversals)
+    )
 
 
-def _reversed(answer: Answer) -> list[str] | None:
+def _find_reversals(answer: Answer) -> list[str] | None:
     transfers = answer.body["transfers"]
-    if lost := [row for row in transfers if row["status"] == "permanently_failed"]:
-        raise StepFailed(f"the reversal was given up: {lost[0]['last_error']}", lost[0]["id"])
+    if failures := [row for row in transfers if row["status"] == "permanently_failed"]:
+        raise StepFailure(f"the reversal failed and needs review: {failures[0]['last_error']}", failures[0]["id"])
     if not all(row["status"] == "reversed" and row["stripe_reversal_id"] for row in transfers):
         return None
     if not answer.body["balanced"]:
-        raise StepFailed("all is taken back and the ledger does not add up", answer.request_id)
+        raise StepFailure("all transfers are reversed but the ledger does not balance", answer.request_id)
     return [str(row["stripe_reversal_id"]) for row in transfers]
 
 
-def _evidence(walk: Walk) -> Any:
+def _evidence_call(walk: Walk) -> Any:
     return lambda: walk.staff.get(f"/staff/orders/{walk.facts['order_id']}/evidence")
 
 
-def _look(walk: Walk, wanted: str, *statements: str) -> Outcome:
-    """Have a person look into the database, and take down what they saw."""
+def _ask_operator_to_inspect(walk: Walk, expectation: str, *statements: str) -> Outcome:
+    """Ask the operator to query the database, and record the result."""
     order_id = walk.facts["order_id"]
     for statement in statements:
-        walk.person.tell(f"\n{statement.format(order_id=order_id)}\n")
-    walk.person.tell(f"    Run this in the database. You should see {wanted}.")
-    saw = walk.person.ask("    What do you see (paste the ids)?")
-    if not said_yes(walk.person.ask("    Is that as it should be? y/N:")):
-        raise StepFailed(f"the person saw: {saw or 'nothing'}", order_id)
-    return Outcome(PASS, f"a person saw: {saw or 'what was expected'}", saw or order_id)
+        walk.operator.tell(f"\n{statement.format(order_id=order_id)}\n")
+    walk.operator.tell(f"    Run this in the database. Expected: {expectation}.")
+    reply = walk.operator.ask("    What do you see (paste the ids)?")
+    if not is_yes(walk.operator.ask("    Is this the expected result? y/N:")):
+        raise StepFailure(f"the operator saw: {reply or 'nothing'}", order_id)
+    return Outcome(PASS, f"the operator saw: {reply or 'the expected result'}", reply or order_id)

@@ -1,4 +1,4 @@
-"""The gate before a run: may anybody press the button at all?"""
+"""The gate before a run: may it start?"""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -7,14 +7,14 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from acceptance.caller import Answer, Caller, NoRows
-from acceptance.wishes import Wishes
+from acceptance.options import RunOptions
 
 REMINDER = "A live run charges a real card: use your own, a product of about 5 EUR, and keep the receipt."
 
 
 @dataclass
 class Gate:
-    """What was looked at. Open only when nothing failed."""
+    """The results of the checks. Open only when none failed."""
 
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -24,55 +24,57 @@ class Gate:
     def open(self) -> bool:
         return not self.failed
 
-    def hold(self, condition: bool, good: str, otherwise: str) -> bool:
-        (self.passed if condition else self.failed).append(good if condition else otherwise)
+    def check(self, condition: bool, message: str, otherwise: str) -> bool:
+        (self.passed if condition else self.failed).append(message if condition else otherwise)
         return condition
 
 
-def look(caller: Caller, wishes: Wishes) -> Gate:
-    """Look at everything, so that one run of the gate names all that is missing."""
+def look(caller: Caller, options: RunOptions) -> Gate:
+    """Run all checks, so that one run of the gate names all problems."""
     gate = Gate()
-    gate.hold(_is_email(wishes.email), f"OPERATOR_EMAIL is {wishes.email}", "OPERATOR_EMAIL is not an e-mail address")
+    gate.check(
+        _is_email(options.email), f"OPERATOR_EMAIL is {options.email}", "OPERATOR_EMAIL is not an e-mail address"
+    )
     health = caller.get("/health")
-    if gate.hold(health.status == 200, "health answers 200", f"health answers {health.in_short()}"):
-        _look_at_status(gate, caller.get("/status"), wishes)
-        _look_at_products(gate, caller)
+    if gate.check(health.status == 200, "health answers 200", f"health answers {health.summary()}"):
+        _check_status(gate, caller.get("/status"), options)
+        _check_products(gate, caller)
     address = urlsplit(caller.base_url)
-    if wishes.live:
-        gate.hold(address.scheme == "https", "the address is https", f"a live run needs https, not {caller.base_url}")
+    if options.live:
+        gate.check(address.scheme == "https", "the address is https", f"a live run needs https, not {caller.base_url}")
         gate.warned.append(REMINDER)
         if any(word in (address.hostname or "") for word in ("sandbox", "staging", "test", "localhost")):
-            gate.warned.append(f"A live run against {address.hostname}: that name sounds like a place to try things.")
+            gate.warned.append(f"A live run against {address.hostname}: the name suggests a test environment.")
     return gate
 
 
-def _look_at_status(gate: Gate, answer: Answer, wishes: Wishes) -> None:
+def _check_status(gate: Gate, answer: Answer, options: RunOptions) -> None:
     try:
-        said = answer.body["data"]
-        environment, services = said["environment"], {name: row["status"] for name, row in said["services"].items()}
-        hyperswitch, maintenance = services["hyperswitch"], said["maintenance"]
+        report = answer.body["data"]
+        environment, services = report["environment"], {name: row["status"] for name, row in report["services"].items()}
+        hyperswitch, maintenance = services["hyperswitch"], report["maintenance"]
     except (TypeError, KeyError):
-        gate.failed.append(f"status answers {answer.in_short()}")
+        gate.failed.append(f"status answers {answer.summary()}")
         return
-    if wishes.live and environment != "live":
-        gate.warned.append("A live run was asked for and this Veza is a sandbox: no real money would move.")
-    gate.hold(
-        environment == wishes.environment,
+    if options.live and environment != "live":
+        gate.warned.append("The run is live but this Veza is a sandbox: no real money would move.")
+    gate.check(
+        environment == options.environment,
         f"the environment is {environment}",
-        f"the environment is {environment}, not {wishes.environment}",
+        f"the environment is {environment}, not {options.environment}",
     )
-    gate.hold(hyperswitch != "disabled", f"Hyperswitch is {hyperswitch}", "Hyperswitch is disabled")
-    gate.hold(maintenance is False, "buyers are let in", "maintenance mode turns buyers away")
+    gate.check(hyperswitch != "disabled", f"Hyperswitch is {hyperswitch}", "Hyperswitch is disabled")
+    gate.check(maintenance is False, "the shop is open", "maintenance mode is on: buyers cannot order")
     gate.warned += [f"{name} is {status}." for name, status in services.items() if status != "ok"]
 
 
-def _look_at_products(gate: Gate, caller: Caller) -> None:
+def _check_products(gate: Gate, caller: Caller) -> None:
     try:
-        found = next((row for row in caller.rows("/marketplace/products") if row.get("offers")), None)
+        product = next((row for row in caller.rows("/marketplace/products") if row.get("offers")), None)
     except NoRows as answer:
         gate.failed.append(f"products answer {answer}")
         return
-    gate.hold(found is not None, "there are products to buy", "there is no product to buy")
+    gate.check(product is not None, "there are products to buy", "there is no product to buy")
 
 
 def _is_email(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the payment provider itself says about the money: real, play, or nothing that proves either."""
+"""The payment provider's mode, proved by its page: live, sandbox or unproven."""
 
 import re
 from urllib.parse import urlsplit
@@ -12,19 +12,19 @@ _OTHER_KEY = re.compile(r"\bpk_(?:snd|dev|int|test)_\w+")
 
 
 def mode_of(page_url: str, page: Answer) -> str:
-    """Whose money the payment page takes. Live only if the page shows a live key, and nothing says otherwise.
+    """The mode of the payment page. Live only if the page shows a live key and nothing contradicts it.
 
-    What Veza's own status says is not asked: a wrong setting would say the same wrong thing.
+    Veza's own status is not used: a wrong setting would make it wrong as well.
     """
     address = urlsplit(page_url)
     text = page.body if isinstance(page.body, str) else str(page.body)
     host = address.hostname or ""
     if page.headers.get("x-veza-sandbox") or "sandbox" in host or _OTHER_KEY.search(text):
         return SANDBOX
-    proven = page.status == 200 and address.scheme == "https" and _LIVE_KEY.search(text)
-    return LIVE if proven else UNPROVEN
+    is_live = page.status == 200 and address.scheme == "https" and _LIVE_KEY.search(text)
+    return LIVE if is_live else UNPROVEN
 
 
 def is_our_sandbox(page: Answer) -> bool:
-    """Whether a machine may press the button: only on the double's page, which says on each answer what it is."""
+    """Whether a program may pay: only on the sandbox's page, which marks every answer with a header."""
     return page.headers.get("x-veza-sandbox") == "1"

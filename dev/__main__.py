@@ -1,6 +1,6 @@
 """`python3 -m dev`: the launcher's commands. `make help` lists them under their short names."""
 
-# This file is read by whatever `python3` is, so it holds nothing that an old one cannot parse.
+# Any `python3` may read this file, so its syntax must be valid for old versions.
 import os
 import shutil
 import sys
@@ -10,11 +10,11 @@ OLDEST = (3, 11)
 
 def find_a_newer_python():
     # type: () -> None
-    """Start again with a Python that is new enough, or say what is missing."""
+    """Restart with a Python that is new enough, or exit with a message."""
     for minor in range(20, OLDEST[1] - 1, -1):
-        found = shutil.which("python3.%d" % minor)  # noqa: UP031
-        if found:
-            os.execv(found, [found, "-m", "dev"] + sys.argv[1:])  # noqa: RUF005, S606
+        path = shutil.which("python3.%d" % minor)  # noqa: UP031
+        if path:
+            os.execv(path, [path, "-m", "dev"] + sys.argv[1:])  # noqa: RUF005, S606
     sys.exit("Veza needs Python 3.11 or newer; python3 is %s." % sys.version.split()[0])  # noqa: UP031
 
 

@@ -1,4 +1,4 @@
-"""What must hold besides the tests: lint, types, import contracts, migrations, the committed API schema."""
+"""The checks besides the tests: lint, types, import contracts, migrations, the committed API schema."""
 
 import difflib
 import os
@@ -19,8 +19,8 @@ SHOWN_LINES = 60
 
 
 def lint(processes: Processes, _screen: Screen) -> int:
-    linted = _run(processes, PYTHON, "-m", "ruff", "check", ".")
-    return _run(processes, PYTHON, "-m", "ruff", "format", "--check", ".") or linted
+    lint_status = _run(processes, PYTHON, "-m", "ruff", "check", ".")
+    return _run(processes, PYTHON, "-m", "ruff", "format", "--check", ".") or lint_status
 
 
 def types(processes: Processes, _screen: Screen) -> int:
@@ -37,28 +37,28 @@ def migrations(processes: Processes, screen: Screen) -> int:
 
 
 def schema(processes: Processes, screen: Screen) -> int:
-    """Compare the API with the committed schema; WRITE=1 commits to the new one."""
+    """Compare the API with the committed schema; WRITE=1 replaces the committed one."""
     stores = open_stores(processes, screen, durable=False)
     with tempfile.TemporaryDirectory() as folder:
-        generated = Path(folder) / "openapi.yaml"
-        command = (PYTHON, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", generated)
+        schema_file = Path(folder) / "openapi.yaml"
+        command = (PYTHON, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", schema_file)
         if status := _run(processes, *command, **stores):
             return status
         if os.environ.get("WRITE"):
-            shutil.copyfile(generated, SCHEMA)
+            shutil.copyfile(schema_file, SCHEMA)
             return 0
-        return _compare(generated, screen)
+        return _compare(schema_file, screen)
 
 
-def _compare(generated: Path, screen: Screen) -> int:
+def _compare(schema_file: Path, screen: Screen) -> int:
     if not SCHEMA.exists():
         screen.say(f"{SCHEMA.relative_to(ROOT)} is missing; `make schema` writes it.")
         return 1
-    committed, current = SCHEMA.read_text().splitlines(), generated.read_text().splitlines()
-    drift = list(difflib.unified_diff(committed, current, "committed", "current", lineterm=""))
+    committed_lines, current_lines = SCHEMA.read_text().splitlines(), schema_file.read_text().splitlines()
+    drift = list(difflib.unified_diff(committed_lines, current_lines, "committed", "current", lineterm=""))
     if drift:
         screen.say("\n".join(drift[:SHOWN_LINES]))
-        screen.say(f"\nThe API differs from {SCHEMA.relative_to(ROOT)}; `make schema` writes it anew.")
+        screen.say(f"\nThe API differs from {SCHEMA.relative_to(ROOT)}; `make schema` updates it.")
     return 1 if drift else 0
 
 

@@ -1,4 +1,4 @@
-"""What `python3 -m dev` can do, and how its end becomes an exit status."""
+"""The commands of `python3 -m dev`, and their exit statuses."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from dev import demo, environment, places
 from dev.checks import CHECKS
 from dev.foreground import ENDED_BY_SIGNAL, in_foreground
 from dev.places import PYTHON
-from dev.processes import Failure, Interrupted, Processes
+from dev.processes import Failure, Interruption, Processes
 from dev.stores import open_stores
 from dev.terminal import Screen
 
@@ -18,42 +18,42 @@ CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache",
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command and return its exit status. Whatever happens, nothing it started is left running."""
-    asked = _parser().parse_args(arguments)
+    """Run one command and return its exit status. Every process it started is stopped, whatever happens."""
+    options = _build_parser().parse_args(arguments)
     screen = Screen()
     os.chdir(places.ROOT)
     try:
         with Processes() as processes:
-            return _run(asked, processes, screen)
+            return _run(options, processes, screen)
     except Failure as failure:
         print(f"\n✗ {str(failure).rstrip()}", file=sys.stderr)
         return 1
-    except Interrupted as signalled:
-        return ENDED_BY_SIGNAL + signalled.signum
+    except Interruption as error:
+        return ENDED_BY_SIGNAL + error.signum
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Nobody reads any more; say no more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader has closed the pipe: write no more.
         return 1
 
 
-def _run(asked: argparse.Namespace, processes: Processes, screen: Screen) -> int:
-    match asked.command:
+def _run(options: argparse.Namespace, processes: Processes, screen: Screen) -> int:
+    match options.command:
         case "demo":
-            return demo.demo(processes, screen, demo.wishes(screen))
+            return demo.demo(processes, screen, demo.read_options(screen))
         case "serve":
-            return demo.demo(processes, screen, demo.wishes(screen, round_trip=False))
+            return demo.demo(processes, screen, demo.read_options(screen, round_trip=False))
         case "test":
-            return test(processes, screen, asked.arguments or shlex.split(os.environ.get("ARGS", "")))
+            return test(processes, screen, options.arguments or shlex.split(os.environ.get("ARGS", "")))
         case "services":
-            return services(processes, screen, asked.arguments)
+            return services(processes, screen, options.arguments)
         case "check":
             environment.ensure("development", processes, screen)
-            return CHECKS[asked.name](processes, screen)
+            return CHECKS[options.name](processes, screen)
         case _:
             return clean(screen)
 
 
 def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
-    """Run pytest with a database and a broker of its own, and return its exit status."""
+    """Run pytest with a separate database and broker, and return its exit status."""
     environment.ensure("development", processes, screen)
     stores = open_stores(processes, screen, durable=False)
     # The Valkey wheel brings a pytest plugin that would start a server of its own.
@@ -62,11 +62,11 @@ def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
 
 
 def services(processes: Processes, screen: Screen, command: list[str]) -> int:
-    """Run any command with a database and a broker of its own, and return its exit status."""
+    """Run any command with a separate database and broker, and return its exit status."""
     if command[:1] == ["--"]:
         command = command[1:]
     if not command:
-        raise Failure("Say which command: python3 -m dev services -- COMMAND ...")
+        raise Failure("A command is missing: python3 -m dev services -- COMMAND ...")
     environment.ensure("demo", processes, screen)
     stores = open_stores(processes, screen, durable=False)
     path = f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -74,7 +74,7 @@ def services(processes: Processes, screen: Screen, command: list[str]) -> int:
 
 
 def clean(screen: Screen) -> int:
-    """Remove what the launcher and the tools have made."""
+    """Remove the files that the launcher and the tools created."""
     for folder in (places.VENV, places.STATE, *(places.ROOT / cache for cache in CACHES)):
         if folder.exists():
             shutil.rmtree(folder)
@@ -82,16 +82,16 @@ def clean(screen: Screen) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m dev", description="Starts Veza on a bare machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="the whole round trip, then a running Veza (ONCE=1, PAY=browser, PORT=)")
     commands.add_parser("serve", help="a running Veza with sample data, without the round trip")
     commands.add_parser("clean", help="remove the environment and everything under .veza")
-    test_command = commands.add_parser("test", help="all tests, with a database and broker of their own")
+    test_command = commands.add_parser("test", help="all tests, with a separate database and broker")
     test_command.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
-    services_command = commands.add_parser("services", help="any command with a database and broker of its own")
+    services_command = commands.add_parser("services", help="any command, with a separate database and broker")
     services_command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
-    check = commands.add_parser("check", help="what must hold besides the tests")
+    check = commands.add_parser("check", help="one of the checks besides the tests")
     check.add_argument("name", choices=sorted(CHECKS))
     return parser

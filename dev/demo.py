@@ -1,7 +1,7 @@
-"""`make demo`: all that Veza needs on one machine, the round trip through it, then a Veza to look around in.
+"""`make demo`: everything Veza needs on one machine, the round trip, then a running Veza to explore.
 
-Each demo has its own empty database: a new cluster takes under a second, two demos at once do not meet, and
-nothing is left to repair after a kill -9.
+Each demo has its own empty database: a new cluster takes under a second, two demos at once do not interfere, and
+nothing needs repair after a kill -9.
 """
 
 import json
@@ -19,86 +19,86 @@ from dev.api import answers_ok
 from dev.demo_settings import demo_settings
 from dev.places import PYTHON
 from dev.ports import HOST, listen_for_web
-from dev.processes import Failure, Interrupted, Processes
-from dev.round_trip import RoundTrip, money
+from dev.processes import Failure, Interruption, Processes
+from dev.round_trip import RoundTrip, format_money
 from dev.stores import open_stores
 from dev.terminal import Screen
 
-PATIENCE_SECONDS = 3.0  # What a process is doing then is cut off: the demo's data goes away with it.
+PATIENCE_SECONDS = 3.0  # After this a process is killed: the demo's data is removed anyway.
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the person wants: see `make help`."""
+class DemoOptions:
+    """The options of the demo: see `make help`."""
 
     once: bool
-    paid_by_person: bool
+    pay_in_browser: bool
     port: str | None
     round_trip: bool = True
 
 
-def wishes(screen: Screen, *, round_trip: bool = True) -> Wishes:
+def read_options(screen: Screen, *, round_trip: bool = True) -> DemoOptions:
     once = os.environ.get("ONCE", "0" if screen.is_terminal else "1") not in ("", "0", "no", "false")
     pay = os.environ.get("PAY", "")
     if pay not in ("", "browser"):
-        raise Failure(f"PAY={pay} is not known; it can be `browser`.")
-    return Wishes(once and round_trip, pay == "browser", os.environ.get("PORT"), round_trip)
+        raise Failure(f"PAY={pay} is unknown; the only value is `browser`.")
+    return DemoOptions(once and round_trip, pay == "browser", os.environ.get("PORT"), round_trip)
 
 
-def demo(processes: Processes, screen: Screen, wished: Wishes) -> int:
-    """Run the demo and return its exit status: 0 only if every step held."""
-    running = Demo(processes, screen, wished)
-    started = time.monotonic()
+def demo(processes: Processes, screen: Screen, options: DemoOptions) -> int:
+    """Run the demo and return its exit status: 0 only if every step succeeded."""
+    demo_run = Demo(processes, screen, options)
+    start = time.monotonic()
     try:
-        report = running.run()
+        report = demo_run.run()
     except Failure as failure:
-        screen.say(f"\n✗ {screen.doing}: {failure}\n  The logs are in {running.logs}\n")
-        report = {"ok": False, "failed_step": screen.doing, "why": _in_short(failure)}
-    report["seconds"] = round(time.monotonic() - started, 1)
-    if report["ok"] and not wished.once:
-        running.serve()
+        screen.say(f"\n✗ {screen.doing}: {failure}\n  The logs are in {demo_run.logs}\n")
+        report = {"ok": False, "failed_step": screen.doing, "why": _summarize(failure)}
+    report["seconds"] = round(time.monotonic() - start, 1)
+    if report["ok"] and not options.once:
+        demo_run.serve()
         return 0
     screen.say(json.dumps(report))
     return 0 if report["ok"] else 1
 
 
 class Demo:
-    """The demo's processes, in the order in which they need each other."""
+    """The demo's processes, in the order of their dependencies."""
 
-    def __init__(self, processes: Processes, screen: Screen, wished: Wishes) -> None:
-        self._processes, self._screen, self._wished = processes, screen, wished
+    def __init__(self, processes: Processes, screen: Screen, options: DemoOptions) -> None:
+        self._processes, self._screen, self._options = processes, screen, options
         self.logs = places.LOGS
         self._password = secrets.token_urlsafe(9)
         self._people: dict[str, Any] = {}
         self._payment_page = ""
 
     def run(self) -> dict[str, Any]:
-        """Start everything, walk, and return the report. Raises Failure at the first thing that fails."""
+        """Start everything, walk, and return the report. Raises Failure at the first failure."""
         environment.ensure("demo", self._processes, self._screen)
         self._start()
-        if not self._wished.round_trip:
+        if not self._options.round_trip:
             return {"ok": True}
         self._screen.say("\n  The round trip, by HTTP\n")
         trip = RoundTrip(self._base_url, self._people, self._password, self._screen, self._processes.pause)
-        trip.walk(paid_by_person=self._wished.paid_by_person)
-        report = self._books(trip)
-        if not self._wished.once:
+        trip.walk(pay_in_browser=self._options.pay_in_browser)
+        report = self._report_ledger(trip)
+        if not self._options.once:
             self._payment_page = trip.place_another_order()
         return report
 
     def serve(self) -> None:
-        """Print the addresses and serve until asked to end. Raises ChildDied when a process ends."""
-        self._screen.say(self._addresses())
+        """Print the addresses and serve until asked to end. Raises ChildExit when a process ends."""
+        self._screen.say(self._format_addresses())
         try:
             while True:
                 self._processes.pause(lambda: None, 0.3)
-        except Interrupted as asked:
-            if asked.signum != signal.SIGINT:
+        except Interruption as error:
+            if error.signum != signal.SIGINT:
                 raise
             self._screen.say("\n  Stopping ...")  # Ctrl-C is the way to end it, not an error.
 
     def _start(self) -> None:
-        listener = listen_for_web(self._wished.port)
+        listener = listen_for_web(self._options.port)
         self._base_url = f"http://{HOST}:{listener.getsockname()[1]}"
         self.logs = places.log_folder()
         stores = open_stores(self._processes, self._screen, durable=True, logs=self.logs)
@@ -111,7 +111,7 @@ class Demo:
         self._start_veza(listener)
 
     def _start_sandbox(self) -> dict[str, str]:
-        """Start the double of both providers and return the settings that point to it."""
+        """Start the double of both providers and return the settings with its address."""
         settings, port_file = self._environment, self._folder / "sandbox-port"
         webhooks = f"{self._base_url}/api/v1/webhooks"
         arguments = ["-m", "sandbox", "--activate-accounts", "--port", "0", "--port-file"]
@@ -123,14 +123,14 @@ class Demo:
             arguments += [f"--{provider}-webhook-secret", settings[f"{name}_WEBHOOK_SECRET"]]
         with self._screen.step("Sandbox of Hyperswitch and Stripe") as step:
             self._serve_by("The sandbox", arguments, "sandbox.log")
-            written = lambda: port_file.exists() and port_file.read_text().strip().isdigit()  # noqa: E731
-            self._processes.wait_for(written, "The sandbox", within=20, tick=step.tick)
+            has_port = lambda: port_file.exists() and port_file.read_text().strip().isdigit()  # noqa: E731
+            self._processes.wait_for(has_port, "The sandbox", within=20, tick=step.tick)
             url = f"http://{HOST}:{port_file.read_text().strip()}"
             step.note = url
         return {"HYPERSWITCH_BASE_URL": url, "STRIPE_BASE_URL": url}
 
     def _start_veza(self, listener: socket.socket) -> None:
-        # Started as modules: a script's first line cannot hold a long path or one with spaces.
+        # Run as modules: a script's first line cannot contain a long path or one with spaces.
         web = "-m gunicorn veza.wsgi --worker-class gthread --workers 2 --threads 4 --graceful-timeout 3"
         worker = "-m celery -A veza.celery worker --concurrency 2"
         beat = "-m celery -A veza.celery beat --schedule"
@@ -138,11 +138,11 @@ class Demo:
             descriptor = listener.fileno()
             web_command = [*web.split(), "--bind", f"fd://{descriptor}"]
             self._serve_by("Web", web_command, "web.log", pass_fds=(descriptor,))
-            listener.close()  # The server has it now; with nobody behind it, a call shall fail and not hang.
+            listener.close()  # The server has it now; if the server ends, calls must fail and not hang.
             self._serve_by("The worker", worker.split(), "worker.log")
             self._serve_by("Beat", [*beat.split(), str(self._folder / "beat-schedule")], "beat.log")
-            healthy = lambda: answers_ok(f"{self._base_url}/api/v1/health")  # noqa: E731
-            self._processes.wait_for(healthy, "Web", within=60, tick=step.tick)
+            is_healthy = lambda: answers_ok(f"{self._base_url}/api/v1/health")  # noqa: E731
+            self._processes.wait_for(is_healthy, "Web", within=60, tick=step.tick)
             step.note = self._base_url
 
     def _serve_by(self, name: str, arguments: list[str], log: str, **options: Any) -> None:
@@ -156,30 +156,30 @@ class Demo:
             command = [str(PYTHON), "manage.py", *arguments]
             return self._processes.run(name, command, log=log, tick=step.tick, env=self._environment)
 
-    def _books(self, trip: RoundTrip) -> dict[str, Any]:
-        """Show the order's money in sentences and in the ledger, and return the report."""
-        order_id = trip.story.order_id
-        timeline = _last_json(self._manage("Money timeline", "money_timeline", order_id, "--json"))
-        verified = _last_json(self._manage("Verify the whole ledger", "verify_ledger", "--json"))
+    def _report_ledger(self, trip: RoundTrip) -> dict[str, Any]:
+        """Show the order's history and its ledger proof, and return the report."""
+        order_id = trip.state.order_id
+        timeline = _last_json(self._manage("Order history", "money_timeline", order_id, "--json"))
+        verification = _last_json(self._manage("Verify the whole ledger", "verify_ledger", "--json"))
         self._screen.say("\n  The order's money\n")
         for line in timeline["lines"]:
             self._screen.say(f"    {line}")
         self._screen.say("\n  The ledger's proof\n")
         for row in timeline["proof"]:
-            self._screen.say(f"    {row['label']:<60} {money(row['amount_minor'], row['currency']):>16}")
-        balanced = bool(timeline["balanced"] and verified["ok"])
-        self._screen.say(f"\n    {'Everything adds up.' if balanced else 'THE LEDGER DOES NOT ADD UP.'}\n")
-        if not balanced:
-            raise Failure(f"The ledger does not add up: {json.dumps(verified)}")
+            self._screen.say(f"    {row['label']:<60} {format_money(row['amount_minor'], row['currency']):>16}")
+        is_balanced = bool(timeline["balanced"] and verification["ok"])
+        self._screen.say(f"\n    {'The ledger balances.' if is_balanced else 'THE LEDGER DOES NOT BALANCE.'}\n")
+        if not is_balanced:
+            raise Failure(f"The ledger does not balance: {json.dumps(verification)}")
         return {
             "ok": True,
             "order_id": order_id,
-            "refund_id": trip.story.refund_id,
-            "transfers": trip.story.transfers,
+            "refund_id": trip.state.refund_id,
+            "transfers": trip.state.transfers,
             "ledger_balanced": True,
         }
 
-    def _addresses(self) -> str:
+    def _format_addresses(self) -> str:
         lines = [
             "",
             f"  API docs      {self._base_url}/api/v1/docs",
@@ -195,16 +195,16 @@ class Demo:
         return "\n".join(lines)
 
 
-def _in_short(failure: Failure) -> str:
-    """Return what happened and the last thing that was logged: the whole log is on the screen already."""
+def _summarize(failure: Failure) -> str:
+    """Return the first and the last line of the failure: the whole text is already on the screen."""
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
     return " ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else ""
 
 
-def _last_json(printed: str) -> dict[str, Any]:
-    """Read the JSON object that a command prints as its last line. Raises Failure when there is none."""
+def _last_json(output: str) -> dict[str, Any]:
+    """Read the JSON object in the last line of a command's output. Raises Failure when there is none."""
     try:
-        found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
+        result: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        raise Failure(f"A command printed no JSON in its last line: {printed[-300:]!r}") from None
-    return found
+        raise Failure(f"A command printed no JSON in its last line: {output[-300:]!r}") from None
+    return result

@@ -5,7 +5,7 @@ import secrets
 
 from dev.ports import HOST
 
-# What a person's shell exports beside these cannot change the demo, or send it to a real provider.
+# Other variables of the shell cannot change the demo or connect it to a real provider.
 PASSED_ON = (
     "HOME",
     "LANG",
@@ -23,7 +23,7 @@ PASSED_ON = (
 def demo_settings(stores: dict[str, str], base_url: str, password: str) -> dict[str, str]:
     """Return the environment for Django and the sandbox; the providers' addresses are not known yet.
 
-    `stores` are DATABASE_URL and REDIS_URL, `password` is everybody's in the sample data.
+    `stores` are DATABASE_URL and REDIS_URL, `password` is that of all users in the sample data.
     """
     return {
         **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
@@ -44,7 +44,7 @@ def demo_settings(stores: dict[str, str], base_url: str, password: str) -> dict[
         "HYPERSWITCH_MERCHANT_ID": "merchant_sandbox",
         "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
         "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
-        # A person is watching: look for work every second, not every minute.
+        # The user is watching: look for work every second, not every minute.
         "TRANSFER_RETRY_CHECK_INTERVAL": "1s",
         "REVERSAL_CHECK_INTERVAL": "1s",
     }

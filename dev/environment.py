@@ -1,4 +1,4 @@
-"""Builds `.venv` from the lock files, and does nothing when it is already what they say.
+"""Builds `.venv` from the lock files, unless it is up to date.
 
 The levels build on one another: an environment for development also serves the demo.
 """
@@ -30,22 +30,22 @@ def lock_file(level: str) -> Path:
 
 
 def ensure(level: str, processes: Processes, screen: Screen) -> None:
-    """Make sure that `.venv` holds what `requirements/<level>.lock` says. Raises Failure with a hint."""
-    with _alone(processes, screen):
+    """Make sure that `.venv` matches `requirements/<level>.lock`. Raises Failure with a hint."""
+    with _exclusive_lock(processes, screen):
         if serves(level, read_stamp()) and _is_worth_keeping(read_stamp()):
             return
-        # What was installed for development stays installed when only the demo asks.
+        # An environment for development stays one when only the demo is needed.
         level = max(level, read_stamp().get("level", level), key=LEVELS.index)
-        started = time.monotonic()
+        start = time.monotonic()
         try:
             _build(level, processes, screen)
         except Failure as failure:
             raise Failure(f"{failure}The whole log is in {LOGS / 'environment.log'}.") from None
-        screen.say(f"    the environment is built ({time.monotonic() - started:.0f} s, once)")
+        screen.say(f"    the environment is built ({time.monotonic() - start:.0f} s, once)")
 
 
 def serves(level: str, stamp: dict[str, Any]) -> bool:
-    """Tell whether an environment with this stamp has everything that the level's lock file asks for now."""
+    """Tell whether an environment with this stamp has everything in the level's current lock file."""
     return (
         stamp.get("venv") == str(VENV)
         and LEVELS.index(stamp.get("level", "production")) >= LEVELS.index(level)
@@ -54,7 +54,7 @@ def serves(level: str, stamp: dict[str, Any]) -> bool:
 
 
 def read_stamp() -> dict[str, Any]:
-    """Return what is known about `.venv`: nothing, that a build was cut short, or what it was built from."""
+    """Return the stamp of `.venv`: empty, an interrupted build, or the lock files it was built from."""
     try:
         stamp: dict[str, Any] = json.loads(STAMP.read_text())
     except (OSError, ValueError):
@@ -73,7 +73,7 @@ def _build(level: str, processes: Processes, screen: Screen) -> None:
     if not _is_worth_keeping(read_stamp()):
         _create(uv, processes, screen, log)
     version = _python_version()
-    STAMP.write_text(json.dumps({"building": True}))  # A half-installed environment is thrown away, not mended.
+    STAMP.write_text(json.dumps({"building": True}))  # A half-installed environment is rebuilt, not repaired.
     _install(uv, level, processes, screen, log)
     locks = {each: _digest(each) for each in LEVELS[: LEVELS.index(level) + 1]}
     STAMP.write_text(json.dumps({"venv": str(VENV), "python": version, "level": level, "locks": locks}))
@@ -82,11 +82,11 @@ def _build(level: str, processes: Processes, screen: Screen) -> None:
 def _create(uv: str | None, processes: Processes, screen: Screen, log: Path) -> None:
     if not uv and not importlib.util.find_spec("ensurepip"):
         raise Failure(
-            "This Python cannot make virtual environments: on Debian and Ubuntu `apt install python3-venv` "
+            "This Python cannot create virtual environments: on Debian and Ubuntu `apt install python3-venv` "
             "helps, or install uv.\n"
         )
     command = [uv, "venv", "--clear", "--python", sys.executable, str(VENV)] if uv else None
-    with screen.step(f"Making a virtual environment with Python {sys.version.split()[0]}") as step:
+    with screen.step(f"Creating a virtual environment with Python {sys.version.split()[0]}") as step:
         shutil.rmtree(VENV, ignore_errors=True)
         processes.run(
             "python -m venv",
@@ -97,7 +97,7 @@ def _create(uv: str | None, processes: Processes, screen: Screen, log: Path) -> 
 
 
 def _install(uv: str | None, level: str, processes: Processes, screen: Screen, log: Path) -> None:
-    # Compiling everything takes half of an installation; Python compiles what is used when it is first used.
+    # Compiling everything takes half of an installation; Python compiles each module on first use.
     options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--no-compile"]
     pip = [str(PYTHON), "-m", "pip", "install", *options]
     sync = [str(uv), "pip", "sync", "--python", str(PYTHON)]
@@ -114,9 +114,9 @@ def _install(uv: str | None, level: str, processes: Processes, screen: Screen, l
 
 
 def _is_worth_keeping(stamp: dict[str, Any]) -> bool:
-    """Tell whether `.venv` can be built upon: made for this place and Python, and not cut short.
+    """Tell whether `.venv` can be updated: built for this path and Python, and not interrupted.
 
-    One that somebody made by hand has no stamp and is kept; systems upgrade Python under our feet.
+    One built by hand has no stamp and is used; system upgrades may change the Python version.
     """
     version = _python_version()
     return version.startswith(str(VENV)) and stamp.get("python", version) == version and "building" not in stamp
@@ -131,8 +131,8 @@ def _python_version() -> str:
 
 
 @contextmanager
-def _alone(processes: Processes, screen: Screen) -> Iterator[None]:
-    """Let one launcher at a time build the environment. The kernel frees the lock when its holder dies."""
+def _exclusive_lock(processes: Processes, screen: Screen) -> Iterator[None]:
+    """Let one launcher at a time build the environment. The kernel releases the lock when its holder dies."""
     STATE.mkdir(exist_ok=True)
     LOGS.mkdir(exist_ok=True)
     with (STATE / "environment.lock").open("w") as lock:

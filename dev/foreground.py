@@ -1,4 +1,4 @@
-"""Runs one command as if it had been typed, between servers that are started for it and stopped after it."""
+"""Runs one command in the foreground, with servers that start before it and stop after it."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dev.processes import Failure, Interrupted, Processes
+from dev.processes import Failure, Interruption, Processes
 
 PATIENCE_SECONDS = 10.0
 ENDED_BY_SIGNAL = 128
@@ -16,8 +16,8 @@ ENDED_BY_SIGNAL = 128
 def in_foreground(processes: Processes, command: Sequence[str | Path], env: Mapping[str, str]) -> int:
     """Run the command on this terminal and return its exit status, 128 + n when signal n ended it.
 
-    On a terminal Ctrl-C reaches the command as well as the launcher; it gets time to end in its own way, as
-    pytest does with its summary. Raises Failure when there is no such command, ChildDied when a server ends.
+    On a terminal Ctrl-C reaches the command as well as the launcher; it gets time to end cleanly, as
+    pytest does with its summary. Raises Failure when the command does not exist, ChildExit when a server ends.
     """
     at_terminal = sys.stdin.isatty()
     try:
@@ -35,8 +35,8 @@ def in_foreground(processes: Processes, command: Sequence[str | Path], env: Mapp
     try:
         while not child.has_ended():
             processes.pause(lambda: None)
-    except Interrupted as asked:
-        if at_terminal and asked.signum == signal.SIGINT:
+    except Interruption as error:
+        if at_terminal and error.signum == signal.SIGINT:
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(PATIENCE_SECONDS)
         raise

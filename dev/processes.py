@@ -1,4 +1,4 @@
-"""Starts child processes and makes sure that none of them outlives the launcher, whatever ends it."""
+"""Starts child processes and makes sure that none of them outlives the launcher, however it ends."""
 
 import ctypes
 import json
@@ -27,15 +27,15 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Failure(Exception):
-    """Something the person has to know about; its text is the whole message."""
+    """An error for the user; its text is the complete message."""
 
 
-class ChildDied(Failure):
-    """A process ended that should have gone on, or ended with an error."""
+class ChildExit(Failure):
+    """A process ended unexpectedly or with an error."""
 
 
-class Interrupted(BaseException):
-    """The launcher was asked to end by a signal."""
+class Interruption(BaseException):
+    """A signal told the launcher to end."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -48,7 +48,7 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path | None
     ward: Ward
-    runs_to_end: bool  # A command, whose end is awaited; the end of anything else is an error.
+    runs_to_end: bool  # A command that is expected to end; for any other process the end is an error.
 
     def has_ended(self) -> bool:
         return self.process.poll() is not None
@@ -65,7 +65,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
-        self._asked_to_end: int | None = None
+        self._end_signal: int | None = None
         self._may_raise = True
 
     def __enter__(self) -> "Processes":
@@ -110,7 +110,7 @@ class Processes:
     ) -> Child:
         """Start a process that ends with the launcher; `options` go to `subprocess.Popen`.
 
-        Its output is appended to `log`. It leads a group of its own, so that its children can be stopped with
+        Its output is appended to `log`. It leads its own process group, so that its children can be stopped with
         it and Ctrl-C reaches the launcher alone; a `foreground` one stays in the launcher's group.
         """
         launcher = os.getpid()
@@ -121,7 +121,7 @@ class Processes:
             log.parent.mkdir(parents=True, exist_ok=True)
             options["stderr"] = log.open("ab")
             options.setdefault("stdout", options["stderr"])
-        self._may_raise = False  # A signal between fork and the note of it would leave an orphan.
+        self._may_raise = False  # A signal between the fork and its registration would leave an orphan.
         try:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -137,8 +137,8 @@ class Processes:
             self._may_raise = True
             if log:
                 options["stderr"].close()
-        if self._asked_to_end is not None:
-            raise Interrupted(self._asked_to_end)
+        if self._end_signal is not None:
+            raise Interruption(self._end_signal)
         return child
 
     def run(
@@ -151,24 +151,24 @@ class Processes:
         within: float = 120.0,
         **options: Any,
     ) -> str:
-        """Run a command to its end and return what it printed. Raises ChildDied if it fails or hangs."""
-        printed = log.with_suffix(".out")
-        with printed.open("wb") as out:
+        """Run a command to its end and return its output. Raises ChildExit if it fails or hangs."""
+        output_file = log.with_suffix(".out")
+        with output_file.open("wb") as out:
             child = self.start(name, command, log=log, stdout=out, runs_to_end=True, **options)
         deadline = time.monotonic() + within
         while not child.has_ended():
             if time.monotonic() > deadline:
-                raise ChildDied(f"{name} did not end within {within:.0f} seconds.\n{child.tail()}")
+                raise ChildExit(f"{name} did not end within {within:.0f} seconds.\n{child.tail()}")
             self.pause(tick)
         self._forget(child)
-        text = printed.read_text(errors="replace")
-        printed.unlink()
+        text = output_file.read_text(errors="replace")
+        output_file.unlink()
         if child.process.returncode != 0:
-            raise ChildDied(f"{name} failed with status {child.process.returncode}.\n{_last_lines(text)}{child.tail()}")
+            raise ChildExit(f"{name} failed with status {child.process.returncode}.\n{_last_lines(text)}{child.tail()}")
         return text
 
     def wait_for(self, ready: Callable[[], bool], what: str, *, within: float, tick: Callable[[], None]) -> None:
-        """Wait until `ready()`. Raises ChildDied if a child ends meanwhile, Failure if it takes too long."""
+        """Wait until `ready()`. Raises ChildExit if a child ends meanwhile, Failure if it takes too long."""
         deadline = time.monotonic() + within
         while not ready():
             if time.monotonic() > deadline:
@@ -176,21 +176,21 @@ class Processes:
             self.pause(tick)
 
     def pause(self, tick: Callable[[], None], seconds: float = POLL_SECONDS) -> None:
-        """Wait a moment, then make sure that all children still run. Raises ChildDied."""
+        """Wait a moment, then check that all children still run. Raises ChildExit."""
         tick()
         time.sleep(seconds)
         self.check()
 
     def check(self) -> None:
-        """Make sure that all children still run. Raises ChildDied with the end of the log if one does not."""
+        """Check that all children still run. Raises ChildExit with the end of the log if one does not."""
         for child in self._children:
             if child.has_ended() and not child.runs_to_end:
                 status = child.process.returncode
                 how = f"status {status}" if status >= 0 else signal.Signals(-status).name
-                raise ChildDied(f"{child.name} ended unexpectedly ({how}). The end of its log:\n{child.tail()}")
+                raise ChildExit(f"{child.name} ended unexpectedly ({how}). The end of its log:\n{child.tail()}")
 
     def discard(self, child: Child) -> None:
-        """Stop a child and forget it, so that its end is no error."""
+        """Stop a child and stop watching it, so that its end is not an error."""
         self._stop(child)
         self._forget(child)
 
@@ -212,16 +212,16 @@ class Processes:
         self._tell_warden({"forget": child.ward.pid})
 
     def _tell_warden(self, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # Somebody killed the warden; the death signals are left.
+        with suppress(BrokenPipeError):  # The warden was killed; the death signals still work.
             self._to_warden.write(json.dumps(message).encode() + b"\n")
 
     def _tails(self) -> str:
         return "\n".join(f"--- {child.name}\n{child.tail()}" for child in self._children if child.log)
 
     def _on_signal(self, signum: int, _frame: FrameType | None) -> None:
-        self._asked_to_end = signum
+        self._end_signal = signum
         if self._may_raise:
-            raise Interrupted(signum)
+            raise Interruption(signum)
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:

@@ -1,4 +1,4 @@
-"""The database and the broker of one run: somebody else's when the environment names them, else our own."""
+"""The database and the broker of one run: those that the environment names, else new servers."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ from dev.terminal import Screen
 
 
 def open_stores(processes: Processes, screen: Screen, *, durable: bool, logs: Path | None = None) -> dict[str, str]:
-    """Return DATABASE_URL and REDIS_URL of servers that answer.
+    """Return DATABASE_URL and REDIS_URL of running servers.
 
-    A new PostgreSQL cluster takes about a second, so every run gets an empty one of its own, and nothing has
-    to be locked, upgraded or repaired. Without `durable` its data need not survive a power cut.
+    A new PostgreSQL cluster takes about a second, so every run gets its own empty one, without
+    locks, upgrades or repairs. Without `durable` its data need not survive a power cut.
     """
     urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
     for name, url in urls.items():

@@ -1,4 +1,4 @@
-"""What the person sees: a line per step, with seconds; a moving one on a terminal, plain lines elsewhere."""
+"""The output: one line per step, with seconds; animated on a terminal, plain elsewhere."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-WIDTH = 96  # When the terminal does not tell.
+WIDTH = 96  # When the terminal does not report its width.
 QUIET_SECONDS = 2.0  # Without a terminal a step that takes longer than this is announced before it ends.
 
 
@@ -16,20 +16,20 @@ class Step:
 
     def __init__(self, title: str, *, live: bool) -> None:
         self.title, self.note = title, ""
-        self._live, self._started, self._announced, self._frame = live, time.monotonic(), False, 0
+        self._live, self._start, self._is_announced, self._frame = live, time.monotonic(), False, 0
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - self._start
 
     def tick(self) -> None:
-        """Show that the step is still running; called several times a second by whoever waits."""
+        """Show that the step is still running; called several times a second during a wait."""
         if self._live:
             self._frame = (self._frame + 1) % len(FRAMES)
-            shown = self._text()[: max(20, _columns() - 5)]  # A line that wraps could not be drawn over.
-            self._write(f"\r\033[2K  {FRAMES[self._frame]} {shown}")
-        elif not self._announced and self.seconds > QUIET_SECONDS:
-            self._announced = True
+            line = self._text()[: max(20, _columns() - 5)]  # A line that wraps cannot be overwritten.
+            self._write(f"\r\033[2K  {FRAMES[self._frame]} {line}")
+        elif not self._is_announced and self.seconds > QUIET_SECONDS:
+            self._is_announced = True
             self._write(f"  . {self.title} ...\n")
 
     def end(self, mark: str) -> None:

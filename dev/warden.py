@@ -1,9 +1,9 @@
-"""Cleans up behind a launcher that was killed without a chance to do it itself.
+"""Cleans up after a launcher that was killed before it could do so itself.
 
-Runs as a process of its own, started by `dev/processes.py`. The launcher tells it on standard input what it
-started; when that pipe closes, the launcher is gone, and what it left is stopped and removed. A pipe works on
-every system and for every way to die; PR_SET_PDEATHSIG, which the launcher asks for as well, is quicker but
-Linux only and reaches no grandchildren.
+Runs in a separate process, started by `dev/processes.py`. The launcher reports on standard input what it
+started; when that pipe closes, the launcher has ended, and its leftovers are stopped and removed. A pipe works on
+every system and for every cause of death; PR_SET_PDEATHSIG, which the launcher sets as well, is faster but
+works on Linux only and does not reach grandchildren.
 """
 
 import json
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 PROC = Path("/proc") if Path("/proc/self/stat").exists() else Path("/nonexistent")
-LEFTOVER_SECONDS = 1.0  # What outlives the process that started it has no business left.
+LEFTOVER_SECONDS = 1.0  # A process that outlives its parent has no work left.
 
 
 @dataclass(frozen=True)
 class Ward:
-    """A process to stop: how to ask it, and how many seconds it may take."""
+    """A process to stop: with which signal, and within how many seconds."""
 
     pid: int
     stop_signal: int
@@ -33,18 +33,18 @@ class Ward:
 
 
 def stop(wards: list[Ward], has_ended: Callable[[Ward], bool]) -> None:
-    """Stop all of them: ask each process, then what it leaves behind in its group, then force both.
+    """Stop all of them: signal each process, then the rest of its group, then kill both.
 
-    `has_ended` tells of one process whether it has: a parent has to reap it, anybody else cannot.
+    `has_ended` tells whether a process has ended: only a parent can reap it.
     """
     for ward in reversed(wards):
         if not has_ended(ward):
             _send(ward, ward.stop_signal)
     _wait_until(lambda: all(map(has_ended, wards)), max((ward.patience for ward in wards), default=0))
-    left = [ward for ward in wards if _group_lives(ward)]
-    for ward in left:
+    leftovers = [ward for ward in wards if _group_lives(ward)]
+    for ward in leftovers:
         _send_to_group(ward, signal.SIGTERM)
-    _wait_until(lambda: not any(map(_group_lives, left)), LEFTOVER_SECONDS if left else 0)
+    _wait_until(lambda: not any(map(_group_lives, leftovers)), LEFTOVER_SECONDS if leftovers else 0)
     for ward in wards:
         if not has_ended(ward):
             _send(ward, signal.SIGKILL)
@@ -55,7 +55,7 @@ def stop(wards: list[Ward], has_ended: Callable[[Ward], bool]) -> None:
 def is_alive(ward: Ward) -> bool:
     """Tell whether the process still runs.
 
-    A dead process that nobody has reaped does not count: in a container without an init it stays for ever.
+    A zombie does not count: in a container without an init it stays forever.
     """
     if not PROC.exists():
         return _answers(os.kill, ward.pid)
@@ -71,7 +71,7 @@ def _group_lives(ward: Ward) -> bool:
 
 
 def _living_group(entry: Path) -> int | None:
-    """Return the process group of a living process, None of a dead one."""
+    """Return the process group of a living process, None for a dead one."""
     try:
         state, _parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
     except OSError:
@@ -97,9 +97,9 @@ def _send_to_group(ward: Ward, signum: int) -> None:
         os.killpg(ward.pid, signum)
 
 
-def _wait_until(done: Callable[[], bool], seconds: float) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not done():
+    while time.monotonic() < deadline and not condition():
         time.sleep(0.02)
 
 
@@ -120,6 +120,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)  # It ends when the pipe does, not before.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)  # It ends when the pipe closes, not before.
     main()

@@ -1,5 +1,5 @@
-"""An honest double of Hyperswitch and Stripe Connect, in a process of its own: `python -m sandbox`.
+"""A faithful double of Hyperswitch and Stripe Connect in a separate process: `python -m sandbox`.
 
-It moves no money. It imports nothing of the rest of Veza and is imported by nobody: whoever wants it
-talks HTTP to it.
+It moves no money. It imports nothing from the rest of Veza, and no other package imports it: callers
+use HTTP.
 """

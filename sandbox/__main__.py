@@ -1,4 +1,4 @@
-"""`python -m sandbox`: start the sandbox and serve until told to stop."""
+"""`python -m sandbox`: start the sandbox and serve until a signal stops it."""
 
 from __future__ import annotations
 
@@ -13,75 +13,75 @@ from types import FrameType
 
 from sandbox.dispatch import Dispatcher
 from sandbox.server import SandboxServer
-from sandbox.settings import BadSetting, Settings, parse_schedule
+from sandbox.settings import InvalidSetting, Settings, parse_schedule
 from sandbox.world import World
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    server = SandboxServer(options.host, options.port, Dispatcher(World(_settings(options))))
+    options = _build_parser().parse_args(arguments)
+    server = SandboxServer(options.host, options.port, Dispatcher(World(_read_settings(options))))
     _stop_on_signal(server)
     port = server.server_address[1]
     if options.port_file:
-        _write_whole(options.port_file, f"{port}\n")
+        _write_atomically(options.port_file, f"{port}\n")
     host = f"[{options.host}]" if ":" in options.host else options.host
     print(f"Sandbox for Hyperswitch and Stripe on http://{host}:{port} (no money moves)", flush=True)
     server.serve_forever(poll_interval=0.2)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    known = Settings()
+def _build_parser() -> argparse.ArgumentParser:
+    defaults = Settings()
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--port-file", type=Path, help="written, whole, once the port is known")
-    parser.add_argument("--public-url", default="", metavar="URL", help="for links, if browsers need another")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--port-file", type=Path, help="the port is written here, atomically, once it is known")
+    parser.add_argument("--public-url", default="", metavar="URL", help="for links, if browsers need another address")
     parser.add_argument("--hyperswitch-webhook-url", default="", metavar="URL")
-    parser.add_argument("--hyperswitch-webhook-secret", default=known.hyperswitch_webhook_secret, metavar="S")
+    parser.add_argument("--hyperswitch-webhook-secret", default=defaults.hyperswitch_webhook_secret, metavar="S")
     parser.add_argument("--stripe-webhook-url", default="", metavar="URL")
-    parser.add_argument("--stripe-webhook-secret", default=known.stripe_webhook_secret, metavar="S")
-    parser.add_argument("--hyperswitch-api-key", default=known.hyperswitch_api_key, metavar="KEY")
-    parser.add_argument("--stripe-api-key", default=known.stripe_api_key, metavar="KEY")
+    parser.add_argument("--stripe-webhook-secret", default=defaults.stripe_webhook_secret, metavar="S")
+    parser.add_argument("--hyperswitch-api-key", default=defaults.hyperswitch_api_key, metavar="KEY")
+    parser.add_argument("--stripe-api-key", default=defaults.stripe_api_key, metavar="KEY")
     parser.add_argument("--activate-accounts", action="store_true", help="new accounts can be paid at once")
-    parser.add_argument("--platform-balance-minor", type=int, default=known.platform_balance_minor, metavar="N")
-    parser.add_argument("--refund-delay-seconds", type=float, default=known.refund_delay_seconds, metavar="S")
+    parser.add_argument("--platform-balance-minor", type=int, default=defaults.platform_balance_minor, metavar="N")
+    parser.add_argument("--refund-delay-seconds", type=float, default=defaults.refund_delay_seconds, metavar="S")
     parser.add_argument(
         "--retry-schedule",
-        type=_schedule,
-        default=known.retry_schedule,
+        type=_parse_schedule,
+        default=defaults.retry_schedule,
         metavar="S,S,...",
         help="seconds before each further webhook attempt; stands in for the real 24 hours",
     )
     return parser
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    given = {name: value for name, value in vars(options).items() if name in Settings.__dataclass_fields__}
-    return replace(Settings(), **given)
+def _read_settings(options: argparse.Namespace) -> Settings:
+    overrides = {name: value for name, value in vars(options).items() if name in Settings.__dataclass_fields__}
+    return replace(Settings(), **overrides)
 
 
-def _schedule(text: str) -> tuple[float, ...]:
+def _parse_schedule(text: str) -> tuple[float, ...]:
     try:
         return parse_schedule(text)
-    except BadSetting as error:
+    except InvalidSetting as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _stop_on_signal(server: SandboxServer) -> None:
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        # From another thread: shutdown waits for the loop that this handler has interrupted.
+        # From another thread: shutdown waits for the loop that this handler interrupts.
         threading.Thread(target=server.shutdown, daemon=True).start()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """A reader sees all of it or nothing."""
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_text(text)
-    half.replace(path)
+def _write_atomically(path: Path, text: str) -> None:
+    """Write atomically: a reader sees the whole file or none."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time: the present, how Hyperswitch writes it, and things to do a little later."""
+"""Time: the current time, Hyperswitch's time stamps, and jobs that run a little later."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def stamp(at: datetime) -> str:
 
 
 class Scheduler:
-    """Runs small jobs when they are due, one after another, on one thread of its own."""
+    """Runs small jobs when they are due, one after another, on a single thread."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._changed = threading.Condition()
+        self._change = threading.Condition()
         threading.Thread(target=self._run, name="scheduler", daemon=True).start()
 
     def after(self, seconds: float, job: Callable[[], None]) -> None:
-        with self._changed:
+        with self._change:
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._order), job))
-            self._changed.notify()
+            self._change.notify()
 
     def clear(self) -> None:
-        with self._changed:
+        with self._change:
             self._due.clear()
 
     def _run(self) -> None:
@@ -43,16 +43,16 @@ class Scheduler:
             job = self._next()
             try:
                 job()
-            except Exception:  # one bad job must not stop the clock for all
+            except Exception:  # one bad job must not stop the scheduler
                 traceback.print_exc()
 
     def _next(self) -> Callable[[], None]:
-        with self._changed:
+        with self._change:
             while True:
                 if not self._due:
-                    self._changed.wait()
+                    self._change.wait()
                     continue
                 wait = self._due[0][0] - time.monotonic()
                 if wait <= 0:
                     return heapq.heappop(self._due)[2]
-                self._changed.wait(wait)
+                self._change.wait(wait)

@@ -1,4 +1,4 @@
-"""Webhooks on their way: sent, sent again, and on request lost, doubled, delayed or held back."""
+"""Outgoing webhooks: delivery, retries, and on request loss, duplication, delay or hold."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TIMEOUT_SECONDS = 30
 ACTIONS = ("lose", "double", "delay", "hold")
 
 
-class BadWebhookFault(ValueError):
-    """A webhook fault that cannot be armed as asked."""
+class InvalidWebhookFault(ValueError):
+    """Invalid parameters for a webhook fault."""
 
 
 @dataclass
 class Event:
-    """One webhook. The body never changes: every further attempt sends these bytes again."""
+    """One webhook. The body never changes: every attempt sends the same bytes."""
 
     event_id: str
     provider: str  # hyperswitch | stripe
@@ -59,7 +59,7 @@ class WebhookFault:
     action: str
     seconds: float
     times: int  # 0: until the next reset
-    used: int = 0
+    use_count: int = 0
     id: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -69,12 +69,12 @@ class WebhookFault:
             "action": self.action,
             "seconds": self.seconds,
             "times": self.times,
-            "used": self.used,
+            "used": self.use_count,
         }
 
 
 class Deliveries:
-    """Every event ever made, and the threads that send them. Guarded by the sandbox's one lock."""
+    """All events, and the threads that send them. Guarded by the sandbox's only lock."""
 
     def __init__(self, lock: threading.RLock, scheduler: Scheduler, settings: Callable[[], Settings]) -> None:
         self._lock = lock
@@ -85,20 +85,20 @@ class Deliveries:
         self.events: dict[str, Event] = {}
         self.faults: list[WebhookFault] = []
         for number in range(SENDERS):
-            threading.Thread(target=self._send_for_ever, name=f"webhooks-{number}", daemon=True).start()
+            threading.Thread(target=self._send_forever, name=f"webhooks-{number}", daemon=True).start()
 
     def clear(self) -> None:
         self.events.clear()
         self.faults.clear()
 
-    def arm(self, asked: dict[str, Any]) -> WebhookFault:
-        fault = read_webhook_fault(asked)
+    def arm(self, params: dict[str, Any]) -> WebhookFault:
+        fault = read_webhook_fault(params)
         fault.id = next(self._numbers)
         self.faults.append(fault)
         return fault
 
     def emit(self, event: Event) -> None:
-        """Take an event and send it, unless a fault or the pause says otherwise."""
+        """Store an event and send it, unless a fault or the pause prevents that."""
         self.events[event.event_id] = event
         fault = self._take_fault(event.event_type)
         if fault and fault.action == "lose":
@@ -111,11 +111,11 @@ class Deliveries:
             for _ in range(2 if fault and fault.action == "double" else 1):
                 self._ready.put(event)
 
-    def held(self) -> list[Event]:
+    def list_held(self) -> list[Event]:
         return [event for event in self.events.values() if event.status == "held"]
 
     def send(self, event: Event) -> dict[str, Any]:
-        """One attempt, now and on this thread. Not under the lock: the receiver may call us."""
+        """One attempt, now and on this thread. Not under the lock: the receiver may call the sandbox."""
         with self._lock:
             settings, at = self._settings(), stamp(now())
         url = settings.hyperswitch_webhook_url if event.provider == "hyperswitch" else settings.stripe_webhook_url
@@ -132,7 +132,7 @@ class Deliveries:
         if attempt["status"] is not None and 200 <= attempt["status"] < 300:
             event.status = "delivered"
         elif event.status == "delivered":
-            return  # a doubled delivery: once is enough
+            return  # a duplicate: one delivery is enough
         elif attempt["error"] == "no webhook url":
             event.status = "unsent"
         elif event.retry_planned:
@@ -147,29 +147,29 @@ class Deliveries:
         with self._lock:
             event.retry_planned = False
             event.retries += 1
-            wanted = event.status == "retrying" and self.events.get(event.event_id) is event
-        if wanted:
+            is_due = event.status == "retrying" and self.events.get(event.event_id) is event
+        if is_due:
             self._ready.put(event)
 
-    def _send_for_ever(self) -> None:
+    def _send_forever(self) -> None:
         while True:
             event = self._ready.get()
             with self._lock:
-                forgotten = self.events.get(event.event_id) is not event  # by a reset
-            if not forgotten:
+                was_reset = self.events.get(event.event_id) is not event  # by a reset
+            if not was_reset:
                 self.send(event)
 
     def _take_fault(self, event_type: str) -> WebhookFault | None:
-        fault = next((armed for armed in self.faults if armed.event_type.search(event_type)), None)
+        fault = next((candidate for candidate in self.faults if candidate.event_type.search(event_type)), None)
         if fault:
-            fault.used += 1
-            if fault.used == fault.times:
+            fault.use_count += 1
+            if fault.use_count == fault.times:
                 self.faults.remove(fault)
         return fault
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
-    """Send once; redirects are not followed, and only a whole answer counts as one."""
+    """Send once, without following redirects; an incomplete answer is an error."""
     parts = urlsplit(url)
     connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection: HTTPConnection | None = None
@@ -188,18 +188,18 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
             connection.close()
 
 
-def read_webhook_fault(asked: dict[str, Any]) -> WebhookFault:
-    """Raises BadWebhookFault."""
-    if unknown := set(asked) - {"event_type", "action", "seconds", "times"}:
-        raise BadWebhookFault(f"unknown: {', '.join(sorted(unknown))}")
-    if asked.get("action") not in ACTIONS:
-        raise BadWebhookFault(f"action is one of {', '.join(ACTIONS)}")
+def read_webhook_fault(params: dict[str, Any]) -> WebhookFault:
+    """Parse the parameters of a webhook fault. Raises InvalidWebhookFault."""
+    if unknown := set(params) - {"event_type", "action", "seconds", "times"}:
+        raise InvalidWebhookFault(f"unknown: {', '.join(sorted(unknown))}")
+    if params.get("action") not in ACTIONS:
+        raise InvalidWebhookFault(f"action is one of {', '.join(ACTIONS)}")
     try:
         return WebhookFault(
-            event_type=re.compile(asked.get("event_type", "")),
-            action=asked["action"],
-            seconds=float(asked.get("seconds", 1)),
-            times=int(asked.get("times", 1)),
+            event_type=re.compile(params.get("event_type", "")),
+            action=params["action"],
+            seconds=float(params.get("seconds", 1)),
+            times=int(params.get("times", 1)),
         )
     except (re.error, TypeError, ValueError) as error:
-        raise BadWebhookFault(str(error)) from None
+        raise InvalidWebhookFault(str(error)) from None

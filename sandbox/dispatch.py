@@ -1,4 +1,4 @@
-"""From a request to a reply: the door, the armed fault, the handler under the lock, the books."""
+"""From a request to a reply: the door, the fault, the handler under the lock, the call log."""
 
 from __future__ import annotations
 
@@ -21,107 +21,107 @@ class Dispatcher:
     world: World
 
     def reply_to(self, request: Request) -> Reply:
-        """Never raises: a bug of ours is a 500, as it would be theirs."""
-        found = routes.find(request.method, request.path)
+        """Never raises: a bug in the sandbox is answered with a 500, as a bug at the provider would be."""
+        match = routes.find(request.method, request.path)
         try:
-            if found.route is None:
-                return Reply(found.door.dress(request, self._unknown(request, found)))
-            if found.door is routes.CONTROL:
-                return Reply(self._run(found, found.route, request))
-            return self._serve(found, found.route, request)
+            if match.route is None:
+                return Reply(match.door.dress(request, self._answer_unknown(request, match)))
+            if match.door is routes.CONTROL:
+                return Reply(self._run(match, match.route, request))
+            return self._serve(match, match.route, request)
         except Exception:
             traceback.print_exc()
             return Reply(as_json({"error": "the sandbox itself failed; see its output"}, 500))
 
-    def _serve(self, found: routes.Found, route: routes.Route, request: Request) -> Reply:
-        """A call to a provider, with whatever fault is armed for it."""
-        world, door = self.world, found.door
+    def _serve(self, match: routes.RouteMatch, route: routes.Route, request: Request) -> Reply:
+        """A call to a provider, with the fault that is armed for it, if any."""
+        world, door = self.world, match.door
         with world.lock:
-            call = _call(request, route, found.ids)
-            world.truth.called(call)
+            call = _describe_call(request, route, match.ids)
+            world.truth.record_call(call)
             fault = world.faults.take(request.method, request.path)
             call.fault = fault.kind if fault else None
             answer = door.open(world, request)
-        opened = answer is None
-        if armed := _waited(fault, "before"):
-            reply = self._spoil(armed, request, door, answer or as_json({}))
-            self._close(found, request, None, opened)
+        is_open = answer is None
+        if due_fault := _wait_for_fault(fault, "before"):
+            reply = self._spoil(due_fault, request, door, answer or as_json({}))
+            self._close(match, request, None, is_open)
         else:
-            answer = answer or self._execute(found, route, request, call)
-            armed = _waited(fault, "after")
-            reply = self._spoil(armed, request, door, answer)
-            self._close(found, request, answer, opened)
-        call.status = reply.answer.status if reply.sent == "whole" else None
+            answer = answer or self._execute(match, route, request, call)
+            due_fault = _wait_for_fault(fault, "after")
+            reply = self._spoil(due_fault, request, door, answer)
+            self._close(match, request, answer, is_open)
+        call.status = reply.answer.status if reply.portion == "whole" else None
         return reply
 
     def _spoil(self, fault: Fault | None, request: Request, door: routes.Door, answer: Answer) -> Reply:
         if fault is None:
             return Reply(door.dress(request, answer))
         if fault.kind == "status":
-            return Reply(door.dress(request, _refusal(fault, door)))
-        return _spoilt(fault, door.dress(request, answer))
+            return Reply(door.dress(request, _build_refusal(fault, door)))
+        return _spoil_answer(fault, door.dress(request, answer))
 
-    def _close(self, found: routes.Found, request: Request, answer: Answer | None, opened: bool) -> None:
-        """Only now, after the waiting: until its answer leaves, a call is in progress."""
-        if opened:
+    def _close(self, match: routes.RouteMatch, request: Request, answer: Answer | None, is_open: bool) -> None:
+        """After the fault's delay: a call is in progress until its answer leaves."""
+        if is_open:
             with self.world.lock:
-                found.door.close(self.world, request, answer)
+                match.door.close(self.world, request, answer)
 
-    def _execute(self, found: routes.Found, route: routes.Route, request: Request, call: Call) -> Answer:
+    def _execute(self, match: routes.RouteMatch, route: routes.Route, request: Request, call: Call) -> Answer:
         try:
-            answer = self._run(found, route, request)
+            answer = self._run(match, route, request)
         except Exception:
             with self.world.lock:
-                found.door.close(self.world, request, None)
+                match.door.close(self.world, request, None)
             raise
         call.executed = answer.status < 400
         return answer
 
-    def _run(self, found: routes.Found, route: routes.Route, request: Request) -> Answer:
+    def _run(self, match: routes.RouteMatch, route: routes.Route, request: Request) -> Answer:
         world = self.world
-        if found.door is routes.CONTROL and (refusal := found.door.open(world, request)):
+        if match.door is routes.CONTROL and (refusal := match.door.open(world, request)):
             return refusal
 
         def execute() -> Answer:
-            if not route.locked:
-                return route.handler(world, request, *found.ids)
+            if not route.needs_lock:
+                return route.handler(world, request, *match.ids)
             with world.lock:
-                return route.handler(world, request, *found.ids)
+                return route.handler(world, request, *match.ids)
 
-        return found.door.perform(request, execute)
+        return match.door.perform(request, execute)
 
-    def _unknown(self, request: Request, found: routes.Found) -> Answer:
+    def _answer_unknown(self, request: Request, match: routes.RouteMatch) -> Answer:
         with self.world.lock:
-            early = found.door.open(self.world, request)
+            early = match.door.open(self.world, request)
             if early is None:
-                found.door.close(self.world, request, None)
+                match.door.close(self.world, request, None)
         if early is not None:
             return early
-        if found.door is routes.CONTROL:
-            return as_json({"error": "no such control"}, 405 if found.wrong_method else 404)
-        if found.door is routes.STRIPE:
-            return (stripe.WRONG_METHOD if found.wrong_method else stripe.NO_SUCH_URL).answer()
-        return (hyperswitch.WRONG_METHOD if found.wrong_method else hyperswitch.NO_SUCH_URL).answer()
+        if match.door is routes.CONTROL:
+            return as_json({"error": "no such control"}, 405 if match.wrong_method else 404)
+        if match.door is routes.STRIPE:
+            return (stripe.WRONG_METHOD if match.wrong_method else stripe.NO_SUCH_URL).answer()
+        return (hyperswitch.WRONG_METHOD if match.wrong_method else hyperswitch.NO_SUCH_URL).answer()
 
 
-def _call(request: Request, route: routes.Route, ids: tuple[str, ...]) -> Call:
-    named = ids[-1] if ids else None
-    if named is None and route.door is routes.HYPERSWITCH:
-        named = hyperswitch.id_in(request)
+def _describe_call(request: Request, route: routes.Route, ids: tuple[str, ...]) -> Call:
+    object_id = ids[-1] if ids else None
+    if object_id is None and route.door is routes.HYPERSWITCH:
+        object_id = hyperswitch.object_id_of(request)
     key = request.headers.get("idempotency-key")
-    return Call(request.method, request.path, route.template, named, key, stamp(now()))
+    return Call(request.method, request.path, route.template, object_id, key, stamp(now()))
 
 
-def _waited(fault: Fault | None, when: str) -> Fault | None:
-    """The fault if it acts at this moment, its seconds already slept."""
+def _wait_for_fault(fault: Fault | None, when: str) -> Fault | None:
+    """Sleep for the fault if it acts at this moment, and return it. None: no fault acts now."""
     if fault is None or fault.when != when:
         return None
     time.sleep(fault.seconds)
     return None if fault.kind == "latency" else fault
 
 
-def _spoilt(fault: Fault, answer: Answer) -> Reply:
-    """What such a fault makes of an answer."""
+def _spoil_answer(fault: Fault, answer: Answer) -> Reply:
+    """Apply a fault to an answer."""
     if fault.kind == "drop":
         return Reply(answer, "nothing")
     if fault.kind == "half_body":
@@ -131,7 +131,7 @@ def _spoilt(fault: Fault, answer: Answer) -> Reply:
     return Reply(Answer(502 if fault.status == 500 else fault.status, HTML, fault.headers, "text/html"))
 
 
-def _refusal(fault: Fault, door: routes.Door) -> Answer:
+def _build_refusal(fault: Fault, door: routes.Door) -> Answer:
     answer = door.trouble(fault.status)
     if isinstance(fault.body, str):
         answer = Answer(fault.status, fault.body.encode(), content_type="text/plain; charset=utf-8")

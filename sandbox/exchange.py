@@ -1,4 +1,4 @@
-"""What comes in and what goes out: a request as read from the wire, and the answer to it."""
+"""A request as read from the wire, and the answer to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def to_bytes(value: object) -> bytes:
 
 @dataclass(frozen=True)
 class Request:
-    """One request. Header names are lower case; `base_url` is how the caller reached us."""
+    """One request. Header names are lower case; `base_url` is the address that the caller used."""
 
     method: str
     path: str
@@ -64,10 +64,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer and what becomes of it on the way: sent whole, cut in half, or never sent."""
+    """An answer, and how much of it is sent: the whole, half, or nothing."""
 
     answer: Answer
-    sent: str = "whole"  # whole | half | nothing
+    portion: str = "whole"  # whole | half | nothing
 
 
 Execute = Callable[[], Answer]

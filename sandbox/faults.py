@@ -1,4 +1,4 @@
-"""Faults on the wire, asked for through the control API: before or after the effect of a call."""
+"""Faults on the wire, set through the control API: before or after the effect of a call."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ KINDS = ("latency", "status", "drop", "half_body", "wrong_json", "html")
 HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>"
 
 
-class BadFault(ValueError):
-    """A fault that cannot be armed as asked."""
+class InvalidFault(ValueError):
+    """Invalid parameters for a fault."""
 
 
 @dataclass
@@ -22,11 +22,11 @@ class Fault:
     method: str | None = None
     when: str = "before"  # the effect: before | after
     status: int = 500
-    body: Any = None  # None: what the provider itself would say
+    body: Any = None  # None: the provider's own body
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     times: int = 1  # 0: until removed
-    used: int = 0
+    use_count: int = 0
     id: int = 0
 
     def matches(self, method: str, path: str) -> bool:
@@ -42,7 +42,7 @@ class Fault:
             "status": self.status,
             "seconds": self.seconds,
             "times": self.times,
-            "used": self.used,
+            "used": self.use_count,
         }
 
 
@@ -50,58 +50,58 @@ class Faults:
     """The armed faults. At most one acts on a call: the oldest that matches."""
 
     def __init__(self) -> None:
-        self._armed: list[Fault] = []
+        self._faults: list[Fault] = []
         self._numbers = itertools.count(1)
 
-    def arm(self, asked: dict[str, Any]) -> Fault:
-        fault = read_fault(asked)
+    def arm(self, params: dict[str, Any]) -> Fault:
+        fault = read_fault(params)
         fault.id = next(self._numbers)
-        self._armed.append(fault)
+        self._faults.append(fault)
         return fault
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault for this call, counted as used. None: all is well."""
-        fault = next((armed for armed in self._armed if armed.matches(method, path)), None)
+        """Return the fault for this call and count its use. None: no fault."""
+        fault = next((candidate for candidate in self._faults if candidate.matches(method, path)), None)
         if fault is None:
             return None
-        fault.used += 1
-        if fault.used == fault.times:
-            self._armed.remove(fault)
+        fault.use_count += 1
+        if fault.use_count == fault.times:
+            self._faults.remove(fault)
         return fault
 
     def clear(self) -> None:
-        self._armed.clear()
+        self._faults.clear()
 
     def as_json(self) -> list[dict[str, Any]]:
-        return [fault.as_json() for fault in self._armed]
+        return [fault.as_json() for fault in self._faults]
 
 
-def read_fault(asked: dict[str, Any]) -> Fault:
-    """Raises BadFault, so that a misspelt fault is not a test that passes for nothing."""
-    known = {"fault", "method", "path", "when", "status", "body", "headers", "seconds", "times"}
-    if unknown := set(asked) - known:
-        raise BadFault(f"unknown: {', '.join(sorted(unknown))}")
-    if asked.get("fault") not in KINDS:
-        raise BadFault(f"fault is one of {', '.join(KINDS)}")
-    if asked.get("when", "before") not in ("before", "after"):
-        raise BadFault("when is before or after (the effect)")
+def read_fault(params: dict[str, Any]) -> Fault:
+    """Parse the parameters of a fault. Raises InvalidFault, so that a misspelt name fails the test."""
+    fields = {"fault", "method", "path", "when", "status", "body", "headers", "seconds", "times"}
+    if unknown := set(params) - fields:
+        raise InvalidFault(f"unknown: {', '.join(sorted(unknown))}")
+    if params.get("fault") not in KINDS:
+        raise InvalidFault(f"fault is one of {', '.join(KINDS)}")
+    if params.get("when", "before") not in ("before", "after"):
+        raise InvalidFault("when is before or after (the effect)")
     try:
-        path = re.compile(asked.get("path", ""))
-        status, times = int(asked.get("status", 500)), int(asked.get("times", 1))
-        seconds = float(asked.get("seconds", 0))
-        headers = {str(name): str(value) for name, value in (asked.get("headers") or {}).items()}
+        path = re.compile(params.get("path", ""))
+        status, times = int(params.get("status", 500)), int(params.get("times", 1))
+        seconds = float(params.get("seconds", 0))
+        headers = {str(name): str(value) for name, value in (params.get("headers") or {}).items()}
     except (re.error, TypeError, ValueError, AttributeError) as error:
-        raise BadFault(str(error)) from None
+        raise InvalidFault(str(error)) from None
     if not 200 <= status <= 599 or times < 0 or seconds < 0:
-        raise BadFault("status is 200..599; times and seconds are not negative")
-    method = asked.get("method")
+        raise InvalidFault("status is 200..599; times and seconds are not negative")
+    method = params.get("method")
     return Fault(
-        kind=asked["fault"],
+        kind=params["fault"],
         path=path,
         method=str(method).upper() if method else None,
-        when=asked.get("when", "before"),
+        when=params.get("when", "before"),
         status=status,
-        body=asked.get("body"),
+        body=params.get("body"),
         headers=headers,
         seconds=seconds,
         times=times,

@@ -1,21 +1,21 @@
-"""What needs no key: the front page, and Hyperswitch's health."""
+"""Pages without an API key: the front page, and Hyperswitch's health."""
 
 from __future__ import annotations
 
 from sandbox.exchange import Answer, Execute, Request, as_json
-from sandbox.pages import page
+from sandbox.pages import render_page
 from sandbox.world import World
 
 
 class PublicDoor:
     def open(self, world: World, request: Request) -> Answer | None:
-        """Everybody may come in."""
+        """Every caller is allowed."""
 
     def perform(self, _request: Request, execute: Execute) -> Answer:
         return execute()
 
     def close(self, world: World, request: Request, answer: Answer | None) -> None:
-        """Nothing is remembered per call."""
+        """Nothing is stored per call."""
 
     def dress(self, _request: Request, answer: Answer) -> Answer:
         return answer
@@ -29,7 +29,7 @@ def show_front(_world: World, _request: Request) -> Answer:
         '<section class="card"><h1>Veza sandbox</h1><p class="note">A stand-in for Hyperswitch and Stripe'
         " Connect. It keeps everything in memory and forgets it when it stops.</p></section>"
     )
-    return page("Veza sandbox", "No money moves here.", content)
+    return render_page("Veza sandbox", "No money moves here.", content)
 
 
 def show_health(_world: World, _request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Ids in the style of the providers."""
+"""Random ids in the providers' formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def new_id(prefix: str, length: int = 20) -> str:
 
 
 def new_event_id() -> str:
-    """`evt_` and a time-ordered UUID without dashes, as Hyperswitch makes them."""
+    """`evt_` and a time-ordered UUID without dashes, as Hyperswitch generates them."""
     milliseconds = int(time.time() * 1000)
     tail = secrets.randbits(74)
     value = (milliseconds << 80) | (0x7 << 76) | ((tail >> 62) << 64) | (0b10 << 62) | (tail & ((1 << 62) - 1))

@@ -1,4 +1,4 @@
-"""Plain HTML for people: one frame for every page, no script, nothing from outside."""
+"""Plain HTML pages: one frame for all, no script, no external resources."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ _DECIMALS = {
 }
 
 
-def page(title: str, sandbox_note: str, content: str, *, status: int = 200, goes_to: str = "") -> Answer:
-    """A whole page. `content` is escaped HTML; `goes_to` is where its form may end up, by redirect."""
+def render_page(title: str, sandbox_note: str, content: str, *, status: int = 200, goes_to: str = "") -> Answer:
+    """A whole page. `content` is escaped HTML; `goes_to` is where its form may redirect to."""
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -88,22 +88,22 @@ def page(title: str, sandbox_note: str, content: str, *, status: int = 200, goes
     return Answer(status, html.encode(), _security_headers(goes_to), "text/html; charset=utf-8")
 
 
-def money(amount_minor: int, currency: str) -> str:
+def format_money(amount_minor: int, currency: str) -> str:
     """`1,234.50`, with as many decimals as the currency has."""
     decimals = _DECIMALS.get(currency, 2)
     whole, rest = divmod(amount_minor, 10**decimals)
     return f"{whole:,}.{rest:0{decimals}d}" if decimals else f"{whole:,}"
 
 
-def facts(rows: list[tuple[str, str | None]]) -> str:
-    """A list of names and values; those without a value are left out."""
-    shown = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows if value)
-    return f"<dl>{''.join(shown)}</dl>"
+def render_facts(rows: list[tuple[str, str | None]]) -> str:
+    """A list of names and values, without those whose value is empty."""
+    rows_html = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows if value)
+    return f"<dl>{''.join(rows_html)}</dl>"
 
 
 def _security_headers(goes_to: str) -> dict[str, str]:
     parts = urlsplit(goes_to)
-    # Browsers hold a form to this list even through the redirect that follows it.
+    # Browsers apply this list to the redirect after a form as well.
     targets = f"'self' {parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
     policy = (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none';"

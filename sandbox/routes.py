@@ -1,4 +1,4 @@
-"""Every address the sandbox answers, in one table."""
+"""All addresses of the sandbox in one table."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 
 from sandbox import front
 from sandbox.control import hyperswitch as banks
-from sandbox.control import settings, truth, webhooks
+from sandbox.control import state, webhooks
 from sandbox.control import stripe as dashboard
 from sandbox.control.door import ControlDoor
 from sandbox.exchange import Answer, Execute, Request
 from sandbox.hyperswitch import disputes, lists, payment_page, payments, refunds
 from sandbox.hyperswitch.door import HyperswitchDoor
-from sandbox.stripe import accounts, balances, onboarding, payouts, reversals, transfers
+from sandbox.stripe import accounts, onboarding, payouts, reversals, transfers
 from sandbox.stripe.door import StripeDoor
 from sandbox.world import World
 
@@ -23,7 +23,7 @@ Handler = Callable[..., Answer]  # (world, request, *ids in the path)
 
 
 class Door(Protocol):
-    """How a provider receives a call before, and sees it off after, the handler has done its work."""
+    """What a provider does with a call before and after its handler: authentication, errors, headers."""
 
     def open(self, world: World, request: Request) -> Answer | None: ...
     def perform(self, request: Request, execute: Execute) -> Answer: ...
@@ -42,12 +42,12 @@ class Route:
     handler: Handler
     door: Door
     pattern: re.Pattern[str]
-    locked: bool = True  # False: the handler takes the lock itself
+    needs_lock: bool = True  # False: the handler acquires the lock itself
 
 
-def _route(door: Door, method: str, template: str, handler: Handler, *, locked: bool = True) -> Route:
+def _route(door: Door, method: str, template: str, handler: Handler, *, needs_lock: bool = True) -> Route:
     pattern = re.compile(re.sub(r"\{\w+\}", r"([^/]+)", template))
-    return Route(method, template, handler, door, pattern, locked)
+    return Route(method, template, handler, door, pattern, needs_lock)
 
 
 ROUTES = [
@@ -71,7 +71,7 @@ ROUTES = [
     _route(HYPERSWITCH, "POST", "/refunds/sync", refunds.sync_refund),
     _route(HYPERSWITCH, "GET", "/refunds/{refund_id}", refunds.read_refund),
     _route(HYPERSWITCH, "POST", "/refunds/{refund_id}", refunds.update_refund),
-    _route(HYPERSWITCH, "GET", "/disputes/list", lists.list_disputes),
+    _route(HYPERSWITCH, "GET", "/disputes/list", disputes.list_disputes),
     _route(HYPERSWITCH, "GET", "/disputes/{dispute_id}", disputes.read_dispute),
     # Stripe
     _route(STRIPE, "POST", "/v1/transfers", transfers.create_transfer),
@@ -86,24 +86,24 @@ ROUTES = [
     _route(STRIPE, "GET", "/v1/accounts/{account}", accounts.read_account),
     _route(STRIPE, "GET", "/v1/accounts/{account}/capabilities/{capability}", accounts.read_capability),
     _route(STRIPE, "POST", "/v1/account_links", onboarding.create_account_link),
-    _route(STRIPE, "GET", "/v1/balance", balances.read_balance),
+    _route(STRIPE, "GET", "/v1/balance", accounts.read_balance),
     _route(STRIPE, "POST", "/v1/payouts", payouts.create_payout),
     _route(STRIPE, "GET", "/v1/payouts", payouts.list_payouts),
     _route(STRIPE, "GET", "/v1/payouts/{payout}", payouts.read_payout),
     # Control
-    _route(CONTROL, "POST", "/_control/reset", settings.reset),
-    _route(CONTROL, "GET", "/_control/settings", settings.show_settings),
-    _route(CONTROL, "PATCH", "/_control/settings", settings.change_settings),
-    _route(CONTROL, "POST", "/_control/faults", settings.arm_fault),
-    _route(CONTROL, "GET", "/_control/faults", settings.show_faults),
-    _route(CONTROL, "DELETE", "/_control/faults", settings.remove_faults),
-    _route(CONTROL, "POST", "/_control/forget_idempotency_keys", settings.forget_idempotency_keys),
+    _route(CONTROL, "POST", "/_control/reset", state.reset),
+    _route(CONTROL, "GET", "/_control/settings", state.show_settings),
+    _route(CONTROL, "PATCH", "/_control/settings", state.change_settings),
+    _route(CONTROL, "POST", "/_control/faults", state.arm_fault),
+    _route(CONTROL, "GET", "/_control/faults", state.show_faults),
+    _route(CONTROL, "DELETE", "/_control/faults", state.remove_faults),
+    _route(CONTROL, "POST", "/_control/forget_idempotency_keys", state.forget_idempotency_keys),
     _route(CONTROL, "POST", "/_control/webhook_faults", webhooks.arm_webhook_fault),
     _route(CONTROL, "GET", "/_control/webhook_faults", webhooks.show_webhook_faults),
     _route(CONTROL, "DELETE", "/_control/webhook_faults", webhooks.remove_webhook_faults),
     _route(CONTROL, "GET", "/_control/webhooks", webhooks.show_webhooks),
-    _route(CONTROL, "POST", "/_control/webhooks/release", webhooks.release, locked=False),
-    _route(CONTROL, "POST", "/_control/webhooks/{event_id}/send", webhooks.send_again, locked=False),
+    _route(CONTROL, "POST", "/_control/webhooks/release", webhooks.release, needs_lock=False),
+    _route(CONTROL, "POST", "/_control/webhooks/{event_id}/send", webhooks.send_again, needs_lock=False),
     _route(CONTROL, "POST", "/_control/payments/{payment_id}", banks.force_payment),
     _route(CONTROL, "POST", "/_control/refunds/{refund_id}", banks.force_refund),
     _route(CONTROL, "POST", "/_control/dashboard_refunds", banks.refund_at_dashboard),
@@ -114,14 +114,14 @@ ROUTES = [
     _route(CONTROL, "POST", "/_control/accounts/{account}", dashboard.force_account),
     _route(CONTROL, "POST", "/_control/payouts/{payout}", dashboard.force_payout),
     _route(CONTROL, "POST", "/_control/balances", dashboard.set_balance),
-    _route(CONTROL, "GET", "/_truth", truth.show_truth),
-    _route(CONTROL, "GET", "/_truth/calls", truth.show_calls),
+    _route(CONTROL, "GET", "/_truth", state.show_truth),
+    _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
 ]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where a request goes: a route and the ids in its path, or only whose address space it is."""
+class RouteMatch:
+    """Where a request goes: a route and the ids in its path; without a route, only the provider."""
 
     door: Door
     route: Route | None = None
@@ -129,14 +129,14 @@ class Found:
     wrong_method: bool = False
 
 
-def find(method: str, path: str) -> Found:
+def find(method: str, path: str) -> RouteMatch:
     wrong_method = False
     for route in ROUTES:
         match = route.pattern.fullmatch(path)
         if match and route.method == method:
-            return Found(route.door, route, match.groups())
+            return RouteMatch(route.door, route, match.groups())
         wrong_method = wrong_method or bool(match)
-    return Found(_owner(path), wrong_method=wrong_method)
+    return RouteMatch(_owner(path), wrong_method=wrong_method)
 
 
 def _owner(path: str) -> Door:

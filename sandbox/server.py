@@ -1,4 +1,4 @@
-"""The HTTP server: reads a request whole, writes an answer in one go, on connections kept alive."""
+"""The HTTP server: reads a whole request and writes the answer at once, on persistent connections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SandboxServer(ThreadingHTTPServer):
         super().__init__((host, port), SandboxHandler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A caller that hangs up is everyday life here, and no news."""
+        """Callers that hang up are normal here and not reported."""
 
 
 class SandboxHandler(BaseHTTPRequestHandler):
@@ -36,20 +36,20 @@ class SandboxHandler(BaseHTTPRequestHandler):
     timeout = 120  # of an idle connection
 
     def serve(self) -> None:
-        request = self._read()
+        request = self._read_request()
         if isinstance(request, Answer):
             self.close_connection = True
-            self._write(Reply(request))
+            self._write_reply(Reply(request))
         else:
-            self._write(self.server.dispatcher.reply_to(request))
+            self._write_reply(self.server.dispatcher.reply_to(request))
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve  # noqa: N815 - names the base class looks for
+    do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve  # noqa: N815 - names of the base class
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
-        """Calls are kept for `/_truth/calls`, not printed: addresses may hold client secrets."""
+        """Calls are listed in `/_truth/calls`, not printed: addresses may contain client secrets."""
 
-    def _read(self) -> Request | Answer:
-        """The request, or at once the answer to one that cannot be read."""
+    def _read_request(self) -> Request | Answer:
+        """Return the request, or the answer to a request that cannot be read."""
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers:
             return as_json({"error": "Content-Length required"}, 411)
@@ -70,19 +70,19 @@ class SandboxHandler(BaseHTTPRequestHandler):
             request_id=f"req_{secrets.token_hex(8)}",
         )
 
-    def _write(self, reply: Reply) -> None:
-        if reply.sent == "nothing":
+    def _write_reply(self, reply: Reply) -> None:
+        if reply.portion == "nothing":
             self.close_connection = True
             return
-        blob = self._head(reply.answer) + reply.answer.body
-        if reply.sent == "half":
+        blob = self._build_head(reply.answer) + reply.answer.body
+        if reply.portion == "half":
             blob = blob[: len(blob) - (len(reply.answer.body) + 1) // 2]
             self.close_connection = True
         self.wfile.write(blob)
 
-    def _head(self, answer: Answer) -> bytes:
+    def _build_head(self, answer: Answer) -> bytes:
         lines = [
-            f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
+            f"HTTP/1.1 {answer.status} {_phrase_of(answer.status)}",
             f"Content-Type: {answer.content_type}",
             f"Content-Length: {len(answer.body)}",
             f"Date: {self.date_time_string()}",
@@ -91,14 +91,14 @@ class SandboxHandler(BaseHTTPRequestHandler):
         ]
         if self.close_connection:
             lines.append("Connection: close")
-        # A header echoed from the caller must not become two.
+        # A line break in an echoed header must not start a second header.
         return "".join(f"{line.translate(_NO_BREAKS)}\r\n" for line in lines).encode("latin-1", "replace") + b"\r\n"
 
 
 _NO_BREAKS = {13: " ", 10: " "}
 
 
-def _phrase(status: int) -> str:
+def _phrase_of(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,4 +1,4 @@
-"""What can be turned: at the command line, and while running through `PATCH /_control/settings`."""
+"""The settings: from the command line, and at run time through `PATCH /_control/settings`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ REFUND_OUTCOMES = ("succeed", "fail", "stay_pending", "review", "succeed_at_once
 PAYMENT_OUTCOMES = ("succeeded", "processing", "partially_captured", "failed")
 
 
-class BadSetting(ValueError):
-    """A setting that does not exist or cannot have this value."""
+class InvalidSetting(ValueError):
+    """An unknown setting, or an invalid value."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    public_url: str = ""  # where browsers find us; empty: where the caller did
+    public_url: str = ""  # the address for browsers; empty: the caller's
     hyperswitch_webhook_url: str = ""
-    hyperswitch_webhook_secret: str = "hyperswitch_sandbox_secret"  # noqa: S105 - of the sandbox, opens nothing
+    hyperswitch_webhook_secret: str = "hyperswitch_sandbox_secret"  # noqa: S105 - for the sandbox only
     stripe_webhook_url: str = ""
-    stripe_webhook_secret: str = "whsec_sandbox"  # noqa: S105 - of the sandbox, opens nothing
+    stripe_webhook_secret: str = "whsec_sandbox"  # noqa: S105 - for the sandbox only
     hyperswitch_api_key: str = "snd_sandbox"
     stripe_api_key: str = "sk_test_sandbox"
     activate_accounts: bool = False
@@ -36,59 +36,59 @@ class Settings:
     webhooks_paused: bool = False
     retry_schedule: tuple[float, ...] = (1.0, 5.0, 30.0)
 
-    def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """These settings with some of them replaced. Raises BadSetting."""
-        checked: dict[str, Any] = {name: _checked(name, value) for name, value in changes.items()}
-        return replace(self, **checked)
+    def with_changes(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with some of them replaced. Raises InvalidSetting."""
+        values: dict[str, Any] = {name: _check(name, value) for name, value in changes.items()}
+        return replace(self, **values)
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the API keys."""
-        shown = (entry.name for entry in fields(self) if not entry.name.endswith("_api_key"))
-        return {name: getattr(self, name) for name in shown}
+        names = (entry.name for entry in fields(self) if not entry.name.endswith("_api_key"))
+        return {name: getattr(self, name) for name in names}
 
 
 def parse_schedule(value: object) -> tuple[float, ...]:
-    """`"1,5,30"` or `[1, 5, 30]`; empty means that nothing is ever sent again."""
+    """`"1,5,30"` or `[1, 5, 30]`; empty: no retries."""
     parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
-        raise BadSetting("retry_schedule is a list of seconds")
+        raise InvalidSetting("retry_schedule is a list of seconds")
     return tuple(_seconds(part) for part in parts)
 
 
-def _checked(name: str, value: object) -> object:
+def _check(name: str, value: object) -> object:
     if name not in _CHECKS:
-        raise BadSetting(f"there is no setting {name!r} to change; there are {', '.join(_CHECKS)}")
+        raise InvalidSetting(f"there is no setting {name!r} to change; there are {', '.join(_CHECKS)}")
     return _CHECKS[name](value)
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise BadSetting("seconds are a number")
+        raise InvalidSetting("seconds are a number")
     try:
         seconds = float(value)
     except ValueError:
-        raise BadSetting(f"{value!r} is no number of seconds") from None
+        raise InvalidSetting(f"{value!r} is not a number of seconds") from None
     if not 0 <= seconds <= 86_400:
-        raise BadSetting("seconds are between 0 and a day")
+        raise InvalidSetting("seconds are between 0 and a day")
     return seconds
 
 
 def _text(value: object) -> str:
     if value is not None and not isinstance(value, str):
-        raise BadSetting("this is a text")
+        raise InvalidSetting("this is a string")
     return value or ""
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise BadSetting("this is true or false")
+        raise InvalidSetting("this is true or false")
     return value
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if value not in choices:
-            raise BadSetting(f"this is one of {', '.join(choices)}")
+            raise InvalidSetting(f"this is one of {', '.join(choices)}")
         return str(value)
 
     return check

@@ -1,4 +1,4 @@
-"""What really happened: every movement of money, and every call that was made."""
+"""The ground truth: every movement of money, and every call."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from sandbox.clock import now, stamp
 
-CALLS_KEPT = 20_000
+MAX_CALLS = 20_000
 
 
 @dataclass(frozen=True)
 class Movement:
-    """Money that moved. A negative amount takes an earlier movement of the same object back."""
+    """Money that moved. A negative amount undoes an earlier movement of the same object."""
 
     kind: str  # payment | refund | dispute | transfer | reversal | payout
     id: str
@@ -32,21 +32,21 @@ class Call:
     idempotency_key: str | None
     at: str
     executed: bool = False
-    status: int | None = None  # as sent; None: the caller got no whole answer
+    status: int | None = None  # as sent; None: the caller got no complete answer
     fault: str | None = None
 
 
 class Truth:
     def __init__(self) -> None:
         self.movements: list[Movement] = []
-        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        self.calls: deque[Call] = deque(maxlen=MAX_CALLS)
         self.counts: Counter[str] = Counter()
 
-    def moved(self, kind: str, object_id: str, amount: int, currency: str, parent: str | None = None) -> None:
+    def record_movement(self, kind: str, object_id: str, amount: int, currency: str, parent: str | None = None) -> None:
         if amount:
             self.movements.append(Movement(kind, object_id, amount, currency.upper(), parent, stamp(now())))
 
-    def called(self, call: Call) -> None:
+    def record_call(self, call: Call) -> None:
         self.calls.append(call)
         self.counts[f"{call.method} {call.route}"] += 1
 
@@ -54,8 +54,8 @@ class Truth:
         """Per kind and currency: the sum of its movements."""
         totals: dict[str, dict[str, int]] = {}
         for movement in self.movements:
-            of_kind = totals.setdefault(movement.kind, {})
-            of_kind[movement.currency] = of_kind.get(movement.currency, 0) + movement.amount
+            sums = totals.setdefault(movement.kind, {})
+            sums[movement.currency] = sums.get(movement.currency, 0) + movement.amount
         return totals
 
     def movements_as_json(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Everything the sandbox remembers, under one lock."""
+"""The state of the sandbox, under one lock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.stripe.keys import KeyTable
 from sandbox.stripe.objects import Account, Onboarding, Payout, Transfer
 from sandbox.truth import Truth
 
-PLATFORM = None  # whose balance: the platform's; else an account id
+PLATFORM = None  # the owner of the platform's balance; other owners are account ids
 Balances = dict[str | None, dict[str, int]]
 
 
@@ -30,14 +30,14 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, settings included."""
+        """Clear everything, settings included."""
         self.settings = self._initial_settings
         self.scheduler.clear()
         self.deliveries.clear()
         self.faults = Faults()
         self.truth = Truth()
         self.keys = KeyTable()
-        self.announced: set[tuple[str, str]] = set()  # (object id, event type): once ever
+        self.announcements: set[tuple[str, str]] = set()  # (object id, event type): each at most once
         self.payments: dict[str, Payment] = {}
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
@@ -52,16 +52,16 @@ class World:
         return self.balances.get(owner, {}).get(currency, 0)
 
     def add_to_balance(self, owner: str | None, currency: str, amount: int) -> None:
-        of_owner = self.balances.setdefault(owner, {})
-        of_owner[currency] = of_owner.get(currency, 0) + amount
+        balances = self.balances.setdefault(owner, {})
+        balances[currency] = balances.get(currency, 0) + amount
 
     def later(self, seconds: float, job: Callable[[], None]) -> None:
-        """Run `job` under the lock in a while; a reset forgets it."""
+        """Run `job` under the lock after a delay; a reset cancels it."""
         truth = self.truth
 
-        def guarded() -> None:
+        def run_job() -> None:
             with self.lock:
                 if self.truth is truth:
                     job()
 
-        self.scheduler.after(seconds, guarded)
+        self.scheduler.after(seconds, run_job)

@@ -1,1 +1,1 @@
-"""The control API under `/_control` and the ground truth under `/_truth`: what no provider has."""
+"""The control API under `/_control` and the ground truth under `/_truth`: what the real providers do not have."""

@@ -1,18 +1,18 @@
-"""The way in to the control API: from this machine only, and errors that say what was wrong."""
+"""Access to the control API: from this machine only, with errors that name the problem."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from sandbox.deliveries import BadWebhookFault
+from sandbox.deliveries import InvalidWebhookFault
 from sandbox.exchange import Answer, Execute, Request, as_json
-from sandbox.faults import BadFault
-from sandbox.settings import BadSetting
+from sandbox.faults import InvalidFault
+from sandbox.settings import InvalidSetting
 from sandbox.world import World
 
 
 class ControlError(ValueError):
-    """Asked for something that cannot be done; `status` is the answer's."""
+    """The request cannot be fulfilled; `status` is the status of the answer."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -23,25 +23,25 @@ class ControlDoor:
     def open(self, _world: World, request: Request) -> Answer | None:
         if ipaddress.ip_address(request.client).is_loopback:
             return None
-        return refused("the control API answers this machine only", 403)
+        return refuse("the control API answers this machine only", 403)
 
     def perform(self, _request: Request, execute: Execute) -> Answer:
         try:
             return execute()
         except ControlError as error:
-            return refused(str(error), error.status)
-        except (BadFault, BadWebhookFault, BadSetting) as error:
-            return refused(str(error))
+            return refuse(str(error), error.status)
+        except (InvalidFault, InvalidWebhookFault, InvalidSetting) as error:
+            return refuse(str(error))
 
     def close(self, world: World, request: Request, answer: Answer | None) -> None:
-        """Nothing is remembered per call."""
+        """Nothing is stored per call."""
 
     def dress(self, _request: Request, answer: Answer) -> Answer:
         return answer
 
     def trouble(self, status: int) -> Answer:
-        return refused("refused on request", status)
+        return refuse("refused on request", status)
 
 
-def refused(message: str, status: int = 400) -> Answer:
+def refuse(message: str, status: int = 400) -> Answer:
     return as_json({"error": message}, status)

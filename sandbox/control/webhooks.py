@@ -1,9 +1,9 @@
-"""Looking at webhooks, and sending them when and as often as asked."""
+"""Lists webhooks, and sends them on request."""
 
 from __future__ import annotations
 
-from sandbox.control.asked import known, read_asked
 from sandbox.control.door import ControlError
+from sandbox.control.params import find_object, read_params
 from sandbox.deliveries import Event
 from sandbox.exchange import Answer, Request, as_json
 from sandbox.world import World
@@ -14,7 +14,7 @@ def show_webhooks(world: World, _request: Request) -> Answer:
 
 
 def arm_webhook_fault(world: World, request: Request) -> Answer:
-    return as_json(world.deliveries.arm(read_asked(request)).as_json(), 201)
+    return as_json(world.deliveries.arm(read_params(request)).as_json(), 201)
 
 
 def show_webhook_faults(world: World, _request: Request) -> Answer:
@@ -27,26 +27,26 @@ def remove_webhook_faults(world: World, _request: Request) -> Answer:
 
 
 def release(world: World, request: Request) -> Answer:
-    """Send what is held, one after another in this order. Answers when the last one has been answered."""
-    asked = read_asked(request, ("order",))
+    """Send the webhooks on hold one after another, in this order; answer after the last response."""
+    params = read_params(request, ("order",))
     with world.lock:
-        events = _in_order(world, asked.get("order", "fifo"))
+        events = _select_in_order(world, params.get("order", "fifo"))
         for event in events:
             event.status = "waiting"  # so that a second release does not send it as well
     return as_json({"sent": [{"event_id": e.event_id, **world.deliveries.send(e)} for e in events]})
 
 
 def send_again(world: World, _request: Request, event_id: str) -> Answer:
-    """One more attempt with the stored body, whatever became of the others."""
+    """One more attempt with the stored body, whatever the earlier ones led to."""
     with world.lock:
-        event = known(world.deliveries.events, event_id, "event")
+        event = find_object(world.deliveries.events, event_id, "event")
     return as_json({"event_id": event_id, **world.deliveries.send(event)})
 
 
-def _in_order(world: World, order: object) -> list[Event]:
-    held = world.deliveries.held()
+def _select_in_order(world: World, order: object) -> list[Event]:
+    events = world.deliveries.list_held()
     if order in ("fifo", "lifo"):
-        return held if order == "fifo" else held[::-1]
+        return events if order == "fifo" else events[::-1]
     if not isinstance(order, list):
         raise ControlError("order is fifo, lifo or a list of event ids")
-    return [known(world.deliveries.events, event_id, "event") for event_id in order]
+    return [find_object(world.deliveries.events, event_id, "event") for event_id in order]

@@ -1,4 +1,4 @@
-"""Hyperswitch's webhooks: which change announces itself, in which envelope, under which signature."""
+"""Hyperswitch's webhooks: the event type of each status, the envelope and the signature."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAYMENT_EVENTS = {
 REFUND_EVENTS = {"succeeded": "refund_succeeded", "failed": "refund_failed", "pending": None, "review": None}
 
 
-def signature(body: bytes, secret: str) -> str:
+def sign_body(body: bytes, secret: str) -> str:
     """HMAC-SHA512 of the exact bytes, lower-case hex."""
     return hmac.new(secret.encode(), body, hashlib.sha512).hexdigest()
 
@@ -52,35 +52,35 @@ def announce_dispute(world: World, dispute: Dispute) -> None:
     _announce(world, dispute.dispute_id, dispute.status, "dispute_details", dispute.as_json())
 
 
-def _announce(world: World, object_id: str, event_type: str | None, content_type: str, shown: Json) -> None:
-    """Send the event, unless this object has ever had one of this type."""
-    if event_type is None or (object_id, event_type) in world.announced:
+def _announce(world: World, object_id: str, event_type: str | None, content_type: str, payload: Json) -> None:
+    """Send the event, unless this object already had one of this type."""
+    if event_type is None or (object_id, event_type) in world.announcements:
         return
-    world.announced.add((object_id, event_type))
+    world.announcements.add((object_id, event_type))
     at = stamp(now())
     event_id = new_event_id()
     envelope = {
         "merchant_id": MERCHANT_ID,
         "event_id": event_id,
         "event_type": event_type,
-        "content": {"type": content_type, "object": shown},
+        "content": {"type": content_type, "object": payload},
         "timestamp": at,
         "processor_merchant_id": MERCHANT_ID,
     }
     body = to_bytes(envelope)
-    headers = _headers(body, world.settings.hyperswitch_webhook_secret)
+    headers = _build_headers(body, world.settings.hyperswitch_webhook_secret)
     world.deliveries.emit(
         Event(event_id, "hyperswitch", event_type, object_id, body, lambda _body: headers, created_at=at)
     )
 
 
-def _headers(body: bytes, secret: str) -> dict[str, str]:
-    """Made once: a retry resends the stored headers, whatever the secret has become since."""
+def _build_headers(body: bytes, secret: str) -> dict[str, str]:
+    """Built once: a retry sends the same headers, even after a change of secret."""
     headers = {
         "content-type": "application/json",
         "user-agent": "Hyperswitch-Backend-Server",
         "via": "HyperSwitch",
     }
     if secret:
-        headers["x-webhook-signature-512"] = signature(body, secret)
+        headers["x-webhook-signature-512"] = sign_body(body, secret)
     return headers

@@ -1,4 +1,4 @@
-"""Reading JSON bodies as strictly as the server does: unknown keys and wrong types are refused."""
+"""Reads JSON bodies as strictly as the server: unknown keys and wrong types are refused."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def _named(names: str, kind: str) -> dict[str, str]:
+def _fields(names: str, kind: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), kind)
 
 
 PAYMENT_CREATE = {
-    **_named(
+    **_fields(
         "amount order_tax_amount amount_to_capture shipping_cost session_expiry discount_amount"
         " shipping_amount_tax duty_amount",
         "i64",
     ),
-    **_named(
+    **_fields(
         "currency payment_id capture_method authentication_type customer_id description return_url email name"
         " phone phone_country_code setup_future_usage payment_method payment_token statement_descriptor_name"
         " statement_descriptor_suffix mandate_id payment_experience payment_method_type business_country"
@@ -38,15 +38,15 @@ PAYMENT_CREATE = {
         " profile_acquirer_id external_surcharge_strategy",
         "string",
     ),
-    **_named(
+    **_fields(
         "routing billing customer payment_method_data shipping mandate_data customer_acceptance browser_info"
         " merchant_connector_details metadata connector_metadata payment_link_config surcharge_details"
         " offer_details frm_metadata three_ds_data recurring_details split_payments ctp_service_details"
         " billing_descriptor partner_merchant_identifier_details installment_data",
         "map",
     ),
-    **_named("connector order_details allowed_payment_method_types installment_options", "sequence"),
-    **_named(
+    **_fields("connector order_details allowed_payment_method_types installment_options", "sequence"),
+    **_fields(
         "confirm off_session payment_link request_incremental_authorization"
         " request_external_three_ds_authentication request_extended_authorization"
         " skip_external_tax_calculation force_3ds_challenge is_iframe_redirection_enabled all_keys_required"
@@ -87,17 +87,17 @@ PAYMENT_CAPTURE = {
     "all_keys_required": "bool",
 }
 REFUND_CREATE = {
-    **_named("payment_id refund_id merchant_id reason refund_type", "string"),
-    **_named("metadata merchant_connector_details split_refunds", "map"),
+    **_fields("payment_id refund_id merchant_id reason refund_type", "string"),
+    **_fields("metadata merchant_connector_details split_refunds", "map"),
     "amount": "i64",
     "all_keys_required": "bool",
 }
 REFUND_UPDATE = {"reason": "string", "metadata": "map"}
 REFUND_SYNC = {"refund_id": "string", "force_sync": "bool", "merchant_connector_details": "map"}
 REFUND_LIST = {
-    **_named("payment_id refund_id profile_id start_time end_time", "string"),
-    **_named("limit offset", "i64"),
-    **_named("connector merchant_connector_id currency refund_status", "sequence"),
+    **_fields("payment_id refund_id profile_id start_time end_time", "string"),
+    **_fields("limit offset", "i64"),
+    **_fields("connector merchant_connector_id currency refund_status", "sequence"),
     "amount_filter": "map",
 }
 
@@ -111,15 +111,15 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
-def read_body(request: Request, fields: Mapping[str, str], required: Iterable[str] = ()) -> Json:
+def read_body(request: Request, fields: Mapping[str, str], mandatory: Iterable[str] = ()) -> Json:
     """The body's keys that are not null. Raises UnreadableBody."""
     body = _parse(request.body)
     for name, value in body.items():
         if name not in fields:
-            known = ", ".join(f"`{field}`" for field in sorted(fields))
-            raise UnreadableBody(f"unknown field `{name}`, expected one of {known}")
+            names = ", ".join(f"`{field}`" for field in sorted(fields))
+            raise UnreadableBody(f"unknown field `{name}`, expected one of {names}")
         _check_value(name, value, fields[name])
-    for name in required:
+    for name in mandatory:
         if body.get(name) is None:
             raise UnreadableBody(f"missing field `{name}`")
     _check_order_details(body.get("order_details") or [])

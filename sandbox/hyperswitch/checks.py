@@ -1,4 +1,4 @@
-"""What the server checks before it creates or changes a payment, in its order."""
+"""The server's checks before it creates or changes a payment, in the server's order."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ def check_id(field: str, value: str) -> None:
         raise invalid_format(field, "1 to 64 characters of A-Za-z0-9_-")
 
 
-def check_create(asked: Json) -> None:
-    if "payment_id" in asked:
-        check_id("payment_id", asked["payment_id"])
-    if asked["amount"] < 0:
+def check_create(params: Json) -> None:
+    if "payment_id" in params:
+        check_id("payment_id", params["payment_id"])
+    if params["amount"] < 0:
         raise invalid_format("amount", "a non-negative integer")
-    if asked.get("capture_method") == "scheduled":
+    if params.get("capture_method") == "scheduled":
         raise HyperswitchError(501, "IR_00", "Scheduled capture is not implemented")
-    if asked.get("payment_link"):
-        _check_link(asked)
-    if asked.get("session_expiry", SESSION_SECONDS) not in _SESSION_LIMITS:
+    if params.get("payment_link"):
+        _check_link(params)
+    if params.get("session_expiry", SESSION_SECONDS) not in _SESSION_LIMITS:
         raise invalid_format("session_expiry", "60 to 7890000 seconds")
-    check_amount_to_capture(asked)
-    split = (asked.get("split_payments") or {}).get("stripe_split_payment") or {}
-    if isinstance(split.get("application_fees"), int) and split["application_fees"] > asked["amount"]:
+    check_amount_to_capture(params)
+    split = (params.get("split_payments") or {}).get("stripe_split_payment") or {}
+    if isinstance(split.get("application_fees"), int) and split["application_fees"] > params["amount"]:
         raise invalid_value("application_fees")
 
 
-def check_amount_to_capture(asked: Json) -> None:
-    automatic = asked.get("capture_method", "automatic") == "automatic"
-    if automatic and asked.get("amount_to_capture", asked.get("amount")) != asked.get("amount"):
+def check_amount_to_capture(params: Json) -> None:
+    automatic = params.get("capture_method", "automatic") == "automatic"
+    if automatic and params.get("amount_to_capture", params.get("amount")) != params.get("amount"):
         raise HyperswitchError(400, "IR_16", "amount_to_capture must be equal to the amount with automatic capture")
 
 
-def check_saved_method(world: World, asked: Json) -> str | None:
-    """The saved payment method this call wants charged. None: it names none."""
-    details = asked.get("recurring_details")
-    if details is None and "mandate_id" not in asked:
+def check_saved_method(world: World, params: Json) -> str | None:
+    """The saved payment method to charge. None: the call names none."""
+    details = params.get("recurring_details")
+    if details is None and "mandate_id" not in params:
         return None
     if details is not None and details.get("type") not in ("payment_method_id", "mandate_id"):
         raise HyperswitchError(400, "IR_20", "The sandbox charges only a saved payment_method_id")
-    method = details.get("data") if details is not None else asked["mandate_id"]
-    customer_id = customer_of(asked)
+    method = details.get("data") if details is not None else params["mandate_id"]
+    customer_id = customer_of(params)
     if customer_id is None:
         raise missing("customer_id")
     customer = world.customers.get(customer_id)
     if customer is None or method not in customer.payment_methods:
         raise HyperswitchError(404, "HE_02", "Payment method does not exist in our records")
-    if not asked.get("off_session"):
+    if not params.get("off_session"):
         raise HyperswitchError(422, "IR_06", "off_session should be true to charge a saved payment method")
     return str(method)
 
@@ -67,15 +67,15 @@ def check_confirmable(payment: Payment, statuses: tuple[str, ...]) -> None:
         raise HyperswitchError(400, "IR_16", message)
 
 
-def customer_of(asked: Json) -> str | None:
-    named = asked.get("customer_id") or (asked.get("customer") or {}).get("id")
-    return str(named) if named else None
+def customer_of(params: Json) -> str | None:
+    customer_id = params.get("customer_id") or (params.get("customer") or {}).get("id")
+    return str(customer_id) if customer_id else None
 
 
-def _check_link(asked: Json) -> None:
-    if asked.get("confirm"):
+def _check_link(params: Json) -> None:
+    if params.get("confirm"):
         raise HyperswitchError(422, "IR_06", "cannot confirm a payment while creating a payment link")
-    if "return_url" not in asked:
+    if "return_url" not in params:
         raise missing("return_url")
-    if len(asked["return_url"]) > 2048:
+    if len(params["return_url"]) > 2048:
         raise invalid_format("return_url", "at most 2048 characters")

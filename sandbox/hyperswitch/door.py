@@ -1,4 +1,4 @@
-"""The way in to Hyperswitch: the API key, and how its errors look."""
+"""Access to Hyperswitch: the API key, and the shape of its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HyperswitchDoor:
     """A payment or refund is never protected by an `Idempotency-Key`: that header has no effect here."""
 
     def open(self, world: World, request: Request) -> Answer | None:
-        """An answer that makes the call superfluous, here only the 401."""
+        """An answer that ends the call early: here only the 401."""
         key = request.headers.get("api-key", "")
         if hmac.compare_digest(key.encode(), world.settings.hyperswitch_api_key.encode()):
             return None
@@ -30,29 +30,29 @@ class HyperswitchDoor:
             return error.answer()
 
     def close(self, world: World, request: Request, answer: Answer | None) -> None:
-        """Nothing is remembered per call."""
+        """Nothing is stored per call."""
 
     def dress(self, request: Request, answer: Answer) -> Answer:
         return answer.with_headers({"x-request-id": request.request_id})
 
     def trouble(self, status: int) -> Answer:
-        """What an injected status says when nobody gave it a body."""
-        if status == 422:  # the busy lock, with the upstream slip of the tongue
-            return _body(status, "invalid_request", "There was an issue processing the webhook body", "HE_00")
+        """The answer for an injected status without a body."""
+        if status == 422:  # the busy lock; the wrong message is Hyperswitch's own
+            return _error_answer(status, "invalid_request", "There was an issue processing the webhook body", "HE_00")
         if status >= 500:
-            return _body(status, "api", "Something went wrong", "HE_00")
-        return _body(status, "invalid_request", "Refused by the sandbox on request", "IR_06")
+            return _error_answer(status, "api", "Something went wrong", "HE_00")
+        return _error_answer(status, "invalid_request", "Refused by the sandbox on request", "IR_06")
 
 
-def id_in(request: Request) -> str | None:
-    """The id of ours in a create call, for the call log."""
+def object_id_of(request: Request) -> str | None:
+    """The caller's id in a create call, for the call log."""
     try:
         body = request.json()
     except ValueError:
         return None
-    found = body.get("refund_id") or body.get("payment_id")
-    return found if isinstance(found, str) else None
+    object_id = body.get("refund_id") or body.get("payment_id")
+    return object_id if isinstance(object_id, str) else None
 
 
-def _body(status: int, kind: str, message: str, code: str) -> Answer:
+def _error_answer(status: int, kind: str, message: str, code: str) -> Answer:
     return as_json({"error": {"type": kind, "message": message, "code": code}}, status)

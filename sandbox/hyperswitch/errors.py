@@ -1,4 +1,4 @@
-"""Hyperswitch's two shapes of an error."""
+"""Hyperswitch's two error formats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandbox.exchange import Answer, as_json
 
 
 class HyperswitchError(Exception):
-    """An ordinary refusal: `type`, `message`, `code` and whatever else belongs to it."""
+    """An ordinary refusal: `type`, `message`, `code` and extra fields."""
 
     def __init__(self, status: int, code: str, message: str, **extra: Any) -> None:
         super().__init__(message)
@@ -21,7 +21,7 @@ class HyperswitchError(Exception):
 
 
 class UnreadableBody(HyperswitchError):
-    """The odd shape: a body that does not fit the endpoint has `error_type`, and no `type`."""
+    """A body that does not fit the endpoint; this format has `error_type` and no `type`."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, "IR_06", f"Json deserialize error: {message}")
@@ -35,17 +35,17 @@ def missing(field: str) -> HyperswitchError:
     return HyperswitchError(400, "IR_04", f"Missing required param: {field}")
 
 
-def invalid_format(field: str, expected: str) -> HyperswitchError:
-    return HyperswitchError(422, "IR_05", f"{field} contains invalid data. Expected format is {expected}")
+def invalid_format(field: str, expectation: str) -> HyperswitchError:
+    return HyperswitchError(422, "IR_05", f"{field} contains invalid data. Expected format is {expectation}")
 
 
 def invalid_value(field: str) -> HyperswitchError:
     return HyperswitchError(400, "IR_07", f"Invalid value provided: {field}")
 
 
-def wrong_state(flow: str, status: str, expected: str) -> HyperswitchError:
+def wrong_state(flow: str, status: str, expectation: str) -> HyperswitchError:
     message = f"This Payment could not be {flow} because it has a status of {status}."
-    return HyperswitchError(400, "IR_14", f"{message} The expected state is {expected}")
+    return HyperswitchError(400, "IR_14", f"{message} The expected state is {expectation}")
 
 
 def no_payment() -> HyperswitchError:
@@ -60,5 +60,5 @@ def no_dispute(dispute_id: str) -> HyperswitchError:
     return HyperswitchError(404, "HE_04", f"Dispute does not exist in our records: {dispute_id}")
 
 
-def refund_too_big() -> HyperswitchError:
+def refund_exceeds_payment() -> HyperswitchError:
     return HyperswitchError(400, "IR_13", "The refund amount exceeds the amount captured")

@@ -1,4 +1,4 @@
-"""Payments, refunds and disputes as remembered here, and as they look on the wire."""
+"""Payments, refunds and disputes in memory, and on the wire."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ DISPUTE_SUMMARY_KEYS = _DISPUTE_SUMMARY_KEYS.split()
 
 @dataclass
 class Customer:
-    """A buyer as far as saved payment methods go, and what happens when one is charged off session."""
+    """A buyer's saved payment methods, and the outcome of an off-session charge."""
 
     customer_id: str
     payment_methods: list[str] = field(default_factory=list)
@@ -70,12 +70,12 @@ class Payment:
     payment_id: str
     amount: int
     currency: str
-    asked: Json  # the create call, as sent
+    params: Json  # the create call, as sent
     client_secret: str
-    created: datetime
-    expires: datetime
+    created_at: datetime
+    expires_at: datetime
     status: str = "requires_payment_method"
-    modified: datetime | None = None
+    modified_at: datetime | None = None
     amount_received: int | None = None
     amount_capturable: int = 0
     attempts: int = 1
@@ -87,32 +87,32 @@ class Payment:
     cancellation_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    booked: int = 0  # what the truth already knows to be captured, in `booked_currency`
+    booked_amount: int = 0  # captured according to the ground truth, in `booked_currency`
     booked_currency: str = ""
-    when_synced: Json | None = None  # a change only a forced sync will find
+    when_synced: Json | None = None  # a change that only a forced sync reveals
     refunds: list[Refund] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
 
     @property
     def net_amount(self) -> int:
-        surcharge = self.asked.get("surcharge_details") or {}
-        extra = [self.asked.get("shipping_cost"), self.asked.get("order_tax_amount")]
+        surcharge = self.params.get("surcharge_details") or {}
+        extra = [self.params.get("shipping_cost"), self.params.get("order_tax_amount")]
         extra += [surcharge.get("surcharge_amount"), surcharge.get("tax_amount")]
         return self.amount + sum(part for part in extra if isinstance(part, int))
 
-    def expired(self, at: datetime) -> bool:
-        return at >= self.expires
+    def has_expired(self, at: datetime) -> bool:
+        return at >= self.expires_at
 
     def as_json(self) -> Json:
-        updated = stamp(self.modified or self.created)
-        attempted = self.connector_transaction_id is not None or self.error_code is not None
-        shown: Json = dict.fromkeys(PAYMENT_KEYS)
-        shown.update({name: self.asked[name] for name in ECHOED_KEYS if name in self.asked})
-        shown.update(
+        updated_at = stamp(self.modified_at or self.created_at)
+        has_attempt = self.connector_transaction_id is not None or self.error_code is not None
+        body: Json = dict.fromkeys(PAYMENT_KEYS)
+        body.update({name: self.params[name] for name in ECHOED_KEYS if name in self.params})
+        body.update(
             payment_id=self.payment_id,
             merchant_id=MERCHANT_ID,
             processor_merchant_id=MERCHANT_ID,
-            profile_id=self.asked.get("profile_id", PROFILE_ID),
+            profile_id=self.params.get("profile_id", PROFILE_ID),
             status=self.status,
             amount=self.amount,
             net_amount=self.net_amount,
@@ -120,42 +120,42 @@ class Payment:
             amount_received=self.amount_received,
             currency=self.currency,
             client_secret=self.client_secret,
-            created=stamp(self.created),
-            modified_at=updated,
-            updated=updated,
-            expires_on=stamp(self.expires),
+            created=stamp(self.created_at),
+            modified_at=updated_at,
+            updated=updated_at,
+            expires_on=stamp(self.expires_at),
             customer_id=self.customer_id,
             customer=self._customer(),
-            capture_method=self.asked.get("capture_method", "automatic"),
+            capture_method=self.params.get("capture_method", "automatic"),
             payment_link=self.link,
             attempt_count=self.attempts,
             payment_method=self.payment_method,
             payment_method_type="credit" if self.payment_method == "card" else None,
             payment_method_id=self.payment_method_id,
             payment_method_status="active" if self.payment_method_id else None,
-            connector=CONNECTOR if attempted else None,
-            merchant_connector_id=CONNECTOR_ID if attempted else None,
+            connector=CONNECTOR if has_attempt else None,
+            merchant_connector_id=CONNECTOR_ID if has_attempt else None,
             connector_transaction_id=self.connector_transaction_id,
             reference_id=self.connector_transaction_id,
             cancellation_reason=self.cancellation_reason,
             **self._error(),
         )
-        return shown
+        return body
 
     def _customer(self) -> Json | None:
         if self.customer_id is None:
             return None
-        given = self.asked.get("customer") or {}
+        customer = self.params.get("customer") or {}
         names = ("name", "email", "phone", "phone_country_code")
-        return {"id": self.customer_id, **{name: given.get(name, self.asked.get(name)) for name in names}}
+        return {"id": self.customer_id, **{name: customer.get(name, self.params.get(name)) for name in names}}
 
     def _error(self) -> Json:
-        failed = self.error_code is not None
+        has_error = self.error_code is not None
         return {
             "error_code": self.error_code,
             "error_message": self.error_message,
-            "unified_code": "UE_9000" if failed else None,
-            "unified_message": "Something went wrong" if failed else None,
+            "unified_code": "UE_9000" if has_error else None,
+            "unified_message": "Something went wrong" if has_error else None,
             "manual_retry_allowed": True if self.status == "failed" else None,
         }
 
@@ -166,8 +166,8 @@ class Refund:
     payment_id: str
     amount: int
     currency: str
-    created: datetime
-    updated: datetime
+    created_at: datetime
+    updated_at: datetime
     profile_id: str
     status: str = "pending"
     reason: str | None = None
@@ -176,11 +176,11 @@ class Refund:
     error_code: str | None = None
     error_message: str | None = None
     connector_refund_id: str | None = None
-    booked: int = 0
+    booked_amount: int = 0
     when_synced: Json | None = None
 
     def as_json(self) -> Json:
-        failed = self.error_code is not None
+        has_error = self.error_code is not None
         return {
             "refund_id": self.refund_id,
             "payment_id": self.payment_id,
@@ -191,10 +191,10 @@ class Refund:
             "metadata": self.metadata,
             "error_message": self.error_message,
             "error_code": self.error_code,
-            "unified_code": "UE_9000" if failed else None,
-            "unified_message": "Something went wrong" if failed else None,
-            "created_at": stamp(self.created),
-            "updated_at": stamp(self.updated),
+            "unified_code": "UE_9000" if has_error else None,
+            "unified_message": "Something went wrong" if has_error else None,
+            "created_at": stamp(self.created_at),
+            "updated_at": stamp(self.updated_at),
             "connector": CONNECTOR,
             "profile_id": self.profile_id,
             "merchant_connector_id": CONNECTOR_ID,
@@ -213,7 +213,7 @@ class Dispute:
     attempt_id: str
     amount: int
     currency: str
-    created: datetime
+    created_at: datetime
     profile_id: str
     stage: str = "dispute"
     status: str = "dispute_opened"
@@ -221,14 +221,14 @@ class Dispute:
     reason_code: str | None = "10.4"
     challenge_days: int = 21
     is_already_refunded: bool = False
-    booked: int = 0
+    booked_amount: int = 0
 
     def as_json(self) -> Json:
         return {
             "dispute_id": self.dispute_id,
             "payment_id": self.payment_id,
             "attempt_id": self.attempt_id,
-            "amount": str(self.amount),  # a decimal string of minor units, unlike every other amount
+            "amount": str(self.amount),  # a decimal string of minor units, unlike all other amounts
             "currency": self.currency,
             "dispute_stage": self.stage,
             "dispute_status": self.status,
@@ -237,10 +237,10 @@ class Dispute:
             "connector_dispute_id": f"dp_{self.dispute_id.removeprefix('dp_')}_connector",
             "connector_reason": self.reason,
             "connector_reason_code": self.reason_code,
-            "challenge_required_by": stamp(self.created + timedelta(days=self.challenge_days)),
+            "challenge_required_by": stamp(self.created_at + timedelta(days=self.challenge_days)),
             "connector_created_at": None,
             "connector_updated_at": None,
-            "created_at": stamp(self.created),
+            "created_at": stamp(self.created_at),
             "profile_id": self.profile_id,
             "merchant_connector_id": CONNECTOR_ID,
             "is_already_refunded": self.is_already_refunded,

@@ -1,4 +1,4 @@
-"""The hosted payment page: what a buyer sees, and what the three buttons do."""
+"""The hosted payment page and its three buttons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.clock import now
 from sandbox.exchange import Answer, Request, see_other
 from sandbox.hyperswitch.changes import apply_attempt
 from sandbox.hyperswitch.objects import Payment
-from sandbox.pages import facts, money, page
+from sandbox.pages import format_money, render_facts, render_page
 from sandbox.settings import MERCHANT_ID
 from sandbox.world import World
 
@@ -28,33 +28,33 @@ STATES = {
         "Go back to the shop to start again. Nothing was charged.",
     ),
 }
-OTHER_STATE = ("", "This payment cannot be paid here", "Go back to the shop to see what has become of it.")
+OTHER_STATE = ("", "This payment cannot be paid here", "Go back to the shop to see its status.")
 
 
 def show_payment_page(world: World, _request: Request, merchant_id: str, payment_id: str) -> Answer:
-    payment = _linked(world, merchant_id, payment_id)
-    return _page(payment) if payment else _not_found()
+    payment = _find_linked(world, merchant_id, payment_id)
+    return _render_page(payment) if payment else _render_not_found()
 
 
 def press_button(world: World, request: Request, merchant_id: str, payment_id: str) -> Answer:
-    """`action=pay|decline|abandon`; then back to the shop. A page whose time is over changes nothing."""
-    payment = _linked(world, merchant_id, payment_id)
+    """`action=pay|decline|abandon`; then back to the shop. An expired page changes nothing."""
+    payment = _find_linked(world, merchant_id, payment_id)
     if payment is None:
-        return _not_found()
-    if not _payable(payment):
-        return _page(payment, refused=True)
+        return _render_not_found()
+    if not _is_payable(payment):
+        return _render_page(payment, after_press=True)
     action = request.form_value("action")
     if action not in ACTIONS:
-        return _page(payment, status=400)
+        return _render_page(payment, status=400)
     if action == "pay":
         apply_attempt(world, payment, world.settings.payment_outcome)
     elif action == "decline":
         apply_attempt(world, payment, "failed")
-    return see_other(return_address(payment))
+    return see_other(return_url_of(payment))
 
 
-def return_address(payment: Payment) -> str:
-    """Where the browser goes on. A hint for the shop, never a proof."""
+def return_url_of(payment: Payment) -> str:
+    """Where the browser is redirected to: a hint for the shop, never a proof of payment."""
     query: dict[str, Any] = {
         "status": payment.status,
         "payment_id": payment.payment_id,
@@ -62,57 +62,57 @@ def return_address(payment: Payment) -> str:
     }
     if payment.status == "failed":
         query["manual_retry_allowed"] = "true"
-    url, hash_mark, fragment = str(payment.asked["return_url"]).partition("#")
+    url, hash_mark, fragment = str(payment.params["return_url"]).partition("#")
     return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}{hash_mark}{fragment}"
 
 
-def _linked(world: World, merchant_id: str, payment_id: str) -> Payment | None:
+def _find_linked(world: World, merchant_id: str, payment_id: str) -> Payment | None:
     payment = world.payments.get(payment_id)
     return payment if payment and payment.link and merchant_id == MERCHANT_ID else None
 
 
-def _payable(payment: Payment) -> bool:
-    return payment.status in PAYABLE and not payment.expired(now())
+def _is_payable(payment: Payment) -> bool:
+    return payment.status in PAYABLE and not payment.has_expired(now())
 
 
-def _page(payment: Payment, *, refused: bool = False, status: int = 200) -> Answer:
-    if _payable(payment):
+def _render_page(payment: Payment, *, after_press: bool = False, status: int = 200) -> Answer:
+    if _is_payable(payment):
         body, title = (
-            _buttons(payment),
-            f"Pay {money(payment.net_amount, payment.currency)} {payment.currency}",
+            _render_buttons(payment),
+            f"Pay {format_money(payment.net_amount, payment.currency)} {payment.currency}",
         )
     else:
         state = "expired" if payment.status in PAYABLE else payment.status
         kind, title, text = STATES.get(state, OTHER_STATE)
-        back = escape(return_address(payment))
+        back = escape(return_url_of(payment))
         body = (
             f'<p class="note {kind}" role="status"><strong>{escape(title)}.</strong> {escape(text)}</p>'
             f'<a class="button" href="{back}">Back to the shop</a>'
         )
-        status = 410 if state == "expired" else 409 if refused else 200
-    content = f'<section class="card">{_summary(payment)}{body}</section>{_FOOT}'
-    return page(title, NOTE, content, status=status, goes_to=payment.asked["return_url"])
+        status = 410 if state == "expired" else 409 if after_press else 200
+    content = f'<section class="card">{_render_summary(payment)}{body}</section>{_FOOT}'
+    return render_page(title, NOTE, content, status=status, goes_to=payment.params["return_url"])
 
 
 _FOOT = '<p class="foot">A stand-in for the hosted payment page of Hyperswitch.</p>'
 
 
-def _summary(payment: Payment) -> str:
-    config = payment.asked.get("payment_link_config") or {}
+def _render_summary(payment: Payment) -> str:
+    config = payment.params.get("payment_link_config") or {}
     seller = str(config.get("seller_name") or "Demo shop")
-    description = payment.asked.get("description") or "Your order"
-    lines = payment.asked.get("order_details") or []
+    description = payment.params.get("description") or "Your order"
+    lines = payment.params.get("order_details") or []
     rows: list[tuple[str, str | None]] = [(_line_name(line), _line_total(line, payment)) for line in lines[:8]]
     rows += [
-        ("Order", payment.asked.get("merchant_order_reference_id")),
+        ("Order", payment.params.get("merchant_order_reference_id")),
         ("Merchant", MERCHANT_ID),
         ("Payment", payment.payment_id),
-        ("Pay until", payment.expires.strftime("%d %B %Y, %H:%M UTC") if _payable(payment) else None),
+        ("Pay until", payment.expires_at.strftime("%d %B %Y, %H:%M UTC") if _is_payable(payment) else None),
     ]
-    amount = money(payment.net_amount, payment.currency)
+    amount = format_money(payment.net_amount, payment.currency)
     return (
         f'<p class="seller">{escape(seller)}</p><h1>{escape(str(description))}</h1>'
-        f'<p class="amount">{amount} <small>{payment.currency}</small></p>{facts(rows)}'
+        f'<p class="amount">{amount} <small>{payment.currency}</small></p>{render_facts(rows)}'
     )
 
 
@@ -121,25 +121,25 @@ def _line_name(line: dict[str, Any]) -> str:
 
 
 def _line_total(line: dict[str, Any], payment: Payment) -> str:
-    return f"{money(line['amount'] * line['quantity'], payment.currency)} {payment.currency}"
+    return f"{format_money(line['amount'] * line['quantity'], payment.currency)} {payment.currency}"
 
 
-def _buttons(payment: Payment) -> str:
-    declined = (
+def _render_buttons(payment: Payment) -> str:
+    notice = (
         '<p class="note bad" role="alert"><strong>The card was declined.</strong> Nothing was charged.'
         " You can try again.</p>"
         if payment.status == "failed"
         else ""
     )
-    pay = f"Pay {money(payment.net_amount, payment.currency)} {payment.currency}"
+    pay = f"Pay {format_money(payment.net_amount, payment.currency)} {payment.currency}"
     return (
-        f'{declined}<form method="post"><button class="main" name="action" value="pay">{pay}</button>'
+        f'{notice}<form method="post"><button class="main" name="action" value="pay">{pay}</button>'
         '<button name="action" value="decline">Decline</button>'
         '<button name="action" value="abandon">Abandon</button></form>'
     )
 
 
-def _not_found() -> Answer:
+def _render_not_found() -> Answer:
     text = "Check the address, or go back to the shop and start again."
-    content = f'<section class="card"><h1>There is no such payment</h1><p class="note">{text}</p></section>'
-    return page("No such payment", NOTE, content, status=404)
+    content = f'<section class="card"><h1>This payment does not exist</h1><p class="note">{text}</p></section>'
+    return render_page("No such payment", NOTE, content, status=404)

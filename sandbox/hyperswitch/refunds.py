@@ -1,4 +1,4 @@
-"""`/refunds`: the nine checks in the server's order, then `pending` until the bank has answered."""
+"""`/refunds`: the nine checks in the server's order, then `pending` until the bank answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.hyperswitch.errors import (
     invalid_format,
     no_payment,
     no_refund,
-    refund_too_big,
+    refund_exceeds_payment,
     wrong_state,
 )
 from sandbox.hyperswitch.objects import Payment, Refund
@@ -37,59 +37,59 @@ def find_refund(world: World, refund_id: str) -> Refund:
 
 
 def create_refund(world: World, request: Request) -> Answer:
-    asked = bodies.read_body(request, bodies.REFUND_CREATE, required=("payment_id",))
-    if "refund_id" in asked:
-        check_id("refund_id", asked["refund_id"])
-    if len(asked.get("reason", "")) > 255:
+    params = bodies.read_body(request, bodies.REFUND_CREATE, mandatory=("payment_id",))
+    if "refund_id" in params:
+        check_id("refund_id", params["refund_id"])
+    if len(params.get("reason", "")) > 255:
         raise invalid_format("reason", "at most 255 characters")
-    payment = world.payments.get(asked["payment_id"])
+    payment = world.payments.get(params["payment_id"])
     if payment is None:
         raise no_payment()
-    amount = asked.get("amount", payment.amount_received or 0)
+    amount = params.get("amount", payment.amount_received or 0)
     check_refund(payment, amount)
-    refund_id = asked.get("refund_id") or new_id("ref_")
+    refund_id = params.get("refund_id") or new_id("ref_")
     if refund_id in world.refunds:
         message = "Duplicate refund request. Refund already attempted with the refund ID"
         raise HyperswitchError(400, "HE_01", message)
-    refund = open_refund(world, payment, amount=amount, refund_id=refund_id, asked=asked)
+    refund = open_refund(world, payment, amount=amount, refund_id=refund_id, params=params)
     settle_later(world, refund)
     return as_json(refund.as_json())
 
 
 def check_refund(payment: Payment, amount: int) -> None:
-    """Checks 2 to 7. The order is the contract: a repeated full refund ends here, never as a duplicate."""
+    """Checks 2 to 7. The order is part of the contract: a repeated full refund fails here, never as a duplicate."""
     if payment.status not in REFUNDABLE:
         raise wrong_state("refund", payment.status, ", ".join(REFUNDABLE))
     refunds = payment.refunds
-    captured = payment.amount_received or 0
-    blocked = sum(refund.amount for refund in refunds if refund.status == "succeeded")
-    blocked += sum(dispute.amount for dispute in payment.disputes if dispute.status in LOST)
-    if blocked + amount > captured:
-        raise refund_too_big()
+    captured_amount = payment.amount_received or 0
+    unavailable_amount = sum(refund.amount for refund in refunds if refund.status == "succeeded")
+    unavailable_amount += sum(dispute.amount for dispute in payment.disputes if dispute.status in LOST)
+    if unavailable_amount + amount > captured_amount:
+        raise refund_exceeds_payment()
     if amount <= 0:
         raise invalid_format("amount", "positive integer")
-    if now() - payment.created > MAX_AGE:
+    if now() - payment.created_at > MAX_AGE:
         raise invalid_format("created_at", "a payment of the last 365 days")
-    if amount > captured - sum(refund.amount for refund in refunds if refund.status != "failed"):
-        raise refund_too_big()
+    if amount > captured_amount - sum(refund.amount for refund in refunds if refund.status != "failed"):
+        raise refund_exceeds_payment()
     if len(refunds) > MAX_REFUNDS:
         raise HyperswitchError(400, "IR_12", "Reached maximum refund attempts")
 
 
-def open_refund(world: World, payment: Payment, *, amount: int, refund_id: str, asked: Json) -> Refund:
-    """Remember a pending refund."""
+def open_refund(world: World, payment: Payment, *, amount: int, refund_id: str, params: Json) -> Refund:
+    """Store a pending refund."""
     at = now()
     refund = Refund(
         refund_id=refund_id,
         payment_id=payment.payment_id,
         amount=amount,
         currency=payment.currency,
-        created=at,
-        updated=at,
-        profile_id=payment.asked.get("profile_id", PROFILE_ID),
-        reason=asked.get("reason"),
-        metadata=asked.get("metadata"),
-        split_refunds=asked.get("split_refunds"),
+        created_at=at,
+        updated_at=at,
+        profile_id=payment.params.get("profile_id", PROFILE_ID),
+        reason=params.get("reason"),
+        metadata=params.get("metadata"),
+        split_refunds=params.get("split_refunds"),
         connector_refund_id=new_id("re_", 24),
     )
     world.refunds[refund_id] = refund
@@ -98,7 +98,7 @@ def open_refund(world: World, payment: Payment, *, amount: int, refund_id: str, 
 
 
 def settle_later(world: World, refund: Refund) -> None:
-    """What the settings say becomes of a new refund; `stay_pending` waits for the control API."""
+    """Schedule the outcome that the settings name; `stay_pending` waits for the control API."""
     outcome = world.settings.refund_outcome
     if outcome == "succeed_at_once":
         change_refund(world, refund, status="succeeded")
@@ -107,24 +107,24 @@ def settle_later(world: World, refund: Refund) -> None:
 
 
 def read_refund(world: World, request: Request, refund_id: str) -> Answer:
-    return _synced(world, refund_id, force=request.query_value("force_sync") == "true")
+    return _sync(world, refund_id, force=request.query_value("force_sync") == "true")
 
 
 def sync_refund(world: World, request: Request) -> Answer:
-    asked = bodies.read_body(request, bodies.REFUND_SYNC, required=("refund_id",))
-    return _synced(world, asked["refund_id"], force=asked.get("force_sync", False))
+    params = bodies.read_body(request, bodies.REFUND_SYNC, mandatory=("refund_id",))
+    return _sync(world, params["refund_id"], force=params.get("force_sync", False))
 
 
 def update_refund(world: World, request: Request, refund_id: str) -> Answer:
-    asked = bodies.read_body(request, bodies.REFUND_UPDATE)
+    params = bodies.read_body(request, bodies.REFUND_UPDATE)
     refund = find_refund(world, refund_id)
-    refund.reason = asked.get("reason", refund.reason)
-    refund.metadata = asked.get("metadata", refund.metadata)
-    refund.updated = now()
+    refund.reason = params.get("reason", refund.reason)
+    refund.metadata = params.get("metadata", refund.metadata)
+    refund.updated_at = now()
     return as_json(refund.as_json())
 
 
-def _synced(world: World, refund_id: str, *, force: bool) -> Answer:
+def _sync(world: World, refund_id: str, *, force: bool) -> Answer:
     refund = find_refund(world, refund_id)
     if force and refund.when_synced and refund.status not in ("succeeded", "failed"):
         change_refund(world, refund, **refund.when_synced)
@@ -133,7 +133,7 @@ def _synced(world: World, refund_id: str, *, force: bool) -> Answer:
 
 def _settle(world: World, refund: Refund, outcome: str) -> None:
     if refund.status != "pending":
-        return  # the control API was faster
+        return  # the control API changed it first
     if outcome == "succeed":
         change_refund(world, refund, status="succeeded")
     elif outcome == "fail":

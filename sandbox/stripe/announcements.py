@@ -1,4 +1,4 @@
-"""Stripe's webhooks. Every attempt is signed anew, with the time it is sent."""
+"""Stripe's webhooks. Every attempt has a new signature with its own time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.world import World
 API_VERSION = "2026-10-28.endive"
 
 
-def signature_header(body: bytes, secret: str, at: int) -> str:
+def build_signature_header(body: bytes, secret: str, at: int) -> str:
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
@@ -23,22 +23,32 @@ def signature_header(body: bytes, secret: str, at: int) -> str:
 def announce(
     world: World,
     event_type: str,
-    shown: Json,
+    payload: Json,
     *,
     cause: Request | None,
     account: str | None = None,
     previous: Json | None = None,
 ) -> None:
-    """Send an event. `account` makes it a Connect event; no `cause`: nobody called, e.g. the dashboard."""
-    data: Json = {"object": shown}
-    if previous is not None:
-        data["previous_attributes"] = previous
+    """Send an event. `account` makes it a Connect event; without a `cause` no API call led to it."""
+    event = _build_event(event_type, payload, cause=cause, account=account, previous=previous)
+
+    def sign(body: bytes) -> dict[str, str]:
+        return _build_headers(body, world.settings.stripe_webhook_secret)
+
+    world.deliveries.emit(
+        Event(event["id"], "stripe", event_type, payload["id"], to_bytes(event), sign, created_at=stamp(now()))
+    )
+
+
+def _build_event(
+    event_type: str, payload: Json, *, cause: Request | None, account: str | None, previous: Json | None
+) -> Json:
     event: Json = {
         "id": new_id("evt_", 24),
         "object": "event",
         "api_version": API_VERSION,
         "created": int(time.time()),
-        "data": data,
+        "data": {"object": payload, **({} if previous is None else {"previous_attributes": previous})},
         "livemode": False,
         "pending_webhooks": 1,
         "request": {
@@ -49,14 +59,12 @@ def announce(
     }
     if account:
         event["account"] = account
+    return event
 
-    def sign(body: bytes) -> dict[str, str]:
-        return {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": signature_header(body, world.settings.stripe_webhook_secret, int(time.time())),
-        }
 
-    world.deliveries.emit(
-        Event(event["id"], "stripe", event_type, shown["id"], to_bytes(event), sign, created_at=stamp(now()))
-    )
+def _build_headers(body: bytes, secret: str) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "Stripe-Signature": build_signature_header(body, secret, int(time.time())),
+    }

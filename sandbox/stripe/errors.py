@@ -1,4 +1,4 @@
-"""Stripe's errors, and whether the call had begun to be executed when it was refused."""
+"""Stripe's errors, each marked with whether the call was executed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sandbox.exchange import Answer, Json, as_json
 
 
 class StripeError(Exception):
-    """An executed refusal is stored under the idempotency key; one found while checking parameters is not."""
+    """A refusal after execution is stored under the idempotency key; a parameter error is not."""
 
     def __init__(
         self,
@@ -16,11 +16,11 @@ class StripeError(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
-        executed: bool = True,
+        was_executed: bool = True,
     ) -> None:
         super().__init__(message)
         self.message, self.status, self.kind, self.code, self.param = message, status, kind, code, param
-        self.executed = executed
+        self.was_executed = was_executed
 
     def answer(self) -> Answer:
         error: Json = {"message": self.message, "type": self.kind}
@@ -33,8 +33,8 @@ class StripeError(Exception):
 
 
 def bad_parameter(message: str, param: str, code: str | None = None) -> StripeError:
-    """Found before anything was executed: the same key may be used again."""
-    return StripeError(message, code=code, param=param, executed=False)
+    """An error before execution: the same key may be used again."""
+    return StripeError(message, code=code, param=param, was_executed=False)
 
 
 def no_such(what: str, object_id: str, *, param: str = "id", status: int = 404) -> StripeError:

@@ -1,4 +1,4 @@
-"""Stripe's bracketed forms: decoded, typed, and refused when they hold a parameter the call does not have."""
+"""Stripe's bracketed forms: decoding, types, and the refusal of unknown parameters."""
 
 from __future__ import annotations
 
@@ -31,43 +31,45 @@ def decode(pairs: Iterable[tuple[str, str]]) -> Params:
     return params
 
 
-def read_params(params: Params, fields: Mapping[str, str], required: Iterable[str] = ()) -> Params:
+def read_params(params: Params, fields: Mapping[str, str], mandatory: Iterable[str] = ()) -> Params:
     """The parameters with their types: `int`, `str`, `bool`, `map`, `range`. Raises StripeError."""
-    read: Params = {}
+    values: Params = {}
     for name, value in params.items():
         if name == "expand":
-            raise bad_parameter("The sandbox expands nothing: every reference stays an id.", "expand")
+            raise bad_parameter("The sandbox does not support expand: every reference stays an id.", "expand")
         if name not in fields:
             raise bad_parameter(f"Received unknown parameter: {name}", name, "parameter_unknown")
-        read[name] = _typed(name, value, fields[name])
-    for name in required:
-        if read.get(name) in (None, ""):
+        values[name] = _parse_value(name, value, fields[name])
+    for name in mandatory:
+        if values.get(name) in (None, ""):
             raise bad_parameter(f"Missing required param: {name}.", name, "parameter_missing")
-    return {name: value for name, value in read.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def positive(params: Params, name: str) -> None:
+def check_positive(params: Params, name: str) -> None:
     if name in params and params[name] < 1:
         message = "This value must be greater than or equal to 1."
         raise bad_parameter(message, name, "parameter_invalid_integer")
 
 
-def merged_metadata(old: Mapping[str, str], given: Any) -> dict[str, str]:
+def merge_metadata(metadata_before: Mapping[str, str], changes: Any) -> dict[str, str]:
     """An update adds and replaces keys; an empty value removes one; `metadata=` removes all."""
-    if given == "":
+    if changes == "":
         return {}
-    merged = {**old, **given}
-    kept = {name: value for name, value in merged.items() if value != ""}
-    if len(kept) > 50 or any(len(name) > 40 or len(value) > 500 for name, value in kept.items()):
+    metadata = {**metadata_before, **changes}
+    metadata = {name: value for name, value in metadata.items() if value != ""}
+    if len(metadata) > 50 or any(len(name) > 40 or len(value) > 500 for name, value in metadata.items()):
         raise bad_parameter("Metadata: at most 50 keys of 40 characters, 500 characters each.", "metadata")
-    return kept
+    return metadata
 
 
-def _typed(name: str, value: Any, kind: str) -> Any:
+def _parse_value(name: str, value: Any, kind: str) -> Any:
     if kind == "map":
         return value if isinstance(value, dict) else _empty_map(name, value)
     if kind == "range" and isinstance(value, dict):
-        return {bound: _integer(f"{name}[{bound}]", _text(name, limit)) for bound, limit in value.items()}
+        return {
+            comparison: _integer(f"{name}[{comparison}]", _text(name, limit)) for comparison, limit in value.items()
+        }
     text = _text(name, value)
     if kind in ("int", "range"):
         return _integer(name, text)

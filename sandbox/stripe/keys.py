@@ -1,4 +1,4 @@
-"""The table of idempotency keys: what was asked under a key, and what came of it."""
+"""The table of idempotency keys: the request and the answer of each."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ MAX_LENGTH = 255
 
 @dataclass
 class _Entry:
-    asked: str  # method, path and parameters
+    fingerprint: str  # method, path and parameters
     request_id: str
     answer: Answer | None = None  # None: still running
 
 
 class KeyTable:
-    """Keys are per account; entries live until they are forgotten on request."""
+    """Keys are per account; entries stay until the control API drops them."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], _Entry] = {}
 
-    def begin(self, account: str, key: str, asked: str, request_id: str) -> Answer | None:
-        """The stored answer to the same request, or None: go on. Raises StripeError on a misused key."""
+    def begin(self, account: str, key: str, fingerprint: str, request_id: str) -> Answer | None:
+        """The stored answer to the same request; None: execute it. Raises StripeError on a misused key."""
         if len(key) > MAX_LENGTH:
             raise bad_parameter("Idempotency keys have at most 255 characters.", "idempotency_key")
         entry = self._entries.get((account, key))
         if entry is None:
-            self._entries[account, key] = _Entry(asked, request_id)
+            self._entries[account, key] = _Entry(fingerprint, request_id)
             return None
-        if entry.asked != asked:
+        if entry.fingerprint != fingerprint:
             raise _other_parameters(key)
         if entry.answer is None:
             raise _in_progress(key)
         return entry.answer.with_headers({"Idempotent-Replayed": "true", "Original-Request": entry.request_id})
 
     def finish(self, account: str, key: str, answer: Answer | None) -> None:
-        """Store what was executed. None: nothing was, and the key is as good as new."""
+        """Store the answer of an executed call. None: not executed, so the key is released."""
         if answer is None:
             self._entries.pop((account, key), None)
         elif entry := self._entries.get((account, key)):
@@ -46,10 +46,10 @@ class KeyTable:
 
     def forget(self) -> int:
         """Drop every finished entry, as Stripe does after a day. Returns how many."""
-        finished = [place for place, entry in self._entries.items() if entry.answer is not None]
-        for place in finished:
+        answered_keys = [place for place, entry in self._entries.items() if entry.answer is not None]
+        for place in answered_keys:
             del self._entries[place]
-        return len(finished)
+        return len(answered_keys)
 
 
 def _other_parameters(key: str) -> StripeError:

@@ -19,7 +19,7 @@ _BOUNDS: Mapping[str, Callable[[int, int], bool]] = {
 
 
 def page_of(newest_first: Sequence[Json], params: Mapping[str, Any], *, url: str, what: str) -> Answer:
-    """One page of what already passed the filters."""
+    """One page of the objects that passed the filters."""
     limit = params.get("limit", 10)
     if not 1 <= limit <= 100:
         raise bad_parameter("This value must be between 1 and 100.", "limit", "parameter_invalid_integer")
@@ -29,22 +29,22 @@ def page_of(newest_first: Sequence[Json], params: Mapping[str, Any], *, url: str
     before = params.get("ending_before")
     if before:
         items = items[: _place(items, before, "ending_before", what)]
-        chosen = items[-limit:]
+        page = items[-limit:]
     else:
-        chosen = items[:limit]
-    return as_json({"object": "list", "data": chosen, "has_more": len(items) > limit, "url": url})
+        page = items[:limit]
+    return as_json({"object": "list", "data": page, "has_more": len(items) > limit, "url": url})
 
 
-def in_range(created: int, wanted: int | Mapping[str, int] | None) -> bool:
+def is_in_range(created_at: int, limits: int | Mapping[str, int] | None) -> bool:
     """`created=5` or `created[gte]=5`."""
-    if wanted is None:
+    if limits is None:
         return True
-    if isinstance(wanted, int):
-        return created == wanted
-    if unknown := set(wanted) - set(_BOUNDS):
+    if isinstance(limits, int):
+        return created_at == limits
+    if unknown := set(limits) - set(_BOUNDS):
         message = f"Received unknown parameter: created[{unknown.pop()}]"
         raise bad_parameter(message, "created", "parameter_unknown")
-    return all(_BOUNDS[bound](created, limit) for bound, limit in wanted.items())
+    return all(_BOUNDS[comparison](created_at, limit) for comparison, limit in limits.items())
 
 
 def _place(items: Sequence[Json], cursor: str, param: str, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Accounts, transfers, reversals and payouts as remembered here, and as they look on the wire."""
+"""Accounts, transfers, reversals and payouts in memory, and on the wire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEWEST_REVERSALS = 10
 @dataclass
 class Account:
     id: str
-    created: int
+    created_at: int
     country: str
     default_currency: str
     email: str | None
@@ -28,9 +28,9 @@ class Account:
     currently_due: list[str] = field(default_factory=list)
     past_due: list[str] = field(default_factory=list)
     disabled_reason: str | None = None
-    revoked: bool = False  # the seller took our access away: 403
-    closed: bool = False  # gone as a destination
-    may_go_negative: bool = False  # reversals may take more than is there
+    revoked: bool = False  # the seller revoked the platform's access: 403
+    closed: bool = False  # no longer a valid destination
+    may_go_negative: bool = False  # reversals may exceed the balance
 
     def as_json(self) -> Json:
         return {
@@ -42,7 +42,7 @@ class Account:
             "charges_enabled": self.charges_enabled,
             "controller": self.controller,
             "country": self.country,
-            "created": self.created,
+            "created": self.created_at,
             "default_currency": self.default_currency,
             "details_submitted": self.details_submitted,
             "email": self.email,
@@ -57,14 +57,14 @@ class Account:
         }
 
     def requirements(self) -> Json:
-        shown = _requirements()
-        shown.update(
+        requirements_body = _requirements()
+        requirements_body.update(
             currently_due=self.currently_due + self.past_due,
             eventually_due=self.currently_due + self.past_due,
             past_due=self.past_due,
             disabled_reason=self.disabled_reason,
         )
-        return shown
+        return requirements_body
 
     def capability_as_json(self, name: str) -> Json:
         return {
@@ -81,14 +81,14 @@ class Account:
 
 @dataclass
 class Onboarding:
-    """One account link: for one visit, and not for long."""
+    """One account link: single use, with an expiry time."""
 
     token: str
     account_id: str
     return_url: str
     refresh_url: str
     expires_at: int
-    used: bool = False
+    is_used: bool = False
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Transfer:
     amount: int
     currency: str
     destination: str
-    created: int
+    created_at: int
     balance_transaction: str
     destination_payment: str
     description: str | None
@@ -108,29 +108,29 @@ class Transfer:
     amount_reversed: int = 0
     reversals: list[Json] = field(default_factory=list)  # oldest first
 
-    def left(self) -> int:
+    def remaining(self) -> int:
         return self.amount - self.amount_reversed
 
     def as_json(self) -> Json:
         newest = self.reversals[::-1][:NEWEST_REVERSALS]
-        listed = _list(newest, f"/v1/transfers/{self.id}/reversals")
-        listed["has_more"] = len(self.reversals) > NEWEST_REVERSALS
-        listed["total_count"] = len(self.reversals)
+        reversals = _list(newest, f"/v1/transfers/{self.id}/reversals")
+        reversals["has_more"] = len(self.reversals) > NEWEST_REVERSALS
+        reversals["total_count"] = len(self.reversals)
         return {
             "id": self.id,
             "object": "transfer",
             "amount": self.amount,
             "amount_reversed": self.amount_reversed,
             "balance_transaction": self.balance_transaction,
-            "created": self.created,
+            "created": self.created_at,
             "currency": self.currency,
             "description": self.description,
             "destination": self.destination,
             "destination_payment": self.destination_payment,
             "livemode": False,
             "metadata": self.metadata,
-            "reversals": listed,
-            "reversed": self.left() == 0,  # stays false after a partial reversal
+            "reversals": reversals,
+            "reversed": self.remaining() == 0,  # false after a partial reversal
             "source_transaction": self.source_transaction,
             "source_type": self.source_type,
             "transfer_group": self.transfer_group,
@@ -143,7 +143,7 @@ class Payout:
     owner: str | None
     amount: int
     currency: str
-    created: int
+    created_at: int
     method: str
     description: str | None
     metadata: dict[str, str]
@@ -162,10 +162,10 @@ class Payout:
             "amount": self.amount,
             "application_fee": None,
             "application_fee_amount": None,
-            "arrival_date": self.created + 2 * 86_400,
+            "arrival_date": self.created_at + 2 * 86_400,
             "automatic": False,
             "balance_transaction": self.balance_transaction,
-            "created": self.created,
+            "created": self.created_at,
             "currency": self.currency,
             "description": self.description,
             "destination": self.destination,

@@ -1,4 +1,4 @@
-"""`/v1/account_links`, and the page behind such a link: a form that a seller only has to send."""
+"""`/v1/account_links`, and the page behind the link: a form that a seller only has to submit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from sandbox.exchange import Answer, Request, as_json, see_other
 from sandbox.ids import new_id
-from sandbox.pages import facts, page
+from sandbox.pages import render_facts, render_page
 from sandbox.stripe.accounts import activate
 from sandbox.stripe.errors import bad_parameter, no_such
 from sandbox.stripe.forms import decode, read_params
@@ -19,11 +19,11 @@ CREATE = {
     "collection_options": "map",
 }
 LIFE_SECONDS = 300
-NOTE = "Nothing you could enter is asked for, and no money moves."
+NOTE = "No data is required, and no money moves."
 
 
 def create_account_link(world: World, request: Request) -> Answer:
-    params = read_params(decode(request.form_pairs()), CREATE, required=("account", "type"))
+    params = read_params(decode(request.form_pairs()), CREATE, mandatory=("account", "type"))
     if params["type"] not in ("account_onboarding", "account_update"):
         raise bad_parameter("Invalid type: must be one of account_onboarding or account_update", "type")
     for name in ("refresh_url", "return_url"):
@@ -41,11 +41,11 @@ def create_account_link(world: World, request: Request) -> Answer:
 
 
 def show_onboarding(world: World, _request: Request, account_id: str, token: str) -> Answer:
-    """A dead link sends the browser to `refresh_url`, where the shop makes a new one."""
-    link = _find(world, account_id, token)
+    """An expired link redirects to `refresh_url`, where the shop creates a new one."""
+    link = _find_link(world, account_id, token)
     if link is None:
-        return _not_found()
-    if link.used or time.time() >= link.expires_at:
+        return _render_not_found()
+    if link.is_used or time.time() >= link.expires_at:
         return see_other(link.refresh_url)
     account = world.accounts[account_id]
     rows: list[tuple[str, str | None]] = [
@@ -55,30 +55,30 @@ def show_onboarding(world: World, _request: Request, account_id: str, token: str
     ]
     content = (
         '<section class="card"><p class="seller">Stripe Connect, stand-in</p>'
-        f"<h1>Receive your sales</h1>{facts(rows)}"
+        f"<h1>Receive your sales</h1>{render_facts(rows)}"
         '<form method="post"><button class="main">Activate this account</button></form>'
         f'<a class="button" href="{escape(link.return_url)}">Not now</a></section>'
     )
-    return page("Receive your sales", NOTE, content, goes_to=link.return_url)
+    return render_page("Receive your sales", NOTE, content, goes_to=link.return_url)
 
 
 def finish_onboarding(world: World, request: Request, account_id: str, token: str) -> Answer:
-    link = _find(world, account_id, token)
+    link = _find_link(world, account_id, token)
     if link is None:
-        return _not_found()
-    if link.used or time.time() >= link.expires_at:
+        return _render_not_found()
+    if link.is_used or time.time() >= link.expires_at:
         return see_other(link.refresh_url)
-    link.used = True
+    link.is_used = True
     activate(world, world.accounts[account_id], cause=request)
     return see_other(link.return_url)
 
 
-def _find(world: World, account_id: str, token: str) -> Onboarding | None:
+def _find_link(world: World, account_id: str, token: str) -> Onboarding | None:
     link = world.onboardings.get(token)
     return link if link and link.account_id == account_id else None
 
 
-def _not_found() -> Answer:
+def _render_not_found() -> Answer:
     text = "Ask the shop for a new one."
-    content = f'<section class="card"><h1>This link leads nowhere</h1><p class="note">{text}</p></section>'
-    return page("No such link", NOTE, content, status=404)
+    content = f'<section class="card"><h1>This link does not exist</h1><p class="note">{text}</p></section>'
+    return render_page("No such link", NOTE, content, status=404)

@@ -1,4 +1,4 @@
-"""`/v1/transfers/{id}/reversals`: money taken back from a seller. It cannot be undone."""
+"""`/v1/transfers/{id}/reversals`: money back from a seller. A reversal is final."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sandbox.exchange import Answer, Json, Request, as_json
 from sandbox.ids import new_id
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, insufficient_connected_funds, no_such
-from sandbox.stripe.forms import decode, merged_metadata, positive, read_params
+from sandbox.stripe.forms import check_positive, decode, merge_metadata, read_params
 from sandbox.stripe.lists import PAGING, page_of
 from sandbox.stripe.objects import Transfer
 from sandbox.stripe.transfers import find_transfer
@@ -20,9 +20,9 @@ CREATE = {"amount": "int", "description": "str", "metadata": "map", "refund_appl
 def create_reversal(world: World, request: Request, transfer_id: str) -> Answer:
     """Without an amount: everything not yet reversed."""
     params = read_params(decode(request.form_pairs()), CREATE)
-    positive(params, "amount")
+    check_positive(params, "amount")
     transfer = find_transfer(world, transfer_id)
-    metadata = merged_metadata({}, params.get("metadata") or {})
+    metadata = merge_metadata({}, params.get("metadata") or {})
     return as_json(reverse(world, transfer, params.get("amount"), metadata=metadata, cause=request))
 
 
@@ -34,20 +34,21 @@ def reverse(
     metadata: dict[str, str],
     cause: Request | None,
 ) -> Json:
-    """Take back `amount`, or all the rest. Raises StripeError."""
-    if transfer.left() == 0:
-        # No code: none has ever existed for this refusal.
+    """Reverse `amount`, or all that remains. Raises StripeError."""
+    remaining = transfer.remaining()
+    if remaining == 0:
+        # Stripe has no code for this refusal.
         raise StripeError(f"The transfer {transfer.id} is already fully reversed.")
-    amount = transfer.left() if amount is None else amount
-    if amount > transfer.left():
+    amount = remaining if amount is None else amount
+    if amount > remaining:
         raise StripeError(
-            f"Transfer reversal amount ({amount}) is greater than unreversed amount on transfer ({transfer.left()})",
+            f"Transfer reversal amount ({amount}) is greater than unreversed amount on transfer ({remaining})",
             param="amount",
         )
     account = world.accounts[transfer.destination]
     if not account.may_go_negative and world.balance(account.id, transfer.currency) < amount:
         raise insufficient_connected_funds()
-    return _move_back(world, transfer, amount, metadata=metadata, cause=cause)
+    return _record_reversal(world, transfer, amount, metadata=metadata, cause=cause)
 
 
 def list_reversals(world: World, request: Request, transfer_id: str) -> Answer:
@@ -65,7 +66,7 @@ def read_reversal(world: World, request: Request, transfer_id: str, reversal_id:
 def update_reversal(world: World, request: Request, transfer_id: str, reversal_id: str) -> Answer:
     params = read_params(decode(request.form_pairs()), {"metadata": "map"})
     reversal = _find(find_transfer(world, transfer_id), reversal_id)
-    reversal["metadata"] = merged_metadata(reversal["metadata"], params.get("metadata") or {})
+    reversal["metadata"] = merge_metadata(reversal["metadata"], params.get("metadata") or {})
     return as_json(reversal)
 
 
@@ -76,7 +77,7 @@ def _find(transfer: Transfer, reversal_id: str) -> Json:
     raise no_such("transfer reversal", reversal_id)
 
 
-def _move_back(
+def _record_reversal(
     world: World, transfer: Transfer, amount: int, *, metadata: dict[str, str], cause: Request | None
 ) -> Json:
     reversal: Json = {
@@ -96,7 +97,7 @@ def _move_back(
     transfer.amount_reversed += amount
     world.add_to_balance(transfer.destination, transfer.currency, -amount)
     world.add_to_balance(PLATFORM, transfer.currency, amount)
-    world.truth.moved("reversal", reversal["id"], amount, transfer.currency, transfer.id)
+    world.truth.record_movement("reversal", reversal["id"], amount, transfer.currency, transfer.id)
     # Partial reversals send this event too.
     announce(world, "transfer.reversed", transfer.as_json(), cause=cause, previous=previous)
     return reversal

@@ -9,8 +9,8 @@ from sandbox.exchange import Answer, Request, as_json
 from sandbox.ids import new_id
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, bad_parameter, insufficient_platform_funds, no_such
-from sandbox.stripe.forms import decode, merged_metadata, positive, read_params
-from sandbox.stripe.lists import PAGING, in_range, page_of
+from sandbox.stripe.forms import Params, check_positive, decode, merge_metadata, read_params
+from sandbox.stripe.lists import PAGING, is_in_range, page_of
 from sandbox.stripe.objects import Transfer
 from sandbox.world import PLATFORM, World
 
@@ -33,36 +33,17 @@ def find_transfer(world: World, transfer_id: str) -> Transfer:
 
 
 def create_transfer(world: World, request: Request) -> Answer:
-    params = read_params(decode(request.form_pairs()), CREATE, required=("amount", "currency", "destination"))
-    positive(params, "amount")
+    params = read_params(decode(request.form_pairs()), CREATE, mandatory=("amount", "currency", "destination"))
+    check_positive(params, "amount")
     currency = params["currency"].lower()
-    if not re.fullmatch("[a-z]{3}", currency):
-        raise bad_parameter(f"Invalid currency: {currency}.", "currency")
-    if params.get("source_type", "card") not in ("card", "bank_account", "fpx"):
-        raise bad_parameter("Invalid source_type: must be one of card, bank_account or fpx", "source_type")
-    _check_destination(world, params["destination"])
-    if "source_transaction" in params:
-        raise no_such("charge", params["source_transaction"], param="source_transaction", status=400)
+    _check_params(world, params, currency)
     if world.balance(PLATFORM, currency) < params["amount"]:
         raise insufficient_platform_funds()
-    transfer = Transfer(
-        id=new_id("tr_", 24),
-        amount=params["amount"],
-        currency=currency,
-        destination=params["destination"],
-        created=int(time.time()),
-        balance_transaction=new_id("txn_", 24),
-        destination_payment=new_id("py_", 24),
-        description=params.get("description"),
-        metadata=merged_metadata({}, params.get("metadata") or {}),
-        source_transaction=None,
-        source_type=params.get("source_type", "card"),
-        transfer_group=params.get("transfer_group"),
-    )
+    transfer = _new_transfer(params, currency)
     world.transfers[transfer.id] = transfer
     world.add_to_balance(PLATFORM, currency, -transfer.amount)
     world.add_to_balance(transfer.destination, currency, transfer.amount)
-    world.truth.moved("transfer", transfer.id, transfer.amount, currency, transfer.destination)
+    world.truth.record_movement("transfer", transfer.id, transfer.amount, currency, transfer.destination)
     announce(world, "transfer.created", transfer.as_json(), cause=request)
     return as_json(transfer.as_json())
 
@@ -77,7 +58,7 @@ def update_transfer(world: World, request: Request, transfer_id: str) -> Answer:
     transfer = find_transfer(world, transfer_id)
     before = {"description": transfer.description, "metadata": transfer.metadata}
     if "metadata" in params:
-        transfer.metadata = merged_metadata(transfer.metadata, params["metadata"])
+        transfer.metadata = merge_metadata(transfer.metadata, params["metadata"])
     if "description" in params:
         transfer.description = params["description"] or None
     after = transfer.as_json()
@@ -88,14 +69,41 @@ def update_transfer(world: World, request: Request, transfer_id: str) -> Answer:
 
 def list_transfers(world: World, request: Request) -> Answer:
     params = read_params(decode(request.query_pairs()), LIST)
-    found = [
+    transfers = [
         transfer.as_json()
         for transfer in reversed(world.transfers.values())
         if params.get("destination") in (None, transfer.destination)
         and params.get("transfer_group") in (None, transfer.transfer_group)
-        and in_range(transfer.created, params.get("created"))
+        and is_in_range(transfer.created_at, params.get("created"))
     ]
-    return page_of(found, params, url="/v1/transfers", what="transfer")
+    return page_of(transfers, params, url="/v1/transfers", what="transfer")
+
+
+def _check_params(world: World, params: Params, currency: str) -> None:
+    if not re.fullmatch("[a-z]{3}", currency):
+        raise bad_parameter(f"Invalid currency: {currency}.", "currency")
+    if params.get("source_type", "card") not in ("card", "bank_account", "fpx"):
+        raise bad_parameter("Invalid source_type: must be one of card, bank_account or fpx", "source_type")
+    _check_destination(world, params["destination"])
+    if "source_transaction" in params:
+        raise no_such("charge", params["source_transaction"], param="source_transaction", status=400)
+
+
+def _new_transfer(params: Params, currency: str) -> Transfer:
+    return Transfer(
+        id=new_id("tr_", 24),
+        amount=params["amount"],
+        currency=currency,
+        destination=params["destination"],
+        created_at=int(time.time()),
+        balance_transaction=new_id("txn_", 24),
+        destination_payment=new_id("py_", 24),
+        description=params.get("description"),
+        metadata=merge_metadata({}, params.get("metadata") or {}),
+        source_transaction=None,
+        source_type=params.get("source_type", "card"),
+        transfer_group=params.get("transfer_group"),
+    )
 
 
 def _check_destination(world: World, destination: str) -> None:

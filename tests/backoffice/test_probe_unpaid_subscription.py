@@ -1,4 +1,4 @@
-"""The probe against a running Veza: nobody gets through, and a hole is found when there is one."""
+"""The probe against a running Veza: no attempt gets through, and a vulnerability is reported."""
 
 import json
 from io import StringIO
@@ -37,14 +37,14 @@ def veza(sandbox, live_server, monkeypatch) -> str:
 def probe(base_url: str, *options: str) -> dict:
     out = StringIO()
     try:
-        asked = ["--base-url", base_url, "--email", "probe@example.com", "--json", *options]
-        call_command("probe_unpaid_subscription", *asked, stdout=out)
+        arguments = ["--base-url", base_url, "--email", "probe@example.com", "--json", *options]
+        call_command("probe_unpaid_subscription", *arguments, stdout=out)
     finally:
-        probe.said = out.getvalue()
-    return json.loads(probe.said)
+        probe.output = out.getvalue()
+    return json.loads(probe.output)
 
 
-def test_nobody_gets_through_and_nothing_stays_behind(veza):
+def test_no_attempt_gets_through_and_nothing_is_left_over(veza):
     report = probe(veza, "--destructive")
 
     assert (len(report["attempts"]), report["got_through"]) == (len(ATTEMPTS), {})
@@ -59,7 +59,7 @@ def test_a_dry_run_lists_what_it_would_do_and_does_nothing(veza):
     assert Subscription.objects.count() == 0
 
 
-def test_anothers_delivery_replayed_opens_nothing(veza, sandbox, tmp_path):
+def test_a_replayed_delivery_of_another_account_grants_nothing(veza, sandbox, tmp_path):
     other = active(sandbox, user=PersonFactory())
     body = envelope("payment_succeeded", payment_object(last_payment(other)))
     (tmp_path / "captured.json").write_text(json.dumps({"body": body.decode(), "signature": signed(body)}))
@@ -69,38 +69,38 @@ def test_anothers_delivery_replayed_opens_nothing(veza, sandbox, tmp_path):
     assert report["got_through"] == {}
 
 
-def test_a_status_that_is_believed_is_found(veza, monkeypatch):
-    def believes_the_status(subscription, *, at):
+def test_trust_in_the_status_alone_is_reported(veza, monkeypatch):
+    def trust_status(subscription, *, at):
         return Effective(subscription, subscription.plan, None)
 
-    monkeypatch.setattr(access, "effective_payment", believes_the_status)
+    monkeypatch.setattr(access, "effective_payment", trust_status)
     monkeypatch.setattr(access, "ENTITLING", ("pending_payment", "trialing", "active"))
 
     with pytest.raises(CommandError) as error:
         probe(veza, "--destructive")
 
     assert error.value.returncode == 1
-    assert "POST /marketplace/products" in json.loads(probe.said)["got_through"]["subscribe_and_use"]
+    assert "POST /marketplace/products" in json.loads(probe.output)["got_through"]["subscribe_and_use"]
 
 
-def test_a_signature_that_nobody_checks_is_found(veza, monkeypatch):
+def test_a_missing_signature_check_is_reported(veza, monkeypatch):
     monkeypatch.setattr("payments.api.webhook.is_signed_by_hyperswitch", lambda *args, **kwargs: True)
 
     with pytest.raises(CommandError) as error:
         probe(veza, "--destructive")
 
     assert error.value.returncode == 1
-    assert {"forge_webhook", "replay_webhook"} <= set(json.loads(probe.said)["got_through"])
+    assert {"forge_webhook", "replay_webhook"} <= set(json.loads(probe.output)["got_through"])
 
 
-def test_a_veza_that_is_not_there_is_not_called_safe():
+def test_an_unreachable_veza_is_not_reported_as_safe():
     with pytest.raises(CommandError, match="no answer") as error:
         probe("http://127.0.0.1:9")
 
     assert error.value.returncode == 2
 
 
-def test_an_account_that_pays_is_not_used(veza, sandbox):
+def test_an_account_with_a_paid_plan_is_refused(veza, sandbox):
     active(sandbox, user=User.objects.get(email="probe@example.com"), at=timezone.now())
 
     with pytest.raises(CommandError, match="another account"):

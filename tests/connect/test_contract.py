@@ -7,7 +7,7 @@ import pytest
 
 from connect.stripe import calls as stripe_calls
 from connect.stripe import client as stripe_api
-from tests.sandbox.test_contract_schemas import FOLDER, STRIPE, with_nulls
+from tests.sandbox.schemas import FOLDER, STRIPE, with_nulls
 from veza.core.ids import new_id
 
 pytestmark = pytest.mark.skipif(not (FOLDER / STRIPE).exists(), reason="the contracts are not at hand")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dev import demo, environment
-from dev.demo import Wishes
+from dev.demo import DemoOptions
 from dev.demo_settings import demo_settings
 from dev.processes import Failure, Processes
 from dev.terminal import Screen
@@ -11,7 +11,7 @@ from dev.terminal import Screen
 STORES = {"DATABASE_URL": "postgresql://db", "REDIS_URL": "redis://broker"}
 
 
-def test_a_demo_that_fails_says_where_and_why_in_its_last_line(
+def test_a_failed_demo_names_the_step_and_the_reason_in_its_last_line(
     processes: Processes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def fail(_level: str, _processes: Processes, screen: Screen) -> None:
@@ -20,7 +20,7 @@ def test_a_demo_that_fails_says_where_and_why_in_its_last_line(
 
     monkeypatch.setattr(environment, "ensure", fail)
 
-    status = demo.demo(processes, Screen(), Wishes(once=True, paid_by_person=False, port=None))
+    status = demo.demo(processes, Screen(), DemoOptions(once=True, pay_in_browser=False, port=None))
 
     report = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert status == 1
@@ -28,7 +28,7 @@ def test_a_demo_that_fails_says_where_and_why_in_its_last_line(
     assert report["why"] == "pip failed with status 1. no space left"
 
 
-def test_what_the_shell_exports_cannot_send_the_demo_to_a_real_provider(monkeypatch: pytest.MonkeyPatch):
+def test_the_shell_cannot_connect_the_demo_to_a_real_provider(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_live_real")
     monkeypatch.setenv("REVERSAL_WORKER_ENABLED", "false")
 
@@ -38,12 +38,12 @@ def test_what_the_shell_exports_cannot_send_the_demo_to_a_real_provider(monkeypa
     assert "REVERSAL_WORKER_ENABLED" not in settings
 
 
-@pytest.mark.parametrize(("once", "expected"), [("1", True), ("0", False), (None, True)])
-def test_without_a_terminal_the_demo_ends_after_the_round_trip_unless_told_otherwise(
-    once: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("once", "ends"), [("1", True), ("0", False), (None, True)])
+def test_without_a_terminal_the_demo_ends_unless_once_is_off(
+    once: str | None, ends: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("ONCE", raising=False)
     if once is not None:
         monkeypatch.setenv("ONCE", once)
 
-    assert demo.wishes(Screen()).once is expected
+    assert demo.read_options(Screen()).once is ends

@@ -13,7 +13,7 @@ from dev.terminal import Screen
 @pytest.fixture
 def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for level in environment.LEVELS:
-        (tmp_path / f"{level}.lock").write_text(f"what {level} needs")
+        (tmp_path / f"{level}.lock").write_text(f"packages for {level}")
     monkeypatch.setattr(environment, "lock_file", lambda level: tmp_path / f"{level}.lock")
     return tmp_path
 
@@ -32,7 +32,7 @@ def build_of(stamp: dict[str, Any], level: str, monkeypatch: pytest.MonkeyPatch,
     return build
 
 
-def test_an_unchanged_environment_is_left_alone(locks: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes):
+def test_an_unchanged_environment_is_not_rebuilt(locks: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes):
     build_of(stamp_of("demo"), "demo", monkeypatch, processes).assert_not_called()
 
 
@@ -51,7 +51,7 @@ def test_the_demo_runs_in_an_environment_for_development(
     build_of(stamp_of("development"), "demo", monkeypatch, processes).assert_not_called()
 
 
-def test_the_demo_does_not_take_away_what_development_installed(
+def test_the_demo_does_not_remove_packages_for_development(
     locks: Path, monkeypatch: pytest.MonkeyPatch, processes: Processes
 ):
     stamp = stamp_of("development")
@@ -69,7 +69,7 @@ def test_an_environment_for_the_demo_is_not_enough_for_the_tests(locks: Path):
 @pytest.mark.parametrize(
     "stamp", [{"building": True}, {"python": "/elsewhere/.venv 3 11"}], ids=["cut short", "another Python"]
 )
-def test_an_environment_that_cannot_be_trusted_is_made_anew(stamp: dict[str, Any]):
+def test_an_environment_that_cannot_be_trusted_is_rebuilt(stamp: dict[str, Any]):
     assert not environment._is_worth_keeping(stamp)
 
 

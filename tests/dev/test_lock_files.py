@@ -1,4 +1,4 @@
-"""Dependencies are pinned by content, and nothing says from which registry: everybody has their own."""
+"""Dependencies are pinned by hash and no file names a registry, so that any mirror works."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from dev.environment import LEVELS, lock_file
 from dev.places import ROOT
 
-# Written in pieces, so that this file does not find itself.
+# Split, so that this file does not match itself.
 ADDRESSES = ("pypi" + ".org", "python" + "hosted", "index" + "-url", "find" + "-links", "trusted" + "-host")
 
 
@@ -35,7 +35,7 @@ def test_the_levels_build_on_one_another(larger: str, smaller: str):
 def test_no_file_of_the_project_names_a_registry():
     if not shutil.which("git") or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    listed = subprocess.run(
+    names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
         check=True,
@@ -44,7 +44,7 @@ def test_no_file_of_the_project_names_a_registry():
     ).stdout.split("\0")
     pattern = re.compile("|".join(map(re.escape, ADDRESSES)).encode(), re.IGNORECASE)
 
-    files = [ROOT / name for name in listed if name and (ROOT / name).is_file()]
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
     assert [file.name for file in files if pattern.search(file.read_bytes())] == []
 

@@ -10,8 +10,8 @@ from dev.processes import Failure, Processes
 from dev.terminal import Screen
 
 
-@pytest.mark.skipif(not places.running_as_root(), reason="only root has to run the server as somebody else")
-def test_root_can_start_a_server_whose_files_lie_in_a_closed_home(
+@pytest.mark.skipif(not places.is_root(), reason="only root must run the server as another user")
+def test_root_can_start_a_server_with_files_in_a_private_home(
     processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     package = postgres.find_server_files().package
@@ -28,10 +28,10 @@ def test_root_can_start_a_server_whose_files_lie_in_a_closed_home(
         url = postgres.start(processes, folder, durable=False, log=folder / "log", step=step)
 
     assert url.startswith("postgresql://veza:")
-    assert (folder / "server").exists(), "its files were copied to where the other user can read them"
+    assert (folder / "server").exists(), "its files were copied to a folder that the other user can read"
 
 
-def test_a_wished_folder_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_pg_bin_folder_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PG_BIN", str(tmp_path))
 
     with pytest.raises(Failure, match="PG_BIN"):
@@ -43,10 +43,10 @@ def test_a_server_that_is_too_old_is_refused(tmp_path: Path):
     (tmp_path / "postgres").chmod(0o755)
 
     with pytest.raises(Failure, match="needs 15 or newer"):
-        postgres._version(postgres.ServerFiles(tmp_path), {})
+        postgres._read_version(postgres.ServerFiles(tmp_path), {})
 
 
-def test_nothing_to_start_is_a_clear_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_missing_server_is_a_clear_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.delenv("PG_BIN", raising=False)
     monkeypatch.setattr(postgres, "site_packages", lambda: tmp_path)
     monkeypatch.setattr(postgres, "DEBIAN", tmp_path)

@@ -1,4 +1,4 @@
-"""The walk of the demo against canned answers: it must hold when all is well, and notice when it is not."""
+"""The demo's round trip against canned answers: it succeeds if all is well, and notices each problem."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dev import api, round_trip
-from dev.round_trip import RoundTrip, StepFailed
+from dev.round_trip import RoundTrip, StepFailure
 from dev.terminal import Screen
 
 PEOPLE = {"buyer": "buyer@demo.example", "sellers": ["one@demo.example", "two@demo.example"]}
@@ -15,11 +15,11 @@ OFFERS = [{"license": "personal", "price_minor": 1000, "currency": "EUR"}]
 
 
 class Marketplace:
-    """Answers like Veza: a flawless one, unless a test changes what is kept."""
+    """Answers like a working Veza, unless a test changes an attribute."""
 
     def __init__(self) -> None:
         self.status = "pending"
-        self.paid_becomes, self.refund_becomes = "completed", "refunded"
+        self.status_after_payment, self.status_after_refund = "completed", "refunded"
         self.licenses_after_refund: list[dict[str, Any]] = []
 
     def exchange(
@@ -44,28 +44,28 @@ class Marketplace:
 
     def order(self) -> dict[str, Any]:
         if self.status == "refund_pending":
-            self.status = self.refund_becomes
-            return self.described("refund_pending")
-        return self.described(self.status)
+            self.status = self.status_after_refund
+            return self.with_status("refund_pending")
+        return self.with_status(self.status)
 
-    def described(self, status: str) -> dict[str, Any]:
+    def with_status(self, status: str) -> dict[str, Any]:
         amounts = {"subtotal_minor": 2000, "tax_minor": 380, "total_minor": 2380, "currency": "EUR"}
         refund = "full" if status == "refunded" else "none"
         names = {"order_id": "ord_1", "hyperswitch_payment_id": "pay_1", "items": [{}, {}]}
         return amounts | names | {"status": status, "refund": refund}
 
     def pay(self) -> tuple[int, Any]:
-        self.status = self.paid_becomes
+        self.status = self.status_after_payment
         return 303, None
 
     def licenses(self) -> list[dict[str, Any]]:
         return [{"order_id": "ord_1"}] * 2 if self.status == "completed" else self.licenses_after_refund
 
     def transfer(self) -> dict[str, Any]:
-        back = self.status == "refunded"
-        reversal = {"stripe_reversal_id": "trr_1" if back else "", "reversed_minor": 900 if back else 0}
-        sent = {"order_id": "ord_1", "status": "completed", "stripe_transfer_id": "tr_1"}
-        return sent | reversal | {"amount_minor": 900, "currency": "EUR"}
+        is_reversed = self.status == "refunded"
+        reversal = {"stripe_reversal_id": "trr_1" if is_reversed else "", "reversed_minor": 900 if is_reversed else 0}
+        transfer = {"order_id": "ord_1", "status": "completed", "stripe_transfer_id": "tr_1"}
+        return transfer | reversal | {"amount_minor": 900, "currency": "EUR"}
 
     def ask_refund(self) -> tuple[int, Any]:
         self.status = "refund_pending"
@@ -91,48 +91,48 @@ def marketplace(monkeypatch: pytest.MonkeyPatch) -> Marketplace:
 
 def walk() -> RoundTrip:
     trip = RoundTrip("http://veza", PEOPLE, "password", Screen(), lambda _tick, _seconds: None)
-    trip.walk(paid_by_person=False)
+    trip.walk(pay_in_browser=False)
     return trip
 
 
-def test_the_walk_holds_when_everything_works(marketplace: Marketplace):
-    story = walk().story
+def test_the_round_trip_succeeds_when_everything_works(marketplace: Marketplace):
+    state = walk().state
 
-    assert (story.order_id, story.refund_id) == ("ord_1", "ref_1")
-    assert [row["stripe_reversal_id"] for row in story.transfers] == ["trr_1", "trr_1"]
+    assert (state.order_id, state.refund_id) == ("ord_1", "ref_1")
+    assert [row["stripe_reversal_id"] for row in state.transfers] == ["trr_1", "trr_1"]
 
 
 def test_an_order_that_is_never_completed_is_noticed(marketplace: Marketplace):
-    marketplace.paid_becomes = "pending"
+    marketplace.status_after_payment = "pending"
 
-    with pytest.raises(StepFailed, match="still pending"):
+    with pytest.raises(StepFailure, match="still pending"):
         walk()
 
 
 def test_an_order_that_fails_is_noticed_at_once(marketplace: Marketplace):
-    marketplace.paid_becomes = "failed"
+    marketplace.status_after_payment = "failed"
 
-    with pytest.raises(StepFailed, match="the order is failed"):
+    with pytest.raises(StepFailure, match="the order is failed"):
         walk()
 
 
 def test_licenses_that_survive_the_refund_are_noticed(marketplace: Marketplace):
     marketplace.licenses_after_refund = [{"order_id": "ord_1"}]
 
-    with pytest.raises(StepFailed, match="still has 1"):
+    with pytest.raises(StepFailure, match="still has 1"):
         walk()
 
 
 def test_a_transfer_that_is_not_reversed_is_noticed(marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch):
-    kept = marketplace.transfer() | {"stripe_transfer_id": "tr_1"}
-    monkeypatch.setattr(marketplace, "transfer", lambda: kept)
+    row = marketplace.transfer() | {"stripe_transfer_id": "tr_1"}
+    monkeypatch.setattr(marketplace, "transfer", lambda: row)
 
-    with pytest.raises(StepFailed, match="the transfers are: completed, completed"):
+    with pytest.raises(StepFailure, match="the transfers are: completed, completed"):
         walk()
 
 
-def test_an_answer_nobody_expected_is_shown(marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch):
+def test_an_unexpected_answer_is_shown(marketplace: Marketplace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(marketplace, "ask_refund", lambda: (400, {"code": "refund_window_expired"}))
 
-    with pytest.raises(StepFailed, match=r"answered 400 instead of 202.*refund_window_expired"):
+    with pytest.raises(StepFailure, match=r"answered 400 instead of 202.*refund_window_expired"):
         walk()

@@ -1,4 +1,4 @@
-"""A Veza that answers over HTTP, with the sandbox's webhooks coming in and the workers' work done between two looks."""
+"""A Veza that answers over HTTP, with the sandbox's webhooks, and with the workers' tasks run between two polls."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.cache import cache
 
+from acceptance.options import RunOptions
 from acceptance.session_log import SessionLog
 from acceptance.walk import Walk
-from acceptance.wishes import Wishes
 from connect.models import ConnectedAccount
 from connect.tasks import process_reversals, send_transfers
 from marketplace.models import LicenseOffer
@@ -25,13 +25,13 @@ from veza.status import state
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "canary-password-of-the-operator"
-# A webhook that the sandbox is sending, or will send again.
+# The statuses of a webhook that the sandbox is sending or will send again.
 UNDER_WAY = {"waiting", "retrying"}
 STAFF_PASSWORD = "canary-password-of-the-staff"
 
 
 class Stack:
-    """A running Veza and a shop with one product, and who runs the acceptance."""
+    """A running Veza, a shop with one product, and the users of the acceptance run."""
 
     def __init__(self, url: str, sandbox: Any, report_dir: Path) -> None:
         self.url, self.sandbox, self.report_dir = url, sandbox, report_dir
@@ -40,14 +40,14 @@ class Stack:
         ConnectedAccount.objects.create(
             seller=self.offer.product.seller, stripe_account_id=self.account_id, transfers_active=True
         )
-        self.operator = person("operator@example.com", PASSWORD)
-        self.staff = person("staff@example.com", STAFF_PASSWORD, is_staff=True)
+        self.operator = create_user("operator@example.com", PASSWORD)
+        self.staff = create_user("staff@example.com", STAFF_PASSWORD, is_staff=True)
         for name in MAY_READ:
             app, _, codename = name.partition(".")
             self.staff.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
 
-    def wishes(self, **wishes: Any) -> Wishes:
-        usual: dict[str, Any] = {
+    def run_options(self, **changes: Any) -> RunOptions:
+        defaults: dict[str, Any] = {
             "base_url": self.url,
             "email": self.operator.email,
             "password": PASSWORD,
@@ -60,13 +60,13 @@ class Stack:
             "poll_seconds": 0.05,
             "patience_seconds": 5.0,
         }
-        return Wishes(**(usual | wishes))
+        return RunOptions(**(defaults | changes))
 
     def walk(
-        self, *, log: SessionLog, person: Any, pause: Callable[[float], object] | None = None, **wishes: Any
+        self, *, log: SessionLog, operator: Any, pause: Callable[[float], object] | None = None, **changes: Any
     ) -> Walk:
         return Walk(
-            self.wishes(**wishes), log=log, person=person, pause=pause or (lambda _seconds: do_the_workers_work())
+            self.run_options(**changes), log=log, operator=operator, pause=pause or (lambda _seconds: run_workers())
         )
 
     @property
@@ -74,44 +74,44 @@ class Stack:
         return (self.report_dir / "PAYMENT_E2E_LIVE_REPORT.md").read_text()
 
 
-class Nobody:
-    """Nobody at the terminal; what they would have been told."""
+class NoOperator:
+    """No operator at the terminal; stores the output."""
 
-    is_there = False
+    is_present = False
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.output: list[str] = []
 
     def tell(self, text: str) -> None:
-        self.told.append(text)
+        self.output.append(text)
 
     def ask(self, question: str) -> str:
         return ""
 
 
-class Somebody(Nobody):
-    """A person who answers each question with the next of the answers, or does something first."""
+class ScriptedOperator(NoOperator):
+    """An operator who gives the next of the answers to each question; an answer may be a function."""
 
-    is_there = True
+    is_present = True
 
     def __init__(self, *answers: Any) -> None:
         super().__init__()
-        self.answers, self.asked = list(answers), list[str]()
+        self.answers, self.questions = list(answers), list[str]()
 
     def ask(self, question: str) -> str:
-        self.asked.append(question)
+        self.questions.append(question)
         answer = self.answers.pop(0)
         return str(answer() if callable(answer) else answer)
 
 
-def person(email: str, password: str, **flags: Any) -> User:
+def create_user(email: str, password: str, **flags: Any) -> User:
     user = PersonFactory(email=email, **flags)
     user.set_password(password)
     user.save(update_fields=["password"])
     return user
 
 
-def do_the_workers_work() -> None:
+def run_workers() -> None:
     for sweep in (resend, send_transfers, process_reversals):
         sweep()
 
@@ -130,7 +130,7 @@ def stack(live_server: Any, sandbox: Any, settings: Any, tmp_path: Path) -> Iter
         retry_schedule=[0.2],
     )
     yield Stack(live_server.url, sandbox, tmp_path)
-    # A delivery that is still being handled would meet the end of this test's database.
+    # A delivery still in progress would meet the end of this test's database.
     sandbox.settings(webhooks_paused=True)
     sandbox.wait_for(lambda: UNDER_WAY.isdisjoint(event["status"] for event in sandbox.webhooks()), seconds=30)
 

@@ -1,4 +1,4 @@
-"""The gate: what keeps a run from beginning, and what is only said."""
+"""The gate: the problems that block a run, and the warnings."""
 
 import json
 
@@ -8,22 +8,22 @@ from django.core.management.base import CommandError
 
 from acceptance import provider
 from acceptance.caller import Answer, Caller
+from acceptance.options import RunOptions
 from acceptance.preflight import REMINDER, look
-from acceptance.session_log import Unwritten
-from acceptance.wishes import Wishes
+from acceptance.session_log import NullLog
 from tests.operators.production import run
 
 
 class Veza:
-    """Answers as a Veza that is ready, but for what a test changes."""
+    """Answers like a Veza that is ready, except for a test's changes."""
 
     base_url = "https://shop.example.org"
 
-    def __init__(self, **changed):
-        services = dict.fromkeys(("database", "redis", "hyperswitch", "stripe"), "ok") | changed.pop("services", {})
-        self._health = changed.pop("health", 200)
-        self._products = changed.pop("products", [{"offers": [{}]}])
-        self._status = {"environment": "sandbox", "version": "1", "maintenance": False} | changed
+    def __init__(self, **changes):
+        services = dict.fromkeys(("database", "redis", "hyperswitch", "stripe"), "ok") | changes.pop("services", {})
+        self._health = changes.pop("health", 200)
+        self._products = changes.pop("products", [{"offers": [{}]}])
+        self._status = {"environment": "sandbox", "version": "1", "maintenance": False} | changes
         self._status["services"] = {name: {"status": status} for name, status in services.items()}
 
     def get(self, path):
@@ -34,9 +34,9 @@ class Veza:
         return iter(self._products)
 
 
-def gate(wishes=None, **changed):
-    usual = {"base_url": Veza.base_url, "email": "operator@example.com", "password": ""}
-    return look(Veza(**changed), Wishes(**(usual | (wishes or {}))))
+def gate(options=None, **changes):
+    defaults = {"base_url": Veza.base_url, "email": "operator@example.com", "password": ""}
+    return look(Veza(**changes), RunOptions(**(defaults | (options or {}))))
 
 
 def test_a_veza_that_is_ready_opens_the_gate():
@@ -45,7 +45,7 @@ def test_a_veza_that_is_ready_opens_the_gate():
 
 
 @pytest.mark.parametrize(
-    ("wishes", "changed", "said"),
+    ("options", "changes", "message"),
     [
         ({"email": "operator"}, {}, "OPERATOR_EMAIL is not an e-mail address"),
         ({"email": ""}, {}, "OPERATOR_EMAIL is not an e-mail address"),
@@ -56,17 +56,17 @@ def test_a_veza_that_is_ready_opens_the_gate():
         ({}, {"services": {"hyperswitch": "disabled"}}, "Hyperswitch is disabled"),
         ({}, {"products": []}, "there is no product to buy"),
         ({}, {"products": [{"offers": []}]}, "there is no product to buy"),
-        ({}, {"maintenance": True}, "maintenance mode turns buyers away"),
+        ({}, {"maintenance": True}, "maintenance mode is on: buyers cannot order"),
     ],
 )
-def test_what_is_missing_closes_the_gate_and_is_named(wishes, changed, said):
-    closed = gate(wishes, **changed)
+def test_each_problem_closes_the_gate_and_is_named(options, changes, message):
+    gate_result = gate(options, **changes)
 
-    assert not closed.open
-    assert any(said in line for line in closed.failed)
+    assert not gate_result.open
+    assert any(message in line for line in gate_result.failed)
 
 
-def test_a_live_run_is_reminded_that_a_real_card_is_charged():
+def test_a_live_run_is_warned_that_a_real_card_is_charged():
     assert REMINDER in gate({"environment": "live"}, environment="live").warned
     assert REMINDER not in gate().warned
 
@@ -75,26 +75,26 @@ def test_a_live_run_that_meets_a_sandbox_is_warned():
     assert any("no real money would move" in line for line in gate({"environment": "live"}).warned)
 
 
-def test_a_service_that_is_not_well_is_said_and_does_not_close_the_gate():
-    seen = gate(services={"redis": "degraded"})
+def test_a_degraded_service_is_a_warning_and_does_not_close_the_gate():
+    gate_result = gate(services={"redis": "degraded"})
 
-    assert (seen.open, seen.warned) == (True, ["redis is degraded."])
+    assert (gate_result.open, gate_result.warned) == (True, ["redis is degraded."])
 
 
 @pytest.mark.parametrize("body", ["<html>", None, {"data": []}, {"data": {"environment": "sandbox"}}, {"data": None}])
 def test_a_status_of_another_shape_closes_the_gate(monkeypatch, body):
-    plain = Veza.get
+    get = Veza.get
     monkeypatch.setattr(
-        Veza, "get", lambda self, path: Answer(200, body, 1, "", {}) if path == "/status" else plain(self, path)
+        Veza, "get", lambda self, path: Answer(200, body, 1, "", {}) if path == "/status" else get(self, path)
     )
 
     assert any("status answers" in line for line in gate().failed)
 
 
-def test_nobody_at_the_address_closes_the_gate():
-    wishes = Wishes(base_url="http://127.0.0.1:1", email="operator@example.com", password="")
+def test_no_server_at_the_address_closes_the_gate():
+    options = RunOptions(base_url="http://127.0.0.1:1", email="operator@example.com", password="")
 
-    assert look(Caller(wishes.base_url, Unwritten()), wishes).failed == ["health answers no answer (ConnectionError)"]
+    assert look(Caller(options.base_url, NullLog()), options).failed == ["health answers no answer (ConnectionError)"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -110,19 +110,19 @@ def test_the_command_opens_the_gate_of_a_running_veza(stack, monkeypatch, capsys
 def test_the_command_exits_with_one_at_a_closed_gate(stack, monkeypatch):
     monkeypatch.setenv("OPERATOR_EMAIL", "nobody")
 
-    with pytest.raises(CommandError, match="The gate is closed: 1 of") as closed:
+    with pytest.raises(CommandError, match="The gate is closed: 1 of") as gate_result:
         call_command("payment_e2e_preflight", "--base-url", stack.url)
 
-    assert closed.value.returncode == 1
+    assert gate_result.value.returncode == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_database_is_needed_where_the_operator_sits(stack):
+def test_the_operators_machine_needs_no_database(stack):
     nowhere = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "OPERATOR_EMAIL": stack.operator.email}
 
-    ended = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, payload=nowhere)
+    process = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, payload=nowhere)
 
-    assert ended.returncode == 0, ended.stderr
+    assert process.returncode == 0, process.stderr
 
 
 LIVE_PAGE = "https://api.hyperswitch.io/payment_link/m/pay_1"

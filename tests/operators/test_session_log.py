@@ -1,4 +1,4 @@
-"""The session log keeps everything but secrets, and shows every later change."""
+"""The session log records everything but secrets, and reveals every later change."""
 
 import json
 
@@ -16,14 +16,14 @@ def three_lines(log):
     return log
 
 
-def test_what_was_written_is_read_back(three_lines):
+def test_the_lines_can_be_read_back(three_lines):
     assert read_chain(three_lines.path) == three_lines.lines
     assert three_lines.lines[-1]["hash"] == three_lines.seal
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("change", [b"501", b"500", b"502"])
-def test_a_changed_amount_is_found_in_whichever_line(three_lines, number, change):
+def test_a_changed_amount_is_detected_in_every_line(three_lines, number, change):
     lines = three_lines.path.read_bytes().splitlines(keepends=True)
     wrong = lines[number - 1].replace(f"50{number - 1}".encode(), b"999")
     three_lines.path.write_bytes(b"".join([*lines[: number - 1], wrong, *lines[number:]]))
@@ -33,7 +33,7 @@ def test_a_changed_amount_is_found_in_whichever_line(three_lines, number, change
 
 
 @pytest.mark.parametrize("order", [(0, 2), (1, 0, 2), (0, 1, 1, 2), (1, 2)])
-def test_a_line_taken_out_moved_or_doubled_is_found(three_lines, order):
+def test_a_removed_moved_or_repeated_line_is_detected(three_lines, order):
     lines = three_lines.path.read_bytes().splitlines(keepends=True)
     three_lines.path.write_bytes(b"".join(lines[number] for number in order))
 
@@ -41,14 +41,14 @@ def test_a_line_taken_out_moved_or_doubled_is_found(three_lines, order):
         read_chain(three_lines.path)
 
 
-def test_lines_cut_off_at_the_end_are_found_by_the_seal(three_lines):
+def test_lines_missing_at_the_end_are_detected_by_the_seal(three_lines):
     lines = three_lines.path.read_bytes().splitlines(keepends=True)
     three_lines.path.write_bytes(b"".join(lines[:2]))
 
     assert read_chain(three_lines.path)[-1]["hash"] != three_lines.seal
 
 
-def test_a_line_torn_by_the_end_of_the_machine_is_taken_off_and_that_is_said(three_lines):
+def test_a_line_torn_by_a_crash_is_removed_and_that_is_logged(three_lines):
     with three_lines.path.open("ab") as out:
         out.write(b'{"n": 4, "kind": "exch')
 
@@ -58,13 +58,13 @@ def test_a_line_torn_by_the_end_of_the_machine_is_taken_off_and_that_is_said(thr
     assert read_chain(log.path) == log.lines
 
 
-def test_a_resumed_log_goes_on_with_the_chain(three_lines):
+def test_a_resumed_log_continues_the_chain(three_lines):
     SessionLog.resume(three_lines.path).write("session_resumed")
 
     assert [line["n"] for line in read_chain(three_lines.path)] == [1, 2, 3, 4]
 
 
-def test_two_sessions_of_one_second_have_a_log_each(log, tmp_path):
+def test_two_sessions_in_one_second_have_separate_logs(log, tmp_path):
     other = SessionLog.begin(tmp_path, at=NOON)
 
     assert log.path != other.path
@@ -73,7 +73,7 @@ def test_two_sessions_of_one_second_have_a_log_each(log, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"password": "canary canary"},
         {"asked": {"password": "canary canary"}},
@@ -83,10 +83,10 @@ def test_two_sessions_of_one_second_have_a_log_each(log, tmp_path):
         {"answered": {"canary canary": ["canary canary"]}},
     ],
 )
-def test_a_secret_is_masked_by_its_name_and_wherever_it_comes_back(log, said):
-    log.hide("canary canary")
+def test_a_secret_is_masked_by_name_and_wherever_it_is_returned(log, fields):
+    log.hide_secret("canary canary")
 
-    log.write("exchange", **said)
+    log.write("exchange", **fields)
 
     assert "canary canary" not in log.path.read_text()
     assert MASK in log.path.read_text()

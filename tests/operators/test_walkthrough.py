@@ -1,4 +1,4 @@
-"""The acceptance run against a running Veza and the sandbox: the whole walk, and the failure of every step."""
+"""The acceptance run against a running Veza and the sandbox: the complete run, and the failure of every step."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ from acceptance.walk import FAIL, NOT_RUN, PASS, SKIPPED
 from marketplace.models import License, Order
 from marketplace.states import LicenseStatus
 from tests.buying import payment_of
-from tests.operators.conftest import PASSWORD, STAFF_PASSWORD, Nobody, Somebody, do_the_workers_work
+from tests.operators.conftest import PASSWORD, STAFF_PASSWORD, NoOperator, ScriptedOperator, run_workers
 from veza.core.causes import Cause
 from veza.core.models import PlatformSetting
 from veza.core.states import move
@@ -28,16 +28,16 @@ def statuses(walk):
 
 
 def test_the_whole_walk_passes_step_by_step(stack, log):
-    walk = stack.walk(log=log, person=Nobody())
+    walk = stack.walk(log=log, operator=NoOperator())
 
     assert gate_is_open(walk)
     assert (run(walk).text, statuses(walk)) == ("PASSED", [PASS] * 9)
-    assert "5xx" in walk.outcomes[5].observed
+    assert "5xx" in walk.outcomes[5].observation
     assert "tr_" in walk.outcomes[7].trace
 
 
-def test_the_report_and_the_log_tell_the_session(stack, log):
-    run(stack.walk(log=log, person=Nobody()))
+def test_the_report_and_the_log_record_the_session(stack, log):
+    run(stack.walk(log=log, operator=NoOperator()))
 
     rows = [line for line in stack.report.splitlines() if line.startswith("| ") and "PASS" in line]
     assert len(rows) == 9
@@ -45,49 +45,49 @@ def test_the_report_and_the_log_tell_the_session(stack, log):
     assert read_chain(log.path)[-1]["hash"] == log.seal
 
 
-def test_nothing_secret_is_told_anywhere(stack, log, capfd):
-    person = Nobody()
-    walk = stack.walk(log=log, person=person)
+def test_no_secret_appears_anywhere(stack, log, capfd):
+    operator = NoOperator()
+    walk = stack.walk(log=log, operator=operator)
     run(walk)
 
-    written = log.path.read_text() + stack.report + "".join(person.told) + "".join(capfd.readouterr())
-    assert PASSWORD not in written
-    assert STAFF_PASSWORD not in written
-    assert "eyJ" not in written
-    assert "_secret_" not in written
+    text = log.path.read_text() + stack.report + "".join(operator.output) + "".join(capfd.readouterr())
+    assert PASSWORD not in text
+    assert STAFF_PASSWORD not in text
+    assert "eyJ" not in text
+    assert "_secret_" not in text
 
 
-def test_without_a_clear_yes_nothing_is_refunded(stack, log):
-    walk = stack.walk(log=log, person=Somebody(""), refund="ask")
+def test_without_a_clear_yes_there_is_no_refund(stack, log):
+    walk = stack.walk(log=log, operator=ScriptedOperator(""), refund="ask")
 
     assert run(walk).text == "PASSED without the refund"
     assert statuses(walk)[7:] == [SKIPPED, SKIPPED]
     assert Order.objects.get().status == "completed"
 
 
-def test_a_person_pays_looks_into_the_database_and_says_yes_to_the_refund(stack, log):
-    person = Somebody()
-    walk = stack.walk(log=log, person=person, pay="browser", staff=False, refund="ask")
+def test_an_operator_pays_queries_the_database_and_confirms_the_refund(stack, log):
+    operator = ScriptedOperator()
+    walk = stack.walk(log=log, operator=operator, pay="browser", staff=False, refund="ask")
 
-    def pays():
+    def pay():
         stack.sandbox.pay(Order.objects.get().pk and walk.facts["payment_url"].rpartition("/")[2])
         return ""
 
-    def looks():
-        do_the_workers_work()
-        (statement,) = [text for text in person.told[-3:] if "seller_transfers" in text]
+    def query_database():
+        run_workers()
+        (statement,) = [text for text in operator.output[-3:] if "seller_transfers" in text]
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return str(cursor.fetchall())
 
-    person.answers = [pays, looks, "y", "yes", looks, "y"]
-    person_told_two = person.told
+    operator.answers = [pay, query_database, "y", "yes", query_database, "y"]
+    output = operator.output
 
     verdict = run(walk)
 
     assert (verdict.text, statuses(walk)) == ("PASSED", [PASS] * 9)
-    assert "tr_" in walk.outcomes[7].observed
-    assert any("webhook_log" in text for text in person_told_two)
+    assert "tr_" in walk.outcomes[7].observation
+    assert any("webhook_log" in text for text in output)
 
 
 # --- The failure of every step ---
@@ -144,10 +144,10 @@ FAILURES = [
 ]
 
 
-@pytest.mark.parametrize(("number", "mischief", "observed"), FAILURES, ids=[f[1].__name__ for f in FAILURES])
-def test_a_step_that_does_not_hold_ends_the_run_there(stack, log, number, mischief, observed):
-    mischief(stack)
-    walk = stack.walk(log=log, person=Nobody(), patience_seconds=0.8)
+@pytest.mark.parametrize(("number", "fault", "observation"), FAILURES, ids=[f[1].__name__ for f in FAILURES])
+def test_a_failed_step_ends_the_run(stack, log, number, fault, observation):
+    fault(stack)
+    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=0.8)
 
     verdict = run(walk)
 
@@ -155,34 +155,34 @@ def test_a_step_that_does_not_hold_ends_the_run_there(stack, log, number, mischi
         f"FAILED at step {number}",
         [PASS] * (number - 1) + [FAIL] + [NOT_RUN] * (9 - number),
     )
-    assert observed in walk.outcomes[number].observed
+    assert observation in walk.outcomes[number].observation
     assert f"FAILED at step {number}" in stack.report
 
 
-def test_a_licence_that_is_not_there_fails_step_six(stack, log):
-    walk = stack.walk(log=log, person=Nobody())
+def test_a_missing_licence_fails_step_six(stack, log):
+    walk = stack.walk(log=log, operator=NoOperator())
     wait = STEPS[4].take
 
-    def suspended(walk):
+    def suspend_license(walk):
         outcome = wait(walk)
         with transaction.atomic():
             move(License.objects.get(), LicenseStatus.SUSPENDED, cause=Cause("staff"))
         return outcome
 
-    with_mischief(walk, 5, suspended)
+    replace_step(walk, 5, suspend_license)
 
     assert run(walk).text == "FAILED at step 6"
-    assert "has 0 of this order" in walk.outcomes[6].observed
+    assert "has 0 of this order" in walk.outcomes[6].observation
 
 
-def with_mischief(walk, number, take):
+def replace_step(walk, number, take):
     plain = walk.take
     walk.take = lambda step: plain(type(step)(step.number, step.title, take) if step.number == number else step)
 
 
 def test_a_refund_that_the_provider_refuses_fails_step_eight_or_nine(stack, log):
     refund_is_refused(stack)
-    walk = stack.walk(log=log, person=Nobody(), patience_seconds=0.8)
+    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=0.8)
 
     verdict = run(walk)
 
@@ -191,85 +191,85 @@ def test_a_refund_that_the_provider_refuses_fails_step_eight_or_nine(stack, log)
 
 
 def test_a_refund_outside_its_window_fails_step_eight(stack, log, settings):
-    walk = stack.walk(log=log, person=Nobody())
-    with_mischief(
+    walk = stack.walk(log=log, operator=NoOperator())
+    replace_step(
         walk, 7, lambda walk: (Order.objects.update(refund_deadline="2026-01-01T00:00Z"), STEPS[6].take(walk))[1]
     )
 
     assert run(walk).text == "FAILED at step 8"
-    assert "refund_window_expired" in walk.outcomes[8].observed
+    assert "refund_window_expired" in walk.outcomes[8].observation
 
 
-def test_a_person_who_could_not_pay_fails_step_four(stack, log):
-    walk = stack.walk(log=log, person=Somebody("n"), pay="browser")
+def test_an_operator_who_could_not_pay_fails_step_four(stack, log):
+    walk = stack.walk(log=log, operator=ScriptedOperator("n"), pay="browser")
 
     assert run(walk).text == "FAILED at step 4"
 
 
-def test_a_person_who_sees_something_else_fails_step_seven(stack, log):
-    person = Somebody("status failed", "n")
-    walk = stack.walk(log=log, person=person, staff=False)
+def test_an_operator_who_sees_another_result_fails_step_seven(stack, log):
+    operator = ScriptedOperator("status failed", "n")
+    walk = stack.walk(log=log, operator=operator, staff=False)
 
     assert run(walk).text == "FAILED at step 7"
-    assert "status failed" in walk.outcomes[7].observed
+    assert "status failed" in walk.outcomes[7].observation
 
 
-def test_server_errors_while_polling_are_counted_and_waited_out(stack, log, monkeypatch):
+def test_server_errors_while_polling_are_counted_and_retried(stack, log, monkeypatch):
     stack.sandbox.webhook_fault("delay", "^payment_", seconds=0.6, times=0)
-    walk = stack.walk(log=log, person=Nobody())
-    asked = walk.buyer.get
-    broken = iter([True, True])
+    walk = stack.walk(log=log, operator=NoOperator())
+    get = walk.buyer.get
+    failures = iter([True, True])
 
-    def sometimes_broken(path):
-        answer = asked(path)
-        away = "/orders/" in path and walk.facts.get("paid_at") and next(broken, False)
-        return type(answer)(**(vars(answer) | {"status": 503})) if away else answer
+    def get_with_failures(path):
+        answer = get(path)
+        is_broken = "/orders/" in path and walk.facts.get("paid_at") and next(failures, False)
+        return type(answer)(**(vars(answer) | {"status": 503})) if is_broken else answer
 
-    monkeypatch.setattr(walk.buyer, "get", sometimes_broken)
+    monkeypatch.setattr(walk.buyer, "get", get_with_failures)
 
     run(walk)
 
     assert walk.outcomes[5].status == PASS
-    assert "2 times 5xx" in walk.outcomes[5].observed
+    assert "2 times 5xx" in walk.outcomes[5].observation
 
 
-# --- Whose money it is ---
+# --- Test money or real money ---
 
 
-def test_a_run_is_not_called_live_because_veza_says_so(stack, log, settings):
+def test_the_status_of_veza_does_not_make_a_run_live(stack, log, settings):
     settings.VEZA_ENVIRONMENT = "live"
-    walk = stack.walk(log=log, person=Nobody(), environment="live")
+    walk = stack.walk(log=log, operator=NoOperator(), environment="live")
 
     assert run(walk).text == "FAILED at step 4"
-    assert "does not prove to be live" in walk.outcomes[4].observed
+    assert "does not prove to be live" in walk.outcomes[4].observation
     assert "production" not in walk.facts.get("provider", "")
 
 
-def test_a_machine_pays_only_on_the_sandboxs_own_page(stack, log, monkeypatch):
-    walk = stack.walk(log=log, person=Nobody())
-    shown = walk.buyer.page
+def test_the_run_pays_by_itself_only_on_the_sandboxs_page(stack, log, monkeypatch):
+    walk = stack.walk(log=log, operator=NoOperator())
+    page = walk.buyer.page
     monkeypatch.setattr(
-        walk.buyer, "page", lambda url, form=None: type(a := shown(url, form))(**(vars(a) | {"headers": {}}))
+        walk.buyer, "page", lambda url, form=None: type(a := page(url, form))(**(vars(a) | {"headers": {}}))
     )
 
     assert run(walk).text == "FAILED at step 4"
-    assert "only the sandbox's page" in walk.outcomes[4].observed
+    assert "only the sandbox's page" in walk.outcomes[4].observation
 
 
-# --- Going on after an interruption ---
+# --- Resuming after an interruption ---
 
 
 @pytest.mark.parametrize("number", [1, 3, 5, 7, 9])
-def test_a_run_interrupted_at_any_step_goes_on_and_buys_once(stack, log, number):
-    def interrupted(_walk):
+def test_a_run_interrupted_at_any_step_resumes_and_buys_once(stack, log, number):
+    def interrupt(_walk):
         raise KeyboardInterrupt
 
-    walk = stack.walk(log=log, person=Nobody())
-    with_mischief(walk, number, interrupted)
+    walk = stack.walk(log=log, operator=NoOperator())
+    replace_step(walk, number, interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(walk)
 
-    again = stack.walk(log=SessionLog.resume(log.path), person=Nobody())
+    again = stack.walk(log=SessionLog.resume(log.path), operator=NoOperator())
 
     assert (run(again).text, statuses(again)) == ("PASSED", [PASS] * 9)
     assert Order.objects.count() == 1
@@ -277,18 +277,18 @@ def test_a_run_interrupted_at_any_step_goes_on_and_buys_once(stack, log, number)
 
 
 @pytest.mark.parametrize("number", [3, 4, 8])
-def test_an_answer_lost_by_the_interruption_is_found_again(stack, log, number):
+def test_an_answer_lost_by_the_interruption_is_recovered(stack, log, number):
     step = STEPS[number - 1]
 
-    def done_and_interrupted(walk):
+    def take_and_interrupt(walk):
         step.take(walk)
         raise KeyboardInterrupt
 
-    walk = stack.walk(log=log, person=Nobody())
-    with_mischief(walk, number, done_and_interrupted)
+    walk = stack.walk(log=log, operator=NoOperator())
+    replace_step(walk, number, take_and_interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(walk)
-    again = stack.walk(log=SessionLog.resume(log.path), person=Nobody())
+    again = stack.walk(log=SessionLog.resume(log.path), operator=NoOperator())
 
     assert run(again).text == "PASSED"
     movements = stack.sandbox.truth()["movements"]
@@ -300,24 +300,24 @@ def test_an_answer_lost_by_the_interruption_is_found_again(stack, log, number):
 
 @pytest.fixture
 def workers():
-    """The workers' work, done over and over beside the command."""
-    over = threading.Event()
+    """The workers' tasks, run repeatedly during the command."""
+    stop = threading.Event()
 
     def work():
-        while not over.is_set():
-            do_the_workers_work()
+        while not stop.is_set():
+            run_workers()
             time.sleep(0.05)
         connections.close_all()
 
     thread = threading.Thread(target=work)
     thread.start()
     yield
-    over.set()
+    stop.set()
     thread.join()
 
 
 @pytest.fixture
-def said(stack, monkeypatch):
+def arguments(stack, monkeypatch):
     monkeypatch.setenv("OPERATOR_EMAIL", stack.operator.email)
     monkeypatch.setenv("OPERATOR_PASSWORD", PASSWORD)
     monkeypatch.setenv("STAFF_EMAIL", stack.staff.email)
@@ -328,50 +328,50 @@ def said(stack, monkeypatch):
 AUTOMATIC = ["--pay=sandbox", "--staff", "--refund=yes", "--json"]
 
 
-def test_the_command_walks_the_whole_way_by_itself(stack, said, workers, capsys):
-    call_command("payment_e2e_walkthrough", *said, *AUTOMATIC)
+def test_the_command_completes_the_run_by_itself(stack, arguments, workers, capsys):
+    call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC)
 
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (told["ok"], told["verdict"]) == (True, "PASSED")
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["ok"], report["verdict"]) == (True, "PASSED")
     assert "PASSED" in stack.report
 
 
-def test_the_command_exits_with_one_when_a_step_fails_and_goes_on_with_resume(stack, said, workers):
+def test_the_command_exits_with_one_when_a_step_fails_and_can_resume(stack, arguments, workers):
     stack.sandbox.settings(payment_outcome="processing")
-    with pytest.raises(CommandError, match="FAILED at step 5") as failed:
-        call_command("payment_e2e_walkthrough", *said, *AUTOMATIC, "--patience-seconds", "0.5")
+    with pytest.raises(CommandError, match="FAILED at step 5") as error:
+        call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC, "--patience-seconds", "0.5")
     order = Order.objects.get()
     stack.sandbox.control(f"payments/{payment_of(order).provider_key}", status="succeeded")
 
-    call_command("payment_e2e_walkthrough", *said, *AUTOMATIC, "--resume")
+    call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC, "--resume")
 
-    assert failed.value.returncode == 1
+    assert error.value.returncode == 1
     assert (stack.report.count("FAILED at step 5"), stack.report.count(": PASSED")) == (1, 1)
 
 
-def test_a_log_that_was_edited_is_not_gone_on_with(stack, said):
+def test_a_run_with_an_edited_log_is_not_resumed(stack, arguments):
     wrong_password(stack)
     with pytest.raises(CommandError):
-        call_command("payment_e2e_walkthrough", *said, *AUTOMATIC)
+        call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC)
     (path,) = stack.report_dir.glob("*.log")
     path.write_text(path.read_text().replace('"status": "FAIL"', '"status": "PASS"'))
 
-    with pytest.raises(CommandError, match="line 8 is not as it was written") as refused:
-        call_command("payment_e2e_walkthrough", *said, *AUTOMATIC, "--resume")
+    with pytest.raises(CommandError, match="line 8 is not as it was written") as error:
+        call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC, "--resume")
 
-    assert refused.value.returncode == 3
+    assert error.value.returncode == 3
 
 
-def test_nobody_at_the_terminal_and_no_staff_is_no_run(said):
+def test_no_terminal_and_no_staff_is_refused(arguments):
     with pytest.raises(CommandError, match="use --staff"):
-        call_command("payment_e2e_walkthrough", *said, "--pay=sandbox")
+        call_command("payment_e2e_walkthrough", *arguments, "--pay=sandbox")
 
 
-def test_behind_a_closed_gate_nothing_is_bought(stack, said):
+def test_behind_a_closed_gate_nothing_is_bought(stack, arguments):
     PlatformSetting.objects.create(name="maintenance", value={"on": True})
 
-    with pytest.raises(CommandError, match="nothing was bought") as refused:
-        call_command("payment_e2e_walkthrough", *said, *AUTOMATIC)
+    with pytest.raises(CommandError, match="nothing was bought") as error:
+        call_command("payment_e2e_walkthrough", *arguments, *AUTOMATIC)
 
-    assert refused.value.returncode == 2
+    assert error.value.returncode == 2
     assert not Order.objects.exists()

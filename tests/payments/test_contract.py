@@ -6,7 +6,7 @@ from payments.collection.payment_requests import retry_after
 from payments.hyperswitch import client as hyperswitch_api
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
-from tests.sandbox.test_contract_schemas import FOLDER, HYPERSWITCH, validator_of
+from tests.sandbox.schemas import FOLDER, HYPERSWITCH, validator_of
 
 pytestmark = [
     pytest.mark.django_db,

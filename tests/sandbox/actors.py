@@ -1,4 +1,4 @@
-"""The few calls that most of these tests begin with."""
+"""The calls that most of these tests start with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.sandbox.process import Sandbox
 
 
 def create_payment(sandbox: Sandbox, payment_id: str = "pay_1", **fields: Any) -> dict[str, Any]:
-    asked = {
+    params = {
         "payment_id": payment_id,
         "amount": 50_00,
         "currency": "EUR",
@@ -16,7 +16,7 @@ def create_payment(sandbox: Sandbox, payment_id: str = "pay_1", **fields: Any) -
         "return_url": "https://shop.example/back",
         **fields,
     }
-    response = sandbox.hyperswitch("POST", "/payments", json=asked)
+    response = sandbox.hyperswitch("POST", "/payments", json=params)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
@@ -30,10 +30,10 @@ def paid_payment(sandbox: Sandbox, payment_id: str = "pay_1", **fields: Any) -> 
 
 
 def ask_refund(sandbox: Sandbox, refund_id: str = "ref_1", amount: int | None = 10_00, **fields: Any) -> Any:
-    asked = {"payment_id": "pay_1", "refund_id": refund_id, **fields}
+    params = {"payment_id": "pay_1", "refund_id": refund_id, **fields}
     if amount is not None:
-        asked["amount"] = amount
-    return sandbox.hyperswitch("POST", "/refunds", json=asked)
+        params["amount"] = amount
+    return sandbox.hyperswitch("POST", "/refunds", json=params)
 
 
 def ask_transfer(sandbox: Sandbox, account: str, *, key: str | None = None, **fields: Any) -> Any:

@@ -16,14 +16,14 @@ def running_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
-    """A sandbox that remembers nothing."""
+    """A sandbox without any state."""
     running_sandbox.reset()
     return running_sandbox
 
 
 @pytest.fixture
 def receiver(sandbox: Sandbox) -> Iterator[Receiver]:
-    """Gets both providers' webhooks."""
+    """Receives both providers' webhooks."""
     receiver = Receiver()
     sandbox.settings(hyperswitch_webhook_url=receiver.url, stripe_webhook_url=receiver.url)
     yield receiver

@@ -1,4 +1,4 @@
-"""The sandbox as a process of its own, for any test that wants to talk to it."""
+"""Runs the sandbox in a separate process, for all tests that need it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sandbox:
         )
         self.url = f"http://127.0.0.1:{self._port(port_file)}"
         self.session = requests.Session()
-        self.session.trust_env = False  # no proxy stands between us
+        self.session.trust_env = False  # never through a proxy
 
     def __enter__(self) -> Sandbox:
         return self
@@ -46,7 +46,7 @@ class Sandbox:
         self.stop()
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code."""
+        """End the process and return its exit code."""
         self.session.close()
         self.process.terminate()
         try:
@@ -57,7 +57,7 @@ class Sandbox:
         finally:
             self._folder.cleanup()
 
-    # Speaking to the providers
+    # Calls to the providers
 
     def hyperswitch(self, method: str, path: str, **options: Any) -> requests.Response:
         """`hyperswitch("POST", "/payments", json={...})` with the right API key."""
@@ -71,10 +71,10 @@ class Sandbox:
             headers["Idempotency-Key"] = key
         return self.session.request(method, self.url + path, headers=headers, timeout=30, **options)
 
-    # Being the world around the providers
+    # The control API
 
     def control(self, path: str, /, **json: Any) -> dict[str, Any]:
-        """One call of the control API: `control("payments/pay_1", status="succeeded")`. Refusals raise."""
+        """One call of the control API: `control("payments/pay_1", status="succeeded")`. Raises if refused."""
         return self._call("POST", f"/_control/{path}", json)
 
     def reset(self) -> None:
@@ -84,11 +84,11 @@ class Sandbox:
         return self._call("PATCH", "/_control/settings", changes)
 
     def fault(self, fault: str, path: str, **options: Any) -> dict[str, Any]:
-        """`fault("drop", "^/refunds$", method="POST", when="after")`, once unless `times` says otherwise."""
+        """`fault("drop", "^/refunds$", method="POST", when="after")`, once, or `times` times."""
         return self._call("POST", "/_control/faults", {"fault": fault, "path": path, **options})
 
     def clear_faults(self) -> None:
-        """Remove what is armed, on the wire and for webhooks."""
+        """Remove all faults, on the wire and for webhooks."""
         self._call("DELETE", "/_control/faults")
         self._call("DELETE", "/_control/webhook_faults")
 
@@ -99,12 +99,12 @@ class Sandbox:
         return self._call("GET", "/_truth")
 
     def calls(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", "/_truth/calls")["calls"]
-        return found
+        calls: list[dict[str, Any]] = self._call("GET", "/_truth/calls")["calls"]
+        return calls
 
     def webhooks(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", "/_control/webhooks")["events"]
-        return found
+        events: list[dict[str, Any]] = self._call("GET", "/_control/webhooks")["events"]
+        return events
 
     def pay(self, payment_id: str, action: str = "pay") -> requests.Response:
         """Press a button of the hosted page: pay, decline or abandon. The redirect is not followed."""
@@ -120,10 +120,10 @@ class Sandbox:
             self.control(f"accounts/{account_id}", transfers="active")
         return account_id
 
-    def wait_for(self, found: Callable[[], Any], *, seconds: float = 5) -> Any:
-        """Ask until the answer is true, and return it."""
+    def wait_for(self, condition: Callable[[], Any], *, seconds: float = 5) -> Any:
+        """Poll until the result is true, and return it."""
         deadline = time.monotonic() + seconds
-        while not (answer := found()):
+        while not (answer := condition()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"still {answer!r} after {seconds} s")
             time.sleep(0.02)

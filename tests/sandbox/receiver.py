@@ -1,4 +1,4 @@
-"""Somebody to send webhooks to."""
+"""A server that receives webhooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Delivery:
 
 
 class Receiver:
-    """Keeps what it is sent; answers with the next of `statuses`, then 200."""
+    """Stores all deliveries; answers with the next of `statuses`, then 200."""
 
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []

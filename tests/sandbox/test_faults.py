@@ -27,15 +27,15 @@ def test_a_drop_after_the_effect_has_done_its_work(sandbox):
     assert sandbox.hyperswitch("GET", "/refunds/ref_1").status_code == 200
 
 
-@pytest.mark.parametrize(("when", "moved"), [("before", {}), ("after", {"EUR": 40_00})])
-def test_a_500_moves_money_only_when_it_comes_after(sandbox, when, moved):
+@pytest.mark.parametrize(("when", "totals"), [("before", {}), ("after", {"EUR": 40_00})])
+def test_a_500_moves_money_only_when_it_comes_after(sandbox, when, totals):
     account = sandbox.create_account()
     sandbox.fault("status", "^/v1/transfers$", when=when, status=500)
 
-    failed = ask_transfer(sandbox, account, key="t1")
+    answer = ask_transfer(sandbox, account, key="t1")
 
-    assert failed.status_code == 500
-    assert sandbox.truth()["totals"].get("transfer", {}) == moved
+    assert answer.status_code == 500
+    assert sandbox.truth()["totals"].get("transfer", {}) == totals
     assert ask_transfer(sandbox, account, key="t1").status_code == 200
     assert sandbox.truth()["totals"]["transfer"] == {"EUR": 40_00}
 
@@ -55,11 +55,11 @@ def test_unreadable_answers_are_200_json_cut_short_and_502_html(sandbox):
     sandbox.fault("wrong_json", "^/payments/pay_1$")
     sandbox.fault("html", "^/payments/pay_1$")
 
-    cut, html = (sandbox.hyperswitch("GET", "/payments/pay_1") for _ in range(2))
+    cut_json, html = (sandbox.hyperswitch("GET", "/payments/pay_1") for _ in range(2))
 
-    assert cut.status_code == 200
+    assert cut_json.status_code == 200
     with pytest.raises(ValueError, match="Expecting"):
-        cut.json()
+        cut_json.json()
     assert (html.status_code, html.headers["Content-Type"]) == (502, "text/html")
 
 
@@ -106,7 +106,7 @@ def test_a_reset_forgets_objects_and_settings(sandbox):
     assert sandbox.settings()["refund_outcome"] == "succeed"
 
 
-def test_it_ends_cleanly_when_told_to():
+def test_it_ends_cleanly_on_a_signal():
     sandbox = Sandbox()
 
     assert sandbox.session.get(f"{sandbox.url}/health").text == "health is good"

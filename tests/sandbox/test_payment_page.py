@@ -13,7 +13,7 @@ def status_of(sandbox):
     return sandbox.hyperswitch("GET", "/payments/pay_1").json()["status"]
 
 
-def test_the_page_says_what_is_bought_and_that_no_money_moves(sandbox):
+def test_the_page_shows_the_order_and_that_no_money_moves(sandbox):
     create_payment(sandbox, description="A <b>font</b>", payment_link_config={"seller_name": "Atelier"})
 
     page = page_of(sandbox)
@@ -45,7 +45,7 @@ def test_each_button_leads_back_to_the_shop_with_the_status(sandbox, action, sta
 
 
 @pytest.mark.parametrize("outcome", ["processing", "partially_captured", "failed"])
-def test_paying_ends_as_the_settings_say(sandbox, outcome):
+def test_paying_ends_with_the_status_in_the_settings(sandbox, outcome):
     sandbox.settings(payment_outcome=outcome)
 
     assert paid_payment(sandbox)["status"] == outcome
@@ -60,7 +60,7 @@ def test_a_declined_payment_can_be_tried_again(sandbox):
     assert status_of(sandbox) == "succeeded"
 
 
-def test_an_expired_page_takes_no_money_and_tells_nobody(sandbox):
+def test_an_expired_page_takes_no_money_and_sends_no_webhook(sandbox):
     create_payment(sandbox)
     sandbox.control("payments/pay_1", expire=True)
 
@@ -72,7 +72,7 @@ def test_an_expired_page_takes_no_money_and_tells_nobody(sandbox):
     assert sandbox.webhooks() == []
 
 
-def test_paying_twice_takes_the_money_once(sandbox):
+def test_paying_twice_moves_the_money_once(sandbox):
     paid_payment(sandbox)
 
     answer = sandbox.pay("pay_1")

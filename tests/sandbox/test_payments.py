@@ -24,7 +24,7 @@ def test_tax_and_shipping_are_added_on_top(sandbox):
 
 
 @pytest.mark.parametrize("amount", [50_00, 70_00])
-def test_a_second_payment_with_the_same_id_is_refused_whatever_it_asks(sandbox, amount):
+def test_a_second_payment_with_the_same_id_is_always_refused(sandbox, amount):
     create_payment(sandbox)
 
     again = sandbox.hyperswitch("POST", "/payments", json={"payment_id": "pay_1", "amount": amount, "currency": "EUR"})
@@ -36,15 +36,15 @@ def test_a_second_payment_with_the_same_id_is_refused_whatever_it_asks(sandbox, 
 def test_other_errors_of_the_second_body_come_before_the_duplicate(sandbox):
     create_payment(sandbox)
 
-    asked = {"payment_id": "pay_1", "amount": 1, "currency": "EUR", "payment_link": True}
-    assert error_of(sandbox.hyperswitch("POST", "/payments", json=asked)) == (400, "IR_04")
+    params = {"payment_id": "pay_1", "amount": 1, "currency": "EUR", "payment_link": True}
+    assert error_of(sandbox.hyperswitch("POST", "/payments", json=params)) == (400, "IR_04")
 
 
 def test_an_idempotency_key_has_no_effect_on_payments(sandbox):
-    asked = {"amount": 1_00, "currency": "EUR"}
+    params = {"amount": 1_00, "currency": "EUR"}
     headers = {"Idempotency-Key": "same"}
 
-    first, second = (sandbox.hyperswitch("POST", "/payments", json=asked, headers=headers) for _ in range(2))
+    first, second = (sandbox.hyperswitch("POST", "/payments", json=params, headers=headers) for _ in range(2))
 
     assert first.json()["payment_id"] != second.json()["payment_id"]
 
@@ -62,7 +62,7 @@ def test_an_idempotency_key_has_no_effect_on_payments(sandbox):
         {"payment_method_id": "pm_1"},
     ],
 )
-def test_a_body_that_does_not_fit_has_the_odd_error_shape(sandbox, wrong):
+def test_a_body_that_does_not_fit_has_the_second_error_format(sandbox, wrong):
     response = sandbox.hyperswitch("POST", "/payments", json={"amount": 100, "currency": "EUR", **wrong})
 
     error = response.json()["error"]
@@ -84,7 +84,7 @@ def test_a_body_that_does_not_fit_has_the_odd_error_shape(sandbox, wrong):
         ({"confirm": True}, 400, "IR_04"),
     ],
 )
-def test_a_wish_the_server_does_not_grant_is_refused_with_its_code(sandbox, wrong, status, code):
+def test_each_unsupported_parameter_is_refused_with_its_code(sandbox, wrong, status, code):
     response = sandbox.hyperswitch("POST", "/payments", json={"amount": 100, "currency": "EUR", **wrong})
 
     assert error_of(response) == (status, code)
@@ -109,36 +109,36 @@ def test_an_unpaid_payment_can_be_cancelled_and_a_paid_one_cannot(sandbox):
     create_payment(sandbox, "pay_open")
     paid_payment(sandbox, "pay_paid")
 
-    opened = sandbox.hyperswitch("POST", "/payments/pay_open/cancel", json={"cancellation_reason": "late"})
-    paid = sandbox.hyperswitch("POST", "/payments/pay_paid/cancel", json={})
+    open_payment = sandbox.hyperswitch("POST", "/payments/pay_open/cancel", json={"cancellation_reason": "late"})
+    payment = sandbox.hyperswitch("POST", "/payments/pay_paid/cancel", json={})
 
-    assert (opened.json()["status"], opened.json()["cancellation_reason"]) == ("cancelled", "late")
-    assert error_of(paid) == (400, "IR_14")
+    assert (open_payment.json()["status"], open_payment.json()["cancellation_reason"]) == ("cancelled", "late")
+    assert error_of(payment) == (400, "IR_14")
 
 
 def test_a_payment_captured_by_hand_is_authorized_first(sandbox):
     payment = paid_payment(sandbox, capture_method="manual")
-    captured = sandbox.hyperswitch("POST", "/payments/pay_1/capture", json={"amount_to_capture": 30_00}).json()
+    capture = sandbox.hyperswitch("POST", "/payments/pay_1/capture", json={"amount_to_capture": 30_00}).json()
 
     assert payment["status"] == "requires_capture"
-    assert (captured["status"], captured["amount_received"]) == ("partially_captured", 30_00)
+    assert (capture["status"], capture["amount_received"]) == ("partially_captured", 30_00)
     assert sandbox.truth()["totals"]["payment"] == {"EUR": 30_00}
 
 
-def test_a_saved_payment_method_is_charged_off_session_until_the_bank_says_no(sandbox):
-    paid = paid_payment(sandbox, customer_id="cus_1", setup_future_usage="off_session")
-    asked = {
+def test_a_saved_method_is_charged_off_session_until_the_bank_declines(sandbox):
+    payment = paid_payment(sandbox, customer_id="cus_1", setup_future_usage="off_session")
+    params = {
         "amount": 9_00,
         "currency": "EUR",
         "customer_id": "cus_1",
         "confirm": True,
         "off_session": True,
-        "recurring_details": {"type": "payment_method_id", "data": paid["payment_method_id"]},
+        "recurring_details": {"type": "payment_method_id", "data": payment["payment_method_id"]},
     }
 
-    first = sandbox.hyperswitch("POST", "/payments", json=asked).json()
+    first = sandbox.hyperswitch("POST", "/payments", json=params).json()
     sandbox.control("customers/cus_1", off_session_outcome="failed", error_code="expired_card")
-    second = sandbox.hyperswitch("POST", "/payments", json=asked).json()
+    second = sandbox.hyperswitch("POST", "/payments", json=params).json()
 
     assert first["status"] == "succeeded"
     assert (second["status"], second["error_code"]) == ("failed", "expired_card")
@@ -149,21 +149,21 @@ def test_a_forced_sync_finds_what_the_bank_decided(sandbox):
     before = paid_payment(sandbox)
     sandbox.control("payments/pay_1", status="succeeded", when_synced=True)
 
-    plain = sandbox.hyperswitch("GET", "/payments/pay_1").json()
-    forced = sandbox.hyperswitch("GET", "/payments/pay_1?force_sync=true").json()
+    plain_read = sandbox.hyperswitch("GET", "/payments/pay_1").json()
+    forced_read = sandbox.hyperswitch("GET", "/payments/pay_1?force_sync=true").json()
 
     assert (before["status"], before["amount_received"]) == ("processing", 50_00)
-    assert (plain["status"], forced["status"]) == ("processing", "succeeded")
+    assert (plain_read["status"], forced_read["status"]) == ("processing", "succeeded")
 
 
 def test_payments_are_listed_newest_first_behind_a_cursor(sandbox):
     for number in range(3):
         create_payment(sandbox, f"pay_{number}", customer_id="cus_1")
 
-    found = sandbox.hyperswitch("GET", "/payments/list?customer_id=cus_1&starting_after=pay_2&limit=5").json()
+    page = sandbox.hyperswitch("GET", "/payments/list?customer_id=cus_1&starting_after=pay_2&limit=5").json()
 
-    assert found["size"] == 2
-    assert [payment["payment_id"] for payment in found["data"]] == ["pay_1", "pay_0"]
+    assert page["size"] == 2
+    assert [payment["payment_id"] for payment in page["data"]] == ["pay_1", "pay_0"]
 
 
 def test_links_lead_where_browsers_find_the_sandbox():
@@ -176,9 +176,9 @@ def test_links_lead_where_browsers_find_the_sandbox():
 def test_a_refused_confirmation_changes_nothing(sandbox):
     create_payment(sandbox)
 
-    refused = sandbox.hyperswitch("POST", "/payments/pay_1/confirm", json={"description": "other"})
+    refusal = sandbox.hyperswitch("POST", "/payments/pay_1/confirm", json={"description": "other"})
 
-    assert error_of(refused) == (400, "IR_04")
+    assert error_of(refusal) == (400, "IR_04")
     assert sandbox.hyperswitch("GET", "/payments/pay_1").json()["description"] is None
 
 

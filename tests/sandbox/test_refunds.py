@@ -55,8 +55,8 @@ def test_the_checks_run_in_the_contracts_order(sandbox):
     too_big = ask_refund(sandbox, amount=50_01)
     too_old = ask_refund(sandbox, amount=1)
 
-    found = [error_of(answer) for answer in (unknown, unpaid, nothing, too_big, too_old)]
-    assert found == [(404, "HE_02"), (400, "IR_14"), (422, "IR_05"), (400, "IR_13"), (422, "IR_05")]
+    errors = [error_of(answer) for answer in (unknown, unpaid, nothing, too_big, too_old)]
+    assert errors == [(404, "HE_02"), (400, "IR_14"), (422, "IR_05"), (400, "IR_13"), (422, "IR_05")]
 
 
 def test_a_lost_dispute_lowers_what_can_be_refunded(sandbox):
@@ -85,7 +85,7 @@ def test_a_failed_refund_frees_its_amount_but_not_its_id(sandbox):
     assert ask_refund(sandbox, "ref_2", amount=40_00).status_code == 200
 
 
-def test_a_refund_may_stay_pending_until_somebody_decides(sandbox):
+def test_a_refund_can_stay_pending_until_its_status_is_set(sandbox):
     sandbox.settings(refund_outcome="stay_pending")
     paid_payment(sandbox)
     ask_refund(sandbox)
@@ -105,43 +105,43 @@ def test_a_refund_in_review_emits_nothing(sandbox):
     assert [event["event_type"] for event in sandbox.webhooks()] == ["payment_succeeded"]
 
 
-def test_a_bounced_refund_takes_its_movement_back(sandbox):
+def test_a_refund_returned_by_the_bank_undoes_its_movement(sandbox):
     sandbox.settings(refund_outcome="succeed_at_once")
     paid_payment(sandbox)
     ask_refund(sandbox)
 
     sandbox.control("refunds/ref_1", status="failed")
 
-    moved = [entry["amount"] for entry in sandbox.truth()["movements"] if entry["kind"] == "refund"]
-    assert moved == [10_00, -10_00]
+    amounts = [entry["amount"] for entry in sandbox.truth()["movements"] if entry["kind"] == "refund"]
+    assert amounts == [10_00, -10_00]
 
 
-def test_a_refund_made_at_the_dashboard_is_listed_like_any_other(sandbox):
+def test_an_external_refund_is_listed_like_any_other(sandbox):
     paid_payment(sandbox)
-    made = sandbox.control("dashboard_refunds", payment_id="pay_1", amount=7_00)
+    refund = sandbox.control("dashboard_refunds", payment_id="pay_1", amount=7_00)
 
-    found = sandbox.hyperswitch("POST", "/refunds/list", json={"payment_id": "pay_1", "limit": 5}).json()
+    page = sandbox.hyperswitch("POST", "/refunds/list", json={"payment_id": "pay_1", "limit": 5}).json()
 
-    assert (found["count"], found["total_count"]) == (1, 1)
-    assert found["data"][0]["refund_id"] == made["refund_id"]
+    assert (page["count"], page["total_count"]) == (1, 1)
+    assert page["data"][0]["refund_id"] == refund["refund_id"]
 
 
 @pytest.mark.parametrize("wrong", [{"amount": "1"}, {"colour": 1}, {"payment_id": None}])
-def test_a_refund_body_that_does_not_fit_has_the_odd_error_shape(sandbox, wrong):
+def test_a_refund_body_that_does_not_fit_has_the_second_error_format(sandbox, wrong):
     response = sandbox.hyperswitch("POST", "/refunds", json={"payment_id": "pay_1", "amount": 1, **wrong})
 
     assert response.status_code == 400
     assert response.json()["error"]["error_type"] == "invalid_request"
 
 
-def test_a_dispute_has_a_decimal_string_for_its_amount_and_lists_as_a_bare_array(sandbox):
+def test_a_dispute_has_a_string_amount_and_is_listed_in_a_bare_array(sandbox):
     paid_payment(sandbox)
-    opened = sandbox.control("disputes", payment_id="pay_1", amount=50_00)
-    sandbox.control(f"disputes/{opened['dispute_id']}", status="dispute_won")
+    dispute_id = sandbox.control("disputes", payment_id="pay_1", amount=50_00)["dispute_id"]
+    sandbox.control(f"disputes/{dispute_id}", status="dispute_won")
 
-    dispute = sandbox.hyperswitch("GET", f"/disputes/{opened['dispute_id']}").json()
-    listed = sandbox.hyperswitch("GET", "/disputes/list?payment_id=pay_1&dispute_status=dispute_won").json()
+    dispute = sandbox.hyperswitch("GET", f"/disputes/{dispute_id}").json()
+    disputes = sandbox.hyperswitch("GET", "/disputes/list?payment_id=pay_1&dispute_status=dispute_won").json()
 
     assert (dispute["amount"], dispute["dispute_status"]) == ("5000", "dispute_won")
-    assert listed == [dispute]
+    assert disputes == [dispute]
     assert sandbox.truth()["totals"]["dispute"] == {"EUR": 0}

@@ -52,7 +52,7 @@ def test_a_key_in_progress_is_409_and_then_replays(sandbox):
     assert ask_transfer(sandbox, account, key="t1").headers["Idempotent-Replayed"] == "true"
 
 
-def test_a_refusal_that_was_executed_is_replayed_after_its_cause_is_gone(sandbox):
+def test_an_executed_refusal_is_replayed_after_its_cause_has_ended(sandbox):
     account = sandbox.create_account()
     sandbox.control("balances", account=None, amount_minor=0)
     first = ask_transfer(sandbox, account, key="t1")
@@ -68,13 +68,13 @@ def test_a_refusal_that_was_executed_is_replayed_after_its_cause_is_gone(sandbox
 def test_a_refusal_of_parameters_leaves_the_key_free(sandbox):
     account = sandbox.create_account()
 
-    refused = ask_transfer(sandbox, account, key="t1", amount=0)
+    refusal = ask_transfer(sandbox, account, key="t1", amount=0)
 
-    assert error_of(refused) == (400, "parameter_invalid_integer")
+    assert error_of(refusal) == (400, "parameter_invalid_integer")
     assert ask_transfer(sandbox, account, key="t1").status_code == 200
 
 
-def test_a_forgotten_key_pays_a_second_time(sandbox):
+def test_an_expired_key_pays_a_second_time(sandbox):
     account = sandbox.create_account()
     ask_transfer(sandbox, account, key="t1")
     sandbox.control("forget_idempotency_keys")
@@ -99,7 +99,7 @@ def test_a_transfer_with_a_wrong_parameter_is_400(sandbox, wrong, code, param):
     assert response.json()["error"]["param"] == param
 
 
-def test_an_account_without_the_capability_gets_nothing(sandbox):
+def test_an_account_without_the_capability_cannot_be_paid(sandbox):
     response = ask_transfer(sandbox, sandbox.create_account(active=False))
 
     assert response.status_code == 400
@@ -140,20 +140,20 @@ def test_an_unknown_transfer_and_too_much_are_refused(sandbox):
     assert error_of(ask_reversal(sandbox, transfer["id"], amount=40_01)) == (400, None)
 
 
-def test_a_seller_who_was_paid_out_has_nothing_to_take_back(sandbox):
+def test_an_account_without_balance_after_a_payout_cannot_be_reversed(sandbox):
     account = sandbox.create_account()
     transfer = ask_transfer(sandbox, account).json()
     acting = {"Stripe-Account": account}
     payout = sandbox.stripe("POST", "/v1/payouts", data={"amount": 30_00, "currency": "eur"}, headers=acting).json()
 
-    refused = ask_reversal(sandbox, transfer["id"], amount=20_00)
+    refusal = ask_reversal(sandbox, transfer["id"], amount=20_00)
 
-    assert error_of(refused) == (400, "balance_insufficient")
+    assert error_of(refusal) == (400, "balance_insufficient")
     sandbox.control(f"payouts/{payout['id']}", status="failed")
     assert ask_reversal(sandbox, transfer["id"], amount=20_00).status_code == 200
 
 
-def test_a_reversal_at_the_dashboard_is_seen_by_everybody(sandbox):
+def test_a_reversal_at_the_dashboard_shows_in_every_answer(sandbox):
     transfer = ask_transfer(sandbox, sandbox.create_account()).json()
 
     sandbox.control(f"transfers/{transfer['id']}/reverse", amount=10_00)
@@ -169,27 +169,27 @@ def test_stripes_own_client_pages_through_a_filtered_list(sandbox):
     ask_transfer(sandbox, other)
     client = stripe.StripeClient(STRIPE_KEY, base_addresses={"api": sandbox.url})
 
-    found = client.v1.transfers.list({"destination": account, "transfer_group": "order_1", "limit": 3})
+    page = client.v1.transfers.list({"destination": account, "transfer_group": "order_1", "limit": 3})
 
-    assert [transfer.amount for transfer in found.auto_paging_iter()] == [106, 105, 104, 103, 102, 101, 100]
+    assert [transfer.amount for transfer in page.auto_paging_iter()] == [106, 105, 104, 103, 102, 101, 100]
 
 
 def test_a_seller_becomes_payable_by_following_the_link(sandbox):
     account = sandbox.create_account(active=False)
-    asked = {
+    params = {
         "account": account,
         "type": "account_onboarding",
         "return_url": "https://shop.example/done",
         "refresh_url": "https://shop.example/again",
     }
-    link = sandbox.stripe("POST", "/v1/account_links", data=asked).json()
+    link = sandbox.stripe("POST", "/v1/account_links", data=params).json()
 
-    done = sandbox.session.post(link["url"], allow_redirects=False)
+    first = sandbox.session.post(link["url"], allow_redirects=False)
     again = sandbox.session.post(link["url"], allow_redirects=False)
 
-    assert (done.headers["Location"], again.headers["Location"]) == (
-        asked["return_url"],
-        asked["refresh_url"],
+    assert (first.headers["Location"], again.headers["Location"]) == (
+        params["return_url"],
+        params["refresh_url"],
     )
     assert sandbox.stripe("GET", f"/v1/accounts/{account}").json()["capabilities"] == {"transfers": "active"}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import stripe
 
-from sandbox.hyperswitch.announcements import signature
+from sandbox.hyperswitch.announcements import sign_body
 from tests.sandbox.actors import ask_refund, ask_transfer, create_payment, paid_payment
 
 HYPERSWITCH_SECRET = "hyperswitch_sandbox_secret"
@@ -28,7 +28,7 @@ def types_of(deliveries):
 
 def test_the_signature_matches_the_published_vector():
     assert len(VECTOR_BODY) == 354
-    assert signature(VECTOR_BODY, "demo_hash_key") == VECTOR_SIGNATURE
+    assert sign_body(VECTOR_BODY, "demo_hash_key") == VECTOR_SIGNATURE
 
 
 def test_a_webhook_is_signed_over_its_exact_compact_bytes(sandbox, receiver):
@@ -54,7 +54,7 @@ def test_the_envelope_carries_what_a_read_would_show(sandbox, receiver):
     assert len(event["event_id"]) == len("evt_") + 32
 
 
-def test_each_type_is_sent_once_per_object_for_ever(sandbox, receiver):
+def test_each_type_is_sent_only_once_per_object(sandbox, receiver):
     create_payment(sandbox)
     for action in ("decline", "decline", "pay"):
         sandbox.pay("pay_1", action)
@@ -71,8 +71,8 @@ def test_a_retry_sends_the_stored_body_again(sandbox, receiver):
     first, second = receiver.wait_for(2)
 
     assert first.body == second.body
-    signed = "x-webhook-signature-512"
-    assert first.headers[signed] == second.headers[signed]
+    header = "x-webhook-signature-512"
+    assert first.headers[header] == second.headers[header]
     event = sandbox.wait_for(lambda: [e for e in sandbox.webhooks() if e["status"] == "delivered"])[0]
     assert [attempt["status"] for attempt in event["attempts"]] == [500, 200]
 
@@ -105,7 +105,7 @@ def test_a_doubled_webhook_arrives_twice_unchanged(sandbox, receiver):
     assert first.body == second.body
 
 
-def test_a_delayed_webhook_is_overtaken(sandbox, receiver):
+def test_a_delayed_webhook_arrives_after_a_later_one(sandbox, receiver):
     sandbox.settings(refund_outcome="succeed_at_once")
     sandbox.webhook_fault("delay", "payment_succeeded", seconds=0.3)
     paid_payment(sandbox)
@@ -115,13 +115,13 @@ def test_a_delayed_webhook_is_overtaken(sandbox, receiver):
 
 
 @pytest.mark.parametrize(
-    ("order", "expected"),
+    ("order", "types"),
     [
         ("fifo", ["payment_succeeded", "refund_succeeded"]),
         ("lifo", ["refund_succeeded", "payment_succeeded"]),
     ],
 )
-def test_held_webhooks_are_released_in_the_order_asked_for(sandbox, receiver, order, expected):
+def test_webhooks_on_hold_are_released_in_the_requested_order(sandbox, receiver, order, types):
     sandbox.settings(webhooks_paused=True, refund_outcome="succeed_at_once")
     paid_payment(sandbox)
     ask_refund(sandbox)
@@ -129,10 +129,10 @@ def test_held_webhooks_are_released_in_the_order_asked_for(sandbox, receiver, or
 
     sandbox.control("webhooks/release", order=order)
 
-    assert types_of(receiver.deliveries) == expected
+    assert types_of(receiver.deliveries) == types
 
 
-def test_a_silent_change_tells_nobody(sandbox, receiver):
+def test_a_silent_change_sends_no_webhook(sandbox, receiver):
     create_payment(sandbox)
     sandbox.control("payments/pay_1", status="succeeded", silent=True)
 

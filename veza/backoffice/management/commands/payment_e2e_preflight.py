@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from acceptance import preflight
-from acceptance.asking import add_place, wishes_of
 from acceptance.caller import Caller
-from acceptance.session_log import Unwritten
+from acceptance.options import add_place, wishes_of
+from acceptance.session_log import NullLog
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         wishes = wishes_of(options, password_needed=False)
-        gate = preflight.look(Caller(wishes.base_url, Unwritten()), wishes)
+        gate = preflight.look(Caller(wishes.base_url, NullLog()), wishes)
         if options["json"]:
             self.stdout.write(json.dumps({"ok": gate.open} | vars(gate), ensure_ascii=False))
         else:

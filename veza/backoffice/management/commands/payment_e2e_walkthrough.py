@@ -8,12 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from acceptance.asking import add_place, add_walk, wishes_of
-from acceptance.person import AtTheTerminal
+from acceptance.operator import TerminalOperator
+from acceptance.options import RunOptions, add_place, add_walk, wishes_of
 from acceptance.run import gate_is_open, run
 from acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
 from acceptance.walk import Walk
-from acceptance.wishes import Wishes
 
 STEP_FAILED, CANNOT_BEGIN, LOG_WAS_CHANGED, INTERRUPTED = 1, 2, 3, 130
 # What makes two parts of one session the same session.
@@ -49,12 +48,12 @@ class Command(BaseCommand):
         lines = read_chain(path)
         self.stdout.write(f"{len(lines)} lines, none changed, sealed with {lines[-1]['hash'] if lines else 'nothing'}")
 
-    def _walk(self, wishes: Wishes, *, resume: bool, as_json: bool) -> None:
-        person = AtTheTerminal(self.stderr.write if as_json else self.stdout.write)
+    def _walk(self, wishes: RunOptions, *, resume: bool, as_json: bool) -> None:
+        person = TerminalOperator(self.stderr.write if as_json else self.stdout.write)
         if not wishes.staff and not sys.stdin.isatty():
             raise CommandError("Nobody is here to look into the database: use --staff.", returncode=CANNOT_BEGIN)
         log = _opened(wishes, resume=resume)
-        walk = Walk(wishes, log=log, person=person)
+        walk = Walk(wishes, log=log, operator=person)
         person.tell(f"  Session {log.name}, written to {log.path}")
         if not gate_is_open(walk):
             raise CommandError("The gate is closed; nothing was bought.", returncode=CANNOT_BEGIN)
@@ -62,13 +61,13 @@ class Command(BaseCommand):
             verdict = run(walk)
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Go on with --resume.", returncode=INTERRUPTED) from None
-        told = {"ok": verdict.passed, "verdict": verdict.text, "log": str(log.path), "seal": log.seal}
+        told = {"ok": verdict.has_passed, "verdict": verdict.text, "log": str(log.path), "seal": log.seal}
         self.stdout.write(json.dumps(told | {"order_id": walk.facts.get("order_id")}) if as_json else verdict.text)
-        if not verdict.passed:
+        if not verdict.has_passed:
             raise CommandError(f"{verdict.text}. Go on with --resume.", returncode=STEP_FAILED)
 
 
-def _opened(wishes: Wishes, *, resume: bool) -> SessionLog:
+def _opened(wishes: RunOptions, *, resume: bool) -> SessionLog:
     """A new log, or the one to go on with. Raises CommandError, ChainBroken."""
     payload = {name: getattr(wishes, name) for name in SAME_IN_ONE_SESSION}
     if not resume:

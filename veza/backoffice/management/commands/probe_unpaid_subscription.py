@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from probe.attacker import Attacker, Captured, Undecided
+from probe.attacker import Attacker, CapturedDelivery, Inconclusive
 from probe.unpaid_attempts import ATTEMPTS, Attempt, Plans, choose
 
 GOT_THROUGH, NOT_DECIDED = 1, 2
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             base_url=options["base_url"].rstrip("/"),
             email=options["email"],
             password=os.environ.get("PROBE_PASSWORD", ""),
-            captured=_captured(options["captured"]),
+            capture=_captured(options["captured"]),
         )
         try:
             plans = choose(attacker.plans())
@@ -42,21 +42,21 @@ class Command(BaseCommand):
                 self._list(attacker, plans, chosen)
                 return
             self._attack(attacker, plans, chosen)
-        except Undecided as error:
+        except Inconclusive as error:
             raise CommandError(str(error), returncode=NOT_DECIDED) from error
 
     def _list(self, attacker: Attacker, plans: Plans, chosen: list[Attempt]) -> None:
-        self._say(f"Against {attacker.base_url}, on the plan {plans.paid['name']}, with --destructive it would:")
+        self._say(f"Against {attacker.base_url}, on the plan {plans.paid_plan['name']}, with --destructive it would:")
         for attempt in chosen:
             self._say(f"  {attempt.name}: {attempt.sentence}")
         self._finish({"dry_run": True, "attempts": [attempt.name for attempt in chosen]})
 
     def _attack(self, attacker: Attacker, plans: Plans, chosen: list[Attempt]) -> None:
         if not attacker.email or not attacker.password:
-            raise Undecided("Set PROBE_EMAIL and PROBE_PASSWORD: the probe needs an account of its own.")
+            raise Inconclusive("Set PROBE_EMAIL and PROBE_PASSWORD: the probe needs an account of its own.")
         attacker.log_in()
         if attacker.standing()["active"]:
-            raise Undecided(f"{attacker.email} has a subscription that counts. Probe with another account.")
+            raise Inconclusive(f"{attacker.email} has a subscription that counts. Probe with another account.")
         attacker.become_seller()
         through = {}
         for attempt in chosen:
@@ -84,11 +84,11 @@ class Command(BaseCommand):
             self.stdout.write(f"Nobody got through: {len(report['attempts'])} attempts.")
 
 
-def _captured(path: Path | None) -> Captured | None:
+def _captured(path: Path | None) -> CapturedDelivery | None:
     if path is None:
         return None
     try:
         payload = json.loads(path.read_text())
-        return Captured(str(payload["body"]), str(payload["signature"]))
+        return CapturedDelivery(str(payload["body"]), str(payload["signature"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{path} holds no captured delivery: {error}", returncode=NOT_DECIDED) from error

@@ -1,34 +1,34 @@
-"""The person at the terminal: what is said to them, and what they answer."""
+"""The operator at the terminal: output and answers."""
 
 import sys
 from collections.abc import Callable
 from typing import Protocol
 
 
-class Person(Protocol):
+class Operator(Protocol):
     @property
-    def is_there(self) -> bool: ...
+    def is_present(self) -> bool: ...
     def tell(self, text: str) -> None: ...
     def ask(self, question: str) -> str: ...
 
 
-class AtTheTerminal:
-    """Somebody reading `say`'s lines and typing; nobody is there when standard input is no terminal."""
+class TerminalOperator:
+    """Shows lines through `say` and reads answers; absent when standard input is not a terminal."""
 
     def __init__(self, say: Callable[[str], object]) -> None:
         self._say = say
 
     @property
-    def is_there(self) -> bool:
+    def is_present(self) -> bool:
         return sys.stdin.isatty()
 
     def tell(self, text: str) -> None:
         self._say(text)
 
     def ask(self, question: str) -> str:
-        """What the person typed; nothing when nobody is there."""
-        return input(f"{question} ").strip() if self.is_there else ""
+        """Return the operator's answer; empty when no operator is present."""
+        return input(f"{question} ").strip() if self.is_present else ""
 
 
-def said_yes(answer: str) -> bool:
+def is_yes(answer: str) -> bool:
     return answer.lower() in ("y", "yes")
