@@ -1,38 +1,52 @@
-"""The sellers' lines of the ledger: what was sent to a seller, and what was taken back."""
+"""The sellers' lines of the ledger: what was sent to a seller, and what was reversed."""
 
 from datetime import datetime
 from uuid import UUID
 
-from connect.models import SellerTransfer
-from payments.ledger.chart_of_accounts import DISPUTE_LOSS, STRIPE_BALANCE, seller_account
-from payments.ledger.postings import Line, post
-from payments.models import Payment
+from connect.models import SellerTransfer, TransferReversal
+from payments.ledger.chart_of_accounts import STRIPE_BALANCE, seller_account
+from payments.ledger.losses import write_off_loss
+from payments.ledger.postings import Line, Reference, post
+from payments.models import Payment, Posting
+from veza.core.causes import Cause
 
 
 def post_sent(transfer: SellerTransfer, *, at: datetime) -> None:
-    """Book that Stripe took the transfer: from the seller's account with us to their account at Stripe."""
+    """Post that Stripe took the transfer: from the seller's account with us to their account at Stripe."""
     line = Line(seller_account(transfer.seller_id), STRIPE_BALANCE, transfer.sent_minor, "sent")
-    _post(f"transfer:{transfer.pk}", line, transfer, at=at)
+    _post(Reference(Posting.Kind.TRANSFER, transfer.pk), line, transfer, at=at)
 
 
-def post_reversed(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
-    """Book one reversal, whoever made it. The same one twice is an IntegrityError."""
-    line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), amount_minor, "back")
-    _post(f"reversal:{stripe_reversal_id}", line, transfer, at=at)
+def post_reversed(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
+    """Post one reversal, whoever made it. The same one twice is an IntegrityError."""
+    line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), reversal.amount_minor, "back")
+    _post(Reference(Posting.Kind.REVERSAL, reversal.pk), line, transfer, at=at)
 
 
-def post_written_off(transfer: SellerTransfer, *, case_id: UUID, amount_minor: int, at: datetime) -> None:
-    """Book as our loss what a seller will not give back: their account no longer owes it."""
-    seller = seller_account(transfer.seller_id)
-    _post(f"case:{case_id}", Line(DISPUTE_LOSS, seller, amount_minor, seller), transfer, at=at)
+def post_written_off(
+    transfer: SellerTransfer, *, review_item_id: UUID, amount_minor: int, cause: Cause, at: datetime
+) -> None:
+    """Post as our loss what a seller will not give back: their account no longer owes it."""
+    write_off_loss(
+        transfer,
+        account=seller_account(transfer.seller_id),
+        amount_minor=amount_minor,
+        currency=transfer.currency,
+        payment=_payment_that_paid(transfer.order_id),
+        review_item_id=review_item_id,
+        cause=cause,
+        at=at,
+    )
 
 
-def _post(reference: str, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
+def _post(reference: Reference, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
     payment = _payment_that_paid(transfer.order_id)
     post(reference, [line], payment=payment, currency=transfer.currency, correlation_id=transfer.correlation_id, at=at)
 
 
-def _payment_that_paid(order_id: UUID) -> Payment | None:
-    # An order may be paid late and twice; the first success fulfilled it, the others are given back.
-    paid = Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(received_minor__gt=0)
-    return paid.order_by("succeeded_at", "pk").only("pk").first()
+def _payment_that_paid(order_id: UUID) -> Payment:
+    # An order may be paid late and twice; the first success fulfilled it, the others are returned.
+    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(received_minor__gt=0)
+    payment = payments.order_by("succeeded_at", "pk").first()
+    assert payment is not None, "sellers are paid from money that was received"
+    return payment

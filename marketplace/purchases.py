@@ -16,7 +16,7 @@ from marketplace.allocation import REFUNDED_ONLY, accounts_of, disputes_of, refu
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.states import HELD, NEVER_PAID, OrderStatus
-from payments.ledger.postings import post_claimed
+from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from payments.states import PaymentStatus, RefundStatus
@@ -40,7 +40,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     licenses.grant(order, [item for item in items if not item.withheld])
     is_refunding = False
     if payment is not None:
-        post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=at)
+        post_applied(order.pk, accounts_of(sold(items)), payment=payment, at=at)
         is_refunding = _refund_withheld(withheld, payment=payment)
     sellers().order_completed(order, cause=cause, at=at)
     if is_refunding:

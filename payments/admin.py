@@ -195,13 +195,12 @@ def _account(code: str) -> str:
 
 @column("because of")
 def because(row: Posting) -> str:
-    what, _, which = row.reference.partition(":")
-    return f"{what} {which.partition(':')[0][-8:]}"
+    return f"{row.get_kind_display()} {str(row.subject_id)[-8:]}"
 
 
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
     list_display = (moment("at", "when"), debit, credit, amount, because, short_story)
     list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
-    search_keys = ("id", "reference", "correlation_id", "debit_id", "credit_id")
+    search_keys = ("id", "subject_id", "correlation_id", "debit_id", "credit_id")
     empty = "Nothing has been booked yet."

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from payments.collection.payment_requests import open_payment
 from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
-from payments.ledger.postings import post_claimed
+from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
@@ -116,7 +116,7 @@ def settle(
         period_start_at=period[0],
         period_end_at=period[1],
     )
-    post_claimed(f"invoice:{invoice.pk}:paid", allocation_of(invoice), payment=payment, at=at)
+    post_applied(invoice.pk, allocation_of(invoice), payment=payment, at=at)
 
 
 def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:

@@ -45,7 +45,7 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
         covered_minor=transfer.covered_minor + amount,
         written_off_minor=transfer.written_off_minor + amount,
     )
-    post_written_off(transfer, case_id=case.pk, amount_minor=amount, at=at)
+    post_written_off(transfer, review_item_id=case.pk, amount_minor=amount, cause=cause, at=at)
     close_review_by_hand(case_id=case.pk, cause=cause)
     go_on(transfer, cause=cause, at=at)
     return amount

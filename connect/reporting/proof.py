@@ -1,107 +1,163 @@
-"""The sellers' part of the proof: what each transfer sent and took back, in the ledger and in the rows."""
+"""The sellers' part of the proof: each ends with exactly their share of an order, by what was really sent and reversed.
+
+For each order and seller: share at sale - refunded - lost to disputes = sent - reversed + offset against other debts
+- offset by later transfers + still to be sent - still owed + reversed unasked - written off as our loss.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
-
 from connect.models import SellerTransfer, SetOff, TransferReversal
-from connect.states import ReversalStatus
-from payments.ledger.chart_of_accounts import DISPUTE_LOSS, RECOVERABLE, STRIPE_BALANCE
-from payments.ledger.proof import Term
-from payments.models import Posting
+from connect.states import ReversalStatus, TransferStatus
+from marketplace.proof import OrderFacts
+from payments.ledger.chart_of_accounts import STRIPE_BALANCE, seller_account
+from payments.ledger.proof import Books, Entry, Fault, Term, faults_between
+from payments.models import Posting, WriteOff
+from veza.core.money import format_amount
+
+Kind = Posting.Kind
 
 
-def prove_order(order_id: UUID) -> list[Term]:
-    """Compare the transfers of one order with their postings, in minor units of the order's currency."""
-    return prove_orders([order_id])[order_id]
+@dataclass
+class TransferFacts:
+    """One transfer as its rows tell it, in minor units of its currency."""
 
+    row: SellerTransfer
+    reversals: list[TransferReversal] = field(default_factory=list)
+    offset_minor: int = 0
+    offset_undone_minor: int = 0
+    covered_by_offset_minor: int = 0
+    lost_minor: int = 0
 
-def prove_orders(order_ids: Sequence[UUID]) -> dict[UUID, list[Term]]:
-    """Compare the transfers of each order with their postings, for as many queries as one order costs."""
-    rows = list(SellerTransfer.objects.filter(order__in=order_ids).order_by("pk"))
-    booked = _booked(order_ids)
-    made = _reversals_of(rows)
-    owed = _set_offs_of(rows)
-    terms: dict[UUID, list[Term]] = {order_id: [] for order_id in order_ids}
-    explained: dict[UUID, int] = defaultdict(int)
-    currencies = {row.order_id: row.currency for row in rows}
-    for row in rows:
-        sent = booked[row.order_id].get(f"transfer:{row.pk}", 0)
-        back = sum(booked[row.order_id].get(f"reversal:{name}", 0) for name in made[row.pk])
-        explained[row.order_id] += sent + back
-        terms[row.order_id] += [
-            Term(f"sent {row.shown_id}", sent, row.sent_minor if row.completed_at else 0, row.currency),
-            Term(f"taken back {row.shown_id}", back, row.reversed_minor, row.currency),
-            *_set_off(row, owed),
+    @property
+    def is_sent(self) -> bool:
+        return self.row.completed_at is not None
+
+    def entries(self) -> list[Entry]:
+        """The postings of its sending and of its reversals, exactly."""
+        row, seller = self.row, seller_account(self.row.seller_id)
+        entries = []
+        if self.is_sent and row.sent_minor:
+            entries.append(Entry(Kind.TRANSFER, row.pk, 0, seller, STRIPE_BALANCE, row.sent_minor, row.currency))
+        for one in self.reversals:
+            amount = one.to_minor - one.from_minor
+            entries.append(Entry(Kind.REVERSAL, one.pk, 0, STRIPE_BALANCE, seller, amount, one.currency))
+        return entries
+
+    @property
+    def reversed_minor(self) -> int:
+        return sum(one.to_minor - one.from_minor for one in self.reversals)
+
+    def net_minor(self) -> int:
+        """What the seller ends with by this transfer, when all that is planned has happened."""
+        row = self.row
+        if row.status == TransferStatus.CANCELLED:
+            return 0
+        sent = row.sent_minor - self.reversed_minor if self.is_sent else 0
+        unsent = 0 if self.is_sent else row.sent_minor
+        owed = row.reversal_target_minor - self.reversed_minor
+        offsets = self.offset_minor - self.offset_undone_minor - self.covered_by_offset_minor
+        return sent + unsent + offsets - owed + row.external_reversed_minor - self.lost_minor
+
+    def faults(self) -> list[Fault]:
+        """Where the transfer contradicts its own rows."""
+        row, currency = self.row, self.row.currency
+        pairs = {
+            "reversed": (self.reversed_minor, row.reversed_minor),
+            "offset": (self.offset_minor, row.set_off_minor),
+            "offset and undone": (self.offset_undone_minor, row.undone_minor),
+            "covered by offsets and losses": (self.covered_by_offset_minor + self.lost_minor, row.covered_minor),
+            "written off": (self.lost_minor, row.written_off_minor),
+        }
+        return [
+            Fault(
+                f"transfer {row.pk}: {format_amount(fact, currency)} of it is {what}, and its row says "
+                f"{format_amount(stored, currency)}",
+                abs(fact - stored),
+                currency,
+            )
+            for what, (fact, stored) in pairs.items()
+            if fact != stored
         ]
-    for order_id, (lost, payload) in _written_off(rows, order_ids).items():
-        terms[order_id].append(Term("debts written off", lost, payload, currencies.get(order_id, "")))
-    for order_id, causes in booked.items():
-        if (total := sum(causes.values())) != explained[order_id]:
-            terms[order_id].append(Term("moved at Stripe", total, explained[order_id], ""))
+
+
+def transfer_facts(order_ids: Collection[UUID]) -> dict[UUID, list[TransferFacts]]:
+    """The transfers of each order, for as many queries as one order costs."""
+    by_order: dict[UUID, list[TransferFacts]] = {order_id: [] for order_id in order_ids}
+    facts: dict[UUID, TransferFacts] = {}
+    for row in SellerTransfer.objects.filter(order__in=by_order).order_by("pk"):
+        facts[row.pk] = TransferFacts(row)
+        by_order[row.order_id].append(facts[row.pk])
+    for one in TransferReversal.objects.filter(transfer__in=facts, status=ReversalStatus.MADE).order_by("from_minor"):
+        facts[one.transfer_id].reversals.append(one)
+    for offset in SetOff.objects.filter(transfer__in=facts):
+        facts[offset.transfer_id].offset_minor += offset.amount_minor
+        facts[offset.transfer_id].offset_undone_minor += offset.undone_minor
+    for offset in SetOff.objects.filter(debt__in=facts):
+        facts[offset.debt_id].covered_by_offset_minor += offset.amount_minor - offset.undone_minor
+    for loss in WriteOff.objects.filter(subject="connect.sellertransfer", subject_id__in=facts):
+        facts[loss.subject_id].lost_minor += loss.lost_minor
+    return by_order
+
+
+def explain_transfers(books: Books, transfers: Iterable[TransferFacts]) -> list[Fault]:
+    """What is wrong with the postings of an order's transfers and reversals."""
+    faults: list[Fault] = []
+    for transfer in transfers:
+        entries = books.take(Kind.TRANSFER, transfer.row.pk)
+        for one in transfer.reversals:
+            entries += books.take(Kind.REVERSAL, one.pk)
+        faults += faults_between(transfer.entries(), entries) + transfer.faults() + _ranges(transfer)
+    return faults
+
+
+def _ranges(transfer: TransferFacts) -> list[Fault]:
+    """Reversals follow one another: the same cent is not reversed twice."""
+    faults: list[Fault] = []
+    reached = 0
+    for one in transfer.reversals:
+        if one.from_minor != reached:
+            text = f"reversal {one.pk} begins at {one.from_minor}, and {reached} was reversed before it"
+            faults.append(Fault(text, one.amount_minor, one.currency))
+        reached = one.to_minor
+    return faults
+
+
+def unpaid_shares(facts: OrderFacts, transfers: Sequence[TransferFacts]) -> list[Fault]:
+    """Every seller of an order who does not end with exactly their share of it."""
+    currency = facts.order.currency
+    net: dict[UUID, int] = defaultdict(int)
+    faults: list[Fault] = []
+    for transfer in transfers:
+        net[transfer.row.seller_id] += transfer.net_minor()
+        if transfer.row.currency != currency:
+            text = f"transfer {transfer.row.pk} is in {transfer.row.currency}, and its order in {currency}"
+            faults.append(Fault(text, transfer.row.amount_minor, transfer.row.currency))
+    shares: Mapping[UUID, int] = facts.shares()
+    return faults + [
+        Fault(
+            f"order {facts.order.pk}: seller {seller} should end with {format_amount(shares.get(seller, 0), currency)} "
+            f"and ends with {format_amount(net.get(seller, 0), currency)}",
+            abs(shares.get(seller, 0) - net.get(seller, 0)),
+            currency,
+        )
+        for seller in sorted({*shares, *net}, key=str)
+        if shares.get(seller, 0) != net.get(seller, 0)
+    ]
+
+
+def terms_of(transfers: Iterable[TransferFacts], entries: Sequence[Entry]) -> list[Term]:
+    """What each transfer sent and reversed, by its postings and by its rows."""
+    terms = []
+    for transfer in transfers:
+        row = transfer.row
+        names = {one.pk for one in transfer.reversals}
+        sent = sum(one.amount_minor for one in entries if one.key == (Kind.TRANSFER, row.pk))
+        back = sum(one.amount_minor for one in entries if one.kind == Kind.REVERSAL and one.subject_id in names)
+        terms += [
+            Term(f"sent {row.shown_id}", sent, row.sent_minor if transfer.is_sent else 0, row.currency),
+            Term(f"reversed {row.shown_id}", back, row.reversed_minor, row.currency),
+        ]
     return terms
-
-
-def differences(chunk: int = 500) -> Iterator[str]:
-    """Every transfer whose row and ledger differ, in sentences, oldest order first and in bounded memory."""
-    orders = SellerTransfer.objects.order_by("order_id").values_list("order_id", flat=True).distinct()
-    rest = orders.iterator(chunk_size=chunk)
-    while some := list(islice(rest, chunk)):
-        for order_id, terms in prove_orders(some).items():
-            for term in terms:
-                if not term.holds:
-                    yield (
-                        f"order {order_id}: {term.label} is {term.booked_minor} in the ledger and "
-                        f"{term.expected_minor} in the rows ({term.currency})"
-                    )
-
-
-def _booked(order_ids: Iterable[UUID]) -> Mapping[UUID, dict[str, int]]:
-    """By order and cause, what was posted from or to Stripe's balance."""
-    found: dict[UUID, dict[str, int]] = defaultdict(dict)
-    moved = Posting.objects.filter(Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE), correlation_id__in=order_ids)
-    for order_id, reference, amount in moved.values_list("correlation_id", "reference", "amount_minor"):
-        found[order_id][reference] = found[order_id].get(reference, 0) + amount
-    return found
-
-
-def _written_off(rows: Sequence[SellerTransfer], order_ids: Sequence[UUID]) -> Mapping[UUID, tuple[int, int]]:
-    """By order, what was posted as our loss in favour of its sellers, and what its transfers say of it."""
-    booked: dict[UUID, int] = defaultdict(int)
-    payload: dict[UUID, int] = defaultdict(int)
-    losses = Posting.objects.filter(debit=DISPUTE_LOSS, correlation_id__in=order_ids).exclude(credit=RECOVERABLE)
-    for order_id, amount in losses.values_list("correlation_id", "amount_minor"):
-        booked[order_id] += amount
-    for row in rows:
-        payload[row.order_id] += row.written_off_minor
-    return {key: (booked[key], payload[key]) for key in order_ids if booked[key] or payload[key]}
-
-
-def _reversals_of(rows: Iterable[SellerTransfer]) -> Mapping[UUID, list[str | None]]:
-    found: dict[UUID, list[str | None]] = defaultdict(list)
-    made = TransferReversal.objects.filter(transfer__in=rows, status=ReversalStatus.MADE)
-    for transfer_id, name in made.values_list("transfer_id", "stripe_reversal_id"):
-        found[transfer_id].append(name)
-    return found
-
-
-def _set_offs_of(rows: Sequence[SellerTransfer]) -> Mapping[str, Mapping[UUID, int]]:
-    """What the set-offs say of each transfer: kept back from it, undone of that, and paid of what it owes."""
-    kept = SetOff.objects.filter(transfer__in=rows).values_list("transfer_id")
-    paid = SetOff.objects.filter(debt__in=rows).values_list("debt_id")
-    return {
-        "set off": dict(kept.annotate(all=Sum("amount_minor"))),
-        "of it undone": dict(kept.annotate(all=Sum("undone_minor"))),
-        "paid by set-off": dict(paid.annotate(all=Sum(F("amount_minor") - F("undone_minor")))),
-    }
-
-
-def _set_off(row: SellerTransfer, payload: Mapping[str, Mapping[UUID, int]]) -> list[Term]:
-    """A set-off has no posting: the transfer and the debt must say what its rows say."""
-    paid = row.covered_minor - row.written_off_minor
-    own = {"set off": row.set_off_minor, "of it undone": row.undone_minor, "paid by set-off": paid}
-    both = [(what, payload[what].get(row.pk, 0), minor) for what, minor in own.items()]
-    return [Term(f"{what} {row.shown_id}", rows, minor, row.currency) for what, rows, minor in both if rows or minor]

@@ -19,12 +19,12 @@ from veza.core.money import format_amount
 
 CHUNK = 1_000
 _KINDS = {
-    "order": "sale",
-    "refund": "refund",
-    "dispute": "dispute",
-    "transfer": "transfer",
-    "reversal": "reversal",
-    "case": "correction",
+    Posting.Kind.APPLIED: "sale",
+    Posting.Kind.REFUND: "refund",
+    Posting.Kind.DISPUTE: "dispute",
+    Posting.Kind.TRANSFER: "transfer",
+    Posting.Kind.REVERSAL: "reversal",
+    Posting.Kind.WRITE_OFF: "correction",
 }
 
 
@@ -72,17 +72,16 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
         for posting in some:
             signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
             balance[posting.currency] = balance.get(posting.currency, 0) + signed
-            kind, _, _ = posting.reference.partition(":")
-            known = behind.get(posting.reference, _Behind())
+            known = behind.get(posting.subject_id, _Behind())
             yield Line(
                 posting.at,
-                _KINDS.get(kind, kind),
+                _KINDS.get(Posting.Kind(posting.kind), posting.kind),
                 posting.correlation_id,
                 signed,
                 balance[posting.currency],
                 posting.currency,
                 known.stripe_id,
-                posting.reference,
+                _reference(posting, known),
                 known.note,
             )
 
@@ -97,14 +96,24 @@ def _opening(account: str, since: datetime) -> dict[str, int]:
     return balance
 
 
-def _at_stripe(postings: Iterable[Posting]) -> dict[str, _Behind]:
-    """By reference, the transfer or the reversal behind it."""
-    references = [posting.reference for posting in postings]
-    transfers = [UUID(reference.partition(":")[2]) for reference in references if reference.startswith("transfer:")]
-    sent = {f"transfer:{row.pk}": _sent(row) for row in SellerTransfer.objects.filter(pk__in=transfers)}
-    back = [reference.partition(":")[2] for reference in references if reference.startswith("reversal:")]
-    made = TransferReversal.objects.filter(stripe_reversal_id__in=back).values_list("stripe_reversal_id", flat=True)
-    return sent | {f"reversal:{name}": _Behind(name or "") for name in made}
+def _at_stripe(postings: Iterable[Posting]) -> dict[UUID, _Behind]:
+    """By its row, the transfer or the reversal behind a posting."""
+    subjects = [posting.subject_id for posting in postings]
+    sent = {row.pk: _sent(row) for row in SellerTransfer.objects.filter(pk__in=subjects)}
+    made = TransferReversal.objects.filter(pk__in=subjects).values_list("pk", "stripe_reversal_id")
+    return sent | {pk: _Behind(name or "") for pk, name in made}
+
+
+def _reference(posting: Posting, known: _Behind) -> str:
+    """What a line was posted for, as one text: `refund:` with its id and number, `reversal:` with Stripe's id."""
+    match posting.kind:
+        case Posting.Kind.REVERSAL:
+            return f"reversal:{known.stripe_id}"
+        case Posting.Kind.REFUND | Posting.Kind.DISPUTE:
+            return f"{posting.kind}:{posting.subject_id}:{posting.number}"
+        case Posting.Kind.APPLIED:
+            return f"order:{posting.subject_id}:fulfilled"
+    return f"{posting.kind}:{posting.subject_id}"
 
 
 def _sent(transfer: SellerTransfer) -> _Behind:

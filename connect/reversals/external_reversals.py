@@ -33,17 +33,17 @@ def adopt(
     return True
 
 
-def book_reversed(transfer: SellerTransfer, *, stripe_reversal_id: str, amount_minor: int, at: datetime) -> None:
+def book_reversed(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
     """Book one reversal of a locked transfer. What it takes beyond the target is adopted: nobody here wanted it."""
-    post_reversed(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=amount_minor, at=at)
-    back = transfer.reversed_minor + amount_minor
+    post_reversed(transfer, reversal, at=at)
+    back = transfer.reversed_minor + reversal.amount_minor
     beyond = max(0, back - transfer.reversal_target_minor)
     change(
         transfer,
         reversed_minor=back,
         reversal_target_minor=transfer.reversal_target_minor + beyond,
         external_reversed_minor=transfer.external_reversed_minor + beyond,
-        stripe_reversal_id=stripe_reversal_id,
+        stripe_reversal_id=reversal.stripe_reversal_id,
     )
 
 
@@ -51,9 +51,11 @@ def _adopt_one(
     transfer: SellerTransfer, one: RemoteReversal, *, intent: TransferReversal | None, cause: Cause, at: datetime
 ) -> None:
     if intent is not None and one.our_id == str(intent.pk):
+        assert one.amount_minor == intent.amount_minor, "Stripe reverses what it was asked to"
         move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=one.reversal_id)
+        reversal = intent
     else:
-        transfer.reversals.create(
+        reversal = transfer.reversals.create(
             correlation_id=transfer.correlation_id,
             from_minor=transfer.reversed_minor,
             to_minor=transfer.reversed_minor + one.amount_minor,
@@ -63,7 +65,7 @@ def _adopt_one(
             stripe_reversal_id=one.reversal_id,
         )
         _made_elsewhere(transfer, one)
-    book_reversed(transfer, stripe_reversal_id=one.reversal_id, amount_minor=one.amount_minor, at=at)
+    book_reversed(transfer, reversal, at=at)
 
 
 def _made_elsewhere(transfer: SellerTransfer, one: RemoteReversal) -> None:

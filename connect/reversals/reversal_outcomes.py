@@ -141,7 +141,7 @@ def _made(
         _reversed_twice(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
-    book_reversed(transfer, stripe_reversal_id=stripe_reversal_id, amount_minor=intent.amount_minor, at=at)
+    book_reversed(transfer, intent, at=at)
     go_on(transfer, cause=cause, at=at)
 
 

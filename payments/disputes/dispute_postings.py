@@ -11,7 +11,7 @@ from datetime import datetime
 from payments.ledger import allocations, postings
 from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
-from payments.models import Dispute, Payment
+from payments.models import Dispute, Payment, Posting
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
@@ -56,7 +56,7 @@ def _bring(dispute: Dispute, place: HeldAt, allocation: Allocation, *, payment: 
     dispute.held_at, dispute.allocation = place, allocation
     dispute.save(update_fields=["bookings", "held_at", "allocation"])
     postings.post(
-        f"dispute:{dispute.pk}:{dispute.bookings}",
+        postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.bookings),
         lines,
         payment=payment,
         currency=dispute.currency,

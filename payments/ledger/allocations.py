@@ -14,13 +14,11 @@ from payments.states import RefundStatus
 from veza.core.money import allocate
 
 Allocation = dict[str, int]
-# Whoever posts under these causes claims received money for somebody (payments.ledger.post_claimed).
-_CLAIMS = ("order:", "invoice:")
 
 
 def remaining_of(payment: Payment) -> Allocation:
     """What each account has of the payment after its succeeded refunds; minor units of the currency we hold."""
-    left = _claimed(payment)
+    left = _applied(payment)
     given_back = Refund.objects.filter(
         payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency
     ).values_list("allocation", flat=True)
@@ -43,8 +41,7 @@ def unapplied_in(allocation: Mapping[str, int]) -> Allocation:
 
 def is_applied(payment: Payment) -> bool:
     """Whether what the payment pays for was fulfilled with it."""
-    claimed = Posting.objects.filter(payment=payment, debit=UNAPPLIED).values_list("reference", flat=True)
-    return any(reference.startswith(_CLAIMS) for reference in claimed)
+    return Posting.objects.filter(payment=payment, kind=Posting.Kind.APPLIED).exists()
 
 
 def reserved_by_refunds(payment: Payment, *, besides: Refund | None = None) -> Allocation:
@@ -72,15 +69,14 @@ def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
     return combine(allocation, {RECOVERABLE: amount_minor - sum(allocation.values())})
 
 
-def _claimed(payment: Payment) -> defaultdict[str, int]:
-    held: defaultdict[str, int] = defaultdict(int)
-    held[UNAPPLIED] = payment.received_minor
-    postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, debit=UNAPPLIED)
-    for reference, account, amount in postings.values_list("reference", "credit_id", "amount_minor"):
-        if reference.startswith(_CLAIMS):
-            held[account] += amount
-            held[UNAPPLIED] -= amount
-    return held
+def _applied(payment: Payment) -> defaultdict[str, int]:
+    shares: defaultdict[str, int] = defaultdict(int)
+    shares[UNAPPLIED] = payment.received_minor
+    postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, kind=Posting.Kind.APPLIED)
+    for account, amount in postings.values_list("credit_id", "amount_minor"):
+        shares[account] += amount
+        shares[UNAPPLIED] -= amount
+    return shares
 
 
 def allocate_over(amount_minor: int, left: Mapping[str, int]) -> Allocation:

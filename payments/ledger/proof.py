@@ -1,13 +1,17 @@
 """The proof that every cent of a payment is where the books say it is.
 
-For one payment and currency: captured + recoverable = refunded + disputed + sellers + fee + tax + subscriptions +
-unapplied, with what was written off added back. Each term is the sum of the payment's postings, so the equation holds
-by construction; what proves something is that each term also equals what the rows say.
+It is written from what must be true of the world, not from the postings: what a payment received, what its refunds and
+disputes took, what was applied to its order or invoice. Each fact names the exact postings it must have, account by
+account, side by side, in its currency and on its payment; each posting must be named by exactly one fact.
+
+Beside that, the terms of a payment's equation are shown on its page:
+captured + recoverable + written off = refunded + disputed + sellers + fee + tax + subscriptions + unapplied.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from uuid import UUID
 
 from payments.ledger.chart_of_accounts import (
@@ -22,8 +26,24 @@ from payments.ledger.chart_of_accounts import (
     UNAPPLIED,
     seller_of,
 )
-from payments.models import Dispute, Payment, Posting, Refund
-from payments.states import RefundStatus
+from payments.models import Dispute, Payment, Posting, Refund, WriteOff
+from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY, RefundStatus
+from veza.core.money import format_amount
+
+Kind = Posting.Kind
+Key = tuple[str, UUID]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is not true of the world: a sentence that names the row, and the amount that is in question."""
+
+    text: str
+    amount_minor: int
+    currency: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -39,103 +59,121 @@ class Term:
     def holds(self) -> bool:
         return self.expected_minor is None or self.expected_minor == self.booked_minor
 
-
-@dataclass(frozen=True)
-class Proof:
-    payment_id: UUID
-    terms: list[Term]
-
     @property
-    def balanced(self) -> bool:
-        return all(term.holds for term in self.terms)
-
-    @property
-    def differences(self) -> list[str]:
-        return [
-            f"payment {self.payment_id}: {term.label} is {term.booked_minor} in the ledger and "
-            f"{term.expected_minor} in the rows ({term.currency})"
-            for term in self.terms
-            if not term.holds
-        ]
-
-
-def prove_many(payments: Sequence[Payment]) -> list[Proof]:
-    """Prove each of `payments`, in their order, for as many queries as one of them costs."""
-    moved, refunds, disputes = _postings_of(payments), _refunds_of(payments), _disputes_of(payments)
-    return [_proof(one, moved[one.pk], refunds[one.pk], disputes[one.pk]) for one in payments]
+    def fault(self) -> Fault:
+        """What is wrong with a term that does not hold."""
+        assert self.expected_minor is not None, "a term that nothing knows otherwise holds"
+        booked, expected = self.booked_minor, self.expected_minor
+        return Fault(
+            f"{self.label} is {booked} in the ledger and {expected} in the rows ({self.currency})",
+            abs(self.booked_minor - self.expected_minor),
+            self.currency,
+        )
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """One posting, as far as the proof looks at it."""
+class Entry:
+    """One posting, as it is or as a fact says it must be."""
 
+    kind: str
+    subject_id: UUID
+    number: int
     debit: str
     credit: str
     amount_minor: int
     currency: str
-    reference: str
+
+    def __str__(self) -> str:
+        amount = format_amount(self.amount_minor, self.currency)
+        return f"{self.kind} {self.subject_id}: {amount} from {self.debit} to {self.credit}"
+
+    @property
+    def key(self) -> Key:
+        return self.kind, self.subject_id
+
+    def fault(self, what: str) -> Fault:
+        return Fault(f"{what}: {self}", self.amount_minor, self.currency)
 
 
-def _postings_of(payments: Sequence[Payment]) -> Mapping[UUID, list[_Moved]]:
-    found: dict[UUID, list[_Moved]] = defaultdict(list)
-    rows = Posting.objects.filter(payment__in=[one.pk for one in payments])
-    columns = ("payment_id", "debit_id", "credit_id", "amount_minor", "currency", "reference")
-    for payment_id, *payload in rows.values_list(*columns).iterator():
-        found[payment_id].append(_Moved(*payload))
-    return found
+@dataclass(frozen=True)
+class Proof:
+    """What is shown of one payment, and what is wrong with it."""
+
+    payment_id: UUID
+    terms: list[Term]
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def balanced(self) -> bool:
+        return not self.faults and all(term.holds for term in self.terms)
+
+    @property
+    def differences(self) -> list[Fault]:
+        """Everything that is wrong, each naming the payment."""
+        found = [term.fault for term in self.terms if not term.holds] + self.faults
+        return [replace(fault, text=f"payment {self.payment_id}: {fault}") for fault in found]
 
 
-def _refunds_of(payments: Sequence[Payment]) -> Mapping[UUID, list[tuple[str, int]]]:
-    """Currency and amount of every refund that succeeded."""
-    found: dict[UUID, list[tuple[str, int]]] = defaultdict(list)
-    done = Refund.objects.filter(payment__in=[one.pk for one in payments], status=RefundStatus.SUCCEEDED)
-    for payment_id, currency, amount in done.values_list("payment_id", "currency", "amount_minor"):
-        found[payment_id].append((currency, amount))
-    return found
+@dataclass
+class Books:
+    """The postings of one payment, handed out to the facts that explain them."""
+
+    payment: Payment
+    entries: dict[Key, list[Entry]]
+
+    def take(self, kind: str, subject_id: UUID) -> list[Entry]:
+        """The postings of one fact, in the order they were numbered; no other fact gets them."""
+        return self.entries.pop((kind, subject_id), [])
+
+    def all_entries(self) -> Iterator[Entry]:
+        for entries in self.entries.values():
+            yield from entries
+
+    def unexplained(self) -> list[Fault]:
+        """What no fact has asked for."""
+        return [entry.fault("posted and explained by nothing") for entry in self.all_entries()]
 
 
-def _disputes_of(payments: Sequence[Payment]) -> Mapping[UUID, list[tuple[str, str, int]]]:
-    """Currency, where the money is held, and amount of every dispute."""
-    found: dict[UUID, list[tuple[str, str, int]]] = defaultdict(list)
-    rows = Dispute.objects.filter(payment__in=[one.pk for one in payments])
-    for payment_id, currency, held_at, amount in rows.values_list("payment_id", "currency", "held_at", "amount_minor"):
-        found[payment_id].append((currency, held_at, amount))
-    return found
+def faults_between(expected: Iterable[Entry], entries: Iterable[Entry]) -> list[Fault]:
+    """What a fact must have posted and has not, and what is posted in its name and should not be."""
+    target, actual = Counter(expected), Counter(entries)
+    missing = [entry.fault("not posted") for entry in (target - actual).elements()]
+    return missing + [entry.fault("posted and not true") for entry in (actual - target).elements()]
 
 
-def _proof(
-    payment: Payment,
-    postings: Iterable[_Moved],
-    refunds: Iterable[tuple[str, int]],
-    disputes: Sequence[tuple[str, str, int]],
-) -> Proof:
-    currency = payment.held_currency
-    cash = _moved(payment, postings)
-    refunded = sum(amount for written, amount in refunds if written == currency)
-    in_dispute = sum(amount for written, at, amount in disputes if (written, at) == (currency, Dispute.HeldAt.SUSPENSE))
-    lost = sum(amount for written, at, amount in disputes if (written, at) == (currency, Dispute.HeldAt.BANK))
-    sellers = sum(amount for account, amount in cash.held.items() if seller_of(account))
-    fee, tax = cash.held.get(PLATFORM_FEE, 0), cash.held.get(TAX, 0)
-    unapplied = cash.held.get(UNAPPLIED, 0)
-    income = cash.held.get(SUBSCRIPTION_INCOME, 0)
-    suspense = cash.held.get(DISPUTE_SUSPENSE, 0)
-    disputed = suspense + cash.lost_minor
-    recoverable = -cash.held.get(RECOVERABLE, 0)
-    lost_by_us = -cash.held.get(DISPUTE_LOSS, 0)
+def books_of(payments: Sequence[Payment]) -> dict[UUID, Books]:
+    """The postings of each of `payments`, in one query."""
+    books = {payment.pk: Books(payment, {}) for payment in payments}
+    rows = Posting.objects.filter(payment__in=books).order_by("number", "pk")
+    columns = ("payment_id", "kind", "subject_id", "number", "debit_id", "credit_id", "amount_minor", "currency")
+    for payment_id, *values in rows.values_list(*columns).iterator():
+        entry = Entry(*values)
+        books[payment_id].entries.setdefault(entry.key, []).append(entry)
+    return books
+
+
+def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute]) -> list[Term]:
+    """The equation of one payment, in the currency it holds."""
+    payment, currency = books.payment, books.payment.held_currency
+    cash = _cash(books, currency)
+    own_disputes = [one for one in disputes if one.currency == currency]
+    held = cash.balances
+    suspense = held.get(DISPUTE_SUSPENSE, 0)
+    recoverable, lost_by_us = -held.get(RECOVERABLE, 0), -held.get(DISPUTE_LOSS, 0)
+    sellers = sum(amount for account, amount in held.items() if seller_of(account))
+    fee, tax, unapplied = held.get(PLATFORM_FEE, 0), held.get(TAX, 0), held.get(UNAPPLIED, 0)
+    income, disputed = held.get(SUBSCRIPTION_INCOME, 0), suspense + cash.lost_minor
     sides = cash.received_minor + recoverable + lost_by_us - cash.returned_minor - disputed
     sides -= sellers + fee + tax + unapplied + income
-    terms = [
+    refunded = sum(one.amount_minor for one in refunds if one.currency == currency and _is_back(one))
+    places = {place: sum(one.amount_minor for one in own_disputes if one.held_at == place) for place in Dispute.HeldAt}
+    return [
         Term("captured", cash.received_minor, payment.received_minor, currency),
         Term("refunded", cash.returned_minor, refunded, currency),
-        Term(
-            "refunded, as the payment row has it",
-            cash.returned_minor,
-            payment.refunded_minor,
-            currency,
-        ),
+        Term("refunded, as the payment row has it", cash.returned_minor, payment.refunded_minor, currency),
         Term("disputed", disputed, payment.disputed_minor, currency),
-        Term("of it in suspense", suspense, in_dispute, currency),
-        Term("of it lost", cash.lost_minor, lost, currency),
+        Term("in suspense", suspense, places[Dispute.HeldAt.SUSPENSE], currency),
+        Term("lost to disputes", cash.lost_minor, places[Dispute.HeldAt.BANK], currency),
         Term("sellers", sellers, None, currency),
         Term("platform fee", fee, None, currency),
         Term("tax", tax, None, currency),
@@ -145,32 +183,153 @@ def _proof(
         Term("written off", lost_by_us, None, currency),
         Term("captured + recoverable - everything else", sides, 0, currency),
     ]
-    return Proof(payment.pk, terms)
+
+
+def explain_payment(
+    books: Books, refunds: Iterable[Refund], disputes: Iterable[Dispute], write_offs: Iterable[WriteOff]
+) -> list[Fault]:
+    """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
+    payment = books.payment
+    faults = _received(payment, books.take(Kind.RECEIVED, payment.pk))
+    for refund in refunds:
+        faults += _refund(refund, books.take(Kind.REFUND, refund.pk))
+    for dispute in disputes:
+        faults += _dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
+    for write_off in write_offs:
+        faults += _write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
+    return faults
+
+
+def _received(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
+    """Each batch is numbered by all that was received so far, and brings what was new of it."""
+    expected, before = [], 0
+    for number in sorted({entry.number for entry in entries} | {payment.received_minor} - {0}):
+        amount, currency = number - before, payment.held_currency
+        expected.append(Entry(Kind.RECEIVED, payment.pk, number, PSP_CLEARING, UNAPPLIED, amount, currency))
+        before = number
+    return faults_between(expected, entries)
+
+
+def _is_back(refund: Refund) -> bool:
+    return refund.status == RefundStatus.SUCCEEDED
+
+
+def _refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
+    """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does."""
+    faults: list[Fault] = []
+    out: list[tuple[str, int]] = []
+    for nth, (_, lines) in enumerate(groupby(entries, key=lambda entry: entry.number)):
+        batch = list(lines)
+        is_out = nth % 2 == 0
+        for entry in batch:
+            account, clearing = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
+            if clearing != PSP_CLEARING or entry.currency != refund.currency:
+                faults.append(entry.fault("posted and not true"))
+            elif is_out:
+                continue
+            elif (account, entry.amount_minor) not in out:
+                faults.append(entry.fault("returned otherwise than it went out"))
+        out = [(entry.debit, entry.amount_minor) for entry in batch] if is_out else []
+    wanted = sorted(refund.allocation.items()) if _is_back(refund) else []
+    if sorted(out) != wanted:
+        amount = format_amount(refund.amount_minor, refund.currency)
+        text = (
+            f"refund {refund.pk} of {amount} is {refund.status}: {wanted or 'nothing'} should have gone out by its "
+            f"last posting and {sorted(out) or 'nothing'} has"
+        )
+        faults.append(Fault(text, refund.amount_minor, refund.currency))
+    if wanted and sum(refund.allocation.values()) != refund.amount_minor:
+        text = f"refund {refund.pk}: its allocation does not add up to {refund.amount_minor}"
+        faults.append(Fault(text, refund.amount_minor, refund.currency))
+    return faults
+
+
+def place_of(dispute: Dispute) -> Dispute.HeldAt:
+    """Where a dispute's money must be, by what the bank says of it."""
+    if dispute.stage == "pre_dispute":
+        return Dispute.HeldAt.NOWHERE
+    if dispute.status in DISPUTE_LOST:
+        return Dispute.HeldAt.BANK
+    return Dispute.HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.HeldAt.NOWHERE
+
+
+def _dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
+    """Over all its batches a dispute takes its allocation, and holds it where the bank's decision says."""
+    place = place_of(dispute)
+    expected: dict[tuple[str, str], int] = defaultdict(int)
+    if place != Dispute.HeldAt.NOWHERE:
+        for account, amount in dispute.allocation.items():
+            expected[account, dispute.currency] -= amount
+        purse = DISPUTE_SUSPENSE if place == Dispute.HeldAt.SUSPENSE else PSP_CLEARING
+        expected[purse, dispute.currency] += dispute.amount_minor
+    actual: dict[tuple[str, str], int] = defaultdict(int)
+    for entry in entries:
+        actual[entry.debit, entry.currency] -= entry.amount_minor
+        actual[entry.credit, entry.currency] += entry.amount_minor
+    return [
+        Fault(
+            f"dispute {dispute.pk} is {dispute.status}: it should have moved {format_amount(expected[key], key[1])} "
+            f"to {key[0]} and has moved {format_amount(actual[key], key[1])}",
+            abs(expected[key] - actual[key]),
+            key[1],
+        )
+        for key in sorted({*expected, *actual})
+        if expected[key] != actual[key]
+    ]
+
+
+def _write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:
+    """The loss once, and what came back of it in numbered batches."""
+    loss = Entry(
+        Kind.WRITE_OFF,
+        write_off.pk,
+        0,
+        DISPUTE_LOSS,
+        write_off.account_id,
+        write_off.amount_minor,
+        write_off.currency,
+    )
+    faults = faults_between([loss], [entry for entry in entries if entry.number == 0])
+    recoveries = [entry for entry in entries if entry.number > 0]
+    for entry in recoveries:
+        sides = (entry.debit, entry.credit, entry.currency)
+        if sides != (write_off.account_id, DISPUTE_LOSS, write_off.currency) or entry.number > write_off.recoveries:
+            faults.append(entry.fault("posted and not true"))
+    recovered = sum(entry.amount_minor for entry in recoveries)
+    if recovered != write_off.recovered_minor:
+        text = (
+            f"write-off {write_off.pk}: {format_amount(recovered, write_off.currency)} is posted as recovered and its "
+            f"row says {format_amount(write_off.recovered_minor, write_off.currency)}"
+        )
+        faults.append(Fault(text, abs(recovered - write_off.recovered_minor), write_off.currency))
+    return faults
 
 
 @dataclass(frozen=True)
 class _Cash:
+    """What came in and went out through the provider, and what each account holds before sellers are paid out."""
+
     received_minor: int
     returned_minor: int
     lost_minor: int
-    held: dict[str, int]
+    balances: Mapping[str, int]
 
 
-def _moved(payment: Payment, postings: Iterable[_Moved]) -> _Cash:
-    """What came in and went out through the provider, and what each account holds of it before sellers are paid out."""
+def _cash(books: Books, currency: str) -> _Cash:
     received = returned = lost = 0
-    held: dict[str, int] = defaultdict(int)
-    for posting in postings:
-        if posting.currency != payment.held_currency or STRIPE_BALANCE in (posting.debit, posting.credit):
+    balances: dict[str, int] = defaultdict(int)
+    for entry in books.all_entries():
+        if entry.currency != currency or STRIPE_BALANCE in (entry.debit, entry.credit):
             continue  # Paying a seller out does not change whose money it is.
-        held[posting.debit] -= posting.amount_minor
-        held[posting.credit] += posting.amount_minor
-        if posting.reference.startswith(f"payment:{payment.pk}:received:"):
-            received += posting.amount_minor
-        elif PSP_CLEARING in (posting.debit, posting.credit):
-            out = posting.amount_minor if posting.credit == PSP_CLEARING else -posting.amount_minor
-            if posting.reference.startswith("dispute:"):
-                lost += out
-            else:
-                returned += out
-    return _Cash(received, returned, lost, dict(held))
+        balances[entry.debit] -= entry.amount_minor
+        balances[entry.credit] += entry.amount_minor
+        if PSP_CLEARING not in (entry.debit, entry.credit):
+            continue
+        outgoing = entry.amount_minor if entry.credit == PSP_CLEARING else -entry.amount_minor
+        if entry.kind == Kind.RECEIVED:
+            received -= outgoing
+        elif entry.kind == Kind.DISPUTE:
+            lost += outgoing
+        else:
+            returned += outgoing
+    return _Cash(received, returned, lost, dict(balances))

@@ -6,19 +6,16 @@ No webhook brings these. An operator books them, line by line, from the provider
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import NAMESPACE_OID, uuid5
 
 from django.db import transaction
 
 from payments.ledger.chart_of_accounts import PSP_CLEARING, PSP_FEES, STRIPE_BALANCE
-from payments.ledger.postings import Line, post
-from payments.models import Posting
+from payments.ledger.postings import Line, Reference, post
+from payments.models import Posting, StatementEntry
 from veza.core.errors import NotAllowed
 from veza.core.money import MAX_MINOR, exponent
 
 LONGEST_NAME = 100
-# How the causes of these postings begin: they belong to no payment.
-BY_STATEMENT = "statement:"
 
 
 class StatementKind(StrEnum):
@@ -43,9 +40,10 @@ class StatementLine:
     at: datetime
 
 
-_LEGS = {
-    StatementKind.TOP_UP: (STRIPE_BALANCE, "in"),
-    StatementKind.FEE: (PSP_FEES, "fee"),
+# From and to which account each kind of line moves money.
+ACCOUNTS = {
+    StatementKind.TOP_UP: (STRIPE_BALANCE, PSP_CLEARING),
+    StatementKind.FEE: (PSP_FEES, PSP_CLEARING),
 }
 
 
@@ -53,20 +51,25 @@ _LEGS = {
 def book_statement_line(line: StatementLine) -> bool:
     """Book one line; False when it was booked before, as it is.
 
-    Raises StatementLineWrong when the line makes no sense, or was booked before with something else in it.
+    Raises InvalidStatementLine when the line makes no sense, or was booked before with something else in it.
     """
     _refuse_nonsense(line)
-    debit, leg = _LEGS[line.kind]
-    cause = f"{BY_STATEMENT}{line.name}"
-    earlier = Posting.objects.filter(reference=cause).first()
-    if earlier is not None:
-        payload = (earlier.debit_id, earlier.amount_minor, earlier.currency, earlier.at)
-        if payload != (debit, line.amount_minor, line.currency, line.at):
+    facts = {"kind": line.kind, "amount_minor": line.amount_minor, "currency": line.currency, "at": line.at}
+    entry, is_new = StatementEntry.objects.get_or_create(name=line.name, defaults=facts)
+    if not is_new:
+        if any(getattr(entry, name) != value for name, value in facts.items()):
             raise InvalidStatementLine(f"Line {line.name!r} was booked before, and differently. Nothing was changed.")
         return False
-    story = uuid5(NAMESPACE_OID, cause)  # A line of a statement is a story of its own: it belongs to no order.
-    lines = [Line(debit, PSP_CLEARING, line.amount_minor, leg)]
-    post(cause, lines, payment=None, currency=line.currency, correlation_id=story, at=line.at)
+    debit, credit = ACCOUNTS[line.kind]
+    # A line of a statement belongs to no order: its history is its own.
+    post(
+        Reference(Posting.Kind.STATEMENT, entry.pk),
+        [Line(debit, credit, line.amount_minor, line.kind)],
+        payment=None,
+        currency=line.currency,
+        correlation_id=entry.pk,
+        at=line.at,
+    )
     return True
 
 

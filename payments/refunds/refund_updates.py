@@ -13,7 +13,7 @@ from payments.hyperswitch.objects import RemoteRefund
 from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations, postings
 from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
-from payments.models import Payment, Refund
+from payments.models import Payment, Posting, Refund
 from payments.ports import purchase_of
 from payments.review_items import (
     open_review_of_refund_excess,
@@ -210,7 +210,7 @@ def _bounce(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetim
 
 def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
     postings.post(
-        f"refund:{refund.pk}:{refund.bookings}",
+        postings.Reference(Posting.Kind.REFUND, refund.pk, refund.bookings),
         lines,
         payment=refund.payment,
         currency=refund.currency,

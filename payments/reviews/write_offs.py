@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from payments import review_items
 from payments.disputes import dispute_postings
-from payments.ledger.chart_of_accounts import DISPUTE_LOSS, RECOVERABLE
-from payments.ledger.postings import Line, balances, post
+from payments.ledger.chart_of_accounts import RECOVERABLE
+from payments.ledger.losses import write_off_loss
+from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -44,9 +45,16 @@ def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     amount = shortfall_minor(row)
     if case is None or not amount:
         raise NothingToWriteOff("Nothing of this is to be recovered any more.")
-    line = Line(DISPUTE_LOSS, RECOVERABLE, amount, RECOVERABLE)
-    at = timezone.now()
-    post(f"case:{case.pk}", [line], payment=payment, currency=row.currency, correlation_id=row.correlation_id, at=at)
+    write_off_loss(
+        row,
+        account=RECOVERABLE,
+        amount_minor=amount,
+        currency=row.currency,
+        payment=payment,
+        review_item_id=case.pk,
+        cause=cause,
+        at=timezone.now(),
+    )
     close_review_by_hand(case_id=case.pk, cause=cause)
     return amount
 

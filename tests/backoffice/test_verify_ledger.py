@@ -21,7 +21,7 @@ from subscriptions.models import SubscriptionInvoice
 from tests.buying import deliver_dispute, deliver_refund, paid, payment_of, refund_of, two_sellers_order
 from tests.connect.factories import BY_TEST, make_seller, planned
 from tests.subscriptions.subscribing import active
-from veza.backoffice import proof
+from veza.backoffice import proof, verification
 from veza.backoffice.management.commands import verify_ledger
 from veza.backoffice.proof import prove_all, prove_many, prove_payment
 from veza.core.ids import new_id
@@ -78,12 +78,12 @@ BROKEN = {
     "sent": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
         amount_minor=20_00, reversed_minor=0, reversal_target_minor=0
     ),
-    "taken back": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
-    "moved at Stripe": lambda story: TransferReversal.objects.all().delete(),
-    "paid by set-off": lambda story: SetOff.objects.create(
+    "reversed": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
+    "reversed ": lambda story: TransferReversal.objects.all().delete(),
+    "0.01 EUR of it is covered": lambda story: SetOff.objects.create(
         transfer=planned(make_seller()), debt=story.transfers.first(), amount_minor=1, currency="EUR"
     ),
-    "debts written off": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
+    "0.00 EUR of it is written off": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
         covered_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }
@@ -101,11 +101,11 @@ def test_every_pair_that_differs_is_named_and_the_status_is_1(story, term):
 
 IN_DISPUTE = {
     ("opened", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
-    ("opened", "of it in suspense"): lambda: Dispute.objects.update(amount_minor=1),
-    ("opened", "of it lost"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.BANK),
+    ("opened", "in suspense"): lambda: Dispute.objects.update(amount_minor=1),
+    ("opened", "lost to disputes"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.BANK),
     ("lost", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
-    ("lost", "of it in suspense"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.SUSPENSE),
-    ("lost", "of it lost"): lambda: Dispute.objects.update(amount_minor=1),
+    ("lost", "in suspense"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.SUSPENSE),
+    ("lost", "lost to disputes"): lambda: Dispute.objects.update(amount_minor=1),
 }
 
 
@@ -154,15 +154,16 @@ def test_the_bar_of_progress_is_drawn_on_a_terminal_only(sandbox, monkeypatch, e
 
 def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
     wrong = [Proof(new_id(), [Term("captured", minor, 0, "EUR")]) for minor in range(1, 26)]
-    monkeypatch.setattr(verify_ledger, "prove_all", lambda: iter(wrong))
+    monkeypatch.setattr(verification, "prove_all", lambda: iter(wrong))
 
     code, payload, named = verify("--json")
 
     assert (code, json.loads(payload)["differences"]) == (1, 25)
-    assert named.splitlines() == [line for one in wrong[:20] for line in one.differences]
+    assert named.splitlines() == [str(fault) for one in wrong[:20] for fault in one.differences]
 
 
 def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(story):
+    paid(two_sellers_order())
     book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", story.completed_at))
 
     assert verify()[0] == 0
@@ -180,22 +181,6 @@ def test_a_debt_that_was_written_off_is_no_difference(sandbox):
     write_off(transfer_id=debt.pk, cause=BY_TEST)
 
     assert verify()[0] == 0
-
-
-def test_a_posting_that_belongs_to_no_payment_is_named(story):
-    some = Posting.objects.first()
-    Posting.objects.create(
-        debit=some.debit,
-        credit=some.credit,
-        amount_minor=1,
-        currency="EUR",
-        reference="x",
-        leg="y",
-        correlation_id=some.correlation_id,
-        at=some.at,
-    )
-
-    assert verify()[0] == 1
 
 
 def test_many_are_proved_as_one_is(story, sandbox):
@@ -229,14 +214,14 @@ def test_money_that_moves_between_two_chunks_is_no_difference(sandbox):
 
 @pytest.mark.django_db(transaction=True)
 def test_money_that_moves_while_a_chunk_is_read_is_no_difference(sandbox, monkeypatch):
-    late, prove_base = two_sellers_order(), proof.prove_base
+    late, books_of = two_sellers_order(), proof.books_of
 
     def after_the_webhook(payments):
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_paid_elsewhere, late).result()
-        return prove_base(payments)
+        return books_of(payments)
 
-    monkeypatch.setattr(proof, "prove_base", after_the_webhook)
+    monkeypatch.setattr(proof, "books_of", after_the_webhook)
 
     assert [found.differences for found in prove_all()] == [[]]
     assert Payment.objects.get().status == "succeeded"
@@ -245,7 +230,7 @@ def test_money_that_moves_while_a_chunk_is_read_is_no_difference(sandbox, monkey
 @pytest.mark.django_db(transaction=True)
 def test_a_ledger_is_proved_without_the_right_to_write(sandbox, monkeypatch):
     paid(two_sellers_order())
-    monkeypatch.setattr(proof, "prove_base", lambda payments: Payment.objects.update(received_minor=1))
+    monkeypatch.setattr(proof, "books_of", lambda payments: Payment.objects.update(received_minor=1))
 
     with pytest.raises(InternalError, match="read-only"):
         list(prove_all())

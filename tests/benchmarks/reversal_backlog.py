@@ -19,10 +19,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.reporting.proof import prove_order
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace.models import Order
 from tests.connect.factories import BY_TEST, make_order, make_seller
+from tests.connect.proving import faults_of
 from tests.operators.fleet import workers
 from veza.core.models import Heartbeat
 from veza.core.states import move
@@ -92,4 +92,4 @@ def test_a_backlog_of_reversals_drains_at_the_rate_we_are_allowed(sandbox, tmp_p
 
     assert set(SellerTransfer.objects.values_list("status", flat=True)) == {"reversed"}
     some = Order.objects.order_by("pk")[:20]
-    assert [term for order in some for term in prove_order(order.pk) if not term.holds] == []
+    assert faults_of(*(order.pk for order in some)) == []

@@ -14,8 +14,8 @@ from connect.transfers.transfer_requests import plan_transfers
 from marketplace.allocation import accounts_of, sold
 from marketplace.models import Order, OrderItem, RefundLine
 from payments.ledger.chart_of_accounts import PSP_CLEARING, seller_account
-from payments.ledger.postings import Line, post, post_claimed
-from payments.models import Payment, Refund
+from payments.ledger.postings import Line, Reference, post, post_applied
+from payments.models import Payment, Posting, Refund
 from tests.factories import OfferFactory, PersonFactory, SellerFactory
 from veza.core.causes import Cause
 from veza.core.ids import new_id
@@ -36,6 +36,7 @@ def make_seller(*, stripe_account_id: str | None = None, active: bool = True) ->
     return seller
 
 
+@transaction.atomic
 def make_order(*shares: tuple[User, int]) -> Order:
     """A completed and paid order in which each seller has one item that is worth `share` to them."""
     total = sum(share for _, share in shares)
@@ -70,7 +71,7 @@ def make_order(*shares: tuple[User, int]) -> Order:
             status="succeeded",
             succeeded_at=now,
         )
-        post_claimed(f"order:{order.pk}:fulfilled", accounts_of(sold(items)), payment=payment, at=now)
+        post_applied(order.pk, accounts_of(sold(items)), payment=payment, at=now)
     return order
 
 
@@ -95,6 +96,7 @@ def to_reverse(*, amount_minor: int = 9_00, target: int | None = None, **fields:
     return _with(_stored(row, "reversal_pending", {}), fields)
 
 
+@transaction.atomic
 def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True) -> Refund:
     """A succeeded refund that takes `amount_minor` of one seller's share, and what follows from it."""
     payment = Payment.objects.get(purpose_id=order.pk)
@@ -116,10 +118,9 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
     )
     line = Line(seller_account(seller.pk), PSP_CLEARING, amount_minor, "seller")
     booked: dict[str, Any] = {"payment": payment, "currency": "EUR", "correlation_id": order.pk, "at": timezone.now()}
-    post(f"refund:{given_back.pk}:1", [line], **booked)
+    post(Reference(Posting.Kind.REFUND, given_back.pk, 1), [line], **booked)
     if settle:
-        with transaction.atomic():
-            settle_order(order, cause=BY_TEST, at=timezone.now())
+        settle_order(order, cause=BY_TEST, at=timezone.now())
     return given_back
 
 

@@ -34,7 +34,7 @@ def test_a_reversal_by_hand_is_adopted_booked_and_told(stripe):
     transfer = reversed_by_hand(stripe, 4_00)
 
     assert (transfer.status, transfer.reversed_minor, transfer.external_reversed_minor) == ("completed", 4_00, 4_00)
-    assert Posting.objects.get(reference="reversal:trr_1").amount_minor == 4_00
+    assert Posting.objects.get(kind="reversal").amount_minor == 4_00
     assert ReviewItem.objects.get(kind="reversal_made_elsewhere").amount_minor == 4_00
 
 
@@ -109,7 +109,7 @@ def test_looking_twice_books_once(stripe):
     reversed_by_hand(stripe, 4_00, transfer)
 
     assert transfer.reversed_minor == 4_00
-    assert Posting.objects.filter(reference="reversal:trr_1").count() == 1
+    assert Posting.objects.filter(kind="reversal").count() == 1
 
 
 def test_our_own_reversal_is_nothing_new(stripe):

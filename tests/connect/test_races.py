@@ -62,7 +62,7 @@ def test_four_workers_on_one_row_move_the_money_once(sandbox, seller):
 
     transfer.refresh_from_db()
     assert (transfer.status, moved(sandbox, "transfer")) == ("completed", [9_00])
-    assert Posting.objects.filter(reference=f"transfer:{transfer.pk}").count() == 1
+    assert Posting.objects.filter(kind="transfer", subject_id=transfer.pk).count() == 1
 
 
 def test_four_workers_on_one_reversal_take_the_money_back_once(sandbox, seller):

@@ -45,7 +45,7 @@ def test_a_reversal_is_made_stored_and_booked(stripe):
 
     assert (transfer.status, transfer.reversed_minor) == ("reversed", 9_00)
     assert (transfer.stripe_reversal_id, transfer.next_retry_at) == ("trr_1", None)
-    posting = Posting.objects.get(reference="reversal:trr_1")
+    posting = Posting.objects.get(kind="reversal")
     assert (posting.leg, posting.amount_minor) == ("back", 9_00)
     assert (posting.debit_id, posting.credit_id) == ("stripe_balance", f"seller:{transfer.seller_id}")
 
@@ -105,7 +105,7 @@ def test_already_reversed_is_told_by_the_amounts_and_ends_reversed(stripe, answe
     reverse(transfer)
 
     assert (transfer.status, transfer.reversed_minor, transfer.stripe_reversal_id) == ("reversed", 9_00, "trr_1")
-    assert Posting.objects.get(reference="reversal:trr_1").amount_minor == 9_00
+    assert Posting.objects.get(kind="reversal").amount_minor == 9_00
     assert ReviewItem.objects.filter(kind="reversal_made_elsewhere").exists()
 
 

@@ -65,7 +65,7 @@ def test_a_sent_transfer_is_booked_from_the_seller_to_stripe(stripe):
 
     transfer = send(planned(amount_minor=9_00))
 
-    posting = Posting.objects.get(reference=f"transfer:{transfer.pk}")
+    posting = Posting.objects.get(kind="transfer", subject_id=transfer.pk)
     assert (posting.leg, posting.amount_minor, posting.correlation_id) == ("sent", 9_00, transfer.order_id)
     assert (posting.debit_id, posting.credit_id) == (f"seller:{transfer.seller_id}", "stripe_balance")
     assert posting.payment.purpose_id == transfer.order_id

@@ -168,7 +168,7 @@ def test_a_slow_worker_that_was_overtaken_books_the_same_transfer_once(stripe):
     stripe.will("create_transfer", overtaken, sent("tr_1"))
     send(transfer)
 
-    assert Posting.objects.filter(reference=f"transfer:{transfer.pk}").count() == 1
+    assert Posting.objects.filter(kind="transfer", subject_id=transfer.pk).count() == 1
     assert not ReviewItem.objects.exists()
 
 

@@ -5,13 +5,13 @@ import pytest
 from connect.debts.write_offs import NothingToWriteOff, write_off
 from connect.models import SellerTransfer
 from connect.reporting.balance import balances_of
-from connect.reporting.proof import prove_order
 from connect.reversals.reversal_requests import open_reversal, reverse_transfer
 from payments.ledger.chart_of_accounts import DISPUTE_LOSS
 from payments.ledger.postings import balances
 from payments.models import Refund
 from tests.connect.conftest import refused, sent
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, refund
+from tests.connect.proving import faults_of
 from tests.connect.test_set_off import debt_of, fresh, send
 from tests.connect.test_settle import bounce
 from veza.core.causes import Cause
@@ -32,7 +32,7 @@ def debt(stripe, seller):
 
 
 def differing(transfer) -> list:
-    return [term for term in prove_order(transfer.order_id) if not term.holds]
+    return faults_of(transfer.order_id)
 
 
 def loss(transfer) -> int:

@@ -7,7 +7,7 @@ from celery.schedules import crontab
 
 from veza.celery import SWEEPS, app, daily
 
-DAILY = ("payments.compare_lists", "payments.clean_webhook_log")
+DAILY = ("payments.compare_lists", "payments.clean_webhook_log", "backoffice.verify_ledger")
 
 
 @pytest.mark.parametrize("task", DAILY)
@@ -15,8 +15,8 @@ def test_what_runs_daily_runs_even_if_beat_is_started_anew_every_day(task, monke
     schedule = app.conf.beat_schedule[task]["schedule"]
     assert isinstance(schedule, crontab)
 
-    monkeypatch.setattr(schedule, "nowfun", lambda: datetime(2026, 3, 2, 4, tzinfo=UTC))
-    started_before, started_after = datetime(2026, 3, 2, 1, tzinfo=UTC), datetime(2026, 3, 2, 3, 59, tzinfo=UTC)
+    monkeypatch.setattr(schedule, "nowfun", lambda: datetime(2026, 3, 2, 5, tzinfo=UTC))
+    started_before, started_after = datetime(2026, 3, 2, 1, tzinfo=UTC), datetime(2026, 3, 2, 4, 59, tzinfo=UTC)
 
     assert (schedule.is_due(started_before)[0], schedule.is_due(started_after)[0]) == (True, False)
 

@@ -120,7 +120,7 @@ def test_nothing_of_a_refund_is_kept_when_one_reaction_fails(order, monkeypatch)
     refund.refresh_from_db()
     order.refresh_from_db()
     assert (refund.status, order.status) == ("pending", "refund_pending")
-    assert not Posting.objects.filter(reference__startswith="refund:").exists()
+    assert not Posting.objects.filter(kind="refund").exists()
 
 
 def test_a_replay_leaves_succeeded_at_untouched(order):
@@ -167,7 +167,7 @@ def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(ord
 
     refund.refresh_from_db()
     assert refund.status == "bounced"
-    assert not Posting.objects.filter(reference__startswith="refund:").exists()
+    assert not Posting.objects.filter(kind="refund").exists()
     assert ReviewItem.objects.get().kind == "refund_bounced"
 
 

@@ -211,7 +211,7 @@ def test_the_same_event_twice_is_a_duplicate(payment):
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: duplicate"})
     assert WebhookDelivery.objects.count() == 2
-    assert Posting.objects.filter(reference__contains=":received:").count() == 1
+    assert Posting.objects.filter(kind="received").count() == 1
 
 
 def test_old_news_is_stale(payment):

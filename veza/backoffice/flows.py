@@ -23,11 +23,11 @@ _MARK = "postings"
 
 _ADD = """
 WITH next AS (
-    SELECT id, at, currency, reference, debit_id, credit_id, amount_minor FROM payments_posting
+    SELECT id, at, currency, kind, debit_id, credit_id, amount_minor FROM payments_posting
     WHERE id > %(after)s AND id < %(before)s ORDER BY id LIMIT %(limit)s
 ), summed AS (
     INSERT INTO backoffice_flowhour (hour_at, currency, kind, debit, credit, amount_minor, postings)
-    SELECT date_trunc('hour', at), currency, split_part(reference, ':', 1),
+    SELECT date_trunc('hour', at), currency, kind,
         split_part(debit_id, ':', 1), split_part(credit_id, ':', 1), sum(amount_minor), count(*)
     FROM next GROUP BY 1, 2, 3, 4, 5
     ON CONFLICT (hour_at, currency, kind, debit, credit) DO UPDATE
@@ -76,7 +76,7 @@ class Flow:
 
     def add(self, kind: str, debit: str, credit: str, amount_minor: int) -> None:
         match kind:
-            case "payment" if debit == PSP_CLEARING:
+            case "received" if debit == PSP_CLEARING:
                 self.received += amount_minor
             case "refund":
                 self.refunded += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)

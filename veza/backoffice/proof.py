@@ -1,21 +1,21 @@
-"""The proof across all floors: a payment's ledger against its rows, its order's items and transfers, or its invoice."""
+"""The proof across all floors: each payment with what it paid for and what its sellers got of it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Q
 
 import connect.reporting.proof
+import marketplace.proof
 import subscriptions.proof
-from marketplace.allocation import dues_by_account
-from marketplace.models import Order
-from payments.ledger.chart_of_accounts import DISPUTE_LOSS, PLATFORM_FEE, STRIPE_BALANCE, TAX, seller_of
-from payments.ledger.proof import Proof, Term
-from payments.ledger.proof import prove_many as prove_base
-from payments.models import Payment, Posting
+from payments.ledger.proof import Books, Proof, books_of, explain_payment, faults_between, terms_of
+from payments.models import Dispute, Payment, Posting, Refund, WriteOff
+from subscriptions.models import SubscriptionInvoice
+
+Kind = Posting.Kind
 
 
 def prove_payment(payment: Payment) -> Proof:
@@ -55,44 +55,70 @@ def as_of_now() -> Iterator[None]:
         yield
 
 
+@dataclass
+class _Chunk:
+    """Everything that several payments are proved with."""
+
+    books: dict[UUID, Books]
+    refunds: dict[UUID, list[Refund]]
+    disputes: dict[UUID, list[Dispute]]
+    write_offs: dict[UUID, list[WriteOff]]
+    orders: dict[UUID, marketplace.proof.OrderFacts]
+    payers: dict[UUID, UUID]
+    transfers: dict[UUID, list[connect.reporting.proof.TransferFacts]]
+    invoices: dict[UUID, SubscriptionInvoice]
+
+
 def prove_many(payments: Sequence[Payment]) -> list[Proof]:
-    """Prove each of `payments`, in their order."""
-    paid = {one.purpose_id for one in payments if one.purpose == Payment.Purpose.ORDER and one.received_minor}
-    orders = {order.pk: order for order in Order.objects.filter(pk__in=paid)}
-    due = dues_by_account([pk for pk, order in orders.items() if order.completed_at is not None])
-    held = _held(due.keys())
-    sellers = connect.reporting.proof.prove_orders(list(orders))
-    proofs = []
-    for payment, own in zip(payments, prove_base(payments), strict=True):
-        terms = own.terms
-        if payment.purpose_id in orders:
-            order_id = payment.purpose_id
-            terms = [*terms, *_shares(payment, due.get(order_id), held[order_id]), *sellers[order_id]]
-        if payment.purpose == Payment.Purpose.INVOICE:
-            terms = [*terms, *subscriptions.proof.prove_invoice(payment)]
-        proofs.append(Proof(payment.pk, terms))
-    return proofs
+    """Prove each of `payments`, in their order, for as many queries as one of them costs."""
+    chunk = _read(payments)
+    return [_prove(payment, chunk) for payment in payments]
 
 
-def _shares(payment: Payment, due: Mapping[str, int] | None, held: Mapping[str, int]) -> list[Term]:
-    """What the items say each account should hold of the order, against what was posted; nothing while it is open."""
-    if due is None:
-        return []
-    return [
-        Term(f"held by {account}", held.get(account, 0), due.get(account, 0), payment.currency)
-        for account in sorted(due.keys() | held.keys())
-    ]
+def _read(payments: Sequence[Payment]) -> _Chunk:
+    keys = [payment.pk for payment in payments]
+    orders = {payment.purpose_id for payment in payments if payment.purpose == Payment.Purpose.ORDER}
+    chunk = _Chunk(
+        books=books_of(payments),
+        refunds=defaultdict(list),
+        disputes=defaultdict(list),
+        write_offs=defaultdict(list),
+        orders=marketplace.proof.order_facts(orders),
+        payers=_payers(orders),
+        transfers=connect.reporting.proof.transfer_facts(orders),
+        invoices=subscriptions.proof.invoices_paid_by(payments),
+    )
+    for refund in Refund.objects.filter(payment__in=keys).order_by("pk"):
+        chunk.refunds[refund.payment_id].append(refund)
+    for dispute in Dispute.objects.filter(payment__in=keys).order_by("pk"):
+        chunk.disputes[dispute.payment_id].append(dispute)
+    for write_off in WriteOff.objects.filter(payment__in=keys).order_by("pk"):
+        chunk.write_offs[write_off.payment_id].append(write_off)
+    return chunk
 
 
-def _held(order_ids: Collection[UUID]) -> Mapping[UUID, dict[str, int]]:
-    """What each account holds of each order, before sellers are paid out and debts written off: neither changes what
-    the items say.
-    """
-    sums: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    neither = Q(debit=STRIPE_BALANCE) | Q(credit=STRIPE_BALANCE) | Q(debit=DISPUTE_LOSS)
-    rows = Posting.objects.filter(correlation_id__in=order_ids).exclude(neither)
-    for order_id, debit, credit, amount in rows.values_list("correlation_id", "debit_id", "credit_id", "amount_minor"):
-        for account, signed in ((debit, -amount), (credit, amount)):
-            if seller_of(account) or account in (PLATFORM_FEE, TAX):
-                sums[order_id][account] += signed
-    return sums
+def _payers(order_ids: set[UUID]) -> dict[UUID, UUID]:
+    """By order, the payment that paid it: the first whose money came, as sellers are paid from it."""
+    paid = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=order_ids, received_minor__gt=0)
+    rows = paid.order_by("succeeded_at", "pk").values_list("purpose_id", "pk")
+    return dict(reversed(rows))
+
+
+def _prove(payment: Payment, chunk: _Chunk) -> Proof:
+    books, refunds, disputes = chunk.books[payment.pk], chunk.refunds[payment.pk], chunk.disputes[payment.pk]
+    terms, entries = terms_of(books, refunds, disputes), list(books.all_entries())
+    faults = explain_payment(books, refunds, disputes, chunk.write_offs[payment.pk])
+    order = chunk.orders.get(payment.purpose_id)
+    if order is not None and chunk.payers.get(payment.purpose_id) == payment.pk:
+        transfers = chunk.transfers[payment.purpose_id]
+        terms += marketplace.proof.terms_of(order, entries) + connect.reporting.proof.terms_of(transfers, entries)
+        faults += faults_between(order.entries(), books.take(Kind.APPLIED, order.order.pk)) + order.faults()
+        faults += connect.reporting.proof.explain_transfers(books, transfers)
+        faults += connect.reporting.proof.unpaid_shares(order, transfers)
+    if payment.purpose == Payment.Purpose.INVOICE:
+        invoice = chunk.invoices.get(payment.pk)
+        terms += subscriptions.proof.terms_of(payment, invoice, entries, refunds, disputes)
+        if invoice is not None:
+            applied = books.take(Kind.APPLIED, invoice.pk)
+            faults += faults_between(subscriptions.proof.entries_of(invoice), applied)
+    return Proof(payment.pk, terms, faults + books.unexplained())

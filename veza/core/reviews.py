@@ -1,5 +1,6 @@
 """Cases for an operator: what only a person can decide."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -24,14 +25,39 @@ def open_review(
     amount_minor: int = 0,
     currency: str = "",
 ) -> None:
-    """Open a case about `subject`, unless one of this kind is open already. `amount_minor` is what is in doubt."""
+    """Open a review item about `subject`, unless one of this kind is open. `amount_minor` is what is in question."""
+    open_review_of(
+        kind,
+        subject=subject._meta.label_lower,
+        subject_id=subject.pk,
+        correlation_id=correlation_id_of(subject),
+        why=why,
+        what_to_do=what_to_do,
+        amount_minor=amount_minor,
+        currency=currency,
+    )
+
+
+def open_review_of(
+    kind: str,
+    *,
+    subject: str,
+    subject_id: UUID,
+    correlation_id: UUID | None,
+    why: str,
+    what_to_do: str,
+    amount_minor: int,
+    currency: str,
+) -> None:
+    """The same where no row is in hand, or where the subject is no row."""
+    assert amount_minor >= 0, "an amount in question is not negative"
     ReviewItem.objects.bulk_create(
         [
             ReviewItem(
                 kind=kind,
-                subject=subject._meta.label_lower,
-                subject_id=subject.pk,
-                correlation_id=correlation_id_of(subject),
+                subject=subject,
+                subject_id=subject_id,
+                correlation_id=correlation_id,
                 amount_minor=amount_minor,
                 currency=currency,
                 why=why,
@@ -40,6 +66,11 @@ def open_review(
         ],
         ignore_conflicts=True,
     )
+
+
+def close_reviews_except(kind: str, standing: Collection[UUID], *, note: str) -> None:
+    """Close every open review item of this kind whose subject is not one of `standing`."""
+    _close(ReviewItem.objects.filter(kind=kind).exclude(subject_id__in=standing), note=note)
 
 
 def update_review_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:

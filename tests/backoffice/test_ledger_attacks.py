@@ -1,0 +1,254 @@
+"""The proof must be able to fail: the rows are damaged with the triggers off, and each damage is named."""
+
+import io
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from connect.models import ConnectedAccount, SellerTransfer
+from connect.reversals.reversal_requests import process_due
+from connect.transfers.transfer_requests import send_due
+from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
+from payments.models import Payment
+from tests.buying import (
+    deliver_dispute,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
+from tests.connect.factories import make_seller
+from tests.factories import OfferFactory, ProductFactory
+from tests.subscriptions.subscribing import active
+from veza.backoffice.verification import verify_ledger
+from veza.core.models import Heartbeat, ReviewItem
+
+pytestmark = pytest.mark.django_db
+
+
+def verify() -> tuple[int, str]:
+    err = io.StringIO()
+    try:
+        call_command("verify_ledger", stdout=io.StringIO(), stderr=err)
+    except CommandError as error:
+        return error.returncode, err.getvalue()
+    return 0, err.getvalue()
+
+
+def damage(sql: str, **values: object) -> None:
+    """Run SQL as somebody would who has the database's password: no trigger and no foreign key stops it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(sql, values)
+        assert cursor.rowcount > 0, "the damage was done"
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.fixture
+def world(sandbox):
+    """A small busy shop: an item refunded and reversed, a dispute, a transfer not sent yet, an invoice, a statement."""
+    order = paid(two_sellers_order())
+    for transfer in order.transfers.all():
+        account = sandbox.create_account()
+        ConnectedAccount.objects.create(seller=transfer.seller, stripe_account_id=account, transfers_active=True)
+    send_due()
+    sandbox.pay(payment_of(order).provider_key)
+    deliver_refund(refund_of(order, item_ids=[order.items.get(net_minor=10_00).pk]))
+    process_due()
+    disputed = paid(two_sellers_order())
+    deliver_dispute(payment_of(disputed), "opened")
+    seller = make_seller(stripe_account_id=sandbox.create_account())
+    unsent = paid(order_of(OfferFactory(product=ProductFactory(seller=seller))))
+    active(sandbox)
+    book_statement_line(StatementLine("top-up-1", StatementKind.TOP_UP, 18_00, "EUR", timezone.now()))
+    return {
+        "order": order.pk,
+        "payment": payment_of(order).pk,
+        "other_payment": payment_of(unsent).pk,
+        "unsent": unsent.transfers.get().pk,
+        "kept": order.transfers.get(status="completed").pk,
+        "reversed": order.transfers.get(status="reversed").pk,
+        "stranger": f"seller:{seller.pk}",
+        "disputed": payment_of(disputed).pk,
+    }
+
+
+def test_a_healthy_busy_shop_shows_no_difference(world):
+    assert verify() == (0, "")
+
+
+POSTING_OF_KEPT = "UPDATE payments_posting SET {} WHERE kind = 'transfer' AND subject_id = %(kept)s"
+COPY_POSTING = """
+INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, kind, subject_id, number, leg,
+    payment_id, correlation_id, at)
+SELECT gen_random_uuid(), {debit}, {credit}, {amount}, {currency}, kind, subject_id, number, 'again', payment_id,
+    correlation_id, at FROM payments_posting WHERE {where} LIMIT 1
+"""
+COPY_TRANSFER = """
+INSERT INTO seller_transfers SELECT (jsonb_populate_record(NULL::seller_transfers, to_jsonb(old) || jsonb_build_object(
+    'id', gen_random_uuid(), 'seq', 9, 'stripe_transfer_id', 'tr_again'))).* FROM seller_transfers old
+    WHERE id = %(kept)s
+"""
+
+
+def copy(where: str, *, debit="debit_id", credit="credit_id", amount="amount_minor", currency="currency") -> str:
+    return COPY_POSTING.format(debit=debit, credit=credit, amount=amount, currency=currency, where=where)
+
+
+# Each with a word that the report must have: the row or account, or the amount in question.
+ATTACKS = {
+    # What an outsider tried, and what went unseen then.
+    "a second completed transfer for one share": (COPY_TRANSFER, "ends with 9.00 EUR"),
+    "a transfer that was never sent is deleted": ("DELETE FROM seller_transfers WHERE id = %(unsent)s", "9.00 EUR"),
+    "a transfer that was never sent is cancelled": (
+        "UPDATE seller_transfers SET status = 'cancelled' WHERE id = %(unsent)s",
+        "should end with 9.00 EUR and ends with 0.00 EUR",
+    ),
+    "a sent transfer is deleted": ("DELETE FROM seller_transfers WHERE id = %(kept)s", "explained by nothing"),
+    "a transfer's posting has its sides swapped": (
+        POSTING_OF_KEPT.format("debit_id = credit_id, credit_id = debit_id"),
+        "4.50 EUR from stripe_balance",
+    ),
+    "a transfer's posting is of another seller": (POSTING_OF_KEPT.format("debit_id = %(stranger)s"), "4.50 EUR"),
+    "a transfer's posting is from our fee": (POSTING_OF_KEPT.format("debit_id = 'platform_fee'"), "platform_fee"),
+    "a transfer's posting is in another currency": (POSTING_OF_KEPT.format("currency = 'USD'"), "4.50 USD"),
+    "a transfer's posting is on another payment": (
+        POSTING_OF_KEPT.format("payment_id = %(other_payment)s"),
+        "explained by nothing: transfer",
+    ),
+    "a refunded order whose reversal was never planned": (
+        "UPDATE seller_transfers SET reversal_target_minor = 0, reversed_minor = 0, status = 'completed' "
+        "WHERE id = %(reversed)s",
+        "reversed",
+    ),
+    "a statement's posting pays a seller": (
+        "UPDATE payments_posting SET debit_id = %(stranger)s WHERE kind = 'statement'",
+        "from seller:",
+    ),
+    "a statement posts twice": (copy("kind = 'statement'", amount="100"), "1.00 EUR"),
+    "a refund's posting is in another currency": (
+        "UPDATE payments_posting SET currency = 'USD' WHERE kind = 'refund'",
+        "USD",
+    ),
+    "what was received is posted in another currency": (
+        "UPDATE payments_posting SET currency = 'USD' WHERE kind = 'received' AND payment_id = %(payment)s",
+        "18.00 USD",
+    ),
+    "a reversal's posting is deleted": ("DELETE FROM payments_posting WHERE kind = 'reversal'", "not posted: reversal"),
+    # And as many again.
+    "a share is moved from one seller to another": (
+        "UPDATE payments_posting SET credit_id = %(stranger)s WHERE kind = 'applied' AND payment_id = %(payment)s "
+        "AND credit_id LIKE 'seller:%%' AND amount_minor = 450",
+        "4.50 EUR",
+    ),
+    "the tax of an order is posted as our fee": (
+        "DELETE FROM payments_posting WHERE kind = 'applied' AND payment_id = %(payment)s AND credit_id = 'tax'",
+        "to tax",
+    ),
+    "an order is applied twice": (copy("kind = 'applied' AND payment_id = %(payment)s"), "posted and not true"),
+    "a payment says that more was received": (
+        "UPDATE payments_payment SET received_minor = 1900 WHERE id = %(payment)s",
+        "19",
+    ),
+    "a payment is received twice in the books": (
+        copy("kind = 'received' AND payment_id = %(payment)s"),
+        "18.00 EUR from psp_clearing",
+    ),
+    "a payment forgets its refund": (
+        "UPDATE payments_payment SET refunded_minor = 0 WHERE id = %(payment)s",
+        "refunded, as the payment row has it",
+    ),
+    "a refund is said to have failed": ("UPDATE refunds SET status = 'failed'", "is failed"),
+    "a refund takes from another account": (
+        "UPDATE payments_posting SET debit_id = 'platform_fee' WHERE kind = 'refund' AND debit_id LIKE 'seller:%%'",
+        "refund",
+    ),
+    "a refund's lines are deleted": ("DELETE FROM marketplace_refundline", "its lines add up to 0"),
+    "a dispute is decided and nothing is posted": ("UPDATE payments_dispute SET status = 'lost'", "is lost"),
+    "a dispute is of another amount": ("UPDATE payments_dispute SET amount_minor = 1", "0.01 EUR"),
+    "a reversal is repeated": (copy("kind = 'reversal'"), "9.00 EUR from stripe_balance"),
+    "a reversal's row is deleted": ("DELETE FROM seller_transfer_reversals", "explained by nothing: reversal"),
+    "an invoice is paid by nothing": (
+        "UPDATE subscription_invoices SET hyperswitch_payment_id = NULL, paid_at = NULL, status = 'pending'",
+        "explained by nothing: applied",
+    ),
+    "an invoice says another price": (
+        "UPDATE subscription_invoices SET net_minor = net_minor - 1, tax_minor = tax_minor + 1",
+        "subscription_income",
+    ),
+    "an item's price changes after the sale": (
+        "UPDATE marketplace_orderitem SET net_minor = net_minor + 1, seller_minor = seller_minor + 1 "
+        "WHERE order_id = %(order)s",
+        "ends with",
+    ),
+    "an order's total changes after the sale": (
+        "UPDATE orders SET total_minor = 1, subtotal_minor = 1, tax_minor = 0 WHERE id = %(order)s",
+        "its total is 1",
+    ),
+    "a seller is owed by a row without a reason": (
+        "UPDATE seller_transfers SET covered_minor = 1 WHERE id = %(kept)s",
+        "0.00 EUR of it is covered",
+    ),
+    "a statement entry is deleted": ("DELETE FROM payments_statemententry", "explained by nothing: statement"),
+    "a posting loses its payment and becomes a statement": (
+        "UPDATE payments_posting SET kind = 'statement', payment_id = NULL WHERE kind = 'transfer' "
+        "AND subject_id = %(kept)s",
+        "explained by nothing: statement",
+    ),
+    "money is taken out of our balance at Stripe": (
+        copy("kind = 'statement'", debit="'tax'", credit="'stripe_balance'", amount="1"),
+        "0.01 EUR from tax",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_damage_ends_with_1_and_names_row_and_amount(world, attack):
+    sql, word = ATTACKS[attack]
+    damage(sql, **world)
+
+    code, report = verify()
+
+    assert code == 1
+    assert word in report, report
+
+
+def test_a_difference_opens_a_review_item_with_its_amount_and_closes_it_when_it_is_mended(world):
+    damage("UPDATE payments_payment SET refunded_minor = 1 WHERE id = %(payment)s", **world)
+    verify_ledger()
+
+    item = ReviewItem.objects.get(kind="ledger_differs")
+    assert (item.subject_id, item.amount_minor, item.currency, item.status) == (world["payment"], 11_99, "EUR", "open")
+
+    damage("UPDATE payments_payment SET refunded_minor = 1200 WHERE id = %(payment)s", **world)
+    verify_ledger()
+
+    item.refresh_from_db()
+    assert item.status == "closed"
+
+
+def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences(world):
+    verify_ledger()
+    healthy = Heartbeat.objects.get(name="backoffice.verify_ledger")
+    assert (healthy.done, healthy.failed) == (Payment.objects.count(), 0)
+
+    SellerTransfer.objects.filter(pk=world["kept"]).update(set_off_minor=1, undone_minor=1)
+    verify_ledger()
+
+    beat = Heartbeat.objects.get(name="backoffice.verify_ledger")
+    assert beat.failed > 0
+    assert str(world["kept"]) in beat.last_error or str(world["payment"]) in beat.last_error
+
+
+def test_an_account_on_the_wrong_side_is_no_difference_while_it_is_under_review(world):
+    book_statement_line(StatementLine("fee-1", StatementKind.FEE, 900_00, "EUR", timezone.now()))
+    assert verify()[0] == 1
+
+    verify_ledger()
+
+    assert verify() == (0, "")
+    assert ReviewItem.objects.get(kind="account_on_wrong_side").amount_minor > 0

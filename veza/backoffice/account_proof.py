@@ -1,0 +1,170 @@
+"""The proof of the accounts: statement entries and their postings, each balance's sign, and what each seller owes."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from django.db.models import F, Q, Sum
+
+from connect.models import SellerTransfer, SetOff
+from connect.states import TransferStatus
+from marketplace.models import Order
+from payments.ledger.chart_of_accounts import (
+    DISPUTE_LOSS,
+    DISPUTE_SUSPENSE,
+    PLATFORM_FEE,
+    PSP_CLEARING,
+    PSP_FEES,
+    RECOVERABLE,
+    STRIPE_BALANCE,
+    SUBSCRIPTION_INCOME,
+    TAX,
+    UNAPPLIED,
+    seller_account,
+    seller_of,
+)
+from payments.ledger.postings import balances
+from payments.ledger.proof import Entry, Fault, faults_between
+from payments.ledger.statements import ACCOUNTS, StatementKind
+from payments.models import Dispute, LedgerAccount, Payment, Posting, StatementEntry
+from veza.backoffice.proof import as_of_now
+from veza.core.models import ReviewItem
+from veza.core.money import format_amount
+
+WRONG_SIGN = "account_on_wrong_side"
+# What we have stands below zero (credits less debits), what we owe or earned above.
+NEVER_ABOVE_ZERO = (PSP_CLEARING, RECOVERABLE, DISPUTE_LOSS, PSP_FEES)
+NEVER_BELOW_ZERO = (UNAPPLIED, PLATFORM_FEE, TAX, SUBSCRIPTION_INCOME, DISPUTE_SUSPENSE)
+
+
+def account_faults(chunk: int = 500) -> Iterator[Fault]:
+    """Everything that is wrong with what belongs to no single payment, in sentences and in bounded memory."""
+    with as_of_now():
+        yield from _unpaid_orders()
+        yield from _statement_faults(chunk)
+        yield from _unreviewed_sign_faults()
+    yield from _seller_faults(chunk)
+
+
+def _unpaid_orders() -> Iterator[Fault]:
+    """Orders that were fulfilled for money which no payment received."""
+    paid = Payment.objects.filter(purpose=Payment.Purpose.ORDER, received_minor__gt=0).values("purpose_id")
+    for order in Order.objects.filter(completed_at__isnull=False, total_minor__gt=0).exclude(pk__in=paid).iterator():
+        amount = format_amount(order.total_minor, order.currency)
+        yield Fault(f"order {order.pk}: {amount} was fulfilled and never received", order.total_minor, order.currency)
+
+
+def _statement_faults(chunk: int) -> Iterator[Fault]:
+    """Each statement entry has its one posting, and no other posting is without a payment."""
+    entries = StatementEntry.objects.order_by("pk").iterator(chunk_size=chunk)
+    known = 0
+    while batch := list(islice(entries, chunk)):
+        rows = Posting.objects.filter(kind=Posting.Kind.STATEMENT, subject_id__in=[one.pk for one in batch])
+        actual = [_entry(row) for row in rows]
+        known += len(actual)
+        yield from faults_between([_expected(one) for one in batch], actual)
+    loose = Posting.objects.filter(payment__isnull=True).exclude(
+        kind=Posting.Kind.STATEMENT, subject_id__in=StatementEntry.objects.values("pk")
+    )
+    for row in loose.order_by("pk").iterator(chunk_size=chunk):
+        yield _entry(row).fault("posted and explained by nothing")
+
+
+def _expected(one: StatementEntry) -> Entry:
+    debit, credit = ACCOUNTS[StatementKind(one.kind)]
+    return Entry(Posting.Kind.STATEMENT, one.pk, 0, debit, credit, one.amount_minor, one.currency)
+
+
+def _entry(row: Posting) -> Entry:
+    return Entry(row.kind, row.subject_id, row.number, row.debit_id, row.credit_id, row.amount_minor, row.currency)
+
+
+def subject_of(code: str, currency: str) -> UUID:
+    """What a review item about an account's balance in one currency is filed under."""
+    return uuid5(NAMESPACE_OID, f"{code}:{currency}")
+
+
+def _unreviewed_sign_faults() -> Iterator[Fault]:
+    """Support may know why an account stands on the wrong side: an open review item says that it is looked into."""
+    reviewed = set(
+        ReviewItem.objects.filter(kind=WRONG_SIGN, closed_at__isnull=True).values_list("subject_id", flat=True)
+    )
+    for subject_id, fault in sign_faults():
+        if subject_id not in reviewed:
+            yield fault
+
+
+def sign_faults() -> Iterator[tuple[UUID, Fault]]:
+    """Each account of ours that stands on the wrong side of zero, with what its review item is filed under.
+
+    What came into our balance at Stripe is known from statements only: its sign says something once one was booked.
+    """
+    never_above = {*NEVER_ABOVE_ZERO}
+    booked = set(StatementEntry.objects.filter(kind=StatementKind.TOP_UP).values_list("currency", flat=True))
+    for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, STRIPE_BALANCE):
+        for currency, balance in _balances_of(code).items():
+            above = code in never_above or (code == STRIPE_BALANCE and currency in booked)
+            if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
+                text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
+                yield subject_of(code, currency), Fault(text, abs(balance), currency)
+
+
+def _balances_of(code: str) -> dict[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for side, sign in (("credit", 1), ("debit", -1)):
+        rows = Posting.objects.filter(**{side: code}).values_list("currency")
+        for currency, total in rows.annotate(total=Sum("amount_minor")):
+            sums[currency] += sign * total
+    return sums
+
+
+def _seller_faults(chunk: int) -> Iterator[Fault]:
+    """Every seller's balance is what is still to be sent to them less what they owe, and nothing else."""
+    codes = LedgerAccount.objects.filter(code__startswith="seller:").order_by("code").values_list("code", flat=True)
+    last = ""
+    while batch := list(codes.filter(code__gt=last)[:chunk]):
+        last = batch[-1]
+        with as_of_now():
+            yield from _faults_of_sellers(batch)
+
+
+def _faults_of_sellers(codes: Sequence[str]) -> Iterator[Fault]:
+    booked: dict[tuple[str, str], int] = defaultdict(int)
+    for (code, currency), amount in balances(Q(debit__in=codes) | Q(credit__in=codes)).items():
+        if code in codes:
+            booked[code, currency] += amount
+    due = _due_to(codes)
+    for code, currency in sorted({*booked, *due}):
+        if booked[code, currency] != due[code, currency]:
+            yield Fault(
+                f"{code} stands at {format_amount(booked[code, currency], currency)}, and what is to be sent to them "
+                f"less what they owe is {format_amount(due[code, currency], currency)}",
+                abs(booked[code, currency] - due[code, currency]),
+                currency,
+            )
+
+
+def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:
+    """What each seller's account must stand at: still to be sent, less owed, less what disputes hold in suspense."""
+    sellers = [seller for code in codes if (seller := seller_of(code))]
+    due: dict[tuple[str, str], int] = defaultdict(int)
+    rows = SellerTransfer.objects.filter(seller__in=sellers).exclude(status=TransferStatus.CANCELLED)
+    sums = rows.values("seller", "currency").annotate(
+        unsent=Sum(F("amount_minor") - F("set_off_minor"), filter=Q(completed_at__isnull=True), default=0),
+        debt=Sum(F("reversal_target_minor") - F("reversed_minor"), default=0),
+        unasked=Sum("external_reversed_minor", default=0),
+    )
+    for row in sums:
+        due[seller_account(row["seller"]), row["currency"]] += row["unsent"] - row["debt"] + row["unasked"]
+    standing = F("amount_minor") - F("undone_minor")
+    for side, sign in (("transfer__seller", 1), ("debt__seller", -1)):
+        offsets = SetOff.objects.filter(**{f"{side}__in": sellers}).values_list(side, "currency")
+        for seller, currency, total in offsets.annotate(total=Sum(standing)):
+            due[seller_account(seller), currency] += sign * total
+    held = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE).values_list("currency", "allocation")
+    for currency, allocation in held.iterator():
+        for code, amount in allocation.items():
+            if code in codes:
+                due[code, currency] -= amount
+    return due

@@ -1,0 +1,16 @@
+from django.db import migrations
+
+RENAME = """
+UPDATE backoffice_flowhour SET kind = CASE kind
+    WHEN 'payment' THEN 'received' WHEN 'order' THEN 'applied' WHEN 'invoice' THEN 'applied'
+    WHEN 'case' THEN 'write_off' ELSE kind END;
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("backoffice", "0004_follow_renamed_columns"),
+        ("payments", "0012_explain_postings_by_columns"),
+    ]
+
+    operations = [migrations.RunSQL(RENAME, migrations.RunSQL.noop)]
