@@ -10,8 +10,9 @@ from connect.models import SellerTransfer, TransferReversal
 from payments.ledger.statements import BY_STATEMENT
 from payments.models import Dispute, Payment, Posting, Refund
 from veza.backoffice.proof import prove_all
+from veza.core.words import count_of
 
-SHOWN = 20
+MAX_LINES = 20
 PROGRESS_EVERY_SECONDS = 0.2
 BAR = 30
 COUNTED = {
@@ -33,25 +34,25 @@ class Command(BaseCommand):
         """Prove every payment, show the first differences, and end with the counts."""
         counts = {"payments": Payment.objects.count()}
         counts |= {name: model._default_manager.count() for name, model in COUNTED.items()}
-        proved, differences, first = 0, 0, list[str]()
+        count, differences, first = 0, 0, list[str]()
         shown_at = time.monotonic()
         for proof in prove_all():
-            proved += 1
+            count += 1
             for line in proof.differences:
                 differences += 1
-                first += [line][: SHOWN - len(first)]
+                first += [line][: MAX_LINES - len(first)]
             if self.stderr.isatty() and time.monotonic() - shown_at > PROGRESS_EVERY_SECONDS:
                 shown_at = time.monotonic()
-                self._progress(proved, counts["payments"])
-        unexplained = Posting.objects.filter(payment__isnull=True).exclude(reference__startswith=BY_STATEMENT)
-        if loose := unexplained.count():
-            differences += loose
-            first.append(f"{loose} postings belong to no payment")
-        self._end(counts | {"payments": proved}, differences, first, as_json=options["json"])
+                self._progress(count, counts["payments"])
+        orphans = Posting.objects.filter(payment__isnull=True).exclude(reference__startswith=BY_STATEMENT).count()
+        if orphans:
+            differences += orphans
+            first.append(f"{count_of(orphans, 'posting')} without a payment")
+        self._end(counts | {"payments": count}, differences, first, as_json=options["json"])
 
-    def _progress(self, proved: int, total: int) -> None:
-        done = min(BAR, BAR * proved // max(total, 1))
-        self.stderr.write(f"\r[{'#' * done}{'.' * (BAR - done)}] {proved}/{total} payments", ending="")
+    def _progress(self, count: int, total: int) -> None:
+        filled = min(BAR, BAR * count // max(total, 1))
+        self.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {count}/{total} payments", ending="")
 
     def _end(self, counts: dict[str, int], differences: int, first: list[str], *, as_json: bool) -> None:
         if self.stderr.isatty():
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"ok": not differences, **counts, "differences": differences}))
         else:
-            proved = ", ".join(f"{count} {name}" for name, count in counts.items())
-            self.stdout.write(f"{proved}: {differences} differences")
+            figures = ", ".join(count_of(count, name.removesuffix("s")) for name, count in counts.items())
+            self.stdout.write(f"{figures}: {count_of(differences, 'difference')}")
         if differences:
-            raise CommandError(f"{differences} differences between the ledger and the rows", returncode=1)
+            raise CommandError(f"{count_of(differences, 'difference')} between the ledger and the rows", returncode=1)
