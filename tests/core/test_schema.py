@@ -20,9 +20,9 @@ def test_it_is_generated_without_a_warning(schema):
 
 
 def test_every_call_may_answer_with_a_problem(schema):
-    documented = document_problems(schema, None, None, True)
+    result = document_problems(schema, None, None, True)
 
-    for calls in documented["paths"].values():
+    for calls in result["paths"].values():
         for call in calls.values():
             assert "application/problem+json" in call["responses"]["default"]["content"]
 
