@@ -49,17 +49,26 @@ class StatusOutput(serializers.Serializer[dict[str, Any]]):
 
 
 class Health(PublicView):
-    """The process answers. Nothing else is checked: a restart would not bring a database or Redis back."""
+    """The process answers. Nothing else is checked: a restart would not repair a database or Redis."""
 
     throttle_classes = ()
 
-    @extend_schema(summary="Check that the process is alive", responses=HealthOutput, tags=["status"])
+    @extend_schema(
+        operation_id="get_health", summary="Check that the process is alive", responses=HealthOutput, tags=["status"]
+    )
     def get(self, request: Request) -> Response:
         return Response({"status": OK})
 
 
 class Status(PublicView):
-    @extend_schema(summary="Get the state of Veza's dependencies", responses=StatusOutput, tags=["status"])
+    """Whether the database, Redis and both providers answer, and whether maintenance mode is on."""
+
+    @extend_schema(
+        operation_id="get_status",
+        summary="Get the state of Veza's dependencies",
+        responses=StatusOutput,
+        tags=["status"],
+    )
     def get(self, request: Request) -> Response:
         return Response({"data": state()})
 

@@ -1,5 +1,7 @@
 """The OpenAPI page: complete, without a warning, and honest about errors."""
 
+import re
+
 import pytest
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
@@ -32,3 +34,14 @@ def test_a_call_that_takes_a_key_says_so(schema):
     parameters = schema["paths"]["/api/v1/charges"]["post"]["parameters"]
 
     assert [(one["name"], one["in"]) for one in parameters] == [("Idempotency-Key", "header")]
+
+
+VERBS = "add|become|cancel|change|check_out|clear|complete|create|delete|get|list|refresh|refund|submit|update"
+
+
+def test_every_operation_id_is_a_verb_and_a_noun(schema):
+    ids = [call["operationId"] for calls in schema["paths"].values() for call in calls.values()]
+
+    assert len(ids) > 30
+    assert len(set(ids)) == len(ids)
+    assert [name for name in ids if not re.fullmatch(rf"({VERBS})_[a-z_]+", name)] == []

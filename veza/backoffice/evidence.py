@@ -83,7 +83,7 @@ class OrderEvidence(APIView):
     permission_classes = (MayReadMoney,)
 
     @extend_schema(
-        operation_id="staff_order_evidence",
+        operation_id="get_order_evidence",
         summary="Get the rows and the proof of an order's money (staff)",
         responses=EvidenceOutput,
         tags=["staff"],

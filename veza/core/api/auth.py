@@ -49,7 +49,7 @@ class Login(PublicView):
         summary="Log in",
         request=LoginInput,
         responses=SessionOutput,
-        operation_id="login",
+        operation_id="create_session",
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
@@ -65,7 +65,7 @@ class Refresh(PublicView):
         description="A refresh token works once. Using it again ends all sessions of its owner.",
         request=RefreshInput,
         responses=SessionOutput,
-        operation_id="refresh",
+        operation_id="refresh_session",
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
