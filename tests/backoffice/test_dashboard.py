@@ -49,7 +49,7 @@ def test_money_received_refunded_and_fee_are_added_up(sandbox):
 
     (flow,) = flows.recent_flows(timezone.now())
 
-    assert (flow.day.received, flow.day.refunded, flow.day.fee) == (36_00, 18_00, 1_50)
+    assert (flow.day.received_minor, flow.day.refunded_minor, flow.day.fee_minor) == (36_00, 18_00, 1_50)
     assert flow.month == flow.day
 
 

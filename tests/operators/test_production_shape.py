@@ -70,9 +70,7 @@ def test_only_this_machine_reaches_a_port_and_the_stores_reach_nobody():
 
 
 def test_no_secret_stands_in_the_files():
-    lines = [
-        f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()
-    ]
+    lines = [f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()]
 
     assert [
         line for line in lines if re.search(r"(SECRET|KEY|TOKEN|PASSWORD)\w*=", line) and "/run/secrets/" not in line

@@ -94,10 +94,26 @@ def cards(user: User, at: datetime) -> list[Card]:
 def _money(flows: Flows) -> MoneyCard:
     code = flows.currency
     tiles = [
-        _tile("Received", flows.day.received, flows.month.received, code, "payments_payment", status="succeeded"),
-        _tile("Refunded", flows.day.refunded, flows.month.refunded, code, "payments_refund", status="succeeded"),
-        _tile("Transferred", flows.day.transferred, flows.month.transferred, code, "connect_sellertransfer"),
-        _tile("Platform fee", flows.day.fee, flows.month.fee, code, "payments_posting", q="platform_fee"),
+        _tile(
+            "Received",
+            flows.day.received_minor,
+            flows.month.received_minor,
+            code,
+            "payments_payment",
+            status="succeeded",
+        ),
+        _tile(
+            "Refunded",
+            flows.day.refunded_minor,
+            flows.month.refunded_minor,
+            code,
+            "payments_refund",
+            status="succeeded",
+        ),
+        _tile(
+            "Transferred", flows.day.transferred_minor, flows.month.transferred_minor, code, "connect_sellertransfer"
+        ),
+        _tile("Platform fee", flows.day.fee_minor, flows.month.fee_minor, code, "payments_posting", q="platform_fee"),
     ]
     months = [Step(f"{day:%d %b}", _in_and_out(flow, code)) for day, flow in flows.days]
     hours = [Step(f"{hour:%H}:00", _in_and_out(flow, code)) for hour, flow in flows.hours]
@@ -113,9 +129,9 @@ def _money(flows: Flows) -> MoneyCard:
 
 def _in_and_out(flow: Flow, code: str) -> list[tuple[str, int, str]]:
     return [
-        ("in", flow.received, f"{format_amount(flow.received, code)} received"),
-        ("out", flow.refunded, f"{format_amount(flow.refunded, code)} refunded"),
-        ("sent", flow.transferred, f"{format_amount(flow.transferred, code)} to sellers"),
+        ("in", flow.received_minor, f"{format_amount(flow.received_minor, code)} received"),
+        ("out", flow.refunded_minor, f"{format_amount(flow.refunded_minor, code)} refunded"),
+        ("sent", flow.transferred_minor, f"{format_amount(flow.transferred_minor, code)} to sellers"),
     ]
 
 
@@ -209,9 +225,9 @@ def _webhooks(at: datetime) -> Card:
         Number(label, str(counts[result]), to_list(_LOG, age="24h", **filters), _tone(tone, counts[result]))
         for label, result, filters, tone in _RESULTS
     ]
-    dropped = InvalidSignatureCount.objects.filter(minute_at__gte=at - DAY).aggregate(n=Sum("deliveries"))["n"] or 0
-    if dropped:
-        numbers.append(Number("… counted but not stored", f"{dropped:,}", to_list(_LOG, signature="bad"), "bad"))
+    surplus = InvalidSignatureCount.objects.filter(minute_at__gte=at - DAY).aggregate(n=Sum("deliveries"))["n"] or 0
+    if surplus:
+        numbers.append(Number("… counted but not stored", f"{surplus:,}", to_list(_LOG, signature="bad"), "bad"))
     retries = WebhookDelivery.objects.filter(next_attempt_at__isnull=False)
     numbers.append(_count("will be retried", retries, _LOG, "warn", result="waiting"))
     return Card("Webhooks, 24 hours", numbers, "" if is_complete else f"Of the newest {DELIVERY_LIMIT:,}.")

@@ -69,22 +69,22 @@ def _add_batch() -> int:
 class Flow:
     """The money that moved in one span of time, in minor units of one currency."""
 
-    received: int = 0
-    refunded: int = 0
-    transferred: int = 0
-    fee: int = 0
+    received_minor: int = 0
+    refunded_minor: int = 0
+    transferred_minor: int = 0
+    fee_minor: int = 0
 
     def add(self, kind: str, debit: str, credit: str, amount_minor: int) -> None:
         match kind:
             case "payment" if debit == PSP_CLEARING:
-                self.received += amount_minor
+                self.received_minor += amount_minor
             case "refund":
-                self.refunded += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)
+                self.refunded_minor += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)
             case "transfer":
-                self.transferred += amount_minor
+                self.transferred_minor += amount_minor
             case "reversal":
-                self.transferred -= amount_minor
-        self.fee += amount_minor * _direction(PLATFORM_FEE, debit=debit, credit=credit)
+                self.transferred_minor -= amount_minor
+        self.fee_minor += amount_minor * _direction(PLATFORM_FEE, debit=debit, credit=credit)
 
 
 def _direction(account: str, *, debit: str, credit: str) -> int:
@@ -136,8 +136,8 @@ def _sums(step: TruncDay | TruncHour, steps: list[datetime]) -> dict[str, dict[d
 def _whole(steps: dict[datetime, Flow]) -> Flow:
     whole = Flow()
     for each in steps.values():
-        whole.received += each.received
-        whole.refunded += each.refunded
-        whole.transferred += each.transferred
-        whole.fee += each.fee
+        whole.received_minor += each.received_minor
+        whole.refunded_minor += each.refunded_minor
+        whole.transferred_minor += each.transferred_minor
+        whole.fee_minor += each.fee_minor
     return whole

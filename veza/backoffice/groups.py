@@ -95,9 +95,9 @@ def apply_groups(sender: AppConfig, **_about: Any) -> None:
         if app.models_module is not None:
             create_permissions(app, verbosity=0)
     ids = _permissions()
-    for name, granted in GROUPS.items():
+    for name, permissions in GROUPS.items():
         group, _ = Group.objects.get_or_create(name=name)
-        target = {ids[_view(model)] for model in VIEWABLE} | {ids[act] for act in granted}
+        target = {ids[_view(model)] for model in VIEWABLE} | {ids[act] for act in permissions}
         if set(group.permissions.values_list("pk", flat=True)) != target:
             group.permissions.set(target)
 

@@ -70,7 +70,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter over fixed values: asking the table which there are would read all of it."""
+    """A filter over fixed values: reading them from the table would scan all rows."""
 
     values: ClassVar[Sequence[str]] = ()
 

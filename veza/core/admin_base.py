@@ -170,8 +170,8 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
         if not self.has_view_permission(request) or not self._may_export(request):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).get_queryset(request)
-        excluded = set(self.exclude or ())
-        fields = [field for field in self.model._meta.concrete_fields if field.name not in excluded]
+        hidden_fields = set(self.exclude or ())
+        fields = [field for field in self.model._meta.concrete_fields if field.name not in hidden_fields]
         log.info("rows_exported", model=self.model._meta.label_lower, by=request.user.get_username())
         name = self._plural().lower().replace(" ", "-")
         return StreamingHttpResponse(

@@ -17,7 +17,7 @@ _CARD_NUMBER = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
 MASK = "[masked]"
 
 
-def masked(text: str) -> str:
+def mask_text(text: str) -> str:
     """`text` with provider keys, tokens, client secrets and anything that passes as a card number masked."""
     text = _SECRET_TEXT.sub(MASK, text)
     return _CARD_NUMBER.sub(lambda match: MASK if _passes_luhn(match[0]) else match[0], text)
@@ -33,7 +33,7 @@ def _mask_value(name: str, value: Any) -> Any:
     if _SECRET_NAME.search(name):
         return MASK
     if isinstance(value, str):
-        return masked(value)
+        return mask_text(value)
     if isinstance(value, dict):
         return {key: _mask_value(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -46,7 +46,7 @@ def masked_json(text: str) -> str:
     try:
         payload = json.loads(text)
     except ValueError:
-        return masked(text)
+        return mask_text(text)
     return json.dumps(_mask_value("", payload), indent=2, ensure_ascii=False)
 
 

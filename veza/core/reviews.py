@@ -68,6 +68,6 @@ def close_review_by_hand(*, case_id: UUID, cause: Cause) -> None:
     """Close a review item that staff have resolved; the cause's reason is the note. Raises ReviewAlreadyClosed."""
     item = ReviewItem.objects.filter(pk=case_id, closed_at__isnull=True)
     if not item.update(closed_at=Now(), closed_by=cause.actor, note=cause.reason):
-        closed = ReviewItem.objects.get(pk=case_id)
-        closed_at = format_time(closed.closed_at) if closed.closed_at else ""
-        raise ReviewAlreadyClosed(f"Already closed by {closed.closed_by} on {closed_at}: {closed.note}")
+        first = ReviewItem.objects.get(pk=case_id)
+        closed_at = format_time(first.closed_at) if first.closed_at else ""
+        raise ReviewAlreadyClosed(f"Already closed by {first.closed_by} on {closed_at}: {first.note}")

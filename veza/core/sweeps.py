@@ -56,8 +56,8 @@ class Queue(Generic[Row]):
     def release(self, rows: Sequence[Row]) -> None:
         """Give rows of one batch that were not started their old due time, unless an update has set another one."""
         due_before = Case(*[When(pk=row.pk, then=Value(getattr(row, self.due))) for row in rows])
-        leased = self._rows_of(rows).filter(**{self.due: self._leased_until(rows[0])})
-        leased.update(**{self.due: due_before})
+        unchanged_rows = self._rows_of(rows).filter(**{self.due: self._leased_until(rows[0])})
+        unchanged_rows.update(**{self.due: due_before})
 
     def _rows_of(self, rows: Sequence[Row]) -> "models.QuerySet[Row]":
         return self.rows.model._default_manager.filter(pk__in=[row.pk for row in rows])

@@ -51,8 +51,8 @@ class Command(BaseCommand):
         self._end(counts | {"payments": count}, differences, first, as_json=options["json"])
 
     def _progress(self, count: int, total: int) -> None:
-        filled = min(BAR, BAR * count // max(total, 1))
-        self.stderr.write(f"\r[{'#' * filled}{'.' * (BAR - filled)}] {count}/{total} payments", ending="")
+        width = min(BAR, BAR * count // max(total, 1))
+        self.stderr.write(f"\r[{'#' * width}{'.' * (BAR - width)}] {count}/{total} payments", ending="")
 
     def _end(self, counts: dict[str, int], differences: int, first: list[str], *, as_json: bool) -> None:
         if self.stderr.isatty():
