@@ -35,8 +35,8 @@ from veza.core.reviews import open_review
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def given_up(**fields) -> SellerTransfer:
-    """A transfer of which the workers gave up taking something back."""
+def give_up(**fields) -> SellerTransfer:
+    """A transfer whose reversal failed and needs review."""
     row = to_reverse(**fields)
     SellerTransfer.objects.filter(pk=row.pk).delete()
     fields = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
@@ -62,7 +62,7 @@ def answer(row, **payload) -> dict[str, str]:
 
 
 def test_the_button_first_shows_what_will_happen_and_does_nothing():
-    transfer = given_up(amount_minor=45_00)
+    transfer = give_up(amount_minor=45_00)
 
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"))
 
@@ -72,7 +72,7 @@ def test_the_button_first_shows_what_will_happen_and_does_nothing():
 
 
 def test_nothing_is_done_without_a_reason():
-    transfer = given_up()
+    transfer = give_up()
 
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer, reason=" "))
 
@@ -82,7 +82,7 @@ def test_nothing_is_done_without_a_reason():
 
 
 def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
-    transfer = given_up()
+    transfer = give_up()
 
     browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer))
 
@@ -94,7 +94,7 @@ def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
 
 
 def test_pressing_twice_does_it_once_and_says_who_was_first():
-    transfer = given_up()
+    transfer = give_up()
     client, payload = browser(staff("finance")), answer(transfer)
     client.post(address(transfer, "retry-reversal"), payload)
 
@@ -105,7 +105,7 @@ def test_pressing_twice_does_it_once_and_says_who_was_first():
 
 
 def test_a_colleague_or_a_worker_who_was_faster_is_named():
-    transfer = given_up()
+    transfer = give_up()
     payload = answer(transfer)
     retry(transfer_id=transfer.pk, cause=BY_TEST)
 
@@ -115,7 +115,7 @@ def test_a_colleague_or_a_worker_who_was_faster_is_named():
 
 
 def test_a_selection_is_one_table_of_results_each_row_by_itself():
-    first, second = given_up(), given_up()
+    first, second = give_up(), give_up()
     payload = answer(first) | {"row": [str(first.pk), str(second.pk)]}
     retry(transfer_id=second.pk, cause=BY_TEST)
     payload[f"version_{second.pk}"] = "permanently_failed"
@@ -130,7 +130,7 @@ def test_a_selection_is_one_table_of_results_each_row_by_itself():
 
 
 def test_the_list_asks_before_a_selection_is_touched():
-    transfer = given_up()
+    transfer = give_up()
     payload = {"action": "retry-reversal", "_selected_action": [str(transfer.pk)], "index": "0"}
 
     page = browser(staff("finance")).post(reverse("admin:connect_sellertransfer_changelist"), payload)
@@ -213,7 +213,7 @@ def test_a_delivery_is_handled_again(sandbox):
 
 
 def test_a_case_is_closed_with_a_note_that_the_timeline_repeats():
-    transfer = given_up()
+    transfer = give_up()
     open_review("look", transfer, why="Look at this.", what_to_do="Do that.")
     case = ReviewItem.objects.get()
 
@@ -222,6 +222,30 @@ def test_a_case_is_closed_with_a_note_that_the_timeline_repeats():
     case.refresh_from_db()
     assert (case.closed_by, case.note) == ("support@staff.example", "Talked to Stripe.")
     assert "closed the review item (look): Talked to Stripe." in timeline_of(transfer.order_id)[-1].text
+
+
+def test_the_page_of_a_row_has_a_button_for_each_available_action():
+    open_review("look", give_up(), why="Look at this.", what_to_do="Do that.")
+    item, client = ReviewItem.objects.get(), browser(staff("support"))
+    page = reverse("admin:core_reviewitem_change", args=[item.pk])
+    button = f'action="{address(item, "close-review-item")}"'
+    assert button in client.get(page).content.decode()
+
+    client.post(address(item, "close-review-item"), answer(item))
+
+    assert button not in client.get(page).content.decode()
+
+
+def test_an_unexpected_error_is_one_result_and_names_the_request(monkeypatch):
+    transfer = give_up()
+    monkeypatch.setattr(RetryReversal, "perform", lambda *_arguments, **_options: 1 / 0)
+
+    page = browser(staff("finance")).post(
+        address(transfer, "retry-reversal"), answer(transfer), follow=True, headers={"x-request-id": "abc-1"}
+    )
+
+    assert "Unexpected error; request id abc-1." in page.content.decode()
+    assert StaffAction.objects.get().outcome == "failed"
 
 
 def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
@@ -365,7 +389,7 @@ def test_a_sellers_page_tells_what_they_were_paid(sandbox):
 
 
 def test_finance_writes_a_sellers_debt_off():
-    transfer = given_up(amount_minor=45_00)
+    transfer = give_up(amount_minor=45_00)
 
     page = browser(staff("finance")).post(
         address(transfer, "write-off-debt"), answer(transfer, **{f"version_{transfer.pk}": "permanently_failed 4500"})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.operators.production import SANDBOX, a_redis, database_url, run
+from tests.operators.production import SANDBOX, a_redis, database_url, run, start
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY
 
 CELERY = ("-m", "celery", "--quiet", "--app", "veza.celery")
@@ -29,10 +29,10 @@ def workers(sandbox, folder: Path, number: int, **environ: str) -> Iterator[Call
             **environ,
         }
 
-        def start(name: str, *line: str) -> None:
+        def launch(name: str, *line: str) -> None:
             running.enter_context(start(*CELERY, *line, environ=everything, log=folder / f"{name}.log"))
 
         for one in range(number):
-            start(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
-        start("beat", "beat", "--schedule", str(folder / "schedule"))
+            launch(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
+        launch("beat", "beat", "--schedule", str(folder / "schedule"))
         yield lambda task: run(*CELERY, "call", task, environ=everything)

@@ -120,7 +120,7 @@ def test_the_command_exits_with_one_at_a_closed_gate(stack, monkeypatch):
 def test_no_database_is_needed_where_the_operator_sits(stack):
     nowhere = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "OPERATOR_EMAIL": stack.operator.email}
 
-    ended = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, payload=nowhere)
+    ended = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, environ=nowhere)
 
     assert ended.returncode == 0, ended.stderr
 

@@ -138,18 +138,18 @@ def environ(transactional_db, tmp_path):
 def healthy(name, environ):
     command = SERVICES[name]["healthcheck"]["test"]
     assert command[:2] == ["CMD", "python"]
-    return run(*command[2:], payload=environ, seconds=10).returncode == 0
+    return run(*command[2:], environ=environ, seconds=10).returncode == 0
 
 
 def test_the_migrate_command_runs_to_its_end(environ):
-    process = run(*as_here(COMMANDS["migrate"]), payload=environ)
+    process = run(*as_here(COMMANDS["migrate"]), environ=environ)
 
     assert process.returncode == 0, process.stderr
     assert connection.introspection.table_names()
 
 
 def test_the_web_command_serves_in_production_and_its_health_check_knows(environ, tmp_path):
-    with start(*as_here(COMMANDS["web"]), payload=environ, log=tmp_path / "web.log"):
+    with start(*as_here(COMMANDS["web"]), environ=environ, log=tmp_path / "web.log"):
         wait_until(lambda: healthy("web", environ), seconds=60)
 
     assert not healthy("web", environ)
@@ -157,7 +157,7 @@ def test_the_web_command_serves_in_production_and_its_health_check_knows(environ
 
 def test_the_web_process_logs_nothing_but_json(environ, tmp_path):
     log = tmp_path / "web.log"
-    with start(*as_here(COMMANDS["web"]), payload=environ, log=log):
+    with start(*as_here(COMMANDS["web"]), environ=environ, log=log):
         wait_until(lambda: healthy("web", environ), seconds=60)
         wait_until(lambda: '"path": "/api/v1/health"' in log.read_text(), seconds=5)
 
@@ -171,8 +171,8 @@ def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(e
     worker = as_here(COMMANDS["worker"])
 
     with (
-        start(*worker, payload=environ, log=tmp_path / "worker.log"),
-        start(*beat, payload=beat_environ, log=tmp_path / "beat.log"),
+        start(*worker, environ=environ, log=tmp_path / "worker.log"),
+        start(*beat, environ=beat_environ, log=tmp_path / "beat.log"),
     ):
         wait_until(lambda: Heartbeat.objects.filter(name="payments.resend").exists(), seconds=60)
         assert healthy("worker", environ)
