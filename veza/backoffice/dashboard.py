@@ -1,7 +1,7 @@
 """The front page: money moved, rows that wait, failures. Every count is capped; every number links to its list."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -16,8 +16,6 @@ from connect.models import SellerTransfer
 from connect.states import TransferStatus
 from payments.models import InvalidSignatureCount, Payment, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
-from veza.backoffice.charts import Chart, Step, bars
-from veza.backoffice.flows import Flow, Flows, added_up_to, recent_flows
 from veza.core.admin_columns import lasting
 from veza.core.ids import first_id_since
 from veza.core.models import Heartbeat, ReviewItem, User
@@ -61,23 +59,6 @@ class Card:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class MoneyCard:
-    """One currency's tiles and charts."""
-
-    currency: str
-    tiles: list[Number]
-    charts: list[Chart] = field(default_factory=list)
-
-
-def money_cards(at: datetime) -> list[MoneyCard]:
-    return [_money(flows) for flows in recent_flows(at)]
-
-
-def as_of() -> datetime | None:
-    return added_up_to()
-
-
 def cards(user: User, at: datetime) -> list[Card]:
     """The cards that this user may see, the most urgent first."""
     every = (
@@ -89,57 +70,6 @@ def cards(user: User, at: datetime) -> list[Card]:
         ("core.view_heartbeat", _services),
     )
     return [make(at) for permission, make in every if user.has_perm(permission)]
-
-
-def _money(flows: Flows) -> MoneyCard:
-    code = flows.currency
-    tiles = [
-        _tile(
-            "Received",
-            flows.day.received_minor,
-            flows.month.received_minor,
-            code,
-            "payments_payment",
-            status="succeeded",
-        ),
-        _tile(
-            "Refunded",
-            flows.day.refunded_minor,
-            flows.month.refunded_minor,
-            code,
-            "payments_refund",
-            status="succeeded",
-        ),
-        _tile(
-            "Transferred", flows.day.transferred_minor, flows.month.transferred_minor, code, "connect_sellertransfer"
-        ),
-        _tile("Platform fee", flows.day.fee_minor, flows.month.fee_minor, code, "payments_posting", q="platform_fee"),
-    ]
-    months = [Step(f"{day:%d %b}", _in_and_out(flow, code)) for day, flow in flows.days]
-    hours = [Step(f"{hour:%H}:00", _in_and_out(flow, code)) for hour, flow in flows.hours]
-    return MoneyCard(
-        code,
-        tiles,
-        [
-            bars(f"30 days, {code}", months, label_every=5),
-            bars(f"24 hours, {code} (UTC)", hours, label_every=4),
-        ],
-    )
-
-
-def _in_and_out(flow: Flow, code: str) -> list[tuple[str, int, str]]:
-    return [
-        ("in", flow.received_minor, f"{format_amount(flow.received_minor, code)} received"),
-        ("out", flow.refunded_minor, f"{format_amount(flow.refunded_minor, code)} refunded"),
-        ("sent", flow.transferred_minor, f"{format_amount(flow.transferred_minor, code)} to sellers"),
-    ]
-
-
-def _tile(label: str, day: int, month: int, code: str, model: str, *, status: str = "", q: str = "") -> Number:
-    filters = {"currency": code, "age": "30d"} | ({"status__exact": status} if status else {}) | ({"q": q} if q else {})
-    return Number(
-        label, format_amount(month, code), to_list(model, **filters), note=f"{format_amount(day, code)} in 24 hours"
-    )
 
 
 def _reviews(at: datetime) -> Card:

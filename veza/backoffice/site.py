@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
-from veza.backoffice import action_log, dashboard, order_history, people, search
+from veza.backoffice import action_log, dashboard, flows, money_cards, order_history, people, search
 from veza.backoffice.proof import proof_lines
 from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.admin_actions import AdminAction
@@ -123,8 +123,8 @@ class Backoffice(MoneySite):
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         at, user = timezone.now(), cast(User, request.user)
         context = {
-            "money": dashboard.money_cards(at) if user.has_perm("payments.view_posting") else [],
-            "added_up_to": dashboard.as_of(),
+            "money": money_cards.money_cards(at) if user.has_perm("payments.view_posting") else [],
+            "added_up_to": flows.added_up_to(),
             "cards": dashboard.cards(user, at),
         }
         return super().index(request, {**context, **(extra_context or {})})
