@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from veza.core.logs import MASK, mask_secrets, masked
+from veza.core.logs import MASK, mask_secrets, mask_text
 
 START = "0" * 64
 REPORT = "PAYMENT_E2E_LIVE_REPORT.md"
@@ -75,7 +75,7 @@ class SessionLog:
         """The text with all secrets masked."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return masked(text)
+        return mask_text(text)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one line and force it to the disk: the run may end at any moment."""

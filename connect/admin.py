@@ -100,7 +100,7 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     row_actions = (DisconnectAccount(),)
     empty = "No seller has an account at Stripe yet: they make it from their own pages."
 
-    def story(self, row: ConnectedAccount) -> dict[str, Any]:
+    def page_context(self, row: ConnectedAccount) -> dict[str, Any]:
         return _of_seller(self, row)
 
 
@@ -120,13 +120,13 @@ class SellerPayoutAdmin(ReadOnlyAdmin):
     facts = (person("seller"), amount, age, payout_next)
     empty = "No seller has asked for a payout yet, or nothing matches."
 
-    def story(self, row: SellerPayout) -> dict[str, Any]:
+    def page_context(self, row: SellerPayout) -> dict[str, Any]:
         return _of_seller(self, row)
 
 
 def _of_seller(page: ReadOnlyAdmin, row: ConnectedAccount | SellerPayout) -> dict[str, Any]:
     site = cast(MoneySite, page.admin_site)
     return {
-        "story_panels": others(site.panels_of_person(row.seller), row),
+        "history_panels": others(site.panels_of_person(row.seller), row),
         "timeline": site.timeline_of_person(row.seller),
     }

@@ -54,7 +54,7 @@ class ReissueTransfer(AdminAction):
     def is_available(self, row: SellerTransfer) -> bool:
         return row.reissuable_minor > 0
 
-    def standing(self, row: SellerTransfer) -> str:
+    def version_of(self, row: SellerTransfer) -> str:
         return f"{row.status} {row.reissuable_minor}"
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
@@ -75,7 +75,7 @@ class WriteOffDebt(AdminAction):
     def is_available(self, row: SellerTransfer) -> bool:
         return write_offs.may_be_written_off(row)
 
-    def standing(self, row: SellerTransfer) -> str:
+    def version_of(self, row: SellerTransfer) -> str:
         return f"{row.status} {row.owed_minor}"
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
@@ -95,7 +95,7 @@ class DisconnectAccount(AdminAction):
     def is_available(self, row: ConnectedAccount) -> bool:
         return accounts.access_revoked(row)
 
-    def standing(self, row: ConnectedAccount) -> str:
+    def version_of(self, row: ConnectedAccount) -> str:
         return f"{row.stripe_account_id}"
 
     def preview(self, row: ConnectedAccount, *, params: ActionRequest) -> list[str]:

@@ -166,7 +166,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     row_template = "admin/delivery.html"
     empty = "No delivery matches. Deliveries are kept for as long as HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS says."
 
-    def story(self, row: WebhookDelivery) -> dict[str, Any]:
+    def page_context(self, row: WebhookDelivery) -> dict[str, Any]:
         return {"payload": masked_json(row.payload)}
 
     def stuck(self, rows: "QuerySet[WebhookDelivery]") -> "QuerySet[WebhookDelivery]":

@@ -114,7 +114,7 @@ class ReplayWebhook(AdminAction):
     def is_available(self, row: WebhookDelivery) -> bool:
         return row.signature_valid
 
-    def standing(self, row: WebhookDelivery) -> str:
+    def version_of(self, row: WebhookDelivery) -> str:
         return f"{row.processing_result} {row.attempts}"
 
     def preview(self, row: WebhookDelivery, *, params: ActionRequest) -> list[str]:

@@ -22,22 +22,22 @@ app.autodiscover_tasks()
 
 @celeryd_init.connect
 @beat_init.connect
-def refuse_to_start(**_about: object) -> None:
+def refuse_to_start(**_signal: object) -> None:
     """End a worker or beat whose settings are wrong: Celery itself only runs Django's checks, and goes on."""
     stop_if_broken()
 
 
 @heartbeat_sent.connect  # By a worker, every two seconds.
 @after_task_publish.connect  # By beat, each time a sweep is due.
-def give_a_sign_of_life(**_about: object) -> None:
-    """Touch the file that the container's health check looks at (`alive.py`)."""
+def touch_alive_file(**_signal: object) -> None:
+    """Touch the file that the container's health check reads (`alive.py`)."""
     if path := os.environ.get("VEZA_ALIVE_FILE"):
         Path(path).touch()
 
 
 @task_prerun.connect
-def name_the_tick(task_id: str = "", **_about: object) -> None:
-    """Every line that a task logs carries its id. What the task before it left is forgotten."""
+def bind_tick_id(task_id: str = "", **_signal: object) -> None:
+    """Let every log line of a task carry its id. The context of the task before it is cleared."""
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(tick=task_id)
 
@@ -46,9 +46,9 @@ DAY = timedelta(days=1)
 
 
 def daily(*, hour: int, minute: int) -> crontab:
-    """Once a day at a time of the clock, UTC.
+    """Once a day at a fixed time, UTC.
 
-    An interval would count from when beat started: one that is started anew every day would never come to its end.
+    An interval would count from the start of beat: with a restart every day it would never be due.
     """
     return crontab(hour=hour, minute=minute)
 
@@ -75,4 +75,4 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "connect.move_on_payouts": (True, timedelta(minutes=1)),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
 }
-app.conf.beat_schedule = {task: _entry(task, when) for task, (enabled, when) in SWEEPS.items() if enabled}
+app.conf.beat_schedule = {task: _entry(task, when) for task, (is_on, when) in SWEEPS.items() if is_on}

@@ -1,7 +1,7 @@
-"""What must be set before Veza serves anybody: each rule says what is wrong and what to set.
+"""Settings that must be right before Veza starts: each rule says what is wrong and what to set.
 
-Registered as Django checks, so every management command that checks (`migrate` too) refuses; the web process, the
-workers and beat ask by themselves, because neither gunicorn nor Celery stops at a failed check.
+Registered as Django checks, so every management command that runs them (`migrate` too) refuses; the web process, the
+workers and beat run them themselves, because neither gunicorn nor Celery stops at a failed check.
 """
 
 import sys
@@ -20,32 +20,32 @@ LONG_ENOUGH = 50  # Characters: what Django's own generator makes.
 VARIED_ENOUGH = 12
 SECRET_LENGTH = 16
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"}
-# gunicorn starts a dead worker again for ever, unless it ended with this status: then it stops as well.
+# gunicorn restarts a dead worker for ever, unless it exited with this status: then gunicorn stops as well.
 WORKER_FAILED_TO_BOOT = 3
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`broken` tells from the settings whether the rule is broken; `hint` says what to set."""
+    """`is_broken` checks the settings; `hint` says what to set."""
 
     code: str
     message: str
     hint: str
-    broken: Callable[[Any], bool]
+    is_broken: Callable[[Any], bool]
 
 
-def _default_key(payload: Any) -> bool:
-    key = payload.SECRET_KEY
+def _default_key(config: Any) -> bool:
+    key = config.SECRET_KEY
     return len(key) < LONG_ENOUGH or len(set(key)) < VARIED_ENOUGH or "insecure" in key
 
 
-def _only_this_machine(payload: Any) -> bool:
-    return not payload.ALLOWED_HOSTS or bool(LOCAL_HOSTS & set(payload.ALLOWED_HOSTS))
+def _only_this_machine(config: Any) -> bool:
+    return not config.ALLOWED_HOSTS or bool(LOCAL_HOSTS & set(config.ALLOWED_HOSTS))
 
 
-def _own_host_refused(payload: Any) -> bool:
-    host = urlsplit(payload.PUBLIC_BASE_URL).hostname or ""
-    return not _only_this_machine(payload) and not validate_host(host, payload.ALLOWED_HOSTS)
+def _own_host_refused(config: Any) -> bool:
+    host = urlsplit(config.PUBLIC_BASE_URL).hostname or ""
+    return not _only_this_machine(config) and not validate_host(host, config.ALLOWED_HOSTS)
 
 
 def _short(secrets: Iterable[str]) -> bool:
@@ -64,13 +64,13 @@ def _named_sandbox(url: str) -> bool:
 IN_PRODUCTION = (
     Rule(
         "E002",
-        "DEBUG is on: strangers would see source and settings.",
+        "DEBUG is on: error pages would show source and settings to everyone.",
         "Set DEBUG=false.",
-        lambda payload: payload.DEBUG,
+        lambda config: config.DEBUG,
     ),
     Rule(
         "E003",
-        "SECRET_KEY is the default, or short: anybody could forge a log-in.",
+        "SECRET_KEY is the default, or short: an attacker could forge a log-in.",
         f"Set SECRET_KEY to {LONG_ENOUGH} or more random characters, the same in every process: "
         'python -c "import secrets; print(secrets.token_urlsafe(48))".',
         _default_key,
@@ -78,89 +78,89 @@ IN_PRODUCTION = (
     Rule(
         "E004",
         "ALLOWED_HOSTS names only this machine, or every host.",
-        "Set ALLOWED_HOSTS to the names that buyers use, separated by commas: shop.example.org.",
+        "Set ALLOWED_HOSTS to the host names that buyers use, separated by commas: shop.example.org.",
         _only_this_machine,
     ),
     Rule(
         "E005",
-        "PUBLIC_BASE_URL does not begin with https://: log-ins and payments would be readable on the way.",
+        "PUBLIC_BASE_URL does not begin with https://: log-ins and payments would travel unencrypted.",
         "Set PUBLIC_BASE_URL to the https:// address where buyers reach this Veza.",
-        lambda payload: _plain_http(payload.PUBLIC_BASE_URL),
+        lambda config: _plain_http(config.PUBLIC_BASE_URL),
     ),
     Rule(
         "E006",
-        "ALLOWED_HOSTS does not hold PUBLIC_BASE_URL's host: buyers who have paid would come back to an error.",
+        "ALLOWED_HOSTS does not contain PUBLIC_BASE_URL's host: buyers who have paid would return to an error.",
         "Add PUBLIC_BASE_URL's host to ALLOWED_HOSTS, or correct PUBLIC_BASE_URL.",
         _own_host_refused,
     ),
     Rule(
         "E007",
-        "TRUSTED_PROXIES is not set: nobody could tell a caller's address from an invented one.",
+        "TRUSTED_PROXIES is not set: a caller could invent any address.",
         "Set TRUSTED_PROXIES to the number of your proxies in front of the web process; 0 says that there is none.",
-        lambda payload: "TRUSTED_PROXIES" not in payload.WRITTEN_DOWN or payload.TRUSTED_PROXIES < 0,
+        lambda config: "TRUSTED_PROXIES" not in config.SET_EXPLICITLY or config.TRUSTED_PROXIES < 0,
     ),
     Rule(
         "E008",
         "DATABASE_URL is not set, or does not name a PostgreSQL.",
         "Set DATABASE_URL=postgres://USER:PASSWORD@HOST:5432/NAME.",
-        lambda payload: (
-            "DATABASE_URL" not in payload.WRITTEN_DOWN
-            or payload.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql"
+        lambda config: (
+            "DATABASE_URL" not in config.SET_EXPLICITLY
+            or config.DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql"
         ),
     ),
     Rule(
         "E009",
-        "REDIS_URL is not set: workers in other processes would get nothing to do.",
+        "REDIS_URL is not set: workers in other processes would get no tasks.",
         "Set REDIS_URL=redis://:PASSWORD@HOST:6379/0.",
-        lambda payload: not payload.REDIS_URL,
+        lambda config: not config.REDIS_URL,
     ),
     Rule(
         "E010",
-        "Hyperswitch is switched off: orders would be taken and nobody could pay.",
+        "Hyperswitch is switched off: buyers could order, but not pay.",
         "Set HYPERSWITCH_ENABLED=true.",
-        lambda payload: not payload.HYPERSWITCH_ENABLED,
+        lambda config: not config.HYPERSWITCH_ENABLED,
     ),
     Rule(
         "E011",
         "HYPERSWITCH_API_KEY is empty.",
         "Set HYPERSWITCH_API_KEY to the account's secret key.",
-        lambda payload: not payload.HYPERSWITCH_API_KEY,
+        lambda config: not config.HYPERSWITCH_API_KEY,
     ),
     Rule(
         "E012",
-        "HYPERSWITCH_WEBHOOK_SECRET is empty, or too short to prove anything.",
+        "HYPERSWITCH_WEBHOOK_SECRET is empty or too short.",
         "Set HYPERSWITCH_WEBHOOK_SECRET to the profile's payment response hash key.",
-        lambda payload: not payload.HYPERSWITCH_WEBHOOK_SECRETS or _short(payload.HYPERSWITCH_WEBHOOK_SECRETS),
+        lambda config: not config.HYPERSWITCH_WEBHOOK_SECRETS or _short(config.HYPERSWITCH_WEBHOOK_SECRETS),
     ),
     Rule(
         "E013",
-        "HYPERSWITCH_PROFILE_ID is empty: webhooks of another profile could not be told from ours.",
+        "HYPERSWITCH_PROFILE_ID is empty: webhooks of another profile would look like ours.",
         "Set HYPERSWITCH_PROFILE_ID to the profile that payments are made under.",
-        lambda payload: not payload.HYPERSWITCH_PROFILE_ID,
+        lambda config: not config.HYPERSWITCH_PROFILE_ID,
     ),
     Rule(
         "E014",
-        "STRIPE_SECRET_KEY is empty: no seller would ever be paid.",
+        "STRIPE_SECRET_KEY is empty: no seller could be paid.",
         "Set STRIPE_SECRET_KEY to the platform's secret key.",
-        lambda payload: not payload.STRIPE_SECRET_KEY,
+        lambda config: not config.STRIPE_SECRET_KEY,
     ),
     Rule(
         "E015",
-        "STRIPE_WEBHOOK_SECRET is empty, or too short to prove anything.",
+        "STRIPE_WEBHOOK_SECRET is empty or too short.",
         "Set STRIPE_WEBHOOK_SECRET to the signing secret of the webhook endpoint (whsec_…).",
-        lambda payload: not payload.STRIPE_WEBHOOK_SECRETS or _short(payload.STRIPE_WEBHOOK_SECRETS),
+        lambda config: not config.STRIPE_WEBHOOK_SECRETS or _short(config.STRIPE_WEBHOOK_SECRETS),
     ),
     Rule(
         "E016",
-        "A provider would be asked over plain http, with our secret key in it.",
+        "A provider would be called over plain http, with our secret key unencrypted.",
         "Set HYPERSWITCH_BASE_URL and STRIPE_BASE_URL to https:// addresses.",
-        lambda payload: _plain_http(payload.HYPERSWITCH_BASE_URL) or _plain_http(payload.STRIPE_BASE_URL),
+        lambda config: _plain_http(config.HYPERSWITCH_BASE_URL) or _plain_http(config.STRIPE_BASE_URL),
     ),
     Rule(
         "E017",
-        "METRICS_TOKEN is too short to keep anybody out.",
+        "METRICS_TOKEN is too short: it could be guessed.",
         f"Set METRICS_TOKEN to {SECRET_LENGTH} or more random characters, or leave it out (this machine only).",
-        lambda payload: bool(payload.METRICS_TOKEN) and _short([payload.METRICS_TOKEN]),
+        lambda config: bool(config.METRICS_TOKEN) and _short([config.METRICS_TOKEN]),
     ),
 )
 
@@ -169,16 +169,16 @@ NOT_LIVE = (
         "E020",
         "A live Stripe key outside the live environment: tests would move real money.",
         "Set STRIPE_SECRET_KEY to a test key (sk_test_… or rk_test_…), or VEZA_ENVIRONMENT=live.",
-        lambda payload: payload.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+        lambda config: config.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
     ),
     Rule(
         "E021",
         "A live Hyperswitch key or server outside the live environment: tests would move real money.",
         "Set HYPERSWITCH_API_KEY to a sandbox key (snd_…) and HYPERSWITCH_BASE_URL to https://sandbox.hyperswitch.io, "
         "or VEZA_ENVIRONMENT=live.",
-        lambda payload: (
-            payload.HYPERSWITCH_API_KEY.startswith("prd_")
-            or urlsplit(payload.HYPERSWITCH_BASE_URL).hostname == "api.hyperswitch.io"
+        lambda config: (
+            config.HYPERSWITCH_API_KEY.startswith("prd_")
+            or urlsplit(config.HYPERSWITCH_BASE_URL).hostname == "api.hyperswitch.io"
         ),
     ),
 )
@@ -186,28 +186,28 @@ NOT_LIVE = (
 LIVE = (
     Rule(
         "E022",
-        "A Stripe key that is no live key in the live environment: sellers would be paid in play money.",
+        "A Stripe key that is no live key in the live environment: sellers would be paid in test money.",
         "Set STRIPE_SECRET_KEY to the live key (sk_live_… or rk_live_…), or VEZA_ENVIRONMENT=sandbox.",
-        lambda payload: not payload.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
+        lambda config: not config.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_")),
     ),
     Rule(
         "E023",
-        "A sandbox key of Hyperswitch in the live environment: buyers would pay with play money.",
+        "A sandbox key of Hyperswitch in the live environment: buyers would pay with test money.",
         "Set HYPERSWITCH_API_KEY to the production key, or VEZA_ENVIRONMENT=sandbox.",
-        lambda payload: payload.HYPERSWITCH_API_KEY.startswith(("snd_", "dev_", "pk_")),
+        lambda config: config.HYPERSWITCH_API_KEY.startswith(("snd_", "dev_", "pk_")),
     ),
     Rule(
         "E024",
         "A sandbox server in the live environment: no money would move.",
         "Set HYPERSWITCH_BASE_URL=https://api.hyperswitch.io (or your own production server) and "
         "STRIPE_BASE_URL=https://api.stripe.com, or VEZA_ENVIRONMENT=sandbox.",
-        lambda payload: _named_sandbox(payload.HYPERSWITCH_BASE_URL) or _named_sandbox(payload.STRIPE_BASE_URL),
+        lambda config: _named_sandbox(config.HYPERSWITCH_BASE_URL) or _named_sandbox(config.STRIPE_BASE_URL),
     ),
 )
 
 
 def rules_for(environment: str) -> tuple[Rule, ...]:
-    """The rules that hold where a Veza stands. Development may lack anything, and may hold no live key."""
+    """The rules of an environment. Development may lack any setting, and may have no live key."""
     match environment:
         case "development":
             return NOT_LIVE
@@ -219,28 +219,28 @@ def rules_for(environment: str) -> tuple[Rule, ...]:
             return (
                 Rule(
                     "E001",
-                    "VEZA_ENVIRONMENT is none of the three places where a Veza can stand.",
+                    "VEZA_ENVIRONMENT is not one of the three environments.",
                     f"Set VEZA_ENVIRONMENT to one of {', '.join(ENVIRONMENTS)}.",
-                    lambda _said: True,
+                    lambda _config: True,
                 ),
             )
 
 
-def broken_by(payload: Any) -> list[Rule]:
+def broken_by(config: Any) -> list[Rule]:
     """The rules that these settings break."""
-    return [rule for rule in rules_for(payload.VEZA_ENVIRONMENT) if rule.broken(payload)]
+    return [rule for rule in rules_for(config.VEZA_ENVIRONMENT) if rule.is_broken(config)]
 
 
-def broken_rules(**_asked: object) -> list[checks.CheckMessage]:
-    """What Django's checks are told of our own settings. No message holds a setting's value."""
+def broken_rules(**_options: object) -> list[checks.CheckMessage]:
+    """Our rules as Django's check messages. No message contains a setting's value."""
     return [checks.Error(rule.message, hint=rule.hint, id=f"veza.{rule.code}") for rule in broken_by(settings)]
 
 
 def stop_if_broken() -> None:
-    """End this process with what is wrong on standard error, if anything is. Once for each process's start."""
-    found = broken_by(settings)
-    if not found:
+    """Exit with the broken rules on standard error, if there are any. Called once at each process's start."""
+    rules = broken_by(settings)
+    if not rules:
         return
-    lines = [f"  veza.{rule.code}  {rule.message}\n             {rule.hint}" for rule in found]
-    print("Veza does not start until this is set right:", *lines, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+    lines = [f"  veza.{rule.code}  {rule.message}\n             {rule.hint}" for rule in rules]
+    print("Veza does not start until this is fixed:", *lines, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
     raise SystemExit(WORKER_FAILED_TO_BOOT)

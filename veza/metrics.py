@@ -1,8 +1,8 @@
-"""`/metrics` for Prometheus: what the rows say about the money's way, right now.
+"""`/metrics` for Prometheus: the state of payments, refunds, transfers and workers, read from their rows.
 
-Everything is read from the database, so it does not matter which process is asked, how many there are, or whether one
-was restarted. The rows looked at are those of partial indexes, and counting stops at CAP. A figure
-that cannot be read is left out and named in `veza_metrics_failed`.
+Everything is read from the database, so it does not matter which process answers, how many there are, or whether one
+was restarted. All queries use partial indexes, and counting stops at CAP. A figure that cannot be read is left out
+and named in `veza_metrics_failed`.
 """
 
 import hmac
@@ -48,58 +48,59 @@ Family = GaugeMetricFamily
 
 
 def _services() -> Iterator[Family]:
-    payload = state()
-    up = Family(
-        "veza_up", "1 if a service we stand on answers, 0 if not; a disabled one is absent.", labels=["service"]
-    )
-    for name, service in payload["services"].items():
+    snapshot = state()
+    up = Family("veza_up", "1 if a dependency answers, 0 if not; a disabled one is absent.", labels=["service"])
+    for name, service in snapshot["services"].items():
         if service["status"] != "disabled":
             up.add_metric([name], service["status"] == OK)
     yield up
-    yield Family("veza_maintenance", "1 while buyers and sellers are turned away.", value=payload["maintenance"])
-    build = Family("veza_build_info", "Which Veza this is.", labels=["version", "environment"])
-    build.add_metric([payload["version"], settings.VEZA_ENVIRONMENT], 1)
+    yield Family("veza_maintenance", "1 while maintenance mode is on.", value=snapshot["maintenance"])
+    build = Family("veza_build_info", "Version and environment.", labels=["version", "environment"])
+    build.add_metric([snapshot["version"], settings.VEZA_ENVIRONMENT], 1)
     yield build
 
 
 def _deliveries() -> Iterator[Family]:
     since = Now() - DELIVERIES_OVER
     latest = WebhookDelivery.objects.filter(received_at__gte=since).order_by("-received_at")
-    found = Counter(latest.values_list("provider", "processing_result")[:CAP])
+    counts = Counter(latest.values_list("provider", "processing_result")[:CAP])
     results: Counter[tuple[str, str]] = Counter()
-    for (provider, result), count in found.items():
+    for (provider, result), count in counts.items():
         results[provider, "error" if result.startswith("error") else result] += count
-    yield _counted("veza_webhook_deliveries", "Deliveries of the last hour.", ["provider", "result"], results)
-    forged = (
+    yield _family_of("veza_webhook_deliveries", "Webhook deliveries of the last hour.", ["provider", "result"], results)
+    invalid = (
         InvalidSignatureCount.objects.filter(minute_at__gte=since).values_list("provider").annotate(Sum("deliveries"))
     )
-    uncounted = {(provider,): count for provider, count in forged}
-    yield _counted(
-        "veza_webhook_forgeries_uncounted", "Forged deliveries of the last hour not kept.", ["provider"], uncounted
+    dropped_counts = {(provider,): count for provider, count in invalid}
+    yield _family_of(
+        "veza_webhook_forgeries_uncounted",
+        "Deliveries with an invalid signature in the last hour that were counted but not stored.",
+        ["provider"],
+        dropped_counts,
     )
 
 
 def _waiting() -> Iterator[Family]:
-    """How long the oldest of each kind has waited, by the rows' own beginning."""
-    oldest = Family("veza_oldest_waiting_seconds", "Age of the oldest row not settled yet.", labels=["kind"])
+    """The age of the oldest unsettled row of each kind."""
+    oldest = Family("veza_oldest_waiting_seconds", "Age of the oldest row that is not settled.", labels=["kind"])
     # Not external: those are the rows of the partial index on refunds under way.
     refunds = Refund.objects.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL)
-    for kind, rows, begun in (
+    for kind, rows, since_field in (
         ("refund", refunds, "created_at"),
         ("transfer", SellerTransfer.objects.unsent(), "created_at"),
         ("reversal", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("transfer_in_doubt", SellerTransfer.objects.unsent(), "in_doubt_since"),
         ("case", ReviewItem.objects.filter(closed_at__isnull=True), "opened_at"),
     ):
-        oldest.add_metric([kind], _age(rows, begun))
+        oldest.add_metric([kind], _age(rows, since_field))
     yield oldest
 
 
 def _due() -> Iterator[Family]:
-    """The queue: rows whose time has come and that no worker has taken."""
-    rows = Family("veza_due_rows", f"Rows due and not taken, counted up to {CAP}.", labels=["queue"])
-    late = Family("veza_due_oldest_seconds", "How late the row is that is due longest.", labels=["queue"])
-    for queue, found, due in (
+    """The queue: rows that are due and that no worker has claimed."""
+    rows = Family("veza_due_rows", f"Rows due and not claimed, counted up to {CAP}.", labels=["queue"])
+    late = Family("veza_due_oldest_seconds", "How long the oldest due row is overdue.", labels=["queue"])
+    for queue, counts, due in (
         ("payments", Payment.objects.all(), "next_attempt_at"),
         ("refunds", Refund.objects.all(), "next_attempt_at"),
         ("disputes", dispute_updates.due(), "next_attempt_at"),
@@ -109,38 +110,44 @@ def _due() -> Iterator[Family]:
         ("reversals", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("subscriptions", Subscription.objects.all(), "due_at"),
     ):
-        longest_first = found.filter(**{f"{due}__lte": Now()}).order_by(due)[:CAP]
-        snapshot = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))
-        rows.add_metric([queue], snapshot["rows"])
-        late.add_metric([queue], _seconds_since(snapshot["earliest"]))
+        longest_first = counts.filter(**{f"{due}__lte": Now()}).order_by(due)[:CAP]
+        totals = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))
+        rows.add_metric([queue], totals["rows"])
+        late.add_metric([queue], _seconds_since(totals["earliest"]))
     yield from (rows, late)
 
 
-def _cases() -> Iterator[Family]:
-    standing = ReviewItem.objects.filter(closed_at__isnull=True).values_list("kind", "currency")
-    opened = Counter[tuple[str, ...]]()
+def _reviews() -> Iterator[Family]:
+    items = ReviewItem.objects.filter(closed_at__isnull=True).values_list("kind", "currency")
+    open_items = Counter[tuple[str, ...]]()
     doubt: dict[tuple[str, ...], int] = {}
-    for kind, currency, count, amount in standing.annotate(Count("id"), Sum("amount_minor")):
-        opened[kind,] += count
+    for kind, currency, count, amount in items.annotate(Count("id"), Sum("amount_minor")):
+        open_items[kind,] += count
         doubt[kind, currency] = amount
-    unsure = SellerTransfer.objects.unsent().filter(in_doubt_since__isnull=False).values_list("currency")
-    for currency, amount in unsure.annotate(Sum("amount_minor")):
+    in_doubt = SellerTransfer.objects.unsent().filter(in_doubt_since__isnull=False).values_list("currency")
+    for currency, amount in in_doubt.annotate(Sum("amount_minor")):
         doubt["transfer_in_doubt", currency] = amount
-    yield _counted("veza_cases_open", "What waits for a person.", ["kind"], opened)
-    yield _counted("veza_amount_in_doubt_minor", "Money in doubt, in minor units.", ["kind", "currency"], doubt)
+    yield _family_of("veza_cases_open", "Open review items.", ["kind"], open_items)
+    yield _family_of("veza_amount_in_doubt_minor", "Money in doubt, in minor units.", ["kind", "currency"], doubt)
 
 
 def _calls() -> Iterator[Family]:
     since = first_id_since(CALLS_OVER)
     latest = ProviderCall.objects.filter(id__gte=since).order_by("-id")[:CALLS_CAP]
     outcomes: Counter[tuple[str, ...]] = Counter()
-    took: dict[str, list[int]] = defaultdict(list)
+    durations: dict[str, list[int]] = defaultdict(list)
     for provider, outcome, milliseconds in latest.values_list("provider", "outcome", "milliseconds"):
         outcomes[provider, outcome] += 1
-        took[provider].append(milliseconds)
-    yield _counted("veza_provider_calls", "Calls of the last 5 minutes.", ["provider", "outcome"], outcomes)
-    latency = Family("veza_provider_seconds", "How long calls took, last 5 minutes.", labels=["provider", "quantile"])
-    for provider, times in took.items():
+        durations[provider].append(milliseconds)
+    yield _family_of(
+        "veza_provider_calls", "Calls to providers in the last 5 minutes.", ["provider", "outcome"], outcomes
+    )
+    latency = Family(
+        "veza_provider_seconds",
+        "Duration of calls to providers in the last 5 minutes.",
+        labels=["provider", "quantile"],
+    )
+    for provider, times in durations.items():
         times.sort()
         for quantile in QUANTILES:
             latency.add_metric([provider, str(quantile)], times[int(quantile * (len(times) - 1))] / 1000)
@@ -148,22 +155,22 @@ def _calls() -> Iterator[Family]:
 
 
 def _heartbeats() -> Iterator[Family]:
-    age = Family("veza_worker_heartbeat_age_seconds", "Since a sweep last came to its end.", labels=["worker"])
-    failed = Family("veza_worker_last_failed", "Rows that failed in its last run.", labels=["worker"])
-    done = Family("veza_worker_last_done", "Rows handled in its last run.", labels=["worker"])
+    age = Family("veza_worker_heartbeat_age_seconds", "Seconds since a sweep last finished.", labels=["worker"])
+    failures = Family("veza_worker_last_failed", "Rows that failed in the last run.", labels=["worker"])
+    successes = Family("veza_worker_last_done", "Rows handled in the last run.", labels=["worker"])
     now = timezone.now()
     for beat in Heartbeat.objects.all():
         age.add_metric([beat.name], max(0.0, (now - beat.beat_at).total_seconds()))
-        failed.add_metric([beat.name], beat.failed)
-        done.add_metric([beat.name], beat.done)
-    yield from (age, failed, done)
+        failures.add_metric([beat.name], beat.failed)
+        successes.add_metric([beat.name], beat.done)
+    yield from (age, failures, successes)
 
 
 FIGURES: dict[str, Callable[[], Iterable[Family]]] = {
     "deliveries": _deliveries,
     "waiting": _waiting,
     "due": _due,
-    "cases": _cases,
+    "cases": _reviews,
     "calls": _calls,
     "heartbeats": _heartbeats,
 }
@@ -171,17 +178,17 @@ FIGURES: dict[str, Callable[[], Iterable[Family]]] = {
 
 def _read_all() -> list[Family]:
     families = list(_services())
-    failed = Family("veza_metrics_failed", "1 for each figure that could not be read.", labels=["figure"])
+    failures = Family("veza_metrics_failed", "1 for each figure that could not be read.", labels=["figure"])
     for name, figure in FIGURES.items():
         try:
             families += figure()
         except Error:
             log.exception("metrics_not_read", figure=name)
-            failed.add_metric([name], 1)
-    return [*families, failed]
+            failures.add_metric([name], 1)
+    return [*families, failures]
 
 
-# However many ask, the database is asked once in five seconds.
+# However many scrapers there are, the database is read once in five seconds.
 _families = CachedValue(_read_all, seconds=5)
 
 
@@ -196,24 +203,26 @@ registry.register(_Rows())
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponseBase:
-    """Prometheus's text, for whoever shows METRICS_TOKEN; without one set, for this machine only."""
+    """Prometheus's text format, for callers with METRICS_TOKEN; if that is not set, for this machine only."""
     if not _may_read(request):
-        problem = Problem(403, "metrics_refused", "Show METRICS_TOKEN as a bearer token, or ask from the same machine.")
+        problem = Problem(
+            403, "metrics_refused", "Send METRICS_TOKEN as a bearer token, or call from the same machine."
+        )
         return to_http(problem, request)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read(request: HttpRequest) -> bool:
     if settings.METRICS_TOKEN:
-        shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(shown.encode(), settings.METRICS_TOKEN.encode())
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode())
     if request.headers.get("X-Forwarded-For") and not settings.TRUSTED_PROXIES:
-        return False  # A proxy nobody told us of: every caller would look like this machine.
+        return False  # A proxy that TRUSTED_PROXIES does not count: every caller would look like this machine.
     address = source_address(request)
     return address is not None and ip_address(address).is_loopback
 
 
-def _counted(name: str, documentation: str, labels: list[str], values: Any) -> Family:
+def _family_of(name: str, documentation: str, labels: list[str], values: Any) -> Family:
     family = Family(name, documentation, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), value)
@@ -225,5 +234,5 @@ def _age(rows: "models.QuerySet[Any]", field: str) -> float:
 
 
 def _seconds_since(at: datetime | None) -> float:
-    """0 when there is nothing to measure from, or it is yet to come."""
+    """0 for no time, and for one in the future."""
     return max(0.0, (timezone.now() - at).total_seconds()) if at else 0.0

@@ -1,4 +1,4 @@
-"""Every setting, read from the environment, in sections. `.env.example` says what turning each one does.
+"""Every setting, read from the environment, in sections. `.env.example` says what each one does.
 
 Importing this with an empty environment works: what is missing is reported by a check, never by an exception here.
 """
@@ -31,15 +31,15 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or "insecure-development-key-change-me-before-anyone-else-sees-this"
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
-# How many proxies of ours stand in front: that many entries of X-Forwarded-For, from the right, are believed.
+# How many proxies of ours are in front: that many entries of X-Forwarded-For, from the right, are trusted.
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
-# With a proxy, https ends there and it says so in this header; a form from our own pages is ours all the same.
+# A proxy terminates https and says so in this header; the origin of our own forms is PUBLIC_BASE_URL.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 CSRF_TRUSTED_ORIGINS = [PUBLIC_BASE_URL]
-# Prometheus shows it as a bearer token to read /metrics. Without one, only this machine may.
+# Prometheus sends it as a bearer token to read /metrics. Without one, only this machine may.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
-# Which of those whose default fits a developer's machine only were really said: the start-up checks ask.
-WRITTEN_DOWN = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
+# Settings whose default fits a developer's machine only, and that were set: the start-up checks need to know.
+SET_EXPLICITLY = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
 STATE_OF_SERVICES = "veza.status.state"
@@ -68,10 +68,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "veza.core.api.requests.RequestIdMiddleware",
-    "veza.core.api.maintenance.MaintenanceMiddleware",
+    "veza.core.api.middleware.RequestIdMiddleware",
+    "veza.core.api.middleware.MaintenanceMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "veza.core.api.csp.ContentSecurityPolicyMiddleware",
+    "veza.core.api.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -97,10 +97,10 @@ TEMPLATES = [
 ]
 
 # --- Database ---
-# A connection is kept for a minute; a statement, a lock and an idle transaction all have an end.
-_PATIENCE = {
+# A connection is reused for a minute; a statement, a lock and an idle transaction all have a timeout.
+_TIMEOUTS = {
     "options": "-c statement_timeout=15s -c lock_timeout=3s -c idle_in_transaction_session_timeout=30s",
-    # A database whose machine or network says nothing: else a connection attempt lasts minutes, and an open one hours.
+    # For a database whose machine or network is silent: else a connection attempt lasts minutes, and an open one hours.
     "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -112,20 +112,20 @@ DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
-    # What the URL says, such as sslmode, goes before what we would have.
-    "OPTIONS": _PATIENCE | DATABASES["default"].get("OPTIONS", {}),
+    # Options in the URL, such as sslmode, win.
+    "OPTIONS": _TIMEOUTS | DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the broker and the cache. Money never depends on it: rows are the queue. ---
 REDIS_URL = env.str("REDIS_URL", default="")
-# What is counted there is not worth waiting for, nor whether it answers.
-REDIS_PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), retries=0)}
+# Counts are not worth waiting for, nor is the status page's check.
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), retries=0)}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": REDIS_PATIENCE,
+        "OPTIONS": REDIS_TIMEOUTS,
     }
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -148,7 +148,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 600,
     "unacked_restore_throttle": 1,
-    # A sweep that calls for help would otherwise wait for ever for a broker that takes connections and says nothing.
+    # A sweep that calls for help would otherwise wait for ever for a broker that accepts connections and is silent.
     "socket_connect_timeout": 5,
     "socket_timeout": 5,
 }
@@ -157,7 +157,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 HYPERSWITCH_ENABLED = env.bool("HYPERSWITCH_ENABLED", default=False)
 HYPERSWITCH_API_KEY = env.str("HYPERSWITCH_API_KEY", default="")
 HYPERSWITCH_BASE_URL = env.str("HYPERSWITCH_BASE_URL", default="https://sandbox.hyperswitch.io").rstrip("/")
-# One secret, or two separated by a comma while the key is being changed: either is accepted.
+# One secret, or two separated by a comma while the key is rotated: either is accepted.
 HYPERSWITCH_WEBHOOK_SECRETS = [secret for secret in env.list("HYPERSWITCH_WEBHOOK_SECRET", default=[]) if secret]
 HYPERSWITCH_PROFILE_ID = env.str("HYPERSWITCH_PROFILE_ID", default="")
 HYPERSWITCH_MERCHANT_ID = env.str("HYPERSWITCH_MERCHANT_ID", default="")
@@ -169,28 +169,28 @@ STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
 STRIPE_WEBHOOK_SECRETS = [secret for secret in env.list("STRIPE_WEBHOOK_SECRET", default=[]) if secret]
 STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").rstrip("/")
 STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
-# How many calls one worker has under way at once. More hides Stripe's answering time; STRIPE_RATE still holds.
+# How many calls one worker makes at once. More hides Stripe's latency; STRIPE_RATE still applies.
 STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
 
 # --- The marketplace's rules ---
-# In which currencies sellers may offer. Add one only after checking that both providers settle it.
+# The currencies of sellers' offers. Add one only after checking that both providers settle it.
 CURRENCIES = env.list("CURRENCIES", default=["EUR"])
 PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
 REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
-# How long a payment page lives. Shorter frees unpaid orders sooner; Hyperswitch wants at least a minute.
+# How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
 
 # --- Subscriptions ---
-# The clock of reminders, renewals and retries. Off, trials and periods still end on time, but nobody is charged.
+# The clock of reminders, renewals and retries. Off, trials and periods still end on time, but no subscriber is charged.
 SUBSCRIPTION_WORKER_ENABLED = env.bool("SUBSCRIPTION_WORKER_ENABLED", default=True)
 SUBSCRIPTION_CHECK_INTERVAL = duration("SUBSCRIPTION_CHECK_INTERVAL", "1m")
 SUBSCRIPTION_REMINDER_BEFORE = duration("SUBSCRIPTION_REMINDER_BEFORE", "3d")
-# How long after a renewal failed the method is charged again: one try for each entry, within the grace.
+# How long after a failed renewal the method is charged again: one retry for each entry, within the grace period.
 SUBSCRIPTION_RETRY_AFTER = [
-    parse_duration(written) for written in env.list("SUBSCRIPTION_RETRY_AFTER", default=["1d", "3d", "5d"])
+    parse_duration(text) for text in env.list("SUBSCRIPTION_RETRY_AFTER", default=["1d", "3d", "5d"])
 ]
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
-# Where letters go: consolemail:// writes them to the log, smtp://user:password@host:25 sends them.
+# Outgoing e-mail: consolemail:// writes it to the log, smtp://user:password@host:25 sends it.
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="veza@localhost")
 EMAIL_TIMEOUT = 10
@@ -199,21 +199,21 @@ EMAIL_TIMEOUT = 10
 # How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as
 # far as the provider's rate lets them, and leave fewer worker processes to the other sweeps meanwhile.
 SWEEP_HELPERS = env.int("SWEEP_HELPERS", default=2)
-# How often due transfers are looked for. Shorter pays sellers sooner and costs one indexed query.
+# How often the worker looks for due transfers. Shorter pays sellers sooner and costs one indexed query.
 TRANSFER_RETRY_ENABLED = env.bool("TRANSFER_RETRY_ENABLED", default=True)
 TRANSFER_RETRY_CHECK_INTERVAL = duration("TRANSFER_RETRY_CHECK_INTERVAL", "1m")
 TRANSFER_RETRY_MAX_RETRIES = env.int("TRANSFER_RETRY_MAX_RETRIES", default=5)
 TRANSFER_RETRY_BACKOFF_BASE = duration("TRANSFER_RETRY_BACKOFF_BASE", "1m")
 TRANSFER_RETRY_BACKOFF_MAX = duration("TRANSFER_RETRY_BACKOFF_MAX", "1h")
-# How often due reversals are looked for. Shorter takes sellers' money back sooner and costs one indexed query.
+# How often the worker looks for due reversals. Shorter reverses transfers sooner and costs one indexed query.
 REVERSAL_WORKER_ENABLED = env.bool("REVERSAL_WORKER_ENABLED", default=True)
 REVERSAL_CHECK_INTERVAL = duration("REVERSAL_CHECK_INTERVAL", "1m")
 REVERSAL_MAX_RETRIES = env.int("REVERSAL_MAX_RETRIES", default=5)
 REVERSAL_BACKOFF_BASE = duration("REVERSAL_BACKOFF_BASE", "1m")
 REVERSAL_BACKOFF_MAX = duration("REVERSAL_BACKOFF_MAX", "1h")
-# How often requests that nobody has answered are asked about again (payments and refunds just made).
+# How often new payments and refunds without an answer are sent again.
 RESEND_CHECK_INTERVAL = duration("RESEND_CHECK_INTERVAL", "15s")
-# How often the provider is asked about what should have been settled by now. Shorter heals lost webhooks sooner and
+# How often overdue payments and refunds are refreshed from Hyperswitch. Shorter makes up for lost webhooks sooner and
 # costs calls within HYPERSWITCH_RATE.
 RECONCILE_WORKER_ENABLED = env.bool("RECONCILE_WORKER_ENABLED", default=True)
 RECONCILE_INTERVAL = duration("RECONCILE_INTERVAL", "1h")
@@ -221,7 +221,7 @@ RECONCILE_INTERVAL = duration("RECONCILE_INTERVAL", "1h")
 RECONCILE_ORDER_STUCK_AFTER = duration("RECONCILE_ORDER_STUCK_AFTER", "30m")
 RECONCILE_REFUND_STUCK_AFTER = duration("RECONCILE_REFUND_STUCK_AFTER", "30m")
 RECONCILE_REFUND_ORPHAN_AFTER = duration("RECONCILE_REFUND_ORPHAN_AFTER", "5m")
-# How long deliveries are kept. Zero or less means the default: a log deleted as it is written proves nothing.
+# How long webhook deliveries are stored. Zero or less means the default: a log that is deleted at once proves nothing.
 HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS = max(env.int("HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS", default=90), 0) or 90
 
 # --- People ---
@@ -243,7 +243,7 @@ SIMPLE_JWT = {
 }
 
 # --- HTTP API ---
-# How often one person (or, before log-in, one address) may ask: of everything, and of what calls a provider.
+# Rate limits per user (or, before log-in, per address): for all calls, and for those that call a provider.
 THROTTLE_ANY = env.str("THROTTLE_ANY", default="1200/min")
 THROTTLE_MONEY = env.str("THROTTLE_MONEY", default="120/min")
 REST_FRAMEWORK = {
@@ -262,7 +262,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Veza",
     "VERSION": VERSION,
-    "DESCRIPTION": "Buy licences, sell licences, ask for refunds. Amounts are integers in minor units with a "
+    "DESCRIPTION": "Buy licences, sell licences, request refunds. Amounts are integers in minor units with a "
     "currency beside them. Errors are RFC 9457 problem+json with a stable `code`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -296,7 +296,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
-# Where a page may get what it is made of: from us alone. No script and no style stands inside a page.
+# Pages load scripts, styles and images from us alone. No page has inline scripts or styles.
 SECURE_CSP = {
     "default-src": ["'self'"],
     "object-src": ["'none'"],

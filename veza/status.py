@@ -1,4 +1,4 @@
-"""What operators and the acceptance run look at: is the process alive, and what does it stand on?"""
+"""The health page and the status page: is the process alive, and do its dependencies answer?"""
 
 from datetime import timedelta
 from typing import Any
@@ -17,9 +17,9 @@ from veza.core.calls import latest_of
 from veza.core.platform import maintenance
 
 OK, DEGRADED, DISABLED = "ok", "degraded", "disabled"
-# A provider is judged by what we asked of it lately: a status page must not call anybody.
+# A provider is judged by our latest calls to it: a status page must not make any.
 _LATELY = timedelta(minutes=5)
-_CALLS_LOOKED_AT = 20
+_CALL_LIMIT = 20
 
 
 class HealthOutput(serializers.Serializer[dict[str, str]]):
@@ -49,39 +49,48 @@ class StatusOutput(serializers.Serializer[dict[str, Any]]):
 
 
 class Health(PublicView):
-    """The process answers. Nothing else is looked at: a restart would not bring a database or Redis back."""
+    """The process answers. Nothing else is checked: a restart would not repair a database or Redis."""
 
     throttle_classes = ()
 
-    @extend_schema(summary="Is the process alive?", responses=HealthOutput, tags=["status"])
+    @extend_schema(
+        operation_id="get_health", summary="Check that the process is alive", responses=HealthOutput, tags=["status"]
+    )
     def get(self, request: Request) -> Response:
         return Response({"status": OK})
 
 
 class Status(PublicView):
-    @extend_schema(summary="What does Veza stand on?", responses=StatusOutput, tags=["status"])
+    """Whether the database, Redis and both providers answer, and whether maintenance mode is on."""
+
+    @extend_schema(
+        operation_id="get_status",
+        summary="Get the state of Veza's dependencies",
+        responses=StatusOutput,
+        tags=["status"],
+    )
     def get(self, request: Request) -> Response:
         return Response({"data": state()})
 
 
 def _state() -> dict[str, Any]:
     database = _database()
-    usable = database == OK
+    has_database = database == OK
     services = {
         "database": database,
         "redis": _redis(),
-        "hyperswitch": _provider("hyperswitch", enabled=settings.HYPERSWITCH_ENABLED, usable=usable),
-        "stripe": _provider("stripe", enabled=bool(settings.STRIPE_SECRET_KEY), usable=usable),
+        "hyperswitch": _provider("hyperswitch", is_enabled=settings.HYPERSWITCH_ENABLED, has_database=has_database),
+        "stripe": _provider("stripe", is_enabled=bool(settings.STRIPE_SECRET_KEY), has_database=has_database),
     }
     return {
         "environment": "live" if settings.VEZA_ENVIRONMENT == "live" else "sandbox",
         "version": settings.VERSION,
-        "maintenance": usable and maintenance() is not None,
+        "maintenance": has_database and maintenance() is not None,
         "services": {name: {"status": status} for name, status in services.items()},
     }
 
 
-# Five seconds old at most: however often it is asked for, it costs next to nothing.
+# At most five seconds old: however often it is read, it costs next to nothing.
 state = CachedValue(_state, seconds=5)
 
 
@@ -97,7 +106,7 @@ def _database() -> str:
 def _redis() -> str:
     if not settings.REDIS_URL:
         return DISABLED
-    client = redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_PATIENCE)
+    client = redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_TIMEOUTS)
     try:
         client.ping()
     except redis.RedisError:
@@ -107,11 +116,11 @@ def _redis() -> str:
     return OK
 
 
-def _provider(name: str, *, enabled: bool, usable: bool) -> str:
-    """Degraded when every one of the latest calls was left without an answer; ok when nothing was asked."""
-    if not enabled:
+def _provider(name: str, *, is_enabled: bool, has_database: bool) -> str:
+    """Degraded when all of the latest calls got no answer; ok when there were none."""
+    if not is_enabled:
         return DISABLED
-    if not usable:
+    if not has_database:
         return DEGRADED
-    outcomes = set(latest_of(name, within=_LATELY).values_list("outcome", flat=True)[:_CALLS_LOOKED_AT])
+    outcomes = set(latest_of(name, within=_LATELY).values_list("outcome", flat=True)[:_CALL_LIMIT])
     return DEGRADED if outcomes and outcomes <= {"unknown", "not sent"} else OK

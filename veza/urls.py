@@ -1,4 +1,4 @@
-"""Every address, and who answers there."""
+"""Every address and its view."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -7,7 +7,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from veza.backoffice.evidence import OrderEvidence
-from veza.core.api.csp import csp_override
+from veza.core.api.middleware import csp_override
 from veza.metrics import metrics
 from veza.status import Health, Status
 
@@ -16,7 +16,7 @@ handler403 = "veza.core.api.errors.handler403"
 handler404 = "veza.core.api.errors.handler404"
 handler500 = "veza.core.api.errors.handler500"
 
-# The API's page is another's work: it writes its own small style and shows pictures out of its style sheet.
+# Swagger UI comes from a library: it writes inline styles and shows images from its style sheet.
 docs = csp_override(
     {
         **settings.SECURE_CSP,

@@ -45,7 +45,7 @@ class Account(APIView):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="read_account",
+        operation_id="get_account",
         tags=["connect"],
         summary="How far your account at Stripe is",
         description="Coming back from Stripe proves nothing: ask here. An account that is not active yet is read anew.",
@@ -61,7 +61,7 @@ class Account(APIView):
         return Response(AccountOutput(_shown(account)).data)
 
     @extend_schema(
-        operation_id="open_account",
+        operation_id="create_account",
         tags=["connect"],
         summary="Open your account at Stripe, or go on with it",
         description="Asking again makes a new link to the same account.",

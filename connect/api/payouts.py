@@ -58,7 +58,7 @@ class Payouts(ListAPIView[SellerPayout]):
         return super().get(request, *args, **kwargs)
 
     @extend_schema(
-        operation_id="request_payout",
+        operation_id="create_payout",
         tags=["connect"],
         summary="Pay out to your bank",
         description="Never more than your account at Stripe has, less what is being taken back from it. 202: Stripe "

@@ -44,7 +44,7 @@ class Statement(APIView):
     renderer_classes = (JSONRenderer, Csv)
 
     @extend_schema(
-        operation_id="read_statement",
+        operation_id="get_statement",
         tags=["connect"],
         summary="Your statement as CSV",
         description="Every line of your account with us: sales, refunds, disputes, transfers and reversals, oldest "

@@ -33,7 +33,7 @@ class Transfers(ListAPIView[SellerTransfer]):
 class BalanceView(APIView):
     """The seller's balance with us."""
 
-    @extend_schema(operation_id="read_balance", tags=["connect"], responses=BalanceOutput(many=True))
+    @extend_schema(operation_id="get_balance", tags=["connect"], responses=BalanceOutput(many=True))
     def get(self, request: Request) -> Response:
         """What waits to be sent and what is owed, in each currency the seller was ever paid in."""
         return Response(BalanceOutput(balances_of(cast(User, request.user).pk), many=True).data)

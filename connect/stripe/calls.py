@@ -1,9 +1,9 @@
 """One exchange with Stripe, and what its answer means for money: one of four outcomes.
 
 The rules follow Stripe's documentation of errors and of idempotent requests (docs.stripe.com/api/errors,
-docs.stripe.com/error-low-level): a 400 or 404 with an error object was not done; 401 and 403 were turned away at
-the gate; 409, 429, 5xx, a timeout and whatever cannot be read, a 200 included, may have moved money. A stored
-refusal is repeated for a day under the same key, so a request that may later succeed needs a new one.
+docs.stripe.com/error-low-level): a 400 or 404 with an error object was not done; 401 and 403 rejected our key;
+409, 429, 5xx, a timeout and whatever cannot be read, a 200 included, may have moved money. A stored refusal is
+repeated for a day under the same key, so a request that may later succeed needs a new one.
 """
 
 import time
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import stripe
 from django.conf import settings
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from connect.stripe.connection import stripe_client
+from veza.core.http import StatusClass, classify_status, never_connected
 from veza.core.money import MAX_MINOR
 from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
 from veza.core.rate import wait_for_turn
@@ -23,8 +23,8 @@ from veza.core.rate import wait_for_turn
 ACCOUNT_DISCONNECTED = "account_gone"
 # What is said of it, kept and shown: Stripe's own words name our key.
 ACCOUNT_DISCONNECTED_SENTENCE = "Stripe lets us do nothing with this account any more. Ask support what to do."
-_GATE = frozenset({401, 403})
-_DEFINITE = frozenset({400, 402, 404})
+# With which Stripe definitely did nothing.
+_REFUSALS = frozenset({400, 402, 404})
 
 Snapshot = TypeVar("Snapshot")
 Checked = TypeVar("Checked")
@@ -73,31 +73,27 @@ def ask(
     try:
         return Accepted(read(perform(client).to_dict()), call(200))
     except stripe.StripeError as error:
-        return _judged(error, call(error.http_status or 0), of_account=of_account)
+        return _judge(error, call(error.http_status or 0), of_account=of_account)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         # Valid JSON of another shape makes the SDK stumble after the answer has come: money may have moved.
         return Unknown(f"the answer could not be read: {error}"[:300], call(200))
 
 
-def _judged(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcome[Any]:
-    payload = error.error
-    code = str((payload.code if payload else error.code) or "")
+def _judge(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcome[Any]:
     if call.status == 0:
-        if _never_connected(error):
+        if never_connected(error.__cause__):
             return NotSent("Stripe could not be reached", call)
         return Unknown(str(error.user_message), call)
     if call.status == 403 and of_account:
         return Refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, call)
-    if call.status in _GATE:
-        return NotSent(f"Stripe turned us away ({call.status} {code}): check STRIPE_SECRET_KEY", call)
+    payload = error.error
+    code = str((payload.code if payload else error.code) or "")
+    status_class = classify_status(call.status, refusals=_REFUSALS)
+    if status_class is StatusClass.AUTH_REJECTED:
+        return NotSent(f"Stripe rejected our key ({call.status} {code}): check STRIPE_SECRET_KEY", call)
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("idempotency_error: this key was used with other parameters", call)
-    definite = call.status in _DEFINITE and not isinstance(error, stripe.RateLimitError)
-    if definite and (payload is not None or code):
+    is_refusal = status_class is StatusClass.REFUSED and not isinstance(error, stripe.RateLimitError)
+    if is_refusal and (payload is not None or code):
         return Refused(code, str(error.user_message or "")[:500], call)
     return Unknown(f"Stripe answered {call.status} {code}".strip(), call)
-
-
-def _never_connected(error: stripe.StripeError) -> bool:
-    reason = error.__cause__.args[0] if error.__cause__ is not None and error.__cause__.args else None
-    return isinstance(getattr(reason, "reason", None), NewConnectionError | ConnectTimeoutError)

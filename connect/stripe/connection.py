@@ -5,7 +5,6 @@ to wherever an answer points; and a body without an end would hold a worker for 
 """
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +13,8 @@ from typing import Any
 import requests
 import stripe
 from django.conf import settings
+
+from veza.core.http import read_bounded, session_for
 
 CONNECT_SECONDS, READ_SECONDS, DEADLINE_SECONDS = 3, 15, 20
 MAX_ANSWER_BYTES = 2_000_000
@@ -48,7 +49,7 @@ class BoundedClient(stripe.RequestsClient):
         """One exchange. Raises stripe.APIConnectionError, whose cause says whether anything was sent."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         try:
-            with _session().request(
+            with session_for("stripe", trust_env=False).request(
                 method,
                 url,
                 headers=dict(headers or {}),
@@ -58,27 +59,14 @@ class BoundedClient(stripe.RequestsClient):
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _read_bounded(response, deadline=deadline), response.status_code, response.headers
+                return _read(response, deadline=deadline), response.status_code, response.headers
         except requests.RequestException as error:
             why = f"no answer: {type(error).__name__}"
             raise stripe.APIConnectionError(why) from error  # type: ignore[no-untyped-call]
 
 
-_local = threading.local()
-
-
-def _session() -> requests.Session:
-    session: requests.Session | None = getattr(_local, "session", None)
-    if session is None:
-        session = _local.session = requests.Session()
-        session.trust_env = False
-    return session
-
-
-def _read_bounded(response: requests.Response, *, deadline: float) -> bytes:
-    received = bytearray()
-    for chunk in response.iter_content(16_384):
-        received += chunk
-        if len(received) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
-            raise requests.exceptions.ContentDecodingError("the answer is too long or too slow")
-    return bytes(received)
+def _read(response: requests.Response, *, deadline: float) -> bytes:
+    body = read_bounded(response, limit=MAX_ANSWER_BYTES, deadline=deadline)
+    if body is None:
+        raise requests.exceptions.ContentDecodingError("the answer is too long or too slow")
+    return body

@@ -48,12 +48,12 @@ class OwnCart(GenericAPIView[CartItem]):
 class Cart(OwnCart):
     pagination_class = None  # A cart holds fifty items at most.
 
-    @extend_schema(operation_id="cart_list", summary="What is in your cart", responses=CartItemOutput(many=True))
+    @extend_schema(operation_id="get_cart", summary="What is in your cart", responses=CartItemOutput(many=True))
     def get(self, request: Request) -> Response:
         return Response(CartItemOutput(self.get_queryset(), many=True).data)
 
     @extend_schema(
-        operation_id="cart_add", summary="Put a licence in", request=WishInput, responses={201: CartItemOutput}
+        operation_id="add_cart_item", summary="Put a licence in", request=WishInput, responses={201: CartItemOutput}
     )
     def post(self, request: Request) -> Response:
         params = WishInput(data=request.data)
@@ -61,14 +61,14 @@ class Cart(OwnCart):
         item = cart.add_item(owner=self.owner(), line=OrderLine(**params.validated_data))
         return Response(CartItemOutput(item).data, status=201)
 
-    @extend_schema(operation_id="cart_empty", summary="Take everything out", responses={204: None})
+    @extend_schema(operation_id="clear_cart", summary="Take everything out", responses={204: None})
     def delete(self, request: Request) -> Response:
         cart.empty(owner=self.owner())
         return Response(status=204)
 
 
 class OneCartItem(OwnCart):
-    @extend_schema(operation_id="cart_remove", summary="Take one licence out", responses={204: None})
+    @extend_schema(operation_id="delete_cart_item", summary="Take one licence out", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         cart.remove_item(owner=self.owner(), item_id=pk)
         return Response(status=204)
@@ -78,7 +78,7 @@ class CartCheckout(OwnCart):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="cart_checkout",
+        operation_id="check_out_cart",
         summary="Order what is in your cart",
         description="The same answer as placing an order. The cart is empty afterwards.",
         request=None,

@@ -1,7 +1,7 @@
 """What a buyer may use."""
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
@@ -21,10 +21,13 @@ class LicenseOutput(serializers.ModelSerializer[License]):
         fields = ("id", "order_id", "product_id", "title", "license", "status", "rights", "created_at")
 
 
-@extend_schema(
-    summary="List your licences",
-    description="Those in force, unless `status` asks for others.",
-    parameters=[OpenApiParameter("status", enum=LicenseStatus.values, default="active")],
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="list_licenses",
+        summary="List your licences",
+        description="Those in force, unless `status` asks for others.",
+        parameters=[OpenApiParameter("status", enum=LicenseStatus.values, default="active")],
+    )
 )
 class OwnLicenses(ListAPIView[License]):
     serializer_class = LicenseOutput

@@ -147,13 +147,13 @@ class Orders(OwnOrders):
     filterset_class = OrderFilters
     ordering_fields = ("created_at", "total_minor")
 
-    @extend_schema(operation_id="orders_list", summary="List your orders, newest first")
+    @extend_schema(operation_id="list_orders", summary="List your orders, newest first")
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(shown(page or []))
 
     @extend_schema(
-        operation_id="orders_create",
+        operation_id="create_order",
         summary="Order licences and get the page where to pay",
         description="Prices and tax come from the catalogue. 201 with `payment_url`, or 202 without one when the "
         "payment provider has not answered yet: read the order again a little later.",
@@ -178,7 +178,7 @@ class Orders(OwnOrders):
 
 
 class OneOrder(OwnOrders):
-    @extend_schema(operation_id="orders_retrieve", summary="Read one of your orders")
+    @extend_schema(operation_id="get_order", summary="Read one of your orders")
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(shown([self.get_object()])[0])
 
@@ -208,7 +208,7 @@ class OrderRefunds(GenericAPIView[Order]):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="orders_refund",
+        operation_id="refund_order",
         summary="Ask for the money of an order back",
         description="The buyer may ask for everything, for some items, or for a part; a seller for their own items; "
         "staff for anybody, with the permission to. The refund is pending until the payment provider reports that it "

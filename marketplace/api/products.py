@@ -102,13 +102,13 @@ class Products(Catalogue):
     filterset_class = ProductFilters
     ordering_fields = ("created_at", "title")
 
-    @extend_schema(operation_id="products_list", summary="List products, newest first")
+    @extend_schema(operation_id="list_products", summary="List products, newest first")
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(ProductOutput(page or [], many=True).data)
 
     @extend_schema(
-        operation_id="products_create",
+        operation_id="create_product",
         summary="Put your work up for sale",
         request=ProductInput,
         responses={201: ProductOutput},
@@ -132,12 +132,12 @@ class Products(Catalogue):
 
 
 class OneProduct(Catalogue):
-    @extend_schema(operation_id="products_retrieve", summary="Read one product")
+    @extend_schema(operation_id="get_product", summary="Read one product")
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(ProductOutput(self.get_object()).data)
 
     @extend_schema(
-        operation_id="products_change",
+        operation_id="update_product",
         summary="Change a product of your own",
         description="What is left out stays. Orders keep the price and the rights they were made with.",
         request=ProductChanges,

@@ -6,7 +6,6 @@ the amount captured", not "duplicate"), so a refusal is believed only when readi
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from urllib.parse import quote, urlencode
 
 import requests
 from django.conf import settings
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from payments.hyperswitch.objects import (
     RemoteDispute,
@@ -26,6 +24,7 @@ from payments.hyperswitch.objects import (
     parse_payment,
     parse_refund,
 )
+from veza.core.http import StatusClass, classify_status, never_connected, read_bounded, session_for
 from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
 from veza.core.rate import wait_for_turn
 
@@ -37,7 +36,6 @@ _BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
 Snapshot = TypeVar("Snapshot")
 Fields = Mapping[str, Any]
 Answer = Any  # What the JSON held: an object, or a list of them.
-_local = threading.local()
 
 
 def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemotePayment]:
@@ -167,7 +165,7 @@ def _call(
     wait_for_turn("hyperswitch", per_second=settings.HYPERSWITCH_RATE_PER_SECOND)
     started = time.monotonic()  # Queueing for our turn is not the provider's time.
     try:
-        with _session().request(
+        with session_for("hyperswitch").request(
             method,
             f"{settings.HYPERSWITCH_BASE_URL}{path}",
             json=body,
@@ -176,53 +174,34 @@ def _call(
             allow_redirects=False,
             stream=True,
         ) as response:
-            raw = _read_bounded(response, deadline=started + settings.HYPERSWITCH_DEADLINE_SECONDS)
+            deadline = started + settings.HYPERSWITCH_DEADLINE_SECONDS
+            raw = read_bounded(response, limit=MAX_ANSWER_BYTES, deadline=deadline)
     except requests.RequestException as error:
-        if _never_connected(error):
+        if never_connected(error):
             return NotSent("Hyperswitch could not be reached", call())
         return Unknown(f"no answer: {type(error).__name__}", call())
-    return _judged(response.status_code, raw, call(response.status_code))
+    return _judge(response.status_code, raw, call(response.status_code))
 
 
-def _judged(status: int, raw: bytes | None, call: Call) -> Outcome[Answer]:
-    try:
-        payload = json.loads(raw) if raw is not None else None
-    except (ValueError, RecursionError):
-        payload = None
-    if 200 <= status < 300:
-        return (
-            Accepted(payload, call)
-            if isinstance(payload, dict | list)
-            else Unknown("the answer could not be read", call)
-        )
+def _judge(status: int, raw: bytes | None, call: Call) -> Outcome[Answer]:
+    payload = _parse(raw)
     error = payload.get("error") if isinstance(payload, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
-    message = str(error.get("message", ""))[:500] if isinstance(error, dict) else ""
-    if status in (401, 403):
-        return NotSent(f"Hyperswitch turned us away ({status} {code}): check HYPERSWITCH_API_KEY", call)
-    busy = status == 422 and code == _BUSY
-    if 400 <= status < 500 and status not in (408, 409, 425, 429) and not busy and code:
-        return Refused(code, message, call)
-    return Unknown(f"Hyperswitch answered {status} {code}".strip(), call)
+    match classify_status(status):
+        case StatusClass.SUCCESS if isinstance(payload, dict | list):
+            return Accepted(payload, call)
+        case StatusClass.SUCCESS:
+            return Unknown("the answer could not be read", call)
+        case StatusClass.AUTH_REJECTED:
+            return NotSent(f"Hyperswitch rejected our key ({status} {code}): check HYPERSWITCH_API_KEY", call)
+        case StatusClass.REFUSED if code and isinstance(error, dict) and not (status == 422 and code == _BUSY):
+            return Refused(code, str(error.get("message", ""))[:500], call)
+        case _:
+            return Unknown(f"Hyperswitch answered {status} {code}".strip(), call)
 
 
-def _read_bounded(response: requests.Response, *, deadline: float) -> bytes | None:
-    """The body, or None when it is too long or too slow: requests' own timeout is for each read, not for all."""
-    received = bytearray()
-    for chunk in response.iter_content(16_384):
-        received += chunk
-        if len(received) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
-            return None
-    return bytes(received)
-
-
-def _never_connected(error: requests.RequestException) -> bool:
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-def _session() -> requests.Session:
-    session: requests.Session | None = getattr(_local, "session", None)
-    if session is None:
-        session = _local.session = requests.Session()
-    return session
+def _parse(raw: bytes | None) -> Answer:
+    try:
+        return json.loads(raw) if raw is not None else None
+    except (ValueError, RecursionError):
+        return None

@@ -27,7 +27,7 @@ class CreatorOutput(serializers.ModelSerializer[User]):
 
 class Creator(APIView):
     @extend_schema(
-        operation_id="me_creator",
+        operation_id="become_seller",
         summary="Become a seller",
         description="Listing works for sale needs a plan that includes selling as well. Asking again changes nothing.",
         request=None,

@@ -37,7 +37,7 @@ class SubmissionOutput(serializers.ModelSerializer[DistributionSubmission]):
 
 class Eligibility(APIView):
     @extend_schema(
-        operation_id="distribution_eligibility",
+        operation_id="get_distribution_eligibility",
         summary="Whether you may submit works for distribution",
         description="403 `subscription_payment_required` without a subscription that is paid for, 403 "
         "`plan_does_not_allow` with one whose plan does not include it.",
@@ -51,7 +51,7 @@ class Eligibility(APIView):
 
 class Submissions(APIView):
     @extend_schema(
-        operation_id="distribution_submit",
+        operation_id="submit_distribution",
         summary="Submit a work for distribution",
         request=SubmissionInput,
         responses={201: SubmissionOutput},

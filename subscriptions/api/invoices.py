@@ -1,7 +1,7 @@
 """A subscriber's own invoices."""
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 
@@ -31,7 +31,9 @@ class InvoiceOutput(serializers.ModelSerializer[SubscriptionInvoice]):
         )
 
 
-@extend_schema(summary="List your invoices, newest first", tags=["subscriptions"])
+@extend_schema_view(
+    get=extend_schema(operation_id="list_invoices", summary="List your invoices, newest first", tags=["subscriptions"])
+)
 class Invoices(ListAPIView[SubscriptionInvoice]):
     serializer_class = InvoiceOutput
     queryset = SubscriptionInvoice.objects.none()

@@ -1,6 +1,6 @@
 """The plans a creator may subscribe to."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
@@ -24,7 +24,7 @@ class PlanOutput(serializers.ModelSerializer[Plan]):
         )
 
 
-@extend_schema(summary="List the plans, newest first")
+@extend_schema_view(get=extend_schema(operation_id="list_plans", summary="List the plans, newest first"))
 class Plans(ListAPIView[Plan]):
     permission_classes = (AllowAny,)
     serializer_class = PlanOutput

@@ -104,7 +104,7 @@ class Subscribe(APIView):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="subscriptions_subscribe",
+        operation_id="create_subscription",
         summary="Subscribe to a plan",
         description="A free plan and a trial begin at once. A paid plan waits as `pending_payment` for its invoice, "
         "which is paid at `payment_url`; 202 without one when the payment provider has not answered yet: ask "
@@ -136,7 +136,7 @@ class Complete(APIView):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="subscriptions_complete",
+        operation_id="complete_subscription",
         summary="Get the page where an unpaid subscription is paid",
         description="The same payment while it lives, a new one when it is dead. 409 `nothing_to_pay` when nothing "
         "is owed, 409 `payment_under_way` while a payment is being decided.",
@@ -158,7 +158,7 @@ class Complete(APIView):
 
 class Cancel(APIView):
     @extend_schema(
-        operation_id="subscriptions_cancel",
+        operation_id="cancel_subscription",
         summary="End your subscription",
         description="When the paid period ends, or at once with `now`. One that was never paid ends at once. Nothing "
         "is sent back for the rest of a period.",
@@ -177,7 +177,7 @@ class Cancel(APIView):
 
 class Change(APIView):
     @extend_schema(
-        operation_id="subscriptions_change",
+        operation_id="change_subscription",
         summary="Change the plan from the next period on",
         description="Naming the plan you have goes on with it, and takes a cancellation back.",
         request=PlanInput,
@@ -195,7 +195,7 @@ class Change(APIView):
 
 class MySubscription(APIView):
     @extend_schema(
-        operation_id="me_subscription",
+        operation_id="get_subscription",
         summary="How you stand",
         description="Your subscription with its plan and period, none, or one that needs a payment and how to make it.",
         responses=StandingOutput,

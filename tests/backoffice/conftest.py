@@ -1,4 +1,4 @@
-"""Staff, and a story of an order for them to look at."""
+"""Staff, and an order with a history for them to look at."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -9,8 +9,8 @@ from veza.core.models import User
 
 
 def staff(*groups: str, email: str = "") -> User:
-    """Somebody of the staff who is in these groups."""
-    person = User.objects.create_user(email or f"{'-'.join(groups) or 'nobody'}@staff.example", "a-long-password")
+    """A member of staff in these groups."""
+    person = User.objects.create_user(email or f"{'-'.join(groups) or 'ungrouped'}@staff.example", "a-long-password")
     User.objects.filter(pk=person.pk).update(is_staff=True)
     person.refresh_from_db()
     person.groups.set(Group.objects.filter(name__in=groups))
@@ -35,7 +35,7 @@ def boss(client):
 
 
 @pytest.fixture
-def bought(sandbox):
+def order(sandbox):
     """An order that is paid, with a refund on its way."""
     order = paid(two_sellers_order())
     refund_of(order)

@@ -1,4 +1,4 @@
-"""The front page: what moved, what waits, what is broken, each with its list; and sums that are added up once."""
+"""The front page: money moved, rows that wait, failures, each with its list; and sums that are added up once."""
 
 import re
 from datetime import timedelta
@@ -28,7 +28,7 @@ def settled_at_once(monkeypatch):
     monkeypatch.setattr(flows, "SETTLED_AFTER", timedelta(seconds=-1))
 
 
-def given_up(transfer: SellerTransfer) -> None:
+def give_up(transfer: SellerTransfer) -> None:
     move(transfer, "permanently_failed", cause=BY_TEST, at=timezone.now(), next_retry_at=None)
 
 
@@ -38,19 +38,19 @@ def front_page() -> str:
 
 def card(title: str) -> dict[str, str]:
     cards = dashboard.cards(staff("ops"), timezone.now())
-    return {number.label: number.shown for each in cards if each.title == title for number in each.numbers}
+    return {number.label: number.text for each in cards if each.title == title for number in each.numbers}
 
 
-def test_money_in_refunded_and_fee_are_added_up(sandbox):
+def test_money_received_refunded_and_fee_are_added_up(sandbox):
     order = paid(two_sellers_order())
     paid(two_sellers_order())
     deliver_refund(refund_of(order))
     flows.add_up()
 
-    (found,) = flows.recent_flows(timezone.now())
+    (flow,) = flows.recent_flows(timezone.now())
 
-    assert (found.day.received, found.day.refunded, found.day.fee) == (36_00, 18_00, 1_50)
-    assert found.month == found.day
+    assert (flow.day.received_minor, flow.day.refunded_minor, flow.day.fee_minor) == (36_00, 18_00, 1_50)
+    assert flow.month == flow.day
 
 
 def test_no_posting_is_added_up_twice(sandbox):
@@ -74,9 +74,9 @@ def test_a_month_has_thirty_days_and_a_day_twenty_four_hours(sandbox):
     paid(two_sellers_order())
     flows.add_up()
 
-    (found,) = flows.recent_flows(timezone.now())
+    (flow,) = flows.recent_flows(timezone.now())
 
-    assert (len(found.days), len(found.hours)) == (30, 24)
+    assert (len(flow.days), len(flow.hours)) == (30, 24)
 
 
 def test_the_page_costs_the_same_number_of_queries_beside_more_rows(sandbox):
@@ -101,10 +101,10 @@ def test_every_number_leads_to_a_list_that_opens(sandbox):
     flows.add_up()
     client = browser(staff("ops"))
     page = client.get(reverse("admin:index")).content.decode()
-    found = re.findall(r'(?:class="card tile"|class="tone[^"]*") href="([^"]+)"', page)
+    flow = re.findall(r'(?:class="card tile"|class="tone[^"]*") href="([^"]+)"', page)
 
-    assert len(found) > 20
-    assert {client.get(each.replace("&amp;", "&")).status_code for each in found} == {200}
+    assert len(flow) > 20
+    assert {client.get(each.replace("&amp;", "&")).status_code for each in flow} == {200}
 
 
 def test_refunds_that_wait_are_counted(sandbox):
@@ -115,43 +115,43 @@ def test_refunds_that_wait_are_counted(sandbox):
     assert card("Refunds and payments")["refunds pending"] == "1"
 
 
-def test_what_sellers_owe_is_told_by_whether_it_is_still_tried():
+def test_sellers_debts_are_shown_by_whether_they_are_still_retried():
     to_reverse(amount_minor=9_00, waiting_for="debt")
     to_reverse(amount_minor=5_00)
-    given_up(to_reverse(amount_minor=7_00, target=4_00, reversed_minor=1_00))
+    give_up(to_reverse(amount_minor=7_00, target=4_00, reversed_minor=1_00))
 
-    shown = card("Sellers' money")
+    debts = card("Transfers and debts")
 
-    assert (shown["owed by sellers"], shown["owed by sellers, given up"]) == ("9.00 EUR", "3.00 EUR")
-
-
-def test_a_transfer_that_was_given_up_is_counted():
-    given_up(to_reverse())
-
-    assert card("Sellers' money")["given up: a person decides"] == "1"
+    assert (debts["sellers' debts"], debts["sellers' debts, needs review"]) == ("9.00 EUR", "3.00 EUR")
 
 
-def test_a_bad_signature_is_counted():
+def test_a_transfer_that_needs_review_is_counted():
+    give_up(to_reverse())
+
+    assert card("Transfers and debts")["failed, needs review"] == "1"
+
+
+def test_an_invalid_signature_is_counted():
     deliver(envelope("payment_succeeded", {}), signature="00")
 
-    assert card("Webhooks, 24 hours")["bad signatures"] == "1"
+    assert card("Webhooks, 24 hours")["invalid signatures"] == "1"
 
 
-def test_cases_are_counted_by_kind_with_the_amount_in_doubt():
+def test_review_items_are_counted_by_kind_with_the_amount_in_doubt():
     transfer = completed()
     open_review("lost_reversal", transfer, why="a", what_to_do="b", amount_minor=5_00, currency="EUR")
 
-    assert card("Cases for a person") == {"lost reversal": "1", "amount in doubt": "5.00 EUR"}
+    assert card("Needs review") == {"lost reversal": "1", "amount in doubt": "5.00 EUR"}
 
 
-def test_a_count_stops_where_nobody_needs_it(monkeypatch):
-    monkeypatch.setattr(dashboard, "COUNTED_UP_TO", 2)
+def test_a_count_stops_at_its_limit(monkeypatch):
+    monkeypatch.setattr(dashboard, "COUNT_LIMIT", 2)
     for _ in range(3):
         completed()
 
     number = dashboard._count("x", type(completed()).objects.all(), "connect_sellertransfer")
 
-    assert number.shown == "2+"
+    assert number.text == "2+"
 
 
 def test_a_silent_worker_is_red_and_one_never_seen_is_named():
@@ -160,14 +160,14 @@ def test_a_silent_worker_is_red_and_one_never_seen_is_named():
     numbers = {number.label: number for number in dashboard._workers(timezone.now()).numbers}
 
     assert numbers["payments.resend"].tone == "bad"
-    assert numbers["payments.close_unpaid"].shown == "never"
+    assert numbers["payments.close_unpaid"].text == "never"
 
 
 def test_charts_are_drawn_by_the_server_and_say_their_amounts(sandbox):
     paid(two_sellers_order())
     flows.add_up()
 
-    assert re.search(r"<rect class=\"bar-in\"[^>]*><title>[^<]*18\.00 EUR in</title>", front_page())
+    assert re.search(r"<rect class=\"bar-in\"[^>]*><title>[^<]*18\.00 EUR received</title>", front_page())
 
 
 def test_bars_stay_inside_their_picture():

@@ -1,4 +1,4 @@
-"""Support finds a thing by whatever it was given; lists narrow by what support asks for."""
+"""Search finds a row by any of its ids or by e-mail; lists narrow by filters."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def support():
     return browser(staff("support"))
 
 
-def searched(client, payload: str):
+def search(client, payload: str):
     return client.get(reverse("admin:search"), {"q": payload})
 
 
@@ -30,23 +30,23 @@ def page_of(row) -> str:
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
 
 
-def rows_of(client, label: str, **wanted: str) -> set:
-    page = client.get(reverse(f"admin:{label}_changelist"), wanted)
+def rows_of(client, label: str, **filters: str) -> set:
+    page = client.get(reverse(f"admin:{label}_changelist"), filters)
     return {row.pk for row in page.context["cl"].result_list}
 
 
 def test_one_hit_is_shown_at_once_an_email_shows_everything_of_theirs(support, sandbox):
     order = paid(two_sellers_order())
 
-    everything = searched(support, order.buyer.email.upper()).content.decode()
+    everything = search(support, order.buyer.email.upper()).content.decode()
 
-    assert searched(support, str(order.pk)).status_code == 200  # The order, and all whose story it is.
+    assert search(support, str(order.pk)).status_code == 200  # The order, and all rows of its history.
     assert page_of(order) in everything
     assert page_of(payment_of(order)) in everything
 
 
-@pytest.mark.parametrize("given", ["payment id", "refund id", "last characters", "event id"])
-def test_whatever_was_given_leads_to_the_row(support, sandbox, given):
+@pytest.mark.parametrize("key", ["payment id", "refund id", "last characters", "event id"])
+def test_every_kind_of_search_term_leads_to_the_row(support, sandbox, key):
     order = paid(two_sellers_order())
     payment, refund = payment_of(order), refund_of(order)
     event = WebhookDelivery.objects.get(event_type="payment_succeeded")
@@ -55,9 +55,9 @@ def test_whatever_was_given_leads_to_the_row(support, sandbox, given):
         "refund id": (refund.provider_key, refund),
         "last characters": (str(order.pk)[-6:], order),
         "event id": (event.event_id, event),
-    }[given]
+    }[key]
 
-    answer = searched(support, payload)
+    answer = search(support, payload)
 
     assert page_of(row) in (answer.get("Location") or answer.content.decode())
 
@@ -66,24 +66,24 @@ def test_whatever_was_given_leads_to_the_row(support, sandbox, given):
 def test_stripes_ids_lead_to_the_transfer(support, field):
     transfer = completed(**{field: f"id_{new_id().hex}"})
 
-    assert searched(support, getattr(transfer, field))["Location"] == page_of(transfer)
+    assert search(support, getattr(transfer, field))["Location"] == page_of(transfer)
 
 
-def test_a_search_that_finds_nothing_says_what_it_understands(support):
-    assert "Search understands" in searched(support, "zzz").content.decode()
+def test_a_search_without_a_match_says_what_it_accepts(support):
+    assert "Search by an id" in search(support, "zzz").content.decode()
 
 
-def test_a_search_looks_only_where_the_person_may_look(sandbox):
+def test_a_search_covers_only_what_the_user_may_see(sandbox):
     order = paid(two_sellers_order())
 
-    page = searched(browser(staff()), order.buyer.email).content.decode()
+    page = search(browser(staff()), order.buyer.email).content.decode()
 
-    assert "Nothing is known by that name." in page
+    assert "No match." in page
 
 
 @pytest.mark.parametrize("payload", ["", "'; --", "%", "0000", "pay_" + "U" * 26, "x" * 200, "a@"])
 def test_nothing_that_is_typed_breaks_the_search(support, payload):
-    assert searched(support, payload).status_code == 200
+    assert search(support, payload).status_code == 200
 
 
 def test_orders_are_narrowed_by_status_amount_age_seller_and_currency(support, sandbox):
@@ -104,7 +104,7 @@ def test_a_typed_filter_keeps_the_others(support):
     assert '<input type="hidden" name="q" value="a@example.com">' in page.content.decode()
 
 
-def test_stuck_is_what_should_have_gone_on_by_now(support):
+def test_stuck_rows_are_the_overdue_ones(support):
     old = first_id_since(timedelta(days=1))
     waiting = planned(waiting_for="account")
     planned()

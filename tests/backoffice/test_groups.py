@@ -1,4 +1,4 @@
-"""Who may do what, cell by cell: every action for every group, the button and the direct POST."""
+"""The table of permissions, cell by cell: every action for every group, the button and the direct POST."""
 
 import pytest
 from django.apps import apps
@@ -8,40 +8,40 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from tests.backoffice.conftest import browser, staff
-from veza.backoffice.groups import GROUPS, LOOK_AT, PERMISSIONS
+from veza.backoffice.groups import GROUPS, PERMISSIONS, VIEWABLE
 from veza.core.ids import new_id
 from veza.core.models import User
 
 pytestmark = pytest.mark.django_db
 
-ACTS = sorted(
-    (model._meta.label_lower, act.name, act.permission)
+ACTIONS = sorted(
+    (model._meta.label_lower, action.name, action.permission)
     for model, page in admin.site._registry.items()
-    for act in getattr(page, "row_actions", ())
+    for action in getattr(page, "row_actions", ())
 )
 
 
-def addresses(label: str, act: str) -> tuple[str, str]:
-    """Where the action is asked for: about a row that does not exist, and about a selection of none."""
-    name = f"admin:{label.replace('.', '_')}_act"
-    return reverse(name, args=[new_id(), act]), reverse(f"{name}_on_several", args=[act])
+def addresses(label: str, action: str) -> tuple[str, str]:
+    """The addresses of an action: on a row that does not exist, and on an empty selection."""
+    name = f"admin:{label.replace('.', '_')}"
+    return reverse(f"{name}_action", args=[new_id(), action]), reverse(f"{name}_selection_action", args=[action])
 
 
 def for_selection(label: str, name: str) -> bool:
     page = admin.site._registry[apps.get_model(label)]
-    return next(act.for_selection for act in page.row_actions if act.name == name)
+    return next(action.for_selection for action in page.row_actions if action.name == name)
 
 
 @pytest.mark.parametrize("group", [*GROUPS, ""])
-@pytest.mark.parametrize(("label", "act", "permission"), ACTS)
-def test_a_direct_post_is_answered_by_the_table(group, label, act, permission):
+@pytest.mark.parametrize(("label", "action", "permission"), ACTIONS)
+def test_a_direct_post_is_answered_by_the_table(group, label, action, permission):
     client, may = browser(staff(*[group] if group else [])), permission in GROUPS.get(group, ())
-    one, several = addresses(label, act)
+    one, several = addresses(label, action)
 
-    # Whoever may do it is told that this row does not exist; whoever may not is not told even that.
+    # With the permission the answer says that the row does not exist; without it not even that.
     assert client.post(one, {"reason": "x", "confirm": "yes"}).status_code == (404 if may else 403)
-    allowed = may and for_selection(label, act)
-    assert client.post(several, {"reason": "x", "confirm": "yes"}).status_code == (200 if allowed else 403)
+    is_allowed = may and for_selection(label, action)
+    assert client.post(several, {"reason": "x", "confirm": "yes"}).status_code == (200 if is_allowed else 403)
 
 
 @pytest.mark.parametrize("group", [*GROUPS, ""])
@@ -56,23 +56,23 @@ def test_only_who_may_export_gets_the_file(group, label):
 def test_every_group_may_look_at_everything_and_change_nothing_by_hand(group):
     client = browser(staff(group))
 
-    for label in LOOK_AT:
+    for label in VIEWABLE:
         name = f"admin:{label.replace('.', '_')}"
         assert client.get(reverse(f"{name}_changelist")).status_code == 200
         assert client.post(reverse(f"{name}_add"), {}).status_code == 403
 
 
-def test_somebody_in_no_group_sees_nothing_and_is_told_whom_to_ask():
+def test_staff_in_no_group_see_nothing_and_are_told_whom_to_ask():
     page = browser(staff()).get(reverse("admin:index"))
 
-    assert "Ask an administrator to put you into a group" in page.content.decode()
+    assert "Ask an administrator to add you to a group" in page.content.decode()
 
 
 def test_every_action_asks_for_a_permission_of_the_table():
-    assert {permission for _, _, permission in ACTS} <= set(PERMISSIONS)
+    assert {permission for _, _, permission in ACTIONS} <= set(PERMISSIONS)
 
 
-def test_applying_the_groups_again_changes_nothing_and_keeps_the_people():
+def test_applying_the_groups_again_changes_nothing_and_keeps_the_members():
     person = staff("support")
     before = set(Group.objects.get(name="support").permissions.values_list("pk", flat=True))
 
@@ -82,7 +82,7 @@ def test_applying_the_groups_again_changes_nothing_and_keeps_the_people():
     assert person.groups.get().name == "support"
 
 
-def test_what_somebody_gave_a_group_by_hand_is_taken_back():
+def test_a_permission_added_to_a_group_by_hand_is_removed():
     auditor = Group.objects.get(name="auditor")
     auditor.permissions.add(Permission.objects.get(codename="refund_for_buyer"))
 

@@ -24,7 +24,7 @@ def page_of(row) -> str:
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
 
 
-def opened(client, address: str, payload: dict[str, str]) -> str:
+def open_page(client, address: str, payload: dict[str, str]) -> str:
     page = client.get(address, payload)
     assert page.status_code == 200, address
     return page.content.decode()
@@ -32,19 +32,19 @@ def opened(client, address: str, payload: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("label", LISTS)
 def test_every_list_opens_when_it_is_empty(boss, label):
-    opened(boss, list_of(label), {})
-    opened(boss, list_of(label), {"q": "nobody@example.com"})
+    open_page(boss, list_of(label), {})
+    open_page(boss, list_of(label), {"q": "nobody@example.com"})
 
 
-def test_every_list_opens_with_rows_and_every_row_has_a_page(boss, bought):
+def test_every_list_opens_with_rows_and_every_row_has_a_page(boss, order):
     for label in LISTS:
-        opened(boss, list_of(label), {})
+        open_page(boss, list_of(label), {})
         for row in apps.get_model(label).objects.all()[:2]:
-            assert " object (" not in opened(boss, page_of(row), {}), label
+            assert " object (" not in open_page(boss, page_of(row), {}), label
 
 
 @pytest.mark.parametrize("label", WITH_MONEY)
-def test_a_list_costs_no_more_queries_for_more_rows(boss, sandbox, label, bought):
+def test_a_list_costs_no_more_queries_for_more_rows(boss, sandbox, label, order):
     few = queries_of(boss, list_of(label))
     for _ in range(3):
         paid(two_sellers_order())
@@ -55,6 +55,6 @@ def test_a_list_costs_no_more_queries_for_more_rows(boss, sandbox, label, bought
 def queries_of(boss, address: str) -> int:
     """What a page costs once the process knows what it remembers for some seconds."""
     boss.get(address)
-    with CaptureQueriesContext(connection) as params:
+    with CaptureQueriesContext(connection) as queries:
         boss.get(address)
-    return len(params)
+    return len(queries)

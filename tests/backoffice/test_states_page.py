@@ -1,7 +1,7 @@
 """docs/states.md says what the code does."""
 
-from veza.backoffice.management.commands.draw_states import PAGE, drawn
+from veza.backoffice.management.commands.draw_states import PAGE, render_page
 
 
-def test_the_page_of_states_is_drawn_from_the_tables():
-    assert PAGE.read_text() == drawn(), "run: python manage.py draw_states"
+def test_the_page_of_states_is_up_to_date():
+    assert PAGE.read_text() == render_page(), "run: python manage.py draw_states"

@@ -39,7 +39,7 @@ def verify(*options):
 
 
 @pytest.fixture
-def story(sandbox):
+def order(sandbox):
     """An order that was paid, sent to its sellers, refunded and taken back."""
     order = paid(two_sellers_order())
     for transfer in order.transfers.all():
@@ -54,13 +54,13 @@ def make_account(seller, stripe_account_id):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id=stripe_account_id, transfers_active=True)
 
 
-def test_a_ledger_that_agrees_ends_with_0_and_the_counts(story):
+def test_a_ledger_that_agrees_ends_with_0_and_the_counts(order):
     code, payload, _ = verify("--json")
 
-    told = json.loads(payload)
-    assert (code, told["ok"], told["differences"]) == (0, True, 0)
-    assert (told["payments"], told["refunds"], told["transfers"], told["reversals"]) == (1, 1, 2, 2)
-    assert told["postings"] == Posting.objects.count()
+    counts = json.loads(payload)
+    assert (code, counts["ok"], counts["differences"]) == (0, True, 0)
+    assert (counts["payments"], counts["refunds"], counts["transfers"], counts["reversals"]) == (1, 1, 2, 2)
+    assert counts["postings"] == Posting.objects.count()
 
 
 def test_what_moved_since_the_payment_was_read_is_no_difference(sandbox):
@@ -72,31 +72,31 @@ def test_what_moved_since_the_payment_was_read_is_no_difference(sandbox):
 
 
 BROKEN = {
-    "captured": lambda story: Payment.objects.update(received_minor=1),
-    "refunded": lambda story: Refund.objects.update(amount_minor=1),
-    "held by": lambda story: story.items.update(seller_minor=F("seller_minor") - 1, fee_minor=F("fee_minor") + 1),
-    "sent": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
+    "captured": lambda order: Payment.objects.update(received_minor=1),
+    "refunded": lambda order: Refund.objects.update(amount_minor=1),
+    "held by": lambda order: order.items.update(seller_minor=F("seller_minor") - 1, fee_minor=F("fee_minor") + 1),
+    "sent": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(
         amount_minor=20_00, reversed_minor=0, reversal_target_minor=0
     ),
-    "reversed": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
-    "reversed ": lambda story: TransferReversal.objects.all().delete(),
-    "0.01 EUR of it is covered": lambda story: SetOff.objects.create(
-        transfer=planned(make_seller()), debt=story.transfers.first(), amount_minor=1, currency="EUR"
+    "reversed": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(reversed_minor=0),
+    "reversed ": lambda order: TransferReversal.objects.all().delete(),
+    "0.01 EUR of it is covered": lambda order: SetOff.objects.create(
+        transfer=planned(make_seller()), debt=order.transfers.first(), amount_minor=1, currency="EUR"
     ),
-    "0.00 EUR of it is written off": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
+    "0.00 EUR of it is written off": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(
         covered_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }
 
 
 @pytest.mark.parametrize("term", BROKEN)
-def test_every_pair_that_differs_is_named_and_the_status_is_1(story, term):
-    BROKEN[term](story)
+def test_every_pair_that_differs_is_named_and_the_status_is_1(order, term):
+    BROKEN[term](order)
 
-    code, _, named = verify()
+    code, _, errors = verify()
 
     assert code == 1
-    assert f": {term}" in named
+    assert f": {term}" in errors
 
 
 IN_DISPUTE = {
@@ -117,9 +117,9 @@ def test_every_pair_of_a_dispute_that_differs_is_named(sandbox, status, term):
 
     IN_DISPUTE[status, term]()
 
-    code, _, named = verify()
+    code, _, errors = verify()
     assert code == 1
-    assert f": {term} is " in named
+    assert f": {term} is " in errors
 
 
 @pytest.mark.parametrize("account", ["subscription_income", "tax"])
@@ -129,9 +129,9 @@ def test_an_invoice_that_says_other_than_was_booked_is_named(sandbox, account):
 
     SubscriptionInvoice.objects.update(net_minor=F("net_minor") - 1, tax_minor=F("tax_minor") + 1)
 
-    code, _, named = verify()
+    code, _, errors = verify()
     assert code == 1
-    assert f": held by {account} is " in named
+    assert f": held by {account} is " in errors
 
 
 class Terminal(io.StringIO):
@@ -139,8 +139,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("err", "shown"), [(Terminal(), True), (io.StringIO(), False)])
-def test_the_bar_of_progress_is_drawn_on_a_terminal_only(sandbox, monkeypatch, err, shown):
+@pytest.mark.parametrize(("err", "is_terminal"), [(Terminal(), True), (io.StringIO(), False)])
+def test_the_bar_of_progress_is_drawn_on_a_terminal_only(sandbox, monkeypatch, err, is_terminal):
     monkeypatch.setattr(verify_ledger, "PROGRESS_EVERY_SECONDS", -1)
     for _ in range(2):
         paid(two_sellers_order())
@@ -148,23 +148,23 @@ def test_the_bar_of_progress_is_drawn_on_a_terminal_only(sandbox, monkeypatch, e
     call_command("verify_ledger", stdout=io.StringIO(), stderr=err)
 
     half, whole = "#" * 15 + "." * 15, "#" * 30
-    drawn = f"\r[{half}] 1/2 payments\r[{whole}] 2/2 payments\n"
-    assert err.getvalue() == (drawn if shown else "")
+    bar = f"\r[{half}] 1/2 payments\r[{whole}] 2/2 payments\n"
+    assert err.getvalue() == (bar if is_terminal else "")
 
 
 def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
     wrong = [Proof(new_id(), [Term("captured", minor, 0, "EUR")]) for minor in range(1, 26)]
     monkeypatch.setattr(verification, "prove_all", lambda: iter(wrong))
 
-    code, payload, named = verify("--json")
+    code, payload, errors = verify("--json")
 
     assert (code, json.loads(payload)["differences"]) == (1, 25)
-    assert named.splitlines() == [str(fault) for one in wrong[:20] for fault in one.differences]
+    assert errors.splitlines() == [str(fault) for one in wrong[:20] for fault in one.differences]
 
 
-def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(story):
+def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(order):
     paid(two_sellers_order())
-    book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", story.completed_at))
+    book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", order.completed_at))
 
     assert verify()[0] == 0
 
@@ -183,14 +183,14 @@ def test_a_debt_that_was_written_off_is_no_difference(sandbox):
     assert verify()[0] == 0
 
 
-def test_many_are_proved_as_one_is(story, sandbox):
+def test_many_are_proved_as_one_is(order, sandbox):
     paid(two_sellers_order())
     payments = list(Payment.objects.order_by("pk"))
 
-    assert [found.terms for found in prove_many(payments)] == [prove_payment(one).terms for one in payments]
+    assert [each.terms for each in prove_many(payments)] == [prove_payment(one).terms for one in payments]
 
 
-def test_a_chunk_costs_as_many_queries_as_one_payment(story):
+def test_a_chunk_costs_as_many_queries_as_one_payment(order):
     with CaptureQueriesContext(connection) as one:
         list(prove_all())
     for _ in range(3):
@@ -209,7 +209,7 @@ def test_money_that_moves_between_two_chunks_is_no_difference(sandbox):
 
     paid(late)
 
-    assert [found.differences for found in (first, *proofs)] == [[], []]
+    assert [each.differences for each in (first, *proofs)] == [[], []]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -223,7 +223,7 @@ def test_money_that_moves_while_a_chunk_is_read_is_no_difference(sandbox, monkey
 
     monkeypatch.setattr(proof, "books_of", after_the_webhook)
 
-    assert [found.differences for found in prove_all()] == [[]]
+    assert [each.differences for each in prove_all()] == [[]]
     assert Payment.objects.get().status == "succeeded"
 
 

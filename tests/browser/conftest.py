@@ -28,7 +28,7 @@ def chromium() -> Iterator[object]:
 
 
 class Desk:
-    """Somebody of the staff at their computer. What the browser complains of is remembered."""
+    """A member of staff at their computer. Errors in the browser's console are recorded."""
 
     def __init__(self, page: object, base: str) -> None:
         self.page, self.base, self.complaints = page, base, []
@@ -39,20 +39,20 @@ class Desk:
         self.page.fill("#id_username", person.email)
         self.page.fill("#id_password", "a-long-password")
         self.page.keyboard.press("Enter")
-        self.page.get_by_role("heading", name="Where is the money?").wait_for()
+        self.page.get_by_role("heading", name="Overview").wait_for()
 
     def search(self, payload: str) -> None:
         self.page.get_by_role("searchbox").first.fill(payload)
         self.page.keyboard.press("Enter")
         self.page.wait_for_load_state()
 
-    def confirm(self, label: str, *, because: str) -> None:
+    def confirm(self, label: str, *, reason: str) -> None:
         """Press the button and give the reason, with the keyboard alone: the cursor waits in the field."""
         button = self.page.get_by_role("button", name=label)
         button.focus()
         self.page.keyboard.press("Enter")
         self.page.get_by_role("heading", name="What will happen").wait_for()
-        self.page.keyboard.type(because)
+        self.page.keyboard.type(reason)
         self.page.keyboard.press("Tab")
         self.page.keyboard.press("Enter")
         self.page.locator(".messagelist").wait_for()

@@ -18,7 +18,7 @@ from tests.factories import OfferFactory, PersonFactory, ProductFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def bought(sandbox, **offer) -> Order:
+def buy(sandbox, **offer) -> Order:
     """An order that was paid at the provider, too."""
     order = order_of(OfferFactory(**offer), buyer=PersonFactory(email="ada@buyers.example"))
     sandbox.pay(payment_of(order).provider_key)
@@ -26,36 +26,36 @@ def bought(sandbox, **offer) -> Order:
 
 
 def test_support_settles_a_refund_whose_webhook_never_came(sandbox, desk):
-    order = bought(sandbox)
+    order = buy(sandbox)
     refund = refund_of(order)
     sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
     desk.log_in(staff("support"))
 
     desk.search("ada@buyers.example")
     desk.page.get_by_role("link", name=str(order.pk)[-8:]).first.click()
-    desk.page.get_by_role("heading", name="Money timeline").wait_for()
-    assert "A refund of 12.00 EUR was asked for by the buyer" in desk.text()
-    desk.confirm("Ask the provider now", because="The buyer rang.")
+    desk.page.get_by_role("heading", name="Order history").wait_for()
+    assert "A refund of 12.00 EUR" in desk.text()
+    desk.confirm("Refresh from Hyperswitch", reason="The buyer rang.")
 
     assert desk.page.inner_text(".head .badge") == "refunded"
-    assert "support@staff.example pressed “Ask the provider now” because: The buyer rang." in desk.text()
+    assert "support@staff.example performed “Refresh from Hyperswitch”; reason: The buyer rang." in desk.text()
     assert desk.complaints == []
 
 
-def test_finance_reads_why_a_reversal_was_given_up_and_has_it_tried_again(sandbox, desk):
+def test_finance_reads_why_a_reversal_failed_and_retries_it(sandbox, desk):
     seller = make_seller(stripe_account_id=sandbox.create_account())
-    order = bought(sandbox, product=ProductFactory(seller=seller))
+    order = buy(sandbox, product=ProductFactory(seller=seller))
     send_due()
-    refused = {"error": {"type": "invalid_request_error", "code": "odd_refusal", "message": "Not on a Saturday."}}
-    sandbox.fault("status", "/reversals$", method="POST", status=400, body=refused)
+    refusal = {"error": {"type": "invalid_request_error", "code": "odd_refusal", "message": "Not on a Saturday."}}
+    sandbox.fault("status", "/reversals$", method="POST", status=400, body=refusal)
     deliver_refund(refund_of(order))
     process_due()
     desk.log_in(staff("finance"))
 
-    desk.page.locator("li", has_text="given up: a person decides").get_by_role("link").click()
+    desk.page.locator("li", has_text="failed, needs review").get_by_role("link").click()
     desk.page.locator("#result_list th a").click()
     assert "Not on a Saturday." in desk.text()
-    desk.confirm("Retry the reversal", because="It is Sunday.")
+    desk.confirm("Retry reversal", reason="It is Sunday.")
     process_due()
     desk.page.reload()
 
@@ -64,13 +64,13 @@ def test_finance_reads_why_a_reversal_was_given_up_and_has_it_tried_again(sandbo
     assert desk.complaints == []
 
 
-def test_ops_sees_a_wave_of_forgeries_and_takes_the_list_along(desk, settings):
+def test_ops_sees_a_wave_of_invalid_signatures_and_exports_the_list(desk, settings):
     settings.HYPERSWITCH_WEBHOOK_SECRETS = ["the-right-secret"]
     for _ in range(4):
         deliver(envelope("payment_succeeded", {}), signature="00")
     desk.log_in(staff("ops"))
 
-    desk.page.locator("li", has_text="bad signatures").get_by_role("link").click()
+    desk.page.locator("li", has_text="invalid signatures").get_by_role("link").click()
     assert "4 webhook deliveries" in desk.text()
     with desk.page.expect_download() as download:
         desk.page.get_by_role("link", name="Export CSV").click()
@@ -86,12 +86,12 @@ def test_ops_turns_maintenance_on_with_a_message_and_off_again(desk):
 
     desk.page.locator("li", has_text="maintenance").get_by_role("link").click()
     desk.page.get_by_role("button", name="Start maintenance").click()
-    desk.page.get_by_label("What buyers and sellers are told").fill("Back at six.")
-    desk.page.get_by_label("Why").fill("New disks.")
+    desk.page.get_by_label("Message for buyers and sellers").fill("Back at six.")
+    desk.page.get_by_label("Reason").fill("New disks.")
     desk.page.get_by_role("button", name="Start maintenance").click()
     desk.page.get_by_role("status").wait_for()
     during = requests.get(products, timeout=10)
-    desk.confirm("End maintenance", because="Done.")
+    desk.confirm("End maintenance", reason="Done.")
 
     assert (during.status_code, during.json()["detail"]) == (503, "Back at six.")
     assert requests.get(products, timeout=10).status_code != 503

@@ -15,18 +15,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def addresses() -> list[str]:
     """The front page, search, every list, one row of each kind, and one confirmation."""
-    found = [reverse("admin:index"), reverse("admin:search") + "?q=person"]
+    pages = [reverse("admin:index"), reverse("admin:search") + "?q=person"]
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        found.append(reverse(f"{name}_changelist"))
+        pages.append(reverse(f"{name}_changelist"))
         row = apps.get_model(model._meta.label).objects.order_by("-pk").first()
         if row is not None and model._meta.label != "auth.Group":
-            found.append(reverse(f"{name}_change", args=[row.pk]))
-            found += [
-                reverse(f"{name}_act", args=[row.pk, act.name])
-                for act in getattr(admin.site._registry[model], "acts", ())
+            pages.append(reverse(f"{name}_change", args=[row.pk]))
+            pages += [
+                reverse(f"{name}_action", args=[row.pk, action.name])
+                for action in getattr(admin.site._registry[model], "row_actions", ())
             ]
-    return found
+    return pages
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,8 +12,8 @@ from connect.transfers.transfer_requests import send_due, send_transfer
 from tests.connect.conftest import call, refused, unknown
 from tests.connect.factories import BY_TEST, planned, to_reverse
 from veza.core import calls
-from veza.core.breaker import ANSWERS, is_failing
 from veza.core.outcomes import Accepted, NotSent, Unknown
+from veza.core.provider_health import ANSWERS, is_provider_down
 
 pytestmark = pytest.mark.django_db
 
@@ -32,13 +32,13 @@ def silent(status=0):
 def test_stripe_fails_when_its_last_answers_about_several_rows_were_none(status):
     answered(*[silent(status)] * ANSWERS)
 
-    assert is_failing("stripe")
+    assert is_provider_down("stripe")
 
 
 def test_a_stripe_that_cannot_be_reached_fails():
     answered(*[NotSent("Stripe could not be reached", call(0))] * ANSWERS)
 
-    assert is_failing("stripe")
+    assert is_provider_down("stripe")
 
 
 @pytest.mark.parametrize(
@@ -47,19 +47,19 @@ def test_a_stripe_that_cannot_be_reached_fails():
 def test_one_answer_is_enough_to_end_it(last):
     answered(*[silent()] * ANSWERS, last)
 
-    assert not is_failing("stripe")
+    assert not is_provider_down("stripe")
 
 
 def test_a_row_that_fails_alone_is_no_failure_of_stripes():
     answered(*[silent()] * ANSWERS, row=planned())
 
-    assert not is_failing("stripe")
+    assert not is_provider_down("stripe")
 
 
 def test_too_few_answers_prove_nothing():
     answered(*[silent()] * (ANSWERS - 1))
 
-    assert not is_failing("stripe")
+    assert not is_provider_down("stripe")
 
 
 def test_no_retry_is_counted_while_stripe_fails_for_everybody(stripe):

@@ -146,7 +146,7 @@ def test_being_turned_away_leaves_the_payout_due_and_opens_a_case(stripe, seller
 
     payout.refresh_from_db()
     assert (payout.status, payout.in_doubt, payout.next_attempt_at is None) == ("pending", False, False)
-    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").exists()
+    assert ReviewItem.objects.filter(kind="stripe_auth_rejected").exists()
 
 
 def test_the_worker_sends_what_nobody_answered(stripe, seller):

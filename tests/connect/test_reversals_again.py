@@ -88,7 +88,7 @@ def test_being_turned_away_counts_no_retry_and_stops_the_tick(stripe):
     rows = SellerTransfer.objects.filter(pk__in=[row.pk for row in transfers])
     assert set(rows.values_list("status", "retry_count")) == {("reversal_pending", 0)}
     assert stripe.names() == ["create_reversal"]
-    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").count() == 1
+    assert ReviewItem.objects.filter(kind="stripe_auth_rejected").count() == 1
 
 
 def test_a_refund_during_the_call_is_taken_back_by_the_next(stripe):

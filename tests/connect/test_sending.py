@@ -184,7 +184,7 @@ def test_being_turned_away_stops_the_tick_and_opens_one_case(stripe):
     send_due()
 
     assert stripe.names() == ["create_transfer"]
-    assert ReviewItem.objects.filter(kind="stripe_turned_us_away").count() == 1
+    assert ReviewItem.objects.filter(kind="stripe_auth_rejected").count() == 1
 
 
 def test_the_case_of_a_wrong_key_closes_by_itself_when_stripe_lets_us_in(stripe):
@@ -195,7 +195,7 @@ def test_the_case_of_a_wrong_key_closes_by_itself_when_stripe_lets_us_in(stripe)
 
     send_due()
 
-    case = ReviewItem.objects.get(kind="stripe_turned_us_away")
+    case = ReviewItem.objects.get(kind="stripe_auth_rejected")
     assert (case.status, case.closed_by) == ("closed", "veza")
 
 

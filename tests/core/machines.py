@@ -23,11 +23,11 @@ def triggers(function: str) -> dict[str, list[tuple[str, list[str]]]]:
             "WHERE tgfoid = %s::regproc AND tgenabled = 'O' AND NOT tgisinternal",
             [function],
         )
-        found: dict[str, list[tuple[str, list[str]]]] = {}
+        by_table: dict[str, list[tuple[str, list[str]]]] = {}
         for table, definition, arguments in cursor.fetchall():
             edges = [one.decode() for one in bytes(arguments).split(b"\0") if one]
-            found.setdefault(table.strip('"'), []).append((definition, edges))
-        return found
+            by_table.setdefault(table.strip('"'), []).append((definition, edges))
+        return by_table
 
 
 def install_on_probe(definition: str, columns: str) -> None:

@@ -61,16 +61,16 @@ def test_every_way_to_be_wrong_looks_the_same(api, buyer, case):
 
 
 def test_an_unknown_person_costs_as_much_hashing_as_a_known_one(api, buyer, monkeypatch):
-    hashed = []
+    hashes = []
     monkeypatch.setattr(
         "django.contrib.auth.hashers.MD5PasswordHasher.encode",
-        lambda self, password, salt: hashed.append(password) or "md5$x$y",
+        lambda self, password, salt: hashes.append(password) or "md5$x$y",
     )
 
     log_in(api, email="nobody@example.com", password="wrong password!")
     log_in(api, password="wrong password!")
 
-    assert hashed == ["wrong password!"] * 2
+    assert hashes == ["wrong password!"] * 2
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_of_two_who_exchange_one_token_at_once_one_gets_a_pair(api, buyer):
 def test_somebody_elses_sessions_go_on_when_a_token_is_used_twice(api, buyer):
     User.objects.create_user("other@example.com", PASSWORD)
     other = log_in(api, email="other@example.com").json()["refresh_token"]
-    copied = log_in(api).json()["refresh_token"]
+    token = log_in(api).json()["refresh_token"]
 
-    renew(api, copied)
-    renew(api, copied)
+    renew(api, token)
+    renew(api, token)
 
     assert renew(api, other).status_code == 200
 
@@ -158,26 +158,26 @@ def test_tokens_end_by_themselves(api, buyer):
         assert renew(api, later["refresh_token"]).status_code == 401
 
 
-def forged(user, **changed) -> dict:
-    return AccessToken.for_user(user).payload | changed
+def claims_of(user, **changes) -> dict:
+    return AccessToken.for_user(user).payload | changes
 
 
 def test_a_token_nobody_signed_is_not_believed(api, buyer):
-    unsigned = jwt.encode(forged(buyer), key=None, algorithm="none")
+    token = jwt.encode(claims_of(buyer), key=None, algorithm="none")
 
-    assert status_with(api, unsigned) == 401
+    assert status_with(api, token) == 401
 
 
 def test_a_token_signed_with_another_key_or_way_is_not_believed(api, buyer):
     key = configured.SECRET_KEY
 
-    assert status_with(api, jwt.encode(forged(buyer), "k" * 64, algorithm="HS256")) == 401
-    assert status_with(api, jwt.encode(forged(buyer), key, algorithm="HS384")) == 401
+    assert status_with(api, jwt.encode(claims_of(buyer), "k" * 64, algorithm="HS256")) == 401
+    assert status_with(api, jwt.encode(claims_of(buyer), key, algorithm="HS384")) == 401
 
 
-@pytest.mark.parametrize("changed", [{"aud": "shop"}, {"iss": "other"}, {"exp": 1}, {"token_type": "refresh"}])
-def test_a_token_made_for_something_else_is_not_believed(api, buyer, changed):
-    token = jwt.encode(forged(buyer, **{"aud": "veza-api", "iss": "veza"} | changed), configured.SECRET_KEY)
+@pytest.mark.parametrize("changes", [{"aud": "shop"}, {"iss": "other"}, {"exp": 1}, {"token_type": "refresh"}])
+def test_a_token_made_for_something_else_is_not_believed(api, buyer, changes):
+    token = jwt.encode(claims_of(buyer, **{"aud": "veza-api", "iss": "veza"} | changes), configured.SECRET_KEY)
 
     assert status_with(api, token) == 401
 
@@ -204,11 +204,11 @@ def test_a_refresh_token_we_never_recorded_is_refused(api, buyer):
 def test_after_ten_wrong_passwords_even_the_right_one_is_not_looked_at(api, buyer):
     statuses = [log_in(api, password="wrong password!").status_code for _ in range(10)]
 
-    locked = log_in(api)
+    response = log_in(api)
 
     assert set(statuses) == {401}
-    assert (locked.status_code, locked.json()["code"]) == (429, "too_many_tries")
-    assert int(locked["Retry-After"]) <= lockout.WINDOW_SECONDS
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_tries")
+    assert int(response["Retry-After"]) <= lockout.WINDOW_SECONDS
 
 
 @pytest.mark.parametrize("proxies", [0, 1])

@@ -1,4 +1,4 @@
-"""Whoever meets a backlog calls others to join, and no more of them than allowed."""
+"""A worker that meets a backlog calls others to join, and no more of them than allowed."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from veza.core.sweeps import Tally
 
 
 @pytest.fixture
-def sent(monkeypatch):
+def queue(monkeypatch):
     """What would have gone to the broker: task, arguments, seconds until it expires."""
     messages = []
 
@@ -26,24 +26,24 @@ def sent(monkeypatch):
     return messages
 
 
-def test_a_tick_that_beat_started_calls_one_worker_that_may_call_the_next(sent, settings):
+def test_a_tick_that_beat_started_calls_one_worker_that_may_call_the_next(queue, settings):
     settings.SWEEP_HELPERS = 2
 
     helpers_for(process_reversals, None)()
 
-    assert sent == [("connect.process_reversals", {"helpers": 1}, 30)]
+    assert queue == [("connect.process_reversals", {"helpers": 1}, 30)]
 
 
-@pytest.mark.parametrize(("told", "allowed"), [(0, 2), (None, 0)])
-def test_the_last_helper_calls_nobody(sent, settings, told, allowed):
-    settings.SWEEP_HELPERS = allowed
+@pytest.mark.parametrize(("helpers", "limit"), [(0, 2), (None, 0)])
+def test_the_last_helper_calls_no_other(queue, settings, helpers, limit):
+    settings.SWEEP_HELPERS = limit
 
-    helpers_for(send_transfers, told)()
+    helpers_for(send_transfers, helpers)()
 
-    assert sent == []
+    assert queue == []
 
 
-def test_a_broker_that_is_away_stops_nobody(monkeypatch, caplog):
+def test_a_broker_that_is_down_stops_no_sweep(monkeypatch, caplog):
     def away(**_options):
         raise OperationalError("connection refused")
 
@@ -51,21 +51,21 @@ def test_a_broker_that_is_away_stops_nobody(monkeypatch, caplog):
 
     go_on(process_reversals, within=timedelta(minutes=1))
 
-    assert any("nobody_called" in record.getMessage() for record in caplog.records)
+    assert any("help_not_requested" in record.getMessage() for record in caplog.records)
 
 
 @pytest.mark.parametrize(
-    ("told", "unfinished", "messages"),
+    ("helpers", "more", "messages"),
     [
         (None, True, [("payments.reconcile", {}, live.RECONCILE_INTERVAL.total_seconds())]),
         (None, False, []),
         (1, True, []),
     ],
 )
-def test_the_reconciler_goes_on_at_once_when_its_minute_was_too_short(sent, monkeypatch, told, unfinished, messages):
-    tallies = {"payments": Tally(), "refunds": Tally(unfinished=unfinished)}
-    monkeypatch.setattr(reconcile, "run", lambda **_said: tallies)
+def test_the_reconciler_goes_on_at_once_when_its_minute_was_too_short(queue, monkeypatch, helpers, more, messages):
+    tallies = {"payments": Tally(), "refunds": Tally(unfinished=more)}
+    monkeypatch.setattr(reconcile, "run", lambda **_arguments: tallies)
 
-    reconcile_stuck(helpers=told)
+    reconcile_stuck(helpers=helpers)
 
-    assert sent == messages
+    assert queue == messages

@@ -182,8 +182,8 @@ def test_a_token_that_is_not_ours_is_a_problem(api, token):
 
 
 def test_a_database_that_goes_away_before_any_view_is_a_problem(api, settings, monkeypatch):
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "veza.core.api.maintenance.MaintenanceMiddleware"]
-    monkeypatch.setattr("veza.core.api.maintenance.maintenance", Mock(side_effect=OperationalError("gone")))
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "veza.core.api.middleware.MaintenanceMiddleware"]
+    monkeypatch.setattr("veza.core.api.middleware.maintenance", Mock(side_effect=OperationalError("gone")))
 
     response = api.get("/api/v1/example-orders")
 

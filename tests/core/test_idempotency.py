@@ -169,11 +169,11 @@ def test_a_client_secret_is_answered_once_and_never_stored(as_buyer):
 
 
 def test_a_late_owner_does_not_end_the_lease_of_the_next(as_buyer):
-    def overtaken(request):
+    def late(request):
         IdempotentRequest.objects.update(leased_until_at=Now() + timedelta(seconds=20))
         return 503, {}
 
-    Charges.answers[:] = [overtaken]
+    Charges.answers[:] = [late]
     charge(as_buyer)
 
     assert charge(as_buyer).status_code == 409

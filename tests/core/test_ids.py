@@ -45,10 +45,10 @@ def test_keys_made_at_once_differ():
 
 @given(keys)
 def test_a_provider_id_has_thirty_characters_and_leads_back_to_its_row(key):
-    written = provider_id("pay", key)
+    text = provider_id("pay", key)
 
-    assert len(written) == 30
-    assert row_id("pay", written) == key
+    assert len(text) == 30
+    assert row_id("pay", text) == key
 
 
 @given(keys, keys)

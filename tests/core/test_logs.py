@@ -7,7 +7,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veza.core.logs import MASK, logging_config, mask_secrets, masked
+from veza.core.logs import MASK, logging_config, mask_secrets, mask_text
 
 CANARIES = {
     "a Stripe key": "sk_test_51H8xQ2eZvKYlo2C0",
@@ -40,7 +40,7 @@ def log_lines():
 
 @pytest.mark.parametrize("secret", CANARIES.values(), ids=CANARIES.keys())
 def test_a_secret_is_masked_wherever_it_stands_in_a_text(secret):
-    text = masked(f"before {secret}, after")
+    text = mask_text(f"before {secret}, after")
 
     assert secret not in text
     assert MASK in text
@@ -66,12 +66,12 @@ def test_a_field_named_like_a_secret_is_masked_whatever_it_holds(name):
     ["019a8f3e-7b4c-7d21-9e55-0242ac120002", "order 1234567890123456", "pay_01K9ZZZZZZZZZZZZZZZZZZZZZZ"],
 )
 def test_ids_are_not_taken_for_secrets(text):
-    assert masked(text) == text
+    assert mask_text(text) == text
 
 
 @given(st.uuids(version=4))
 def test_no_uuid_is_ever_masked(key):
-    assert masked(f"row {key} moved") == f"row {key} moved"
+    assert mask_text(f"row {key} moved") == f"row {key} moved"
 
 
 def test_a_line_is_one_json_object_with_the_requests_id(log_lines):

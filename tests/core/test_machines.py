@@ -22,9 +22,9 @@ def line_to_paste(machine) -> str:
 
 @every_machine
 def test_the_installed_trigger_says_what_the_table_of_moves_says(machine):
-    installed = triggers("core_guard_moves").get(machine._meta.db_table, [])
+    edge_lists = triggers("core_guard_moves").get(machine._meta.db_table, [])
 
-    assert [sorted(edges) for _, edges in installed] == [edges_of(machine.moves)], (
+    assert [sorted(edges) for _, edges in edge_lists] == [edges_of(machine.moves)], (
         f"the trigger of {machine._meta.label} differs from its moves; a new migration says:\n"
         f"{line_to_paste(machine)}\n(and names the edges before it as `previous`, if there were any)"
     )
@@ -49,9 +49,9 @@ def test_the_database_lets_a_row_move_along_an_edge_and_nowhere_else(machine):
     ((definition, _),) = triggers("core_guard_moves")[machine._meta.db_table]
     install_on_probe(definition, "id uuid, status text")
 
-    allowed = {f"{start}>{end}" for start, end in permutations(statuses_of(machine), 2) if passes(start, end)}
+    moves = {f"{start}>{end}" for start, end in permutations(statuses_of(machine), 2) if passes(start, end)}
 
-    assert sorted(allowed) == edges_of(machine.moves)
+    assert sorted(moves) == edges_of(machine.moves)
 
 
 def passes(start: str, end: str) -> bool:
@@ -86,9 +86,9 @@ def test_the_database_knows_every_status_and_no_other(machine):
             "WHERE c.contype = 'c' AND c.convalidated AND a.attname = 'status' AND c.conrelid = %s::regclass",
             [machine._meta.db_table],
         )
-        accepted = sorted(word for (words,) in cursor.fetchall() for word in words)
+        statuses = sorted(word for (words,) in cursor.fetchall() for word in words)
 
-    assert accepted == sorted(statuses_of(machine))
+    assert statuses == sorted(statuses_of(machine))
 
 
 @every_machine

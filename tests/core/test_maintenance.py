@@ -4,7 +4,7 @@ from veza.core.models import PlatformSetting
 from veza.core.platform import maintenance
 
 pytestmark = [pytest.mark.urls("tests.core.example_urls"), pytest.mark.django_db]
-MIDDLEWARE = "veza.core.api.maintenance.MaintenanceMiddleware"
+MIDDLEWARE = "veza.core.api.middleware.MaintenanceMiddleware"
 
 
 @pytest.fixture(autouse=True)

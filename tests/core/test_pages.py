@@ -30,35 +30,35 @@ def make_calls(number: int, **fields) -> list[str]:
 
 
 def pages_of(client, query: str) -> list[list[str]]:
-    found, address = [], f"/api/v1/calls?{query}"
+    pages, address = [], f"/api/v1/calls?{query}"
     while address:
         page = client.get(address).json()
-        found.append([row["id"] for row in page["results"]])
+        pages.append([row["id"] for row in page["results"]])
         address = page["next"]
-    return found
+    return pages
 
 
 def test_a_list_is_newest_first_and_twenty_long(as_buyer):
-    expected = make_calls(25)
+    ids = make_calls(25)
 
     first, second = pages_of(as_buyer, "")
 
-    assert (first, second) == (expected[:20], expected[20:])
+    assert (first, second) == (ids[:20], ids[20:])
 
 
 def test_rows_of_one_moment_are_each_shown_once(as_buyer):
-    expected = make_calls(11, at=START)
+    ids = make_calls(11, at=START)
 
-    assert [row for page in pages_of(as_buyer, "page_size=3") for row in page] == expected
+    assert [row for page in pages_of(as_buyer, "page_size=3") for row in page] == ids
 
 
 def test_a_row_that_arrives_between_two_pages_moves_nothing(as_buyer):
-    expected = make_calls(4)
+    ids = make_calls(4)
     following = as_buyer.get("/api/v1/calls?page_size=2").json()["next"]
 
     make_calls(1, at=START + timedelta(days=1))
 
-    assert [row["id"] for row in as_buyer.get(following).json()["results"]] == expected[2:]
+    assert [row["id"] for row in as_buyer.get(following).json()["results"]] == ids[2:]
 
 
 @pytest.mark.parametrize(

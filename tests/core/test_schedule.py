@@ -23,7 +23,7 @@ def test_what_runs_daily_runs_even_if_beat_is_started_anew_every_day(task, monke
 
 @pytest.mark.parametrize("task", app.conf.beat_schedule)
 def test_a_message_expires_when_the_next_one_is_due(task):
-    entry, (_enabled, when) = app.conf.beat_schedule[task], SWEEPS[task]
+    entry, (_is_on, when) = app.conf.beat_schedule[task], SWEEPS[task]
     every = timedelta(days=1) if task in DAILY else when
 
     assert entry["options"]["expires"] == every.total_seconds()

@@ -20,12 +20,12 @@ BY_TEST = Cause("command", id=new_id(), actor="a test", reason="to see", request
 
 def make_payment(**fields) -> Payment:
     payer, _ = User.objects.get_or_create(email="payer@example.com")
-    given = {"purpose": "order", "purpose_id": new_id(), "correlation_id": new_id(), "amount_minor": 12_50}
-    given |= {"currency": "EUR", "return_url": "https://shop.example/", "session_seconds": 900}
-    return Payment.objects.create(payer=payer, **given | fields)
+    defaults = {"purpose": "order", "purpose_id": new_id(), "correlation_id": new_id(), "amount_minor": 12_50}
+    defaults |= {"currency": "EUR", "return_url": "https://shop.example/", "session_seconds": 900}
+    return Payment.objects.create(payer=payer, **defaults | fields)
 
 
-def stored(payment) -> str:
+def stored_status(payment) -> str:
     return Payment.objects.values_list("status", flat=True).get(pk=payment.pk)
 
 
@@ -63,7 +63,7 @@ def test_several_rows_move_together_from_wherever_each_stands():
 
     move(payments, PaymentStatus.CANCELLED, cause=BY_TEST)
 
-    assert {stored(payment) for payment in payments} == {"cancelled"}
+    assert {stored_status(payment) for payment in payments} == {"cancelled"}
     assert StatusChange.objects.filter(to_status="cancelled").count() == 3
 
 
@@ -86,17 +86,17 @@ def test_a_move_the_table_does_not_have_changes_nothing():
     with pytest.raises(IllegalMove, match="succeeded may not become pending"):
         move(payment, PaymentStatus.PENDING, cause=BY_TEST)
 
-    assert (stored(payment), payment.status) == ("succeeded", "succeeded")
+    assert (stored_status(payment), payment.status) == ("succeeded", "succeeded")
 
 
 def test_of_several_rows_one_illegal_move_stops_all():
-    done, new = make_payment(), make_payment()
-    move(done, PaymentStatus.SUCCEEDED, cause=BY_TEST)
+    old, new = make_payment(), make_payment()
+    move(old, PaymentStatus.SUCCEEDED, cause=BY_TEST)
 
     with pytest.raises(IllegalMove):
-        move([new, done], PaymentStatus.PENDING, cause=BY_TEST)
+        move([new, old], PaymentStatus.PENDING, cause=BY_TEST)
 
-    assert stored(new) == "created"
+    assert stored_status(new) == "created"
 
 
 def test_whoever_holds_an_old_copy_is_told_and_changes_nothing():
@@ -106,7 +106,7 @@ def test_whoever_holds_an_old_copy_is_told_and_changes_nothing():
     with pytest.raises(StaleState):
         move(payment, PaymentStatus.FAILED, cause=BY_TEST, error_code="late")
 
-    assert stored(payment) == "pending"
+    assert stored_status(payment) == "pending"
     assert StatusChange.objects.filter(subject_id=payment.pk).count() == 1
 
 
@@ -119,7 +119,7 @@ def test_after_one_stale_row_the_transaction_can_go_on():
             move(payment, PaymentStatus.FAILED, cause=BY_TEST)
         move(other, PaymentStatus.FAILED, cause=BY_TEST)
 
-    assert stored(other) == "failed"
+    assert stored_status(other) == "failed"
 
 
 def test_of_several_rows_one_stale_row_stops_all_even_if_somebody_catches_it():
@@ -130,7 +130,7 @@ def test_of_several_rows_one_stale_row_stops_all_even_if_somebody_catches_it():
     with transaction.atomic(), pytest.raises(StaleState):
         move([fresh, pending, stale], PaymentStatus.CANCELLED, cause=BY_TEST)
 
-    assert [stored(payment) for payment in (fresh, pending, stale)] == ["created", "pending", "pending"]
+    assert [stored_status(payment) for payment in (fresh, pending, stale)] == ["created", "pending", "pending"]
     assert not StatusChange.objects.filter(to_status="cancelled").exists()
 
 

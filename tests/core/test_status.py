@@ -51,11 +51,11 @@ def test_status_has_exactly_the_documented_shape(api, settings):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("named", "reported"), [("development", "sandbox"), ("sandbox", "sandbox"), ("live", "live")])
-def test_only_a_live_environment_says_that_it_is_live(api, settings, named, reported):
-    settings.VEZA_ENVIRONMENT = named
+@pytest.mark.parametrize(("name", "report"), [("development", "sandbox"), ("sandbox", "sandbox"), ("live", "live")])
+def test_only_a_live_environment_says_that_it_is_live(api, settings, name, report):
+    settings.VEZA_ENVIRONMENT = name
 
-    assert api.get(STATUS).json()["data"]["environment"] == reported
+    assert api.get(STATUS).json()["data"]["environment"] == report
 
 
 @pytest.mark.django_db

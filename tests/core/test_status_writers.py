@@ -29,10 +29,10 @@ def source_files() -> Iterator[Path]:
 def writes_in(tree: ast.AST, function: str = "") -> Iterator[tuple[int, str, str]]:
     """Line, function and sentence of everything that writes, or could write, a status."""
     for node in ast.iter_child_nodes(tree):
-        named = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        name = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
         if sentence := complaint_about(node):
-            yield node.lineno, named, sentence
-        yield from writes_in(node, named)
+            yield node.lineno, name, sentence
+        yield from writes_in(node, name)
 
 
 def complaint_about(node: ast.AST) -> str | None:
@@ -51,14 +51,14 @@ def complaint_about(node: ast.AST) -> str | None:
 
 
 def complaint_about_call(verb: str, call: ast.Call) -> str | None:
-    given = {keyword.arg for keyword in call.keywords}
+    names = {keyword.arg for keyword in call.keywords}
     words = {node.value for node in ast.walk(call) if isinstance(node, ast.Constant)}
-    if verb in {"update", "aupdate"} and "status" in given:
+    if verb in {"update", "aupdate"} and "status" in names:
         return "updates a status"
-    if verb in {"bulk_update", "update_or_create"} and ("status" in given or "status" in words):
+    if verb in {"bulk_update", "update_or_create"} and ("status" in names or "status" in words):
         return f"writes a status by {verb}"
     if verb in {"save", "asave"}:
-        if "update_fields" not in given:
+        if "update_fields" not in names:
             return "saves every field, a status read long ago among them"
         if "status" in words:
             return "saves a status"
@@ -66,14 +66,14 @@ def complaint_about_call(verb: str, call: ast.Call) -> str | None:
 
 
 def test_nobody_else_writes_a_status():
-    found = [
+    writers = [
         f"{path.relative_to(settings.BASE_DIR)}:{line} ({function}) {sentence}"
         for path in source_files()
         for line, function, sentence in writes_in(ast.parse(path.read_text()))
         if f"{path.relative_to(settings.BASE_DIR).as_posix()}:{function}" not in ALLOWED
     ]
 
-    assert not found, "use core.states.move:\n" + "\n".join(found)
+    assert not writers, "use core.states.move:\n" + "\n".join(writers)
 
 
 @pytest.mark.parametrize(

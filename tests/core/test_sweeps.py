@@ -35,8 +35,8 @@ def queue(batch: int = 50) -> Queue[Payment]:
     return Queue(Payment.objects.all(), due="next_attempt_at", lease=LEASE, batch=batch)
 
 
-def take(batch: int = 50) -> list[Payment]:
-    return queue(batch).take()
+def claim(batch: int = 50) -> list[Payment]:
+    return queue(batch).claim()
 
 
 def keys(payments) -> list:
@@ -46,46 +46,46 @@ def keys(payments) -> list:
 def test_rows_that_are_due_are_taken_oldest_first_up_to_the_limit():
     due = make_due(3)
 
-    assert keys(take(2)) == keys(due[:2])
-    assert keys(take(2)) == keys(due[2:])
+    assert keys(claim(2)) == keys(due[:2])
+    assert keys(claim(2)) == keys(due[2:])
 
 
 def test_rows_that_are_not_due_are_left():
     make_due(minutes=-1)
     make_payment()
 
-    assert take() == []
+    assert claim() == []
 
 
 def test_a_row_in_somebodys_hand_comes_back_when_the_lease_is_over():
     (payment,) = make_due()
-    take()
+    claim()
 
-    assert take() == []
+    assert claim() == []
     Payment.objects.update(next_attempt_at=Now() - timedelta(seconds=1))
-    assert keys(take()) == [payment.pk]
+    assert keys(claim()) == [payment.pk]
 
 
 def test_the_lease_is_counted_from_the_databases_clock():
     make_due()
 
     with time_machine.travel(timedelta(days=1)):
-        take()
-        assert take() == []
+        claim()
+        assert claim() == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_another_worker_is_taking_is_passed_over():
-    taken, free = make_due(2)
+    locked_row, free = make_due(2)
 
     def taken_elsewhere() -> list:
         try:
-            return keys(take())
+            return keys(claim())
         finally:
             connection.close()
 
     with transaction.atomic(), ThreadPoolExecutor(1) as threads:
-        Payment.objects.select_for_update(no_key=True).get(pk=taken.pk)
+        Payment.objects.select_for_update(no_key=True).get(pk=locked_row.pk)
         assert threads.submit(taken_elsewhere).result(timeout=10) == [free.pk]
 
 
@@ -96,7 +96,7 @@ def test_workers_at_once_hand_no_row_out_twice_and_forget_none():
     def work(_) -> list:
         try:
             together.wait(timeout=10)
-            return [key for _ in range(20) for key in keys(take(3))]
+            return [key for _ in range(20) for key in keys(claim(3))]
         finally:
             connection.close()
 
@@ -108,35 +108,35 @@ def test_workers_at_once_hand_no_row_out_twice_and_forget_none():
 
 def test_a_tick_goes_on_until_nothing_is_due():
     make_due(7)
-    handled = []
+    rows = []
 
-    tally = tick("test", queue(2), handled.append)
+    tally = tick("test", queue(2), rows.append)
 
-    assert (len(handled), tally.done, tally.failed) == (7, 7, 0)
+    assert (len(rows), tally.done, tally.failed) == (7, 7, 0)
 
 
 def test_a_tick_ends_when_its_time_is_over_and_says_that_rows_are_left():
     make_due(3)
-    handled = []
+    rows = []
 
-    tally = tick("test", queue(), handled.append, lasting=timedelta(0))
+    tally = tick("test", queue(), rows.append, lasting=timedelta(0))
 
-    assert (len(handled), tally.done, tally.unfinished) == (1, 1, True)
+    assert (len(rows), tally.done, tally.unfinished) == (1, 1, True)
 
 
-@pytest.mark.parametrize(("a_row_takes", "begun"), [(60, 2), (140, 1)])
-def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(monkeypatch, a_row_takes, begun):
+@pytest.mark.parametrize(("a_row_takes", "started_rows"), [(60, 2), (140, 1)])
+def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(monkeypatch, a_row_takes, started_rows):
     make_due(4)
-    handled, clock = [], [0.0]
+    rows, clock = [], [0.0]
     monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def handle(payment):
-        handled.append(payment)
+        rows.append(payment)
         clock[0] += a_row_takes
 
     tally = tick("test", queue(2), handle, lasting=timedelta(seconds=100))
 
-    assert (len(handled), tally.unfinished) == (begun, True)
+    assert (len(rows), tally.unfinished) == (started_rows, True)
 
 
 def test_what_is_not_begun_when_a_ticks_time_is_over_has_its_old_place_again():
@@ -145,32 +145,32 @@ def test_what_is_not_begun_when_a_ticks_time_is_over_has_its_old_place_again():
     tick("test", queue(), print, lasting=timedelta(0))
     make_due(seconds=1)
 
-    assert keys(take(2)) == keys(due[1:])
+    assert keys(claim(2)) == keys(due[1:])
 
 
 def test_what_is_not_begun_and_has_news_keeps_the_time_that_the_news_gave_it():
-    _begun, with_news, without = make_due(3)
+    _first, with_news, without = make_due(3)
 
     def handle(payment):
         Payment.objects.filter(pk=with_news.pk).update(next_attempt_at=Now() + timedelta(hours=1))
 
     tick("test", queue(), handle, lasting=timedelta(0))
 
-    assert keys(take()) == [without.pk]
+    assert keys(claim()) == [without.pk]
 
 
 def test_a_tick_ends_at_a_row_that_says_the_others_would_fare_no_better():
     due = make_due(5)
-    handled = []
+    rows = []
 
     def handle(payment):
-        handled.append(payment)
-        return "shut" if len(handled) == 3 else "open"
+        rows.append(payment)
+        return "shut" if len(rows) == 3 else "open"
 
     tally = tick("test", queue(2), handle, until=lambda result: result == "shut")
 
-    assert (keys(handled), tally.done, tally.unfinished) == (keys(due[:3]), 3, False)
-    assert keys(take()) == keys([due[3], due[4]])
+    assert (keys(rows), tally.done, tally.unfinished) == (keys(due[:3]), 3, False)
+    assert keys(claim()) == keys([due[3], due[4]])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,7 +184,7 @@ def test_rows_side_by_side_are_worked_off_and_no_more_begun_when_one_says_so():
 
     tally = tick("test", queue(), handle, until=bool, at_once=2)
 
-    assert (tally.done, len(take())) == (2, 6)
+    assert (tally.done, len(claim())) == (2, 6)
 
 
 def test_a_lease_that_ends_before_the_tick_may_begin_its_last_row_is_refused():
@@ -201,27 +201,27 @@ def test_a_tick_that_left_nothing_is_finished():
 @pytest.mark.parametrize(("number", "calls"), [(2, 0), (3, 1), (9, 1)])
 def test_a_second_batch_is_a_backlog_and_help_is_called_once(number, calls):
     make_due(number)
-    called = []
+    times = []
 
-    tick("test", queue(2), print, call_for_help=lambda: called.append(1))
+    tick("test", queue(2), print, call_for_help=lambda: times.append(1))
 
-    assert len(called) == calls
+    assert len(times) == calls
 
 
 def test_a_poison_row_is_counted_and_stops_nobody():
     poison = make_due(5)[2]
-    handled = []
+    rows = []
 
     def handle(payment):
         if payment.pk == poison.pk:
             raise ZeroDivisionError("as always")
-        handled.append(payment)
+        rows.append(payment)
 
     tally = tick("test", queue(), handle)
 
-    assert (len(handled), tally.done, tally.failed) == (4, 4, 1)
+    assert (len(rows), tally.done, tally.failed) == (4, 4, 1)
     assert tally.last_error == f"{poison.pk}: ZeroDivisionError: as always"
-    assert take() == []
+    assert claim() == []
 
 
 def test_a_tick_that_is_cut_off_blames_no_row_and_leaves_no_heartbeat():
@@ -239,16 +239,16 @@ def test_a_tick_that_is_cut_off_blames_no_row_and_leaves_no_heartbeat():
 @pytest.mark.django_db(transaction=True)
 def test_a_connection_that_breaks_costs_one_row():
     make_due(4)
-    handled = []
+    rows = []
 
     def handle(payment):
-        handled.append(payment)
-        if len(handled) == 2:
+        rows.append(payment)
+        if len(rows) == 2:
             connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     tally = tick("test", queue(), handle)
 
-    assert (len(handled), tally.done, tally.failed) == (4, 3, 1)
+    assert (len(rows), tally.done, tally.failed) == (4, 3, 1)
 
 
 def test_a_tick_leaves_a_heartbeat_even_when_nothing_was_due():
@@ -261,11 +261,11 @@ def test_a_tick_leaves_a_heartbeat_even_when_nothing_was_due():
 def test_the_last_error_stays_until_there_is_another():
     make_due()
     tick("test", queue(), lambda payment: 1 / 0)
-    failed = Heartbeat.objects.get(name="test")
+    before = Heartbeat.objects.get(name="test")
 
     tick("test", queue(), print)
 
     beat = Heartbeat.objects.get(name="test")
     assert beat.failed == 0
-    assert (beat.last_error, beat.last_error_at) == (failed.last_error, failed.last_error_at)
+    assert (beat.last_error, beat.last_error_at) == (before.last_error, before.last_error_at)
     assert "ZeroDivisionError" in beat.last_error

@@ -21,8 +21,8 @@ def settings_read() -> Iterator[tuple[str, str]]:
                 func=ast.Attribute(value=ast.Name(id="env")) | ast.Name(id="env" | "duration"),
                 args=[ast.Constant(value=str(name)), *rest],
             ):
-                named = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
-                (default,) = [*rest, *named]
+                match = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
+                (default,) = [*rest, *match]
                 yield name, as_written(ast.literal_eval(default))
 
 
@@ -42,9 +42,9 @@ def test_every_setting_is_in_the_example_and_the_other_way_round():
 
 def test_the_settings_stand_in_the_order_in_which_they_are_read_in_their_sections():
     sections = [name.partition(":")[0] for name in SECTION.findall(SETTINGS.read_text())]
-    explained = [name.partition(":")[0] for name in SECTION.findall(EXAMPLE.read_text())]
+    comments = [name.partition(":")[0] for name in SECTION.findall(EXAMPLE.read_text())]
 
-    assert explained == [name for name in sections if name in explained]
+    assert comments == [name for name in sections if name in comments]
 
 
 def test_no_setting_is_explained_twice():
@@ -54,11 +54,11 @@ def test_no_setting_is_explained_twice():
 
 
 def test_the_example_shows_the_defaults():
-    shown, used = dict(settings_explained()), dict(settings_read())
+    examples, names = dict(settings_explained()), dict(settings_read())
 
-    for name in used.keys() - DEFAULT_NOT_SHOWN:
-        assert (name, shown[name]) == (name, used[name])
-    assert all(shown[name] == "" for name in DEFAULT_NOT_SHOWN)
+    for name in names.keys() - DEFAULT_NOT_SHOWN:
+        assert (name, examples[name]) == (name, names[name])
+    assert all(examples[name] == "" for name in DEFAULT_NOT_SHOWN)
 
 
 def test_a_copied_example_changes_nothing():

@@ -10,11 +10,11 @@ OF_A_MACHINE = re.compile(rb"(?<![\w.\-/<}*])/(?:" + "|".join(FOLDERS).encode() 
 
 
 def test_no_file_names_a_folder_of_a_machine():
-    found = [
+    matches = [
         f"{path.relative_to(ROOT).as_posix()}:{number}"
         for path in project_files()
         for number, line in enumerate(path.read_bytes().splitlines(), start=1)
         if OF_A_MACHINE.search(line)
     ]
 
-    assert found == []
+    assert matches == []

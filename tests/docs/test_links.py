@@ -15,8 +15,8 @@ LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 
 def links_in(text: str) -> list[str]:
     """The targets of all relative links; examples in code are no links."""
-    written = LINK.findall(CODE.sub("code", FENCED.sub("", text)))
-    return [link for link in written if not urlsplit(link).scheme and not link.startswith(("#", "//"))]
+    targets = LINK.findall(CODE.sub("code", FENCED.sub("", text)))
+    return [link for link in targets if not urlsplit(link).scheme and not link.startswith(("#", "//"))]
 
 
 def broken(page: Path) -> list[str]:
@@ -26,9 +26,9 @@ def broken(page: Path) -> list[str]:
 def test_every_relative_link_leads_to_a_file():
     pages = [path for path in project_files() if path.suffix == ".md"]
 
-    found = {page.relative_to(ROOT).as_posix(): links for page in pages if (links := broken(page))}
+    broken_links = {page.relative_to(ROOT).as_posix(): links for page in pages if (links := broken(page))}
 
-    assert found == {}
+    assert broken_links == {}
 
 
 def test_no_link_leaves_the_project():

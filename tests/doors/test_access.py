@@ -27,7 +27,7 @@ BODIES = {
 
 def addresses() -> dict[str, str]:
     """Every named address below /api/v1/, by name."""
-    found = {}
+    routes = {}
 
     def walk(resolver, prefix):
         for pattern in resolver.url_patterns:
@@ -35,14 +35,14 @@ def addresses() -> dict[str, str]:
             if hasattr(pattern, "url_patterns"):
                 walk(pattern, path)
             elif path.startswith("api/v1/"):
-                found[pattern.name] = "/" + path
+                routes[pattern.name] = "/" + path
 
     walk(get_resolver(), "")
-    return found
+    return routes
 
 
 @pytest.fixture
-def owned(sandbox) -> dict[str, str]:
+def rows(sandbox) -> dict[str, str]:
     """An object of somebody's for every address that names one."""
     order = paid(two_sellers_order())
     cart_item = CartItem.objects.create(owner=PersonFactory(), offer=OfferFactory())
@@ -56,12 +56,12 @@ def owned(sandbox) -> dict[str, str]:
     }
 
 
-def objects_at(owned: dict[str, str]) -> dict[str, str]:
+def objects_at(rows: dict[str, str]) -> dict[str, str]:
     """The addresses that name an object, each with an object of somebody else's in it."""
-    named = {name: path for name, path in addresses().items() if "<uuid:" in path}
-    missing = named.keys() - owned.keys()
+    name = {name: path for name, path in addresses().items() if "<uuid:" in path}
+    missing = name.keys() - rows.keys()
     assert not missing, f"say in `owned` what stands at {sorted(missing)}"
-    return {name: path.split("<")[0] + owned[name] + path.split(">")[1] for name, path in named.items()}
+    return {name: path.split("<")[0] + rows[name] + path.split(">")[1] for name, path in name.items()}
 
 
 def ask(person, method: str, name: str, path: str):
@@ -86,33 +86,33 @@ def test_what_is_public_is_only_read_without_a_log_in():
 
 
 @pytest.mark.parametrize("who", ["another buyer", "another seller"])
-def test_what_belongs_to_somebody_else_is_not_there(owned, who):
+def test_what_belongs_to_somebody_else_is_not_there(rows, who):
     person = PersonFactory() if who == "another buyer" else SellerFactory()
 
-    for name, path in objects_at(owned).items():
+    for name, path in objects_at(rows).items():
         if name in PUBLIC:
             continue
         answers = {ask(person, method, name, path).status_code for method in METHODS}
         assert answers <= ({403, 405} if name in STAFF else {404, 405}), (name, answers)
 
 
-def test_somebody_elses_product_is_read_and_not_changed(owned):
-    path = objects_at(owned)["product"]
+def test_somebody_elses_product_is_read_and_not_changed(rows):
+    path = objects_at(rows)["product"]
 
     assert ask(SellerFactory(), "get", "product", path).status_code == 200
     assert ask(SellerFactory(), "patch", "product", path).status_code == 404
 
 
-def test_staff_without_permission_do_nothing_in_anybodys_name(owned):
+def test_staff_without_permission_do_nothing_in_anybodys_name(rows):
     support = PersonFactory(is_staff=True)
 
-    for name, path in objects_at(owned).items():
+    for name, path in objects_at(rows).items():
         if name not in PUBLIC:
             answers = {ask(support, method, name, path).status_code for method in METHODS}
             assert answers <= {403, 404, 405}, (name, answers)
 
 
-def test_lists_hold_only_what_is_ones_own(owned):
+def test_lists_hold_only_what_is_ones_own(rows):
     stranger = PersonFactory()
 
     for name in ("orders", "licenses", "cart"):
@@ -120,9 +120,9 @@ def test_lists_hold_only_what_is_ones_own(owned):
         assert (payload["results"] if isinstance(payload, dict) else payload) == [], name
 
 
-def test_an_id_that_does_not_exist_looks_like_one_of_somebody_elses(owned):
+def test_an_id_that_does_not_exist_looks_like_one_of_somebody_elses(rows):
     stranger = PersonFactory()
-    path = objects_at(owned)["order"]
+    path = objects_at(rows)["order"]
     missing = path[:-4] + "0000"
 
     theirs, nobodys = (ask(stranger, "get", "order", one).json() for one in (path, missing))

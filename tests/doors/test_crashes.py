@@ -14,24 +14,24 @@ pytestmark = pytest.mark.django_db
 ORDERS = "/api/v1/marketplace/orders"
 
 
-class Killed(BaseException):
+class ProcessDied(BaseException):
     """What a process that is killed does next: nothing."""
 
 
 def die(*_args, **_options):
-    raise Killed
+    raise ProcessDied
 
 
 def die_after(verb):
     def and_then_die(*args, **options):
         verb(*args, **options)
-        raise Killed
+        raise ProcessDied
 
     return and_then_die
 
 
 @pytest.fixture
-def killed(monkeypatch):
+def kill_at(monkeypatch):
     """Kill the process at a function, before or after it did its work; nothing is tidied up, as in a real death."""
     patches = pytest.MonkeyPatch()
 
@@ -39,7 +39,7 @@ def killed(monkeypatch):
         module, name = target.rsplit(".", 1)
         verb = getattr(__import__(module, fromlist=[name]), name)
         patches.setattr(target, die if when == "before" else die_after(verb))
-        patches.setattr("veza.core.api.idempotency._let_go", lambda _claim: None)
+        patches.setattr("veza.core.api.idempotency._release", lambda _claim: None)
 
     kill.undo = patches.undo
     yield kill
@@ -62,19 +62,19 @@ PLACES = [
     ("payments.collection.payment_requests._mark_sent", "after"),
     ("payments.hyperswitch.client.create_payment", "after"),
     ("payments.collection.payment_requests._record_sent", "after"),
-    ("veza.core.api.idempotency._keep", "before"),
-    ("veza.core.api.idempotency._keep", "after"),
+    ("veza.core.api.idempotency._store", "before"),
+    ("veza.core.api.idempotency._store", "after"),
 ]
 
 
 @pytest.mark.parametrize(("target", "when"), PLACES)
-def test_an_order_whose_process_dies_is_made_once(sandbox, killed, target, when):
+def test_an_order_whose_process_dies_is_made_once(sandbox, kill_at, target, when):
     buyer, offer = PersonFactory(), OfferFactory()
     body = {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
-    killed(target, when)
-    with pytest.raises(Killed):
+    kill_at(target, when)
+    with pytest.raises(ProcessDied):
         ask(buyer, ORDERS, body)
-    killed.undo()
+    kill_at.undo()
     lease_is_over()
 
     answer = ask(buyer, ORDERS, body)
@@ -90,19 +90,19 @@ REFUND_PLACES = [
     ("payments.refunds.refund_requests._mark_sent", "after"),
     ("payments.hyperswitch.client.create_refund", "after"),
     ("payments.refunds.refund_requests._record_sent", "after"),
-    ("veza.core.api.idempotency._keep", "after"),
+    ("veza.core.api.idempotency._store", "after"),
 ]
 
 
 @pytest.mark.parametrize(("target", "when"), REFUND_PLACES)
-def test_a_refund_whose_process_dies_is_made_once(sandbox, killed, target, when):
+def test_a_refund_whose_process_dies_is_made_once(sandbox, kill_at, target, when):
     order = paid(two_sellers_order())
     sandbox.pay(payment_of(order).provider_key)
     path, body = f"{ORDERS}/{order.pk}/refund", {"reason": "It does not open."}
-    killed(target, when)
-    with pytest.raises(Killed):
+    kill_at(target, when)
+    with pytest.raises(ProcessDied):
         ask(order.buyer, path, body)
-    killed.undo()
+    kill_at.undo()
     lease_is_over()
 
     answer = ask(order.buyer, path, body)
@@ -112,13 +112,13 @@ def test_a_refund_whose_process_dies_is_made_once(sandbox, killed, target, when)
     assert sandbox.hyperswitch("POST", "/refunds/list", json={}).json()["total_count"] <= 1
 
 
-def test_while_the_first_may_still_be_at_work_the_second_is_told_to_wait(sandbox, killed):
+def test_while_the_first_may_still_be_at_work_the_second_is_told_to_wait(sandbox, kill_at):
     buyer, offer = PersonFactory(), OfferFactory()
     body = {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
-    killed("payments.hyperswitch.client.create_payment", "after")
-    with pytest.raises(Killed):
+    kill_at("payments.hyperswitch.client.create_payment", "after")
+    with pytest.raises(ProcessDied):
         ask(buyer, ORDERS, body)
-    killed.undo()
+    kill_at.undo()
 
     answer = ask(buyer, ORDERS, body)
 

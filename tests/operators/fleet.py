@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.operators.production import SANDBOX, a_redis, database_url, run, started
+from tests.operators.production import SANDBOX, a_redis, database_url, run, start
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY
 
 CELERY = ("-m", "celery", "--quiet", "--app", "veza.celery")
 
 
 @contextmanager
-def workers(sandbox, folder: Path, number: int, **payload: str) -> Iterator[Callable[[str], object]]:
+def workers(sandbox, folder: Path, number: int, **environ: str) -> Iterator[Callable[[str], object]]:
     """`number` of them and beat; yields what sends one task by its name, as beat would in an hour."""
     with a_redis(folder) as redis_url, ExitStack() as running:
         everything = {
@@ -26,13 +26,13 @@ def workers(sandbox, folder: Path, number: int, **payload: str) -> Iterator[Call
             "HYPERSWITCH_MERCHANT_ID": MERCHANT_ID,
             "HYPERSWITCH_PROFILE_ID": "pro_sandbox",
             "LOG_LEVEL": "ERROR",
-            **payload,
+            **environ,
         }
 
-        def start(name: str, *line: str) -> None:
-            running.enter_context(started(*CELERY, *line, payload=everything, log=folder / f"{name}.log"))
+        def launch(name: str, *line: str) -> None:
+            running.enter_context(start(*CELERY, *line, environ=everything, log=folder / f"{name}.log"))
 
         for one in range(number):
-            start(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
-        start("beat", "beat", "--schedule", str(folder / "schedule"))
-        yield lambda task: run(*CELERY, "call", task, payload=everything)
+            launch(f"worker{one}", "worker", "--concurrency", "1", "--hostname", f"worker{one}@bench")
+        launch("beat", "beat", "--schedule", str(folder / "schedule"))
+        yield lambda task: run(*CELERY, "call", task, environ=everything)

@@ -47,17 +47,17 @@ LIVE = SANDBOX | {
 }
 
 
-def environment(payload: dict[str, str]) -> dict[str, str]:
-    """`said`, and of the test process's own environment only what any program needs."""
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | payload
+def environment(environ: dict[str, str]) -> dict[str, str]:
+    """`environ`, and of the test process's own environment only what any program needs."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | environ
 
 
-def run(*command: str | Path, payload: dict[str, str], seconds: float = 90) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, environ: dict[str, str], seconds: float = 90) -> subprocess.CompletedProcess[str]:
     """Run `python COMMAND` to its end."""
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env=environment(payload),
+        env=environment(environ),
         capture_output=True,
         text=True,
         timeout=seconds,
@@ -66,11 +66,11 @@ def run(*command: str | Path, payload: dict[str, str], seconds: float = 90) -> s
 
 
 @contextmanager
-def started(*command: str | Path, payload: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def start(*command: str | Path, environ: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`python COMMAND` in the background, its output in `log`; whatever it left is ended at the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment(payload), stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, *command], cwd=ROOT, env=environment(environ), stdout=output, stderr=subprocess.STDOUT
         )
     try:
         yield process
@@ -85,20 +85,20 @@ def started(*command: str | Path, payload: dict[str, str], log: Path) -> Iterato
 
 
 @contextmanager
-def serving(folder: Path, **payload: str) -> Iterator[str]:
+def serving(folder: Path, **environ: str) -> Iterator[str]:
     """gunicorn with Hyperswitch's secret and what else is `said`, once it answers; yields its address."""
     bind = f"{HOST}:{free_port()}"
-    everything = {"WEB_BIND": bind, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, **payload}
-    with started("-m", "gunicorn", payload=everything, log=folder / "web.log"):
+    everything = {"WEB_BIND": bind, "HYPERSWITCH_WEBHOOK_SECRET": SECRET, **environ}
+    with start("-m", "gunicorn", environ=everything, log=folder / "web.log"):
         wait_until(lambda: alive.web_is_alive(bind, ""), seconds=60)
         yield f"http://{bind}"
 
 
 def database_url() -> str:
     """The test database, as another process reaches it."""
-    payload = connection.settings_dict
-    who = quote(payload["USER"]) + (f":{quote(payload['PASSWORD'])}" if payload["PASSWORD"] else "")
-    return f"postgres://{who}@{payload['HOST'] or '127.0.0.1'}:{payload['PORT'] or 5432}/{payload['NAME']}"
+    database = connection.settings_dict
+    who = quote(database["USER"]) + (f":{quote(database['PASSWORD'])}" if database["PASSWORD"] else "")
+    return f"postgres://{who}@{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}/{database['NAME']}"
 
 
 @contextmanager

@@ -67,15 +67,15 @@ RULES = {rule.code: rule for place in (*checks.ENVIRONMENTS, "elsewhere") for ru
 def broken(monkeypatch):
     """The rules broken by settings that were read from just this environment."""
 
-    def read(written: dict[str, str | None]) -> set[str]:
+    def codes(environ: dict[str, str | None]) -> set[str]:
         for name in os.environ.keys() & READ:
             monkeypatch.delenv(name)
-        for name, value in written.items():
+        for name, value in environ.items():
             if value is not None:
                 monkeypatch.setenv(name, value)
         return {rule.code for rule in checks.broken_by(SimpleNamespace(**runpy.run_path(str(PAGE))))}
 
-    return read
+    return codes
 
 
 @pytest.mark.parametrize("place", checks.ENVIRONMENTS)
@@ -127,9 +127,9 @@ PROCESSES = {
 
 @pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
 def test_each_process_ends_with_the_messages_instead_of_starting(command):
-    ended = run(*command, payload=BROKEN, seconds=90)
+    process = run(*command, environ=BROKEN, seconds=90)
 
-    assert ended.returncode != 0
-    assert "Set SECRET_KEY" in ended.stderr
-    assert "Set HYPERSWITCH_ENABLED=true" in ended.stderr
-    assert "canary" not in ended.stderr + ended.stdout
+    assert process.returncode != 0
+    assert "Set SECRET_KEY" in process.stderr
+    assert "Set HYPERSWITCH_ENABLED=true" in process.stderr
+    assert "canary" not in process.stderr + process.stdout

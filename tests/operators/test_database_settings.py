@@ -16,18 +16,18 @@ from tests.operators.production import ROOT, serving
 def options(monkeypatch):
     """The options of the connection under this URL."""
 
-    def read(url: str) -> dict[str, object]:
+    def database(url: str) -> dict[str, object]:
         monkeypatch.setenv("DATABASE_URL", url)
         return runpy.run_path(str(Path(ROOT, "veza", "settings.py")))["DATABASES"]["default"]["OPTIONS"]
 
-    return read
+    return database
 
 
 def test_what_the_url_says_of_tls_is_kept(options):
-    read = options("postgres://veza:secret@db.example.org/veza?sslmode=verify-full&sslrootcert=/ca.pem")
+    database = options("postgres://veza:secret@db.example.org/veza?sslmode=verify-full&sslrootcert=/ca.pem")
 
-    assert (read["sslmode"], read["sslrootcert"]) == ("verify-full", "/ca.pem")
-    assert "statement_timeout=15s" in read["options"]
+    assert (database["sslmode"], database["sslrootcert"]) == ("verify-full", "/ca.pem")
+    assert "statement_timeout=15s" in database["options"]
 
 
 def test_the_url_may_be_more_patient(options):
@@ -42,6 +42,6 @@ def test_a_database_that_takes_connections_and_says_nothing_costs_seconds_and_th
         url = f"postgres://veza@{HOST}:{silent.getsockname()[1]}/veza"
         with serving(tmp_path, DATABASE_URL=url) as address:
             headers = {"x-webhook-signature-512": signed(raw)}
-            told = requests.post(address + WEBHOOK, data=raw, headers=headers, timeout=20)
+            answer = requests.post(address + WEBHOOK, data=raw, headers=headers, timeout=20)
 
-    assert told.status_code == 503
+    assert answer.status_code == 503

@@ -20,7 +20,7 @@ from tests.buying import SECRET, WEBHOOK, order_of, paid, payment_of
 from tests.dev.process_tree import descendants
 from tests.factories import OfferFactory, PersonFactory
 from tests.operators.conftest import PASSWORD
-from tests.operators.production import a_redis, database_url, started, wait_until
+from tests.operators.production import a_redis, database_url, start, wait_until
 from tests.sandbox.process import HYPERSWITCH_KEY, STRIPE_KEY
 from veza import alive
 
@@ -29,7 +29,7 @@ SLOW_SECONDS = 2
 
 
 @pytest.fixture
-def payload(sandbox, tmp_path):
+def environ(sandbox, tmp_path):
     """A development's environment whose providers are the sandbox."""
     with a_redis(tmp_path) as redis_url:
         yield {
@@ -49,14 +49,12 @@ def payload(sandbox, tmp_path):
 
 
 @pytest.fixture
-def web(payload, tmp_path):
+def web(environ, tmp_path):
     """The web process as production runs it, and a buyer's request to it that takes two seconds at the provider."""
     PersonFactory(email="buyer@example.com", password=PBKDF2PasswordHasher().encode(PASSWORD, "salt"))
-    url = f"http://{payload['WEB_BIND']}/api/v1"
-    with started(
-        "-m", "gunicorn", "--config", "gunicorn.conf.py", payload=payload, log=tmp_path / "web.log"
-    ) as process:
-        wait_until(lambda: alive.web_is_alive(payload["WEB_BIND"], ""), seconds=60)
+    url = f"http://{environ['WEB_BIND']}/api/v1"
+    with start("-m", "gunicorn", "--config", "gunicorn.conf.py", environ=environ, log=tmp_path / "web.log") as process:
+        wait_until(lambda: alive.web_is_alive(environ["WEB_BIND"], ""), seconds=60)
         log_in = requests.post(
             f"{url}/auth/login", json={"email": "buyer@example.com", "password": PASSWORD}, timeout=10
         )
@@ -100,20 +98,20 @@ def test_sigterm_lets_a_request_in_hand_finish(web, sandbox):
     assert Order.objects.get().status == "pending"
 
 
-def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, payload):
+def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, environ):
     process, _ask = web
     for _ in range(100):
-        requests.post(f"http://{payload['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)
-    kept = WebhookDelivery.objects.count()
+        requests.post(f"http://{environ['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)
+    count = WebhookDelivery.objects.count()
 
     process.send_signal(signal.SIGTERM)
     process.wait(40)
 
-    assert 0 < kept < 100
-    assert kept + sum(InvalidSignatureCount.objects.values_list("deliveries", flat=True)) == 100
+    assert 0 < count < 100
+    assert count + sum(InvalidSignatureCount.objects.values_list("deliveries", flat=True)) == 100
 
 
-def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, payload, tmp_path):
+def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, environ, tmp_path):
     process, ask = web
     sandbox.fault("latency", "^/payments$", method="POST", when="after", seconds=SLOW_SECONDS)
     thread, answers = ask_in_the_background(ask)
@@ -131,7 +129,7 @@ def test_a_killed_web_process_loses_the_answer_and_nothing_else(web, sandbox, pa
 
 def kill_all(process):
     """The process and its children, one of which has the work in hand, as when the machine dies."""
-    family = [process.pid, *(pid for pid, _started in descendants(process.pid))]
+    family = [process.pid, *(pid for pid, _start_time in descendants(process.pid))]
     for pid in family:
         os.kill(pid, signal.SIGKILL)
 
@@ -145,15 +143,15 @@ def a_planned_transfer(sandbox):
 
 
 @pytest.fixture
-def worker(payload, tmp_path, sandbox):
+def worker(environ, tmp_path, sandbox):
     """A worker and its clock, and a transfer that takes two seconds at Stripe."""
     transfer = a_planned_transfer(sandbox)
     sandbox.fault("latency", "^/v1/transfers$", method="POST", when="after", seconds=SLOW_SECONDS)
     celery = ("-m", "celery", "--quiet", "--app", "veza.celery")
     schedule = str(tmp_path / "schedule")
     with (
-        started(*celery, "worker", "--concurrency", "1", payload=payload, log=tmp_path / "worker.log") as process,
-        started(*celery, "beat", "--schedule", schedule, payload=payload, log=tmp_path / "beat.log"),
+        start(*celery, "worker", "--concurrency", "1", environ=environ, log=tmp_path / "worker.log") as process,
+        start(*celery, "beat", "--schedule", schedule, environ=environ, log=tmp_path / "beat.log"),
     ):
         in_hand(sandbox, "/v1/transfers")
         yield process, transfer
@@ -180,5 +178,5 @@ def test_a_killed_worker_costs_one_lease_and_never_a_second_transfer(worker, san
     send_transfers()
 
     transfer.refresh_from_db()
-    sent = [one for one in sandbox.truth()["movements"] if one["kind"] == "transfer"]
-    assert (transfer.status, len(sent)) == ("completed", 1)
+    transfers = [one for one in sandbox.truth()["movements"] if one["kind"] == "transfer"]
+    assert (transfer.status, len(transfers)) == ("completed", 1)

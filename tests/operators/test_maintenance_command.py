@@ -22,19 +22,19 @@ def nothing_remembered():
     maintenance.forget()
 
 
-def params(capsys, *arguments):
+def run(capsys, *arguments):
     call_command("maintenance", *arguments, "--json")
     return json.loads(capsys.readouterr().out)
 
 
 def test_the_command_turns_buyers_away_and_lets_them_in_again(client):
     call_command("maintenance", "on", "--message", "Back at noon.", "--retry-after-seconds", "600")
-    auth_rejected = client.get(PRODUCTS)
+    answer = client.get(PRODUCTS)
 
     call_command("maintenance", "off")
 
-    assert (auth_rejected.status_code, auth_rejected["Retry-After"]) == (503, "600")
-    assert auth_rejected.json()["detail"] == "Back at noon."
+    assert (answer.status_code, answer["Retry-After"]) == (503, "600")
+    assert answer.json()["detail"] == "Back at noon."
     assert client.get(PRODUCTS).status_code == 200
 
 
@@ -49,12 +49,12 @@ def test_webhooks_are_booked_and_staff_get_in_meanwhile(client, sandbox):
 def test_who_switched_it_and_why_is_kept():
     call_command("maintenance", "on", "--by", "Ada", "--reason", "Upgrade to 1.2")
 
-    kept = PlatformSetting.objects.get(name="maintenance")
-    assert (kept.changed_by, kept.reason) == ("Ada", "Upgrade to 1.2")
+    setting = PlatformSetting.objects.get(name="maintenance")
+    assert (setting.changed_by, setting.reason) == ("Ada", "Upgrade to 1.2")
 
 
 def test_the_status_changes_nothing(capsys):
-    assert params(capsys, "status") == {"on": False, "changed": False, "would_change": False}
+    assert run(capsys, "status") == {"on": False, "changed": False, "would_change": False}
     assert not PlatformSetting.objects.exists()
 
 
@@ -63,7 +63,7 @@ def test_a_dry_run_says_whether_it_would_change_anything(capsys, before, what, w
     call_command("maintenance", before)
     capsys.readouterr()
 
-    assert params(capsys, what, "--dry-run") == {"on": before == "on", "changed": False, "would_change": would}
+    assert run(capsys, what, "--dry-run") == {"on": before == "on", "changed": False, "would_change": would}
 
 
 def test_the_row_can_be_written_by_hand_in_the_database(client):

@@ -26,14 +26,14 @@ LONG = "a-token-for-prometheus"
 @pytest.fixture(autouse=True)
 def nothing_remembered(settings):
     settings.METRICS_TOKEN, settings.TRUSTED_PROXIES, settings.REDIS_URL = "", 0, ""
-    for kept in (page._families, status.state, maintenance):
-        kept.forget()
+    for cache in (page._families, status.state, maintenance):
+        cache.forget()
     yield
-    for kept in (page._families, status.state, maintenance):
-        kept.forget()
+    for cache in (page._families, status.state, maintenance):
+        cache.forget()
 
 
-def read(client, **headers):
+def fetch(client, **headers):
     return client.get("/metrics", headers=headers)
 
 
@@ -42,9 +42,9 @@ def figures(client):
     """The figures as Prometheus understands them: {(name, values of the labels by their names): value}."""
 
     def ask():
-        for kept in (page._families, status.state, maintenance):
-            kept.forget()
-        text = read(client).content.decode()
+        for cache in (page._families, status.state, maintenance):
+            cache.forget()
+        text = fetch(client).content.decode()
         return {
             (sample.name.removeprefix("veza_"), *sample.labels.values()): sample.value
             for family in text_string_to_metric_families(text)
@@ -58,7 +58,7 @@ def figures(client):
 
 
 @pytest.mark.parametrize(
-    ("token", "shown", "status_"),
+    ("token", "header", "status_"),
     [
         (LONG, f"Bearer {LONG}", 200),
         (LONG, "", 403),
@@ -68,14 +68,14 @@ def figures(client):
         ("", "", 200),
     ],
 )
-def test_a_token_is_asked_for_once_there_is_one(client, settings, token, shown, status_):
+def test_a_token_is_asked_for_once_there_is_one(client, settings, token, header, status_):
     settings.METRICS_TOKEN = token
 
-    assert read(client, authorization=shown).status_code == status_
+    assert fetch(client, authorization=header).status_code == status_
 
 
 @pytest.mark.parametrize(
-    ("proxies", "address", "forwarded", "status_"),
+    ("proxies", "address", "forward", "status_"),
     [
         (0, "127.0.0.1", None, 200),
         (0, "::1", None, 200),
@@ -87,9 +87,9 @@ def test_a_token_is_asked_for_once_there_is_one(client, settings, token, shown, 
         (1, "127.0.0.1", None, 200),
     ],
 )
-def test_without_a_token_only_this_machine_may_read(client, settings, proxies, address, forwarded, status_):
+def test_without_a_token_only_this_machine_may_read(client, settings, proxies, address, forward, status_):
     settings.TRUSTED_PROXIES = proxies
-    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+    headers = {"x-forwarded-for": forward} if forward else {}
 
     assert client.get("/metrics", headers=headers, REMOTE_ADDR=address).status_code == status_
 
@@ -161,9 +161,9 @@ def test_counting_stops_at_the_cap(figures, sandbox, monkeypatch):
 
 
 def test_money_in_doubt_is_summed_over_open_cases_and_unanswered_transfers(figures, sandbox):
-    for amount, closed in ((500, None), (700, None), (900, timezone.now())):
+    for amount, closed_at in ((500, None), (700, None), (900, timezone.now())):
         ReviewItem.objects.create(
-            kind="mismatch", subject="x", subject_id=new_id(), amount_minor=amount, currency="EUR", closed_at=closed
+            kind="mismatch", subject="x", subject_id=new_id(), amount_minor=amount, currency="EUR", closed_at=closed_at
         )
     paid(order_of(OfferFactory(price_minor=10_00)))
     SellerTransfer.objects.update(in_doubt_since=timezone.now())
@@ -237,13 +237,13 @@ def test_asking_costs_as_many_queries_with_a_backlog_as_without(figures, sandbox
 
 
 def test_asking_again_within_five_seconds_costs_no_query(client, django_assert_num_queries):
-    read(client)
+    fetch(client)
 
     with django_assert_num_queries(0):
-        assert read(client).status_code == 200
+        assert fetch(client).status_code == 200
 
 
 def test_every_figure_has_the_houses_name_and_an_explanation(client):
-    text = read(client).content.decode()
+    text = fetch(client).content.decode()
 
     assert all(re.fullmatch(r"veza_\w+ \S.*\.", line[7:]) for line in text.splitlines() if line.startswith("# HELP "))

@@ -31,36 +31,36 @@ def test_an_alert_says_how_bad_it_is_and_where_its_page_is(alert):
 
 @pytest.mark.parametrize("expression", [alert["expr"] for alert in ALERTS] + TARGETS)
 def test_an_expression_names_figures_and_labels_that_exist(labels, expression):
-    for name, selected in SELECTOR.findall(expression):
-        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selected)) <= labels[name]
+    for name, selector in SELECTOR.findall(expression):
+        assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector)) <= labels[name]
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_a_summary_uses_only_labels_that_its_figure_has(labels, alert):
-    used = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"]))
+    labels_of_text = set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"]))
 
-    assert used <= set().union(*(labels[name] for name, _ in SELECTOR.findall(alert["expr"])))
+    assert labels_of_text <= set().union(*(labels[name] for name, _ in SELECTOR.findall(alert["expr"])))
 
 
 def test_every_figure_is_on_the_dashboard_or_in_an_alert(labels):
-    named = {name for text in [*TARGETS, *(alert["expr"] for alert in ALERTS)] for name, _ in SELECTOR.findall(text)}
+    names = {name for text in [*TARGETS, *(alert["expr"] for alert in ALERTS)] for name, _ in SELECTOR.findall(text)}
 
-    assert labels.keys() == named
+    assert labels.keys() == names
 
 
 def test_workers_named_in_an_alert_are_sweeps_that_exist():
-    named = {
+    names = {
         worker
         for alert in ALERTS
-        for _, selected in SELECTOR.findall(alert["expr"])
-        for workers in re.findall(r'worker=~?"([^"]+)"', selected)
+        for _, selector in SELECTOR.findall(alert["expr"])
+        for workers in re.findall(r'worker=~?"([^"]+)"', selector)
         for worker in workers.split("|")
     }
     floors = ("veza", "payments", "subscriptions", "marketplace", "connect")
     source = "".join(path.read_text() for floor in floors for path in (ROOT / floor).rglob("*.py"))
 
-    assert named
-    assert [worker for worker in named if f'"{worker}"' not in source] == []
+    assert names
+    assert [worker for worker in names if f'"{worker}"' not in source] == []
 
 
 def test_prometheus_reads_the_alerts_and_shows_the_token():

@@ -120,7 +120,7 @@ def test_the_command_exits_with_one_at_a_closed_gate(stack, monkeypatch):
 def test_the_operators_machine_needs_no_database(stack):
     nowhere = {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing", "OPERATOR_EMAIL": stack.operator.email}
 
-    process = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, payload=nowhere)
+    process = run("manage.py", "payment_e2e_preflight", "--base-url", stack.url, environ=nowhere)
 
     assert process.returncode == 0, process.stderr
 

@@ -12,7 +12,7 @@ import yaml
 from django.db import connection
 
 from dev.ports import free_port
-from tests.operators.production import ROOT, SANDBOX, a_redis, database_url, run, started, wait_until
+from tests.operators.production import ROOT, SANDBOX, a_redis, database_url, run, start, wait_until
 from veza import alive
 from veza.core.models import Heartbeat
 
@@ -70,12 +70,10 @@ def test_only_this_machine_reaches_a_port_and_the_stores_reach_nobody():
 
 
 def test_no_secret_stands_in_the_files():
-    payload = [
-        f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()
-    ]
+    lines = [f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()]
 
     assert [
-        line for line in payload if re.search(r"(SECRET|KEY|TOKEN|PASSWORD)\w*=", line) and "/run/secrets/" not in line
+        line for line in lines if re.search(r"(SECRET|KEY|TOKEN|PASSWORD)\w*=", line) and "/run/secrets/" not in line
     ] == []
     assert not re.search(r"^(ENV|ARG) .*(SECRET|KEY|TOKEN|PASSWORD)", DOCKERFILE, re.MULTILINE)
     assert all(secret["file"].startswith("./secrets/") for secret in COMPOSE["secrets"].values())
@@ -96,9 +94,9 @@ def test_a_service_is_given_longer_to_stop_than_its_work_may_take(settings):
 
 
 def test_the_image_holds_what_is_imported_and_installs_by_hash():
-    copied = set(re.findall(r"^!([\w.]+)/?$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    folders = set(re.findall(r"^!([\w.]+)/?$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
 
-    assert {"veza", "payments", "subscriptions", "marketplace", "connect", "templates", "manage.py"} <= copied
+    assert {"veza", "payments", "subscriptions", "marketplace", "connect", "templates", "manage.py"} <= folders
     assert "--require-hashes" in DOCKERFILE
     assert "COPY --from=build" in DOCKERFILE
 
@@ -110,7 +108,7 @@ def test_compose_itself_accepts_the_file(tmp_path):
     (tmp_path / "compose.yaml").write_text((ROOT / "compose.yaml").read_text())
     (tmp_path / ".env").write_text("")
 
-    checked = subprocess.run(
+    result = subprocess.run(
         [docker, "compose", "--profile", "observability", "config", "--quiet"],
         cwd=tmp_path,
         capture_output=True,
@@ -118,14 +116,14 @@ def test_compose_itself_accepts_the_file(tmp_path):
         check=False,
     )
 
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 # --- What the commands do ---
 
 
 @pytest.fixture
-def payload(transactional_db, tmp_path):
+def environ(transactional_db, tmp_path):
     """A production's environment, with this test's database and a broker."""
     with a_redis(tmp_path) as redis_url:
         yield SANDBOX | {
@@ -137,48 +135,48 @@ def payload(transactional_db, tmp_path):
         }
 
 
-def healthy(name, payload):
+def healthy(name, environ):
     command = SERVICES[name]["healthcheck"]["test"]
     assert command[:2] == ["CMD", "python"]
-    return run(*command[2:], payload=payload, seconds=10).returncode == 0
+    return run(*command[2:], environ=environ, seconds=10).returncode == 0
 
 
-def test_the_migrate_command_runs_to_its_end(payload):
-    ended = run(*as_here(COMMANDS["migrate"]), payload=payload)
+def test_the_migrate_command_runs_to_its_end(environ):
+    process = run(*as_here(COMMANDS["migrate"]), environ=environ)
 
-    assert ended.returncode == 0, ended.stderr
+    assert process.returncode == 0, process.stderr
     assert connection.introspection.table_names()
 
 
-def test_the_web_command_serves_in_production_and_its_health_check_knows(payload, tmp_path):
-    with started(*as_here(COMMANDS["web"]), payload=payload, log=tmp_path / "web.log"):
-        wait_until(lambda: healthy("web", payload), seconds=60)
+def test_the_web_command_serves_in_production_and_its_health_check_knows(environ, tmp_path):
+    with start(*as_here(COMMANDS["web"]), environ=environ, log=tmp_path / "web.log"):
+        wait_until(lambda: healthy("web", environ), seconds=60)
 
-    assert not healthy("web", payload)
+    assert not healthy("web", environ)
 
 
-def test_the_web_process_logs_nothing_but_json(payload, tmp_path):
+def test_the_web_process_logs_nothing_but_json(environ, tmp_path):
     log = tmp_path / "web.log"
-    with started(*as_here(COMMANDS["web"]), payload=payload, log=log):
-        wait_until(lambda: healthy("web", payload), seconds=60)
+    with start(*as_here(COMMANDS["web"]), environ=environ, log=log):
+        wait_until(lambda: healthy("web", environ), seconds=60)
         wait_until(lambda: '"path": "/api/v1/health"' in log.read_text(), seconds=5)
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
 
 
-def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(payload, tmp_path):
-    beat_said = payload | {"VEZA_ALIVE_FILE": str(tmp_path / "beat-alive")}
+def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(environ, tmp_path):
+    beat_environ = environ | {"VEZA_ALIVE_FILE": str(tmp_path / "beat-alive")}
     beat = as_here(COMMANDS["beat"], **{"/tmp/beat-schedule": str(tmp_path / "schedule")})
     worker = as_here(COMMANDS["worker"])
 
     with (
-        started(*worker, payload=payload, log=tmp_path / "worker.log"),
-        started(*beat, payload=beat_said, log=tmp_path / "beat.log"),
+        start(*worker, environ=environ, log=tmp_path / "worker.log"),
+        start(*beat, environ=beat_environ, log=tmp_path / "beat.log"),
     ):
         wait_until(lambda: Heartbeat.objects.filter(name="payments.resend").exists(), seconds=60)
-        assert healthy("worker", payload)
-        assert healthy("beat", beat_said)
+        assert healthy("worker", environ)
+        assert healthy("beat", beat_environ)
 
 
 def test_every_command_of_ours_is_one_of_those_run_here():

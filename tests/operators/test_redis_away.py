@@ -49,11 +49,13 @@ def test_a_buyer_logs_in_and_buys_and_the_webhook_is_booked(web):
     who = {"email": "buyer@example.com", "password": PASSWORD}
     logged_in = requests.post(f"{web}/api/v1/auth/login", json=who, timeout=SECONDS)
     headers = {"Authorization": f"Bearer {logged_in.json()['access_token']}", "Idempotency-Key": "one-order"}
-    ordered = requests.post(f"{web}/api/v1/marketplace/orders", json=refund_request, headers=headers, timeout=SECONDS)
+    order = requests.post(f"{web}/api/v1/marketplace/orders", json=refund_request, headers=headers, timeout=SECONDS)
     raw = envelope("payment_succeeded", payment_object(payment_of(Order.objects.get())))
-    told = requests.post(f"{web}{WEBHOOK}", data=raw, headers={"x-webhook-signature-512": signed(raw)}, timeout=SECONDS)
+    answer = requests.post(
+        f"{web}{WEBHOOK}", data=raw, headers={"x-webhook-signature-512": signed(raw)}, timeout=SECONDS
+    )
 
-    assert (logged_in.status_code, ordered.status_code, told.json()) == (200, 201, {"result": "ok"})
+    assert (logged_in.status_code, order.status_code, answer.json()) == (200, 201, {"result": "ok"})
 
 
 def test_the_process_is_healthy_and_says_what_is_missing(web):

@@ -41,17 +41,17 @@ def test_a_page_has_something_to_run(page):
 
 
 def test_every_page_is_listed():
-    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (FOLDER / "README.md").read_text()))
+    pages = set(re.findall(r"\]\(([\w-]+\.md)\)", (FOLDER / "README.md").read_text()))
 
-    assert listed == {page.name for page in PAGES}
+    assert pages == {page.name for page in PAGES}
 
 
 def folders_with_programs() -> Iterator[Path]:
     """Where PostgreSQL's client programs may be: beside the server's files, or installed."""
     with suppress(Failure):
         yield find_server_files().programs
-    if installed := shutil.which("pg_dump"):
-        yield Path(installed).parent
+    if program := shutil.which("pg_dump"):
+        yield Path(program).parent
 
 
 def version_of(program: Path) -> str:
@@ -67,15 +67,15 @@ def programs(transactional_db) -> str:
     A newer pg_dump writes what an older server does not understand.
     """
     connection.ensure_connection()
-    wanted = connection.pg_version // 10_000
+    version = connection.pg_version // 10_000
     for folder in folders_with_programs():
-        if f" {wanted}." in version_of(folder / "pg_dump") and shutil.which("bash"):
+        if f" {version}." in version_of(folder / "pg_dump") and shutil.which("bash"):
             return os.pathsep.join([str(Path(sys.executable).parent), str(folder), os.environ["PATH"]])
-    pytest.skip(f"no client programs of PostgreSQL {wanted}")
+    pytest.skip(f"no client programs of PostgreSQL {version}")
 
 
 @pytest.fixture
-def payload(programs, sandbox, tmp_path):
+def environ(programs, sandbox, tmp_path):
     """An order that was paid, with a refund on its way; the environment an operator's shell would have."""
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
@@ -104,15 +104,15 @@ def payload(programs, sandbox, tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_marked_blocks_run_as_they_stand(page, payload):
-    ended = subprocess.run(
+def test_the_marked_blocks_run_as_they_stand(page, environ):
+    process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", blocks_of(page)],
         cwd=ROOT,
-        env=environment(payload),
+        env=environment(environ),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
 
-    assert ended.returncode == 0, f"{ended.stdout[-1500:]}\n{ended.stderr[-1500:]}"
+    assert process.returncode == 0, f"{process.stdout[-1500:]}\n{process.stderr[-1500:]}"

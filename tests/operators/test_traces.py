@@ -50,8 +50,8 @@ def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afre
 
     tick("tests.sweep", QUEUE, fail)
 
-    failed = [line for line in lines_of(caplog) if line["event"] == "sweep_row_failed"]
-    assert [line["correlation_id"] for line in failed] == [str(row.correlation_id) for row in rows]
+    failure = [line for line in lines_of(caplog) if line["event"] == "sweep_row_failed"]
+    assert [line["correlation_id"] for line in failure] == [str(row.correlation_id) for row in rows]
     assert "row" not in structlog.contextvars.get_contextvars()
 
 

@@ -11,7 +11,7 @@ from payments.reconciliation import refresh as reconcile
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
 from tests.payments.reconciling import RECONCILE, older, params
-from veza.core.breaker import ANSWERS, is_failing
+from veza.core.provider_health import ANSWERS, is_provider_down
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def outage(sandbox, eight_paid):
     """Has lasted for as many answers as it takes to be sure."""
     sandbox.fault("status", "^/", status=503, times=0)
     reconcile.run(cause=RECONCILE)
-    assert is_failing("hyperswitch")
+    assert is_provider_down("hyperswitch")
     older(Payment, hours=1)
     return eight_paid
 

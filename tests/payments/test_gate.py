@@ -28,7 +28,7 @@ def due_now(model, **also) -> None:
 
 def auth_rejected() -> tuple[int, int]:
     """How many calls were turned away, and how many cases stand for them."""
-    cases = ReviewItem.objects.filter(kind="hyperswitch_turned_us_away", closed_at=None)
+    cases = ReviewItem.objects.filter(kind="hyperswitch_auth_rejected", closed_at=None)
     return ProviderCall.objects.filter(status=401).count(), cases.count()
 
 
@@ -121,7 +121,7 @@ def test_the_case_closes_by_itself_when_the_right_key_is_let_in(three_orders, se
     tasks.resend()
 
     assert auth_rejected() == (1, 0)
-    assert ReviewItem.objects.get().note.startswith("Let in again: GET /payments/")
+    assert ReviewItem.objects.get().note.startswith("Key accepted: GET /payments/")
 
 
 def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):

@@ -5,18 +5,18 @@ from veza.core.admin_base import ReadOnlyAdmin
 from veza.core.admin_columns import badge, column, moment, person
 
 
-@column("came to")
-def came_to(row: StaffAction) -> object:
-    return badge(row.word or "unfinished")
+@column("outcome")
+def outcome(row: StaffAction) -> object:
+    return badge(row.outcome or "unfinished")
 
 
 @admin.register(StaffAction)
-class StaffActAdmin(ReadOnlyAdmin):
+class StaffActionAdmin(ReadOnlyAdmin):
     ordering = ("-at", "-pk")
-    list_display = (moment("at", "when"), person("person"), "label", came_to, "sentence", "reason")
+    list_display = (moment("at", "when"), person("person"), "label", outcome, "sentence", "reason")
     list_filter = ()
     list_select_related = ("person",)
     search_keys = ("id", "correlation_id", "subject_id", "person__email")
-    facts = (person("person"), moment("at", "when"), came_to)
+    facts = (person("person"), moment("at", "when"), outcome)
     exports = False
-    empty = "Nobody has pressed a button yet."
+    empty = "No action has been performed yet."

@@ -1,4 +1,4 @@
-"""Bars drawn by the server: no script, and the colours are the style sheet's."""
+"""Bar charts rendered by the server: no script, and the colours are the style sheet's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Chart:
-    """`title` is what somebody hears who cannot see it; every bar says its own amount."""
+    """`title` is read out by a screen reader; every bar has its own amount as its title."""
 
     title: str
     bars: list[Bar]
@@ -36,23 +36,25 @@ class Chart:
 
 @dataclass(frozen=True)
 class Step:
-    """One place on the chart: its name, and each kind's value with the words for it."""
+    """One place on the chart: its name, and each kind's value with its description."""
 
     name: str
     values: Sequence[tuple[str, int, str]]
 
 
 def bars(title: str, steps: Sequence[Step], *, label_every: int) -> Chart:
-    """Beside each other the bars of one step, steps from left to right; nothing is drawn below zero."""
+    """The bars of one step side by side, steps from left to right; negative values have no bar."""
     highest = max((value for step in steps for _, value, _ in step.values), default=0) or 1
     wide = WIDTH / max(len(steps), 1)
-    drawn, labels = [], []
+    rectangles, labels = [], []
     for at, step in enumerate(steps):
         each = wide * 0.8 / max(len(step.values), 1)
-        for place, (kind, value, words) in enumerate(step.values):
+        for place, (kind, value, description) in enumerate(step.values):
             tall = round(max(value, 0) / highest * (HEIGHT - 6), 1)
             x = round(at * wide + wide * 0.1 + place * each, 1)
-            drawn.append(Bar(x, round(HEIGHT - tall, 1), round(each * 0.92, 1), tall, kind, f"{step.name}: {words}"))
+            rectangles.append(
+                Bar(x, round(HEIGHT - tall, 1), round(each * 0.92, 1), tall, kind, f"{step.name}: {description}")
+            )
         if at % label_every == 0:
             labels.append(Label(round(at * wide + wide * 0.1, 1), step.name))
-    return Chart(title, drawn, labels)
+    return Chart(title, rectangles, labels)

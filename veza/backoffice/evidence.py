@@ -1,4 +1,4 @@
-"""What staff may read of an order over HTTP: the facts an acceptance run, or a script of support, has to see."""
+"""An order's money over HTTP, for staff: for the acceptance run and for support's scripts."""
 
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ MAY_READ = (
 
 
 class MayReadMoney(BasePermission):
-    """Staff who may see each of these rows in the back-office."""
+    """Staff who may see all of these rows in the back-office."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return bool(request.user.is_staff and request.user.has_perms(MAY_READ))
@@ -83,8 +83,8 @@ class OrderEvidence(APIView):
     permission_classes = (MayReadMoney,)
 
     @extend_schema(
-        operation_id="staff_order_evidence",
-        summary="Read all that is known of an order's money (staff)",
+        operation_id="get_order_evidence",
+        summary="Get the rows and the proof of an order's money (staff)",
         responses=EvidenceOutput,
         tags=["staff"],
     )
@@ -93,7 +93,7 @@ class OrderEvidence(APIView):
         if order is None:
             raise Http404
         payments = list(Payment.objects.filter(correlation_id=pk).order_by("pk"))
-        snapshot = {
+        evidence = {
             "order_id": order.pk,
             "status": order.status,
             "payments": payments,
@@ -103,4 +103,4 @@ class OrderEvidence(APIView):
             "timeline": [line.text for line in timeline_of(pk)],
             "balanced": all(prove_payment(payment).balanced for payment in payments),
         }
-        return Response(EvidenceOutput(snapshot).data)
+        return Response(EvidenceOutput(evidence).data)

@@ -1,4 +1,4 @@
-"""How much money moved, hour by hour, added up once: the dashboard reads a few hundred sums and never the ledger."""
+"""Hourly sums of postings: the dashboard reads a few hundred sums and never the ledger."""
 
 import time
 from collections import defaultdict
@@ -15,10 +15,10 @@ from payments.ledger.chart_of_accounts import PLATFORM_FEE, PSP_CLEARING
 from veza.backoffice.models import FlowHour, FlowMark
 from veza.core.models import Heartbeat
 
-# A posting's id is made before its commit. No transaction lives longer than the database lets it: later ids are left.
+# A posting's id is made before its commit. The database limits how long a transaction lives: newer ids are left out.
 SETTLED_AFTER = timedelta(minutes=2)
-# As many postings as one statement adds up well within its time.
-AT_ONCE = 100_000
+# As many postings as one statement adds up well within its timeout.
+BATCH = 100_000
 _MARK = "postings"
 
 _ADD = """
@@ -39,27 +39,27 @@ SELECT id, (SELECT count(*) FROM next) FROM next ORDER BY id DESC LIMIT 1
 
 
 def add_up() -> int:
-    """Add every posting that is settled and not yet in a sum to its hour; returns how many there were."""
-    added = 0
-    while several := _add_some():
-        added += several
+    """Add every settled posting that is in no sum yet to its hour; returns how many there were."""
+    total = 0
+    while count := _add_batch():
+        total += count
     Heartbeat.objects.update_or_create(
-        name="backoffice.add_up", defaults={"beat_at": Now(), "done": added, "failed": 0}
+        name="backoffice.add_up", defaults={"beat_at": Now(), "done": total, "failed": 0}
     )
-    return added
+    return total
 
 
 @transaction.atomic
-def _add_some() -> int:
-    """One portion, and how far it went, in one commit: a posting is in exactly one sum exactly once."""
+def _add_batch() -> int:
+    """One batch and the mark behind it, in one commit: every posting is in exactly one sum exactly once."""
     FlowMark.objects.get_or_create(name=_MARK, defaults={"last_id": UUID(int=0), "at": Now()})
     mark = FlowMark.objects.select_for_update().get(name=_MARK)
     upto = time.time() - SETTLED_AFTER.total_seconds()
     before = UUID(int=int(upto * 1000) << 80)
     with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"after": mark.last_id, "before": before, "limit": AT_ONCE})
-        found = cursor.fetchone()
-    last, count = found or (mark.last_id, 0)
+        cursor.execute(_ADD, {"after": mark.last_id, "before": before, "limit": BATCH})
+        row = cursor.fetchone()
+    last, count = row or (mark.last_id, 0)
     as_of = datetime.fromtimestamp(upto, tz=timezone.get_current_timezone())
     FlowMark.objects.filter(name=_MARK).update(last_id=last, at=as_of)
     return int(count)
@@ -67,28 +67,28 @@ def _add_some() -> int:
 
 @dataclass
 class Flow:
-    """What moved in one span of time, in minor units of one currency."""
+    """The money that moved in one span of time, in minor units of one currency."""
 
-    received: int = 0
-    refunded: int = 0
-    transferred: int = 0
-    fee: int = 0
+    received_minor: int = 0
+    refunded_minor: int = 0
+    transferred_minor: int = 0
+    fee_minor: int = 0
 
     def add(self, kind: str, debit: str, credit: str, amount_minor: int) -> None:
         match kind:
             case "received" if debit == PSP_CLEARING:
-                self.received += amount_minor
+                self.received_minor += amount_minor
             case "refund":
-                self.refunded += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)
+                self.refunded_minor += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)
             case "transfer":
-                self.transferred += amount_minor
+                self.transferred_minor += amount_minor
             case "reversal":
-                self.transferred -= amount_minor
-        self.fee += amount_minor * _direction(PLATFORM_FEE, debit=debit, credit=credit)
+                self.transferred_minor -= amount_minor
+        self.fee_minor += amount_minor * _direction(PLATFORM_FEE, debit=debit, credit=credit)
 
 
 def _direction(account: str, *, debit: str, credit: str) -> int:
-    """1 into the account, -1 out of it, 0 past it."""
+    """1 into the account, -1 out of the account, 0 for other accounts."""
     return int(credit == account) - int(debit == account)
 
 
@@ -108,7 +108,7 @@ def recent_flows(at: datetime) -> list[Flows]:
     this_hour = at.replace(minute=0, second=0, microsecond=0)
     days = [this_hour.replace(hour=0) - timedelta(days=ago) for ago in range(29, -1, -1)]
     hours = [this_hour - timedelta(hours=ago) for ago in range(23, -1, -1)]
-    by_day, by_hour = _summed(TruncDay("hour_at"), days), _summed(TruncHour("hour_at"), hours)
+    by_day, by_hour = _sums(TruncDay("hour_at"), days), _sums(TruncHour("hour_at"), hours)
     return [
         Flows(
             code, _whole(by_hour[code]), _whole(by_day[code]), list(by_hour[code].items()), list(by_day[code].items())
@@ -118,26 +118,26 @@ def recent_flows(at: datetime) -> list[Flows]:
 
 
 def added_up_to() -> datetime | None:
-    """How new the newest sum may be: None if nothing was ever added up."""
+    """How new the newest sum may be: None if there is none."""
     return FlowMark.objects.filter(name=_MARK).values_list("at", flat=True).first()
 
 
-def _summed(step: TruncDay | TruncHour, steps: list[datetime]) -> dict[str, dict[datetime, Flow]]:
-    """For each currency the flow of each step, those without any included."""
+def _sums(step: TruncDay | TruncHour, steps: list[datetime]) -> dict[str, dict[datetime, Flow]]:
+    """For each currency the flow of each step, empty ones included."""
     rows = FlowHour.objects.filter(hour_at__gte=steps[0]).annotate(step=step)
-    sums = rows.values("step", "currency", "kind", "debit", "credit").annotate(total=Sum("amount_minor"))
-    found: dict[str, dict[datetime, Flow]] = defaultdict(lambda: {each: Flow() for each in steps})
-    for row in sums.order_by():
-        if row["step"] in found[row["currency"]]:
-            found[row["currency"]][row["step"]].add(row["kind"], row["debit"], row["credit"], row["total"])
-    return found
+    totals = rows.values("step", "currency", "kind", "debit", "credit").annotate(total=Sum("amount_minor"))
+    sums: dict[str, dict[datetime, Flow]] = defaultdict(lambda: {each: Flow() for each in steps})
+    for row in totals.order_by():
+        if row["step"] in sums[row["currency"]]:
+            sums[row["currency"]][row["step"]].add(row["kind"], row["debit"], row["credit"], row["total"])
+    return sums
 
 
 def _whole(steps: dict[datetime, Flow]) -> Flow:
     whole = Flow()
     for each in steps.values():
-        whole.received += each.received
-        whole.refunded += each.refunded
-        whole.transferred += each.transferred
-        whole.fee += each.fee
+        whole.received_minor += each.received_minor
+        whole.refunded_minor += each.refunded_minor
+        whole.transferred_minor += each.transferred_minor
+        whole.fee_minor += each.fee_minor
     return whole

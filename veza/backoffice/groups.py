@@ -1,4 +1,4 @@
-"""Who of the staff may do what: one table, made true after every migrate."""
+"""The permissions of staff: one table, applied after every migrate."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,26 +8,26 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 
-# A permission that an action asks for, the model it is listed under, and what it lets a person do.
+# The permissions of actions: the model that each is listed under, and what it allows.
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
-    "core.close_case": ("core.reviewitem", "May close a case with a note"),
+    "core.close_case": ("core.reviewitem", "May close a review item with a note"),
     "core.set_maintenance": ("core.platformsetting", "May turn maintenance on and off"),
-    "payments.ask_provider": ("payments.payment", "May ask the provider about it now"),
-    "payments.replay_delivery": ("payments.webhookdelivery", "May have a stored delivery handled again"),
+    "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch"),
+    "payments.replay_delivery": ("payments.webhookdelivery", "May replay a stored webhook"),
     "payments.refund_for_buyer": ("payments.refund", "May refund an order for its buyer"),
-    "payments.resolve_mismatch": ("payments.payment", "May accept or give back a payment of a wrong amount"),
-    "payments.adopt_refund": ("payments.refund", "May take in, or dismiss, a refund made at the provider"),
-    "payments.write_off": ("payments.posting", "May take money that cannot be recovered as our loss"),
+    "payments.resolve_mismatch": ("payments.payment", "May accept or refund a payment with a wrong amount"),
+    "payments.adopt_refund": ("payments.refund", "May import an external refund, or mark it as expected"),
+    "payments.write_off": ("payments.posting", "May write off money that cannot be recovered"),
     "marketplace.cancel_order": ("marketplace.order", "May cancel an unpaid order"),
-    "connect.retry_transfer": ("connect.sellertransfer", "May have a transfer tried again"),
-    "connect.retry_reversal": ("connect.sellertransfer", "May have a reversal tried again"),
-    "connect.write_off": ("connect.sellertransfer", "May take a seller's debt as our loss"),
-    "subscriptions.complete_subscription": ("subscriptions.subscription", "May get somebody's payment page"),
-    "subscriptions.expire_subscription": ("subscriptions.subscription", "May end somebody's subscription"),
+    "connect.retry_transfer": ("connect.sellertransfer", "May retry a transfer"),
+    "connect.retry_reversal": ("connect.sellertransfer", "May retry a reversal"),
+    "connect.write_off": ("connect.sellertransfer", "May write off a seller's debt"),
+    "subscriptions.complete_subscription": ("subscriptions.subscription", "May get a subscriber's payment link"),
+    "subscriptions.expire_subscription": ("subscriptions.subscription", "May end a subscription"),
     "backoffice.export_rows": ("backoffice.staffaction", "May export lists as files"),
 }
-# What everybody in the back-office may look at.
-LOOK_AT = (
+# What every group may see.
+VIEWABLE = (
     "core.user",
     "core.statuschange",
     "core.providercall",
@@ -53,8 +53,8 @@ LOOK_AT = (
     "connect.connectedaccount",
     "backoffice.staffaction",
 )
-# Who may do what besides. Support talks to buyers, finance decides about money, ops keeps things running, and an
-# auditor looks at everything and takes it along, but touches nothing.
+# What each group may do besides. Support talks to buyers, finance decides about money, ops keeps things running, and
+# an auditor sees and exports everything, but changes nothing.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "support": (
         "payments.ask_provider",
@@ -90,25 +90,25 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 def apply_groups(sender: AppConfig, **_about: Any) -> None:
-    """Make the groups what the table says. Running it again changes nothing; people in the groups stay in them."""
+    """Set the groups to what the table says. Running it again changes nothing; members stay in their groups."""
     for app in apps.get_app_configs():
         if app.models_module is not None:
             create_permissions(app, verbosity=0)
-    known = _permissions()
-    for name, row_actions in GROUPS.items():
+    ids = _permissions()
+    for name, permissions in GROUPS.items():
         group, _ = Group.objects.get_or_create(name=name)
-        wanted = {known[_view(model)] for model in LOOK_AT} | {known[act] for act in row_actions}
-        if set(group.permissions.values_list("pk", flat=True)) != wanted:
-            group.permissions.set(wanted)
+        target = {ids[_view(model)] for model in VIEWABLE} | {ids[act] for act in permissions}
+        if set(group.permissions.values_list("pk", flat=True)) != target:
+            group.permissions.set(target)
 
 
 def _permissions() -> dict[str, int]:
-    """Every permission by the name it is asked for; those of the table are made where no model declares them."""
-    known = _all()
-    for name, (model, words) in PERMISSIONS.items():
-        if name not in known:
-            about = ContentType.objects.get_by_natural_key(*model.split("."))
-            Permission.objects.create(content_type=about, codename=name.partition(".")[2], name=words)
+    """Every permission by its full name; those of the table are created where no model declares them."""
+    ids = _all()
+    for name, (model, label) in PERMISSIONS.items():
+        if name not in ids:
+            content_type = ContentType.objects.get_by_natural_key(*model.split("."))
+            Permission.objects.create(content_type=content_type, codename=name.partition(".")[2], name=label)
     return _all()
 
 

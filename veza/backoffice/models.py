@@ -1,4 +1,4 @@
-"""What the back-office keeps for itself: who pressed which button, and sums that nobody should add up twice."""
+"""The back-office's own tables: staff actions, and hourly sums of postings."""
 
 from django.conf import settings
 from django.db import models
@@ -8,12 +8,12 @@ from veza.core.models import KeyedRow
 
 
 class StaffAction(KeyedRow):
-    """One press of a button on one row: kept before anything is done, with what came of it once that is known.
+    """One action of staff on one row: recorded before it runs, and its result afterwards.
 
-    The id is the press's own, so the same press is never carried out twice.
+    The id belongs to the submitted form, so the same submission never runs twice.
     """
 
-    act = models.CharField(max_length=60)
+    action = models.CharField(max_length=60)
     label = models.CharField(max_length=100)
     subject = models.CharField(max_length=60)
     subject_id = models.CharField(max_length=60)
@@ -21,8 +21,8 @@ class StaffAction(KeyedRow):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     reason = models.TextField()
     request_id = models.CharField(max_length=100, blank=True)
-    # Empty while it is being done, and for ever if the process died meanwhile.
-    word = models.CharField(max_length=10, blank=True)
+    # Empty while it runs, and for ever if the process died meanwhile.
+    outcome = models.CharField(max_length=10, blank=True)
     sentence = models.TextField(blank=True)
     at = models.DateTimeField(db_default=Now())
 
@@ -39,7 +39,7 @@ class StaffAction(KeyedRow):
 
 
 class FlowHour(models.Model):
-    """Postings of one hour, added up by what caused them and between which kinds of accounts. All sellers are one."""
+    """Postings of one hour, added up by kind and by pair of accounts. All sellers count as one account."""
 
     hour_at = models.DateTimeField()
     currency = models.CharField(max_length=3)
@@ -58,7 +58,7 @@ class FlowHour(models.Model):
 
 
 class FlowMark(models.Model):
-    """Up to which posting the hours are added up: one row, locked while more is added."""
+    """The last posting that is part of the hourly sums: one row, locked while more are added."""
 
     name = models.CharField(max_length=20, primary_key=True)
     last_id = models.UUIDField()

@@ -1,4 +1,4 @@
-"""The rows of a story, floor by floor, as the pages show them."""
+"""The rows of an order or a subscription, floor by floor, as the pages show them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,6 @@ from connect.models import SellerTransfer, TransferReversal
 from marketplace.models import License, Order
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription
-from veza.backoffice.models import StaffAction
 from veza.core.admin_columns import (
     Panel,
     age,
@@ -23,22 +22,22 @@ from veza.core.admin_columns import (
     status,
 )
 from veza.core.models import ReviewItem
-from veza.core.timeline import TimelineLine
+from veza.core.words import format_status
 
 
 def panels_of(correlation_id: UUID) -> list[Panel]:
-    """Every row of the story, each leading to its page; kinds of which there is none are left out."""
+    """Every row with this correlation id, each linked to its page; empty panels are left out."""
     return [each for each in _panels(correlation_id) if each.lines]
 
 
 def _panels(correlation_id: UUID) -> Iterator[Panel]:
     yield panel("Order", Order.objects.filter(pk=correlation_id), [short_id, money("total"), status, age])
     yield panel("Subscription", Subscription.objects.filter(pk=correlation_id), [short_id, status, age])
-    received, refunded = money("received"), money("refunded")
+    received_column, refunded_column = money("received"), money("refunded")
     payments = Payment.objects.filter(correlation_id=correlation_id).order_by("pk")
-    yield panel("Payments", payments, [short_id, amount, status, received, refunded, age])
+    yield panel("Payments", payments, [short_id, amount, status, received_column, refunded_column, age])
     refunds = Refund.objects.filter(correlation_id=correlation_id).order_by("pk")
-    yield panel("Refunds", refunds, [short_id, amount, status, column("asked by")(lambda row: row.source), age])
+    yield panel("Refunds", refunds, [short_id, amount, status, column("requested by")(lambda row: row.source), age])
     yield panel(
         "Disputes",
         Dispute.objects.filter(correlation_id=correlation_id).order_by("pk"),
@@ -47,14 +46,14 @@ def _panels(correlation_id: UUID) -> Iterator[Panel]:
     licenses = License.objects.filter(order=correlation_id).select_related("item").order_by("pk")
     yield panel("Licences", licenses, [short_id, column("work")(lambda row: row.item.title), status, age])
     transfers = SellerTransfer.objects.filter(order=correlation_id).select_related("seller").order_by("pk")
-    taken_back = money("reversed", "taken back")
-    yield panel("Transfers to sellers", transfers, [short_id, person("seller"), amount, status, taken_back])
+    reversed_column = money("reversed", "reversed")
+    yield panel("Transfers to sellers", transfers, [short_id, person("seller"), amount, status, reversed_column])
     reversals = TransferReversal.objects.filter(correlation_id=correlation_id).order_by("pk")
-    yield panel("Taken back from sellers", reversals, [short_id, amount, status, age])
+    yield panel("Reversals", reversals, [short_id, amount, status, age])
     deliveries = WebhookDelivery.objects.filter(correlation_id=correlation_id).order_by("received_at")
-    yield panel("Raw deliveries", deliveries, [moment("received_at", "received"), event, result])
-    cases = ReviewItem.objects.filter(correlation_id=correlation_id).order_by("pk")
-    yield panel("Cases", cases, [column("kind")(lambda row: row.kind.replace("_", " ")), status, why])
+    yield panel("Webhook deliveries", deliveries, [moment("received_at", "received"), event, result])
+    items = ReviewItem.objects.filter(correlation_id=correlation_id).order_by("pk")
+    yield panel("Review items", items, [column("kind")(lambda row: format_status(row.kind)), status, why])
 
 
 @column("event")
@@ -68,19 +67,5 @@ def result(delivery: WebhookDelivery) -> Any:
 
 
 @column("why")
-def why(case: ReviewItem) -> str:
-    return case.why
-
-
-def actions_in(correlation_id: UUID) -> list[TimelineLine]:
-    """What staff did about a story, with their reasons."""
-    acts = StaffAction.objects.filter(correlation_id=correlation_id).select_related("person")
-    return [
-        TimelineLine(
-            act.at,
-            f"{act.person.email} pressed “{act.label}” because: {act.reason.rstrip('.')}. "
-            f"{act.sentence or 'It was never finished.'}",
-            "act",
-        )
-        for act in acts
-    ]
+def why(item: ReviewItem) -> str:
+    return item.why

@@ -1,4 +1,4 @@
-"""What a person bought, sold and was paid, and what happened to a seller's money."""
+"""A user's orders, subscriptions, sales and payouts, and the history of a seller's money."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,49 +14,50 @@ from veza.core.admin_columns import Panel, age, amount, column, moment, money, p
 from veza.core.models import StatusChange, User
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
+from veza.core.words import format_status
 
-# A person reads the newest; the lists have the rest.
+# The page shows the newest; the lists have the rest.
 SHOWN = 20
 REMEMBERED = 100
 
 
-def panels_of_person(somebody: User) -> list[Panel]:
-    """What somebody bought, subscribed to, sold and was paid; the newest of each."""
-    return [each for each in [_balances(somebody), *_panels_of_person(somebody)] if each.lines]
+def panels_of_person(user: User) -> list[Panel]:
+    """The user's newest orders, subscriptions, transfers and payouts."""
+    return [each for each in [_balances(user), *_panels_of_person(user)] if each.lines]
 
 
-def _panels_of_person(somebody: User) -> Iterator[Panel]:
-    orders = Order.objects.filter(buyer=somebody).order_by("-created_at")[:SHOWN]
+def _panels_of_person(user: User) -> Iterator[Panel]:
+    orders = Order.objects.filter(buyer=user).order_by("-created_at")[:SHOWN]
     yield panel("Orders", orders, [short_id, money("total"), status, age])
-    own = Subscription.objects.filter(user=somebody).select_related("plan").order_by("-created_at")[:SHOWN]
+    own = Subscription.objects.filter(user=user).select_related("plan").order_by("-created_at")[:SHOWN]
     plan = column("plan")(lambda row: row.plan.name)
     yield panel("Subscriptions", own, [short_id, plan, status, moment("period_end_at", "until"), age])
-    accounts = ConnectedAccount.objects.filter(seller=somebody)
-    can_receive = column("can be paid")(lambda row: "yes" if row.can_receive() else "not yet")
-    yield panel("Account at Stripe", accounts, [column("account")(lambda row: row.stripe_account_id), can_receive])
-    transfers = SellerTransfer.objects.filter(seller=somebody).order_by("-created_at")[:SHOWN]
-    yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "taken back"), age])
-    payouts = SellerPayout.objects.filter(seller=somebody).order_by("-created_at")[:SHOWN]
+    accounts = ConnectedAccount.objects.filter(seller=user)
+    can_receive = column("can receive transfers")(lambda row: "yes" if row.can_receive() else "not yet")
+    yield panel("Stripe account", accounts, [column("account")(lambda row: row.stripe_account_id), can_receive])
+    transfers = SellerTransfer.objects.filter(seller=user).order_by("-created_at")[:SHOWN]
+    yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "reversed"), age])
+    payouts = SellerPayout.objects.filter(seller=user).order_by("-created_at")[:SHOWN]
     yield panel("Payouts to their bank", payouts, [short_id, amount, status, age])
 
 
-def _balances(somebody: User) -> Panel:
-    held = balances_of(somebody.pk) if somebody.seller_since_at else []
+def _balances(user: User) -> Panel:
+    balances = balances_of(user.pk) if user.seller_since_at else []
     lines = [
         ("", [format_amount(each.available_minor, each.currency), format_amount(each.debt_minor, each.currency)])
-        for each in held
+        for each in balances
     ]
-    return Panel("What we hold for them, and what they owe us", ["to be sent", "owed to us"], lines)
+    return Panel("Balance", ["to be transferred", "debt"], lines)
 
 
-def timeline_of_person(somebody: User) -> list[TimelineLine]:
-    """What happened to a seller's money lately, oldest first; nothing for somebody who sells nothing."""
-    if somebody.seller_since_at is None:
+def timeline_of_person(user: User) -> list[TimelineLine]:
+    """The recent history of a seller's money, oldest first; nothing for a user who is no seller."""
+    if user.seller_since_at is None:
         return []
-    transfers = list(SellerTransfer.objects.filter(seller=somebody).order_by("-created_at")[:REMEMBERED])
-    # A payout belongs to no order: its story is its seller's.
-    told = [*timeline_of(somebody.pk), *_moves(transfers), *_postings(somebody)]
-    return sorted(told, key=lambda line: line.at)[-REMEMBERED:]
+    transfers = list(SellerTransfer.objects.filter(seller=user).order_by("-created_at")[:REMEMBERED])
+    # A payout belongs to no order: its correlation id is its seller's.
+    lines = [*timeline_of(user.pk), *_moves(transfers), *_postings(user)]
+    return sorted(lines, key=lambda line: line.at)[-REMEMBERED:]
 
 
 def _moves(transfers: Sequence[SellerTransfer]) -> list[TimelineLine]:
@@ -66,7 +67,7 @@ def _moves(transfers: Sequence[SellerTransfer]) -> list[TimelineLine]:
         TimelineLine(
             change.at,
             f"The transfer {str(change.subject_id)[-8:]} of {amounts[change.subject_id]} went from "
-            f"{' to '.join(word.replace('_', ' ') for word in (change.from_status, change.to_status))} "
+            f"{format_status(change.from_status)} to {format_status(change.to_status)} "
             f"(by {change.actor or change.cause_kind}).",
             "move",
         )
@@ -74,8 +75,8 @@ def _moves(transfers: Sequence[SellerTransfer]) -> list[TimelineLine]:
     ]
 
 
-def _postings(somebody: User) -> list[TimelineLine]:
-    account = seller_account(somebody.pk)
+def _postings(user: User) -> list[TimelineLine]:
+    account = seller_account(user.pk)
     newest: list[Posting] = []
     for side in ("debit", "credit"):
         newest += Posting.objects.filter(**{side: account}).order_by("-pk")[:REMEMBERED]

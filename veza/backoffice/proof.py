@@ -1,7 +1,7 @@
 """The proof across all floors: each payment with what it paid for and what its sellers got of it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -11,17 +11,22 @@ from django.db import connection, models, transaction
 import connect.reporting.proof
 import marketplace.proof
 import subscriptions.proof
-from payments.ledger.proof import Books, Proof, books_of, explain_payment, faults_between, terms_of
+from payments.ledger.proof import Books, Proof, Term, books_of, explain_payment, faults_between, terms_of
 from payments.models import Dispute, Payment, Posting, Refund, WriteOff
+from payments.timeline import account_names
 from subscriptions.models import SubscriptionInvoice
+from veza.core.timeline import ProofLine
 
 Kind = Posting.Kind
+_HELD_BY = "held by "
+# The line that must be zero is shown because it is.
+BALANCE = "captured + recoverable - everything else"
 
 
 def prove_payment(payment: Payment) -> Proof:
-    """One payment's proof as of now, with whose money it is by the items and what was sent to the sellers.
+    """One payment's proof as of now, with each account's part by the items and the transfers to the sellers.
 
-    The payment is read again: what moved since the caller read it is no difference.
+    The payment is read again: money that moved since the caller read it is no difference.
     """
     with as_of_now():
         return prove_many([Payment.objects.get(pk=payment.pk)])[0]
@@ -45,7 +50,7 @@ def _prove_next(payments: "models.QuerySet[Payment]") -> list[Proof]:
 
 @contextmanager
 def as_of_now() -> Iterator[None]:
-    """Let every query inside see the same moment. Inside a transaction that is the transaction's own business."""
+    """Let every query inside see the same moment. Inside a transaction it changes nothing."""
     if connection.in_atomic_block:
         yield
         return
@@ -122,3 +127,23 @@ def _prove(payment: Payment, chunk: _Chunk) -> Proof:
             applied = books.take(Kind.APPLIED, invoice.pk)
             faults += faults_between(subscriptions.proof.entries_of(invoice), applied)
     return Proof(payment.pk, terms, faults + books.unexplained())
+
+
+def proof_lines(correlation_id: UUID) -> list[ProofLine]:
+    """The proof as a page shows it: accounts by their names, without terms that are zero on both sides."""
+    payments = Payment.objects.filter(correlation_id=correlation_id).order_by("pk")
+    terms = [term for payment in payments for term in prove_payment(payment).terms]
+    if not any(term.booked_minor for term in terms):
+        terms = [term for term in terms if not term.holds]
+    terms = [term for term in terms if term.booked_minor or not term.holds or term.label == BALANCE]
+    names = account_names({code for term in terms if (code := _account_of(term))})
+    return [ProofLine(_label_of(term, names), term.booked_minor, term.currency, term.holds) for term in terms]
+
+
+def _account_of(term: Term) -> str:
+    return term.label.removeprefix(_HELD_BY) if term.label.startswith(_HELD_BY) else ""
+
+
+def _label_of(term: Term, names: Mapping[str, str]) -> str:
+    code = _account_of(term)
+    return f"{_HELD_BY}{names[code]}" if code else term.label

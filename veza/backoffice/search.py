@@ -1,4 +1,4 @@
-"""Finding a thing by whatever somebody was given: an id, its last characters, a provider's id, an e-mail."""
+"""Search over all kinds of rows: by id, its last characters, a provider's id, or an e-mail."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from veza.core.admin_columns import NOTHING, Column, Panel, column, panel
 from veza.core.admin_lists import find
 
 SHOWN = 10
-# Where to look, what support asks for first coming first.
-LOOKED_INTO = (
+# The kinds of rows that are searched, the most frequent questions first.
+SEARCHED = (
     "core.user",
     "marketplace.order",
     "payments.payment",
@@ -31,19 +31,19 @@ LOOKED_INTO = (
 )
 
 
-def found(site: AdminSite, request: HttpRequest, payload: str) -> list[Panel]:
-    """What `said` names and this person may look at, kind by kind."""
-    return [each for each in _found(site, request, payload) if each.lines]
+def find_panels(site: AdminSite, request: HttpRequest, term: str) -> list[Panel]:
+    """The rows that `term` names and this user may see, kind by kind."""
+    return [each for each in _search(site, request, term) if each.lines]
 
 
-def _found(site: AdminSite, request: HttpRequest, payload: str) -> Iterator[Panel]:
+def _search(site: AdminSite, request: HttpRequest, term: str) -> Iterator[Panel]:
     pages = {model._meta.label_lower: page for model, page in site._registry.items()}
-    for label in LOOKED_INTO:
+    for label in SEARCHED:
         page = pages[label]
         if not page.has_view_permission(request):
             continue
         by = tuple(getattr(page, "search_keys", ("id", "email")))
-        rows = find(page.get_queryset(request), by, payload).order_by("-pk")
+        rows = find(page.get_queryset(request), by, term).order_by("-pk")
         if page.list_select_related and not isinstance(page.list_select_related, bool):
             rows = rows.select_related(*page.list_select_related)
         columns = [_column(page, name) for name in page.list_display]
@@ -56,10 +56,10 @@ def _column(page: "ModelAdmin[Any]", name: Any) -> Column:
 
     @column(_heading(page.model, name))
     def value(row: models.Model) -> Any:
-        payload = lookup_field(name, row, page)[2]
-        if isinstance(payload, bool):
-            return "yes" if payload else "no"
-        return NOTHING if payload in (None, "") else payload
+        content = lookup_field(name, row, page)[2]
+        if isinstance(content, bool):
+            return "yes" if content else "no"
+        return NOTHING if content in (None, "") else content
 
     return value
 

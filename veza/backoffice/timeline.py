@@ -1,4 +1,4 @@
-"""The money timeline: what every floor tells of one story, side by side, in the order it happened."""
+"""The history of an order or a subscription: the lines of all floors in the order in which they happened."""
 
 from uuid import UUID
 
@@ -8,20 +8,22 @@ import connect.reporting.timeline
 import marketplace.timeline
 import payments.timeline
 import subscriptions.timeline
-from veza.backoffice.order_history import actions_in
+from veza.backoffice import action_log
 from veza.core.models import ProviderCall, ReviewItem, StatusChange
 from veza.core.timeline import TimelineLine
+from veza.core.words import format_status
 
 FLOORS = (payments.timeline, subscriptions.timeline, marketplace.timeline, connect.reporting.timeline)
-# What one commit did carries one time: the news first, then what followed from it.
-ORDER_WITHIN_A_MOMENT = ("act", "open", "call", "delivery", "move", "posting", "case")
+# All rows of one commit have the same time: the cause comes first, then its consequences.
+ORDER_WITHIN_A_MOMENT = ("action", "open", "call", "delivery", "move", "posting", "review")
 
 
 def timeline_of(correlation_id: UUID) -> list[TimelineLine]:
-    """Everything that happened in the story of one order or subscription, oldest first."""
-    told = [line for floor in FLOORS for line in floor.lines(correlation_id)]
-    told += [*actions_in(correlation_id), *_moves(correlation_id), *_calls(correlation_id), *_cases(correlation_id)]
-    return sorted(told, key=lambda line: (line.at, ORDER_WITHIN_A_MOMENT.index(line.kind)))
+    """Everything that happened to one order or subscription, oldest first."""
+    lines = [line for floor in FLOORS for line in floor.lines(correlation_id)]
+    lines += [*action_log.lines(correlation_id), *_moves(correlation_id)]
+    lines += [*_calls(correlation_id), *_reviews(correlation_id)]
+    return sorted(lines, key=lambda line: (line.at, ORDER_WITHIN_A_MOMENT.index(line.kind)))
 
 
 def next_steps_of(correlation_id: UUID) -> list[str]:
@@ -30,40 +32,31 @@ def next_steps_of(correlation_id: UUID) -> list[str]:
 
 
 def _moves(correlation_id: UUID) -> list[TimelineLine]:
-    told = []
+    lines = []
     for change in StatusChange.objects.filter(correlation_id=correlation_id):
         thing = apps.get_model(change.machine)._meta.verbose_name
         by = " ".join(part for part in (change.cause_kind, change.actor) if part)
-        because = f": {change.reason.rstrip('.')}" if change.reason else ""
-        steps = " to ".join(status.replace("_", " ") for status in (change.from_status, change.to_status))
-        sentence = f"The {thing} {str(change.subject_id)[-8:]} went from {steps} (by {by}{because})."
-        told.append(TimelineLine(change.at, sentence, "move"))
-    return told
+        reason = f"; reason: {change.reason.rstrip('.')}" if change.reason else ""
+        move = f"{format_status(change.from_status)} to {format_status(change.to_status)}"
+        sentence = f"The {thing} {str(change.subject_id)[-8:]} went from {move} (by {by}{reason})."
+        lines.append(TimelineLine(change.at, sentence, "move"))
+    return lines
 
 
 def _calls(correlation_id: UUID) -> list[TimelineLine]:
-    told = []
+    lines = []
     for call in ProviderCall.objects.filter(correlation_id=correlation_id):
         detail = f", {call.detail}" if call.detail else ""
-        told.append(
-            TimelineLine(
-                call.at,
-                f"We called {call.provider.capitalize()}: {call.method} {call.path}, "
-                f"{call.outcome} after {call.milliseconds} ms{detail}.",
-                "call",
-            )
-        )
-    return told
+        sentence = f"Call to {call.provider.capitalize()}: {call.method} {call.path}, {call.outcome} after "
+        lines.append(TimelineLine(call.at, f"{sentence}{call.milliseconds} ms{detail}.", "call"))
+    return lines
 
 
-def _cases(correlation_id: UUID) -> list[TimelineLine]:
-    told = []
-    for case in ReviewItem.objects.filter(correlation_id=correlation_id):
-        told.append(
-            TimelineLine(case.opened_at, f"A case was opened for an operator: {case.why} {case.what_to_do}", "case")
-        )
-        if case.closed_at is not None:
-            told.append(
-                TimelineLine(case.closed_at, f"{case.closed_by} closed the case ({case.kind}): {case.note}", "case")
-            )
-    return told
+def _reviews(correlation_id: UUID) -> list[TimelineLine]:
+    lines = []
+    for item in ReviewItem.objects.filter(correlation_id=correlation_id):
+        lines.append(TimelineLine(item.opened_at, f"Review item opened: {item.why} {item.what_to_do}", "review"))
+        if item.closed_at is not None:
+            sentence = f"{item.closed_by} closed the review item ({format_status(item.kind)}): {item.note}"
+            lines.append(TimelineLine(item.closed_at, sentence, "review"))
+    return lines

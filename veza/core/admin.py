@@ -1,4 +1,4 @@
-"""The ground floor's pages: people, what happened, what waits for a person."""
+"""The ground floor's pages: users, status changes, provider calls, review items, workers and switches."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
@@ -19,11 +19,12 @@ from veza.core.admin_lists import AgeFilter, CappedPaginator, find
 from veza.core.causes import Cause
 from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewItem, StatusChange, User
 from veza.core.money import format_amount
+from veza.core.words import format_status
 
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes no parameter; its stub does.
-    """People. Staff are made here; buyers and sellers too, until they can sign up."""
+    """Users. Staff are created here; buyers and sellers too, until they can sign up."""
 
     change_form_template = "admin/person.html"
     paginator = CappedPaginator
@@ -31,23 +32,23 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
     ordering = ("-pk",)
-    list_display = ("email", "name", "is_staff", moment("seller_since_at", "seller since"), "joined")
+    list_display = ("email", "name", "is_staff", moment("seller_since_at", "seller since"), "joined_on")
     list_filter = ("is_staff", "is_active", AgeFilter)
     search_fields = ("email",)
     readonly_fields = ("seller_since_at", "created_at", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
-        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Since when", {"fields": ("seller_since_at", "created_at", "last_login")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("seller_since_at", "created_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2", "is_staff")}),)
 
     @admin.display(description="joined")
-    def joined(self, person: User) -> Any:
-        return when(person.created_at)
+    def joined_on(self, user: User) -> Any:
+        return when(user.created_at)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "People", **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Users", **(extra_context or {})})
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
@@ -61,57 +62,57 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        told, site = extra_context or {}, cast(MoneySite, self.admin_site)
-        person = self.get_object(request, object_id)
-        if person is not None:
-            told |= {"story_panels": site.panels_of_person(person), "timeline": site.timeline_of_person(person)}
-        return super().change_view(request, object_id, form_url, told)
+        context, site = extra_context or {}, cast(MoneySite, self.admin_site)
+        user = self.get_object(request, object_id)
+        if user is not None:
+            context |= {"history_panels": site.panels_of_person(user), "timeline": site.timeline_of_person(user)}
+        return super().change_view(request, object_id, form_url, context)
 
 
-class WordFilter(admin.SimpleListFilter):
-    """A filter over words that are known here: asking the table which there are would read all of it."""
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter over fixed values: reading them from the table would scan all rows."""
 
-    words: ClassVar[Sequence[str]] = ()
+    values: ClassVar[Sequence[str]] = ()
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(word, word) for word in self.words]
+        return [(value, value) for value in self.values]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
 
 
-class CauseFilter(WordFilter):
-    title, parameter_name = "who or what", "cause_kind"
-    words = ("webhook", "user", "staff", "sweep", "reconcile", "command", "reaction")
+class CauseFilter(ChoiceFilter):
+    title, parameter_name = "cause", "cause_kind"
+    values = ("webhook", "user", "staff", "sweep", "reconcile", "command", "reaction")
 
 
-class ProviderFilter(WordFilter):
+class ProviderFilter(ChoiceFilter):
     title, parameter_name = "provider", "provider"
-    words = ("hyperswitch", "stripe")
+    values = ("hyperswitch", "stripe")
 
 
-class OutcomeFilter(WordFilter):
+class OutcomeFilter(ChoiceFilter):
     title, parameter_name = "outcome", "outcome"
-    words = ("accepted", "refused", "not sent", "unknown")
+    values = ("accepted", "refused", "not sent", "unknown")
 
 
-@column("what")
+@column("row type")
 def machine(change: StatusChange) -> str:
     return str(apps.get_model(change.machine)._meta.verbose_name)
 
 
 @column("from")
-def came_from(change: StatusChange) -> str:
-    return change.from_status.replace("_", " ")
+def from_status(change: StatusChange) -> str:
+    return format_status(change.from_status)
 
 
 @column("by")
-def by_whom(change: StatusChange) -> str:
+def actor(change: StatusChange) -> str:
     return change.actor or change.cause_kind
 
 
 @column("to")
-def went_to(change: StatusChange) -> Any:
+def to_status(change: StatusChange) -> Any:
     return badge(change.to_status)
 
 
@@ -122,19 +123,19 @@ def subject(row: Any) -> Any:
 
 @admin.register(StatusChange)
 class StatusChangeAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), machine, subject, came_from, went_to, by_whom, "reason")
+    list_display = (moment("at", "when"), machine, subject, from_status, to_status, actor, "reason")
     list_filter = (CauseFilter, AgeFilter)
     search_keys = ("id", "subject_id", "correlation_id")
-    empty = "Nothing has changed its status yet."
+    empty = "No status has changed yet."
 
 
 @column("call")
-def called(call: ProviderCall) -> str:
+def request_line(call: ProviderCall) -> str:
     return f"{call.provider} {call.method} {call.path}"
 
 
 @column("answer")
-def answered(call: ProviderCall) -> str:
+def answer(call: ProviderCall) -> str:
     return f"{call.status or 'none'} in {call.milliseconds} ms"
 
 
@@ -145,58 +146,58 @@ def outcome(call: ProviderCall) -> Any:
 
 @admin.register(ProviderCall)
 class ProviderCallAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), called, outcome, answered, "detail")
+    list_display = (moment("at", "when"), request_line, outcome, answer, "detail")
     list_filter = (ProviderFilter, OutcomeFilter, AgeFilter)
     search_keys = ("id", "subject_id", "correlation_id")
     empty = "No provider has been called yet."
 
 
-class CloseCase(AdminAction):
-    """The one thing to do about a case here: say that it is dealt with, and how."""
+class CloseReviewItem(AdminAction):
+    """Close a review item that has been resolved, with a note."""
 
-    label, permission = "Close the case", "core.close_case"
+    label, permission = "Close review item", "core.close_case"
 
-    def offered(self, row: ReviewItem) -> bool:
+    def is_available(self, row: ReviewItem) -> bool:
         return row.closed_at is None
 
     def preview(self, row: ReviewItem, *, params: ActionRequest) -> list[str]:
         return [
-            "The case is closed with your note. No money moves and nothing is sent.",
-            "If what it is about happens again, a new case is opened.",
+            "The review item is closed with your note. No money moves and nothing is sent.",
+            "If the problem occurs again, a new review item is opened.",
         ]
 
     def perform(self, row: ReviewItem, *, cause: Cause, params: ActionRequest) -> str:
         reviews.close_review_by_hand(case_id=row.pk, cause=cause)
-        return "The case is closed."
+        return "Review item closed."
 
 
 @column("in doubt")
-def in_doubt(case: ReviewItem) -> str:
-    return format_amount(case.amount_minor, case.currency) if case.currency and case.amount_minor else NOTHING
+def in_doubt(item: ReviewItem) -> str:
+    return format_amount(item.amount_minor, item.currency) if item.currency and item.amount_minor else NOTHING
 
 
 @column("kind")
-def kind(case: ReviewItem) -> str:
-    return case.kind.replace("_", " ")
+def kind(item: ReviewItem) -> str:
+    return format_status(item.kind)
 
 
-@column("open")
-def still_open(case: ReviewItem) -> Any:
-    return badge(case.status)
+@column("state")
+def state(item: ReviewItem) -> Any:
+    return badge(item.status)
 
 
-class CaseKindFilter(admin.SimpleListFilter):
+class ReviewKindFilter(admin.SimpleListFilter):
     title, parameter_name = "kind", "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         kinds = ReviewItem.objects.filter(closed_at__isnull=True).values_list("kind", flat=True).distinct()
-        return [(word, word.replace("_", " ")) for word in kinds.order_by("kind")[:50]]
+        return [(kind, format_status(kind)) for kind in kinds.order_by("kind")[:50]]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
-class CaseStateFilter(admin.SimpleListFilter):
+class ReviewStateFilter(admin.SimpleListFilter):
     title, parameter_name = "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -207,18 +208,18 @@ class CaseStateFilter(admin.SimpleListFilter):
 
 
 @admin.register(ReviewItem)
-class OperatorCaseAdmin(ReadOnlyAdmin):
-    list_display = (short_id, kind, in_doubt, still_open, moment("opened_at", "since"), "why")
-    list_filter = (CaseStateFilter, CaseKindFilter, AgeFilter)
+class ReviewItemAdmin(ReadOnlyAdmin):
+    list_display = (short_id, kind, in_doubt, state, moment("opened_at", "since"), "why")
+    list_filter = (ReviewStateFilter, ReviewKindFilter, AgeFilter)
     search_keys = ("id", "subject_id", "correlation_id")
-    row_actions = (CloseCase(),)
+    row_actions = (CloseReviewItem(),)
     facts = (kind, in_doubt, moment("opened_at", "since"))
-    empty = "No case waits for a person. Veza opens one when only a person can decide."
-    row_template = "admin/case.html"
+    empty = "Nothing needs review. Veza opens a review item where staff must decide."
+    row_template = "admin/review_item.html"
 
-    def story(self, row: ReviewItem) -> dict[str, Any]:
+    def page_context(self, row: ReviewItem) -> dict[str, Any]:
         site = cast(MoneySite, self.admin_site)
-        return {"story_panels": others(site.panels_of(row.correlation_id), row) if row.correlation_id else []}
+        return {"history_panels": others(site.panels_of(row.correlation_id), row) if row.correlation_id else []}
 
 
 @admin.register(Heartbeat)
@@ -231,17 +232,17 @@ class HeartbeatAdmin(ReadOnlyAdmin):
         "done",
         "failed",
         "last_error",
-        moment("last_error_at", "when it failed"),
+        moment("last_error_at", "last failure"),
     )
-    empty = "No worker has finished a round yet. Start a worker and beat."
+    empty = "No worker has finished a tick yet. Start a worker and beat."
 
 
 class MaintenanceForm(ActionForm):
     message = forms.CharField(
         max_length=300,
         required=False,
-        label="What buyers and sellers are told",
-        help_text="Left empty: “Veza is being maintained. Nothing is lost; please come back soon.”",
+        label="Message for buyers and sellers",
+        help_text="Default: “Veza is down for maintenance. Nothing is lost; please come back soon.”",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     field_order = ("message", "reason")
@@ -251,7 +252,7 @@ class _Maintenance(AdminAction):
     permission = "core.set_maintenance"
     for_selection = False
 
-    def standing(self, row: PlatformSetting) -> str:
+    def version_of(self, row: PlatformSetting) -> str:
         return str(_is_on(row))
 
 
@@ -261,25 +262,25 @@ class StartMaintenance(_Maintenance):
     def form(self, row: Any, data: Any = None) -> ActionForm:
         return MaintenanceForm(data)
 
-    def offered(self, row: PlatformSetting) -> bool:
+    def is_available(self, row: PlatformSetting) -> bool:
         return row.name == platform.MAINTENANCE and not _is_on(row)
 
     def preview(self, row: PlatformSetting, *, params: ActionRequest) -> list[str]:
-        told = params.answers.get("message") or "that Veza is being maintained"
+        message = params.answers.get("message") or "Veza is down for maintenance"
         return [
-            f"Within five seconds buyers and sellers are answered 503 and told: {told}.",
-            "Webhooks, workers, logging in, this back-office and the health page go on. No money is lost or late.",
+            f"Within five seconds buyers' and sellers' requests get 503 with the message: {message}.",
+            "Webhooks, workers, log-ins, this back-office and the health page go on. No money is lost or late.",
         ]
 
     def perform(self, row: PlatformSetting, *, cause: Cause, params: ActionRequest) -> str:
         platform.set_maintenance(on=True, message=params.answers.get("message", ""), cause=cause)
-        return "Maintenance is on: buyers and sellers are asked to come back."
+        return "Maintenance mode is on: buyers and sellers get 503."
 
 
 class EndMaintenance(_Maintenance):
     label = "End maintenance"
 
-    def offered(self, row: PlatformSetting) -> bool:
+    def is_available(self, row: PlatformSetting) -> bool:
         return row.name == platform.MAINTENANCE and _is_on(row)
 
     def preview(self, row: PlatformSetting, *, params: ActionRequest) -> list[str]:
@@ -287,14 +288,14 @@ class EndMaintenance(_Maintenance):
 
     def perform(self, row: PlatformSetting, *, cause: Cause, params: ActionRequest) -> str:
         platform.set_maintenance(on=False, cause=cause)
-        return "Maintenance is over."
+        return "Maintenance mode is off."
 
 
 def _is_on(row: PlatformSetting) -> bool:
     return bool(row.value.get("on")) if isinstance(row.value, dict) else row.value is True
 
 
-@column("is")
+@column("value")
 def setting_value(row: PlatformSetting) -> str:
     if row.name == platform.MAINTENANCE:
         return "on" if _is_on(row) else "off"
@@ -310,6 +311,6 @@ class PlatformSettingAdmin(ReadOnlyAdmin):
     row_actions = (StartMaintenance(), EndMaintenance())
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        # The switch is there from the first day: otherwise nobody could turn it.
+        # The switch is there from the first day: otherwise staff could not turn it.
         PlatformSetting.objects.get_or_create(name=platform.MAINTENANCE, defaults={"value": {"on": False}})
         return super().get_queryset(request)

@@ -1,4 +1,4 @@
-"""The pages of an action: what will happen, why, and what came of it; for one row or for a selection."""
+"""The pages of an action: preview, reason and result, for one row or for a selection."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -14,13 +14,14 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
-from veza.core.admin_columns import linked
+from veza.core.admin_columns import link_to
 from veza.core.api.requests import cause_of
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 from veza.core.models import StatusChange, User
 from veza.core.states import IllegalMove, StaleState
+from veza.core.words import format_status, format_time
 
 if TYPE_CHECKING:  # Django's own class takes no parameter; its stub does.
     _ModelAdmin = ModelAdmin[Any]
@@ -28,72 +29,71 @@ else:
     _ModelAdmin = ModelAdmin
 
 log = structlog.get_logger(__name__)
-# A selection is one page of a list: more is a command's work.
-AT_ONCE = 100
-Word = Literal["done", "already", "refused", "failed"]
+# A selection is one page of a list; a command handles more.
+MAX_SELECTION = 100
+Outcome = Literal["done", "already", "refused", "failed"]
 
 
-class Journal(Protocol):
-    """Where it is kept who did what: the site keeps it, one line for each row and press of the button."""
+class ActionLog(Protocol):
+    """The record of who performed which action: the site keeps it, one entry for each row and submission."""
 
-    def begin_action(self, act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
-        """Keep that it is done now. A sentence about who was first, if this very press was seen before."""
+    def begin_action(self, action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
+        """Record that the action begins. Returns a sentence about the first time if this submission is on record."""
 
-    def end_action(self, act_id: UUID, *, word: str, sentence: str) -> None:
-        """Keep what came of it."""
+    def end_action(self, action_id: UUID, *, outcome: str, sentence: str) -> None:
+        """Record the result."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an action came to for one row."""
+    """The result of an action for one row."""
 
     row: Any
-    word: Word
+    outcome: Outcome
     sentence: str
 
     @property
     def link(self) -> str:
-        return linked(self.row)
+        return link_to(self.row)
 
 
-def carry_out(
-    act: AdminAction, row: Any, *, params: ActionRequest, cause: Cause, snapshot: str, journal: Journal
+def run_action(
+    action: AdminAction, row: Any, *, params: ActionRequest, cause: Cause, version: str, action_log: ActionLog
 ) -> Result:
-    """Do it to one row, once: pressed twice, or overtaken by a worker, it says who was first and does nothing.
+    """Perform the action on one row, once: submitted twice, or overtaken by a worker, it says who was first.
 
-    `seen` is how the row stood when the person was asked. Each row is its own transaction, or several: the verb says.
+    `version` is the row's version on the confirmation page. Each row is its own transaction, or several: the verb says.
     """
-    if act.standing(row) != snapshot or not act.is_available(row):
-        return Result(row, "already", _who_was_first(row))
-    if first := journal.begin_action(params.id, act, row, cause=cause):
+    if action.version_of(row) != version or not action.is_available(row):
+        return Result(row, "already", _last_change(row))
+    if first := action_log.begin_action(params.id, action, row, cause=cause):
         return Result(row, "already", first)
-    result = _perform(act, row, params=params, cause=cause)
-    journal.end_action(params.id, word=result.word, sentence=result.sentence)
+    result = _perform(action, row, params=params, cause=cause)
+    action_log.end_action(params.id, outcome=result.outcome, sentence=result.sentence)
     return result
 
 
-def _perform(act: AdminAction, row: Any, *, params: ActionRequest, cause: Cause) -> Result:
+def _perform(action: AdminAction, row: Any, *, params: ActionRequest, cause: Cause) -> Result:
     try:
-        return Result(row, "done", act.perform(row, cause=cause, params=params))
-    except (NotAllowed, IllegalMove, StaleState) as no:
-        before = act.standing(row)
+        return Result(row, "done", action.perform(row, cause=cause, params=params))
+    except (NotAllowed, IllegalMove, StaleState) as error:
+        before = action.version_of(row)
         row.refresh_from_db()
-        if act.standing(row) != before or not isinstance(no, NotAllowed):
-            return Result(row, "already", _who_was_first(row))
-        return Result(row, "refused", no.text)
+        if action.version_of(row) != before or not isinstance(error, NotAllowed):
+            return Result(row, "already", _last_change(row))
+        return Result(row, "refused", error.text)
     except Exception:
-        # One row that our own code stumbles over must not hide what became of the others.
-        log.exception("act_failed", act=act.name, row=str(row.pk))
-        return Result(row, "failed", "Veza stumbled over this one. It is in the log, under the id of this request.")
+        # One row that runs into a bug must not hide the results of the others.
+        log.exception("admin_action_failed", action=action.name, row=str(row.pk))
+        return Result(row, "failed", f"Unexpected error; request id {cause.request_id}.")
 
 
-def _who_was_first(row: Any) -> str:
+def _last_change(row: Any) -> str:
     last = StatusChange.objects.filter(subject_id=row.pk).order_by("-id").first() if isinstance(row.pk, UUID) else None
     if last is None:
-        return "There is nothing left to do here: look at it again."
-    who = last.actor or last.cause_kind
-    went = " to ".join(word.replace("_", " ") for word in (last.from_status, last.to_status))
-    return f"Already done by {who} at {last.at:%Y-%m-%d %H:%M:%S} UTC: it went from {went}."
+        return "Nothing to do: the row has changed. Reload its page."
+    move = f"{format_status(last.from_status)} to {format_status(last.to_status)}"
+    return f"Already done by {last.actor or last.cause_kind} on {format_time(last.at)}: {move}."
 
 
 class ActionPages(_ModelAdmin):
@@ -102,112 +102,118 @@ class ActionPages(_ModelAdmin):
     row_actions: tuple[AdminAction, ...] = ()
 
     def row_actions_for(self, request: HttpRequest, row: Any) -> list[AdminAction]:
-        """What this person may do about the row as it stands."""
-        return [act for act in self.row_actions if _may(request, act) and act.is_available(row)]
+        """The actions that this user may perform on the row in its present state."""
+        return [action for action in self.row_actions if _may(request, action) and action.is_available(row)]
 
     def get_urls(self) -> list[Any]:
-        one, several = self.admin_site.admin_view(self.act_on_one), self.admin_site.admin_view(self.act_on_several)
         name = f"{self.opts.app_label}_{self.opts.model_name}"
+        on_row, on_selection = self.admin_site.admin_view(self.run_on_row), self.admin_site.admin_view(self.run_on_rows)
         return [
-            path("act/<slug:act_name>/", several, name=f"{name}_act_on_several"),
-            path("<path:object_id>/act/<slug:act_name>/", one, name=f"{name}_act"),
+            path("action/<slug:action_name>/", on_selection, name=f"{name}_selection_action"),
+            path("<path:object_id>/action/<slug:action_name>/", on_row, name=f"{name}_action"),
             *super().get_urls(),
         ]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Django's choices above a list: each leads to the confirmation of one of our actions."""
-        several = [act for act in self.row_actions if act.for_selection and _may(request, act)]
-        return {act.name: (_chooser(act), act.name, act.label) for act in several}
+        actions = [action for action in self.row_actions if action.for_selection and _may(request, action)]
+        return {action.name: (_chooser(action), action.name, action.label) for action in actions}
 
-    def where(self, act: AdminAction, row: Any = None) -> str:
+    def address_for(self, action: AdminAction, row: Any = None) -> str:
         """The address of an action: on one row, or on a selection."""
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_act"
-        return reverse(name, args=[quote(row.pk), act.name]) if row else reverse(f"{name}_on_several", args=[act.name])
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        if row is None:
+            return reverse(f"{name}_selection_action", args=[action.name])
+        return reverse(f"{name}_action", args=[quote(row.pk), action.name])
 
-    def act_on_one(self, request: HttpRequest, object_id: str, act_name: str) -> HttpResponse:
-        act = self._permitted(request, act_name)
+    def run_on_row(self, request: HttpRequest, object_id: str, action_name: str) -> HttpResponse:
+        action = self._find_action(request, action_name)
         row = self.get_object(request, unquote(object_id))
         if row is None or not self.has_view_permission(request, row):
             raise Http404
-        return self._act(request, act, [row], one=True)
+        return self._confirm_or_run(request, action, [row], one=True)
 
-    def act_on_several(self, request: HttpRequest, act_name: str) -> HttpResponse:
-        act = self._permitted(request, act_name)
-        if not act.for_selection or not self.has_view_permission(request):
+    def run_on_rows(self, request: HttpRequest, action_name: str) -> HttpResponse:
+        action = self._find_action(request, action_name)
+        if not action.for_selection or not self.has_view_permission(request):
             raise PermissionDenied
-        chosen = [str(key) for key in request.POST.getlist("row")][:AT_ONCE]
-        return self._act(request, act, list(self.get_queryset(request).filter(pk__in=chosen)), one=False)
+        keys = [str(key) for key in request.POST.getlist("row")][:MAX_SELECTION]
+        return self._confirm_or_run(request, action, list(self.get_queryset(request).filter(pk__in=keys)), one=False)
 
-    def ask_about(self, request: HttpRequest, act: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
+    def confirmation(self, request: HttpRequest, action: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
         """The page before anything is done."""
-        return self._page(request, act, rows, form=act.form(rows[0] if rows else None), one=one)
+        return self._page(request, action, rows, form=action.form(rows[0] if rows else None), one=one)
 
-    def _permitted(self, request: HttpRequest, act_name: str) -> AdminAction:
-        act = next((act for act in self.row_actions if act.name == act_name), None)
-        if act is None:
+    def _find_action(self, request: HttpRequest, action_name: str) -> AdminAction:
+        action = next((action for action in self.row_actions if action.name == action_name), None)
+        if action is None:
             raise Http404
-        if not _may(request, act):
+        if not _may(request, action):
             raise PermissionDenied
-        return act
+        return action
 
-    def _act(self, request: HttpRequest, act: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
+    def _confirm_or_run(self, request: HttpRequest, action: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
         if request.method != "POST" or "reason" not in request.POST:
-            return self.ask_about(request, act, rows, one=one)
-        form = act.form(rows[0] if rows else None, request.POST)
+            return self.confirmation(request, action, rows, one=one)
+        form = action.form(rows[0] if rows else None, request.POST)
         if not form.is_valid() or "confirm" not in request.POST:
-            return self._page(request, act, rows, form=form, one=one)
-        press, staff = _press(request), cast(User, request.user)
+            return self._page(request, action, rows, form=form, one=one)
+        results = self._run(request, action, rows, form=form, one=one)
+        return self._to_row(request, results[0]) if one else self._table(request, action, results)
+
+    def _run(
+        self, request: HttpRequest, action: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
+    ) -> list[Result]:
+        submission, staff = _submission_id(request), cast(User, request.user)
         cause = cause_of(request, reason=form.cleaned_data["reason"])
-        results = [
-            carry_out(
-                act,
+        return [
+            run_action(
+                action,
                 row,
-                params=ActionRequest(staff, form.cleaned_data, press if one else uuid5(press, str(row.pk))),
+                params=ActionRequest(staff, form.cleaned_data, submission if one else uuid5(submission, str(row.pk))),
                 cause=cause,
-                snapshot=request.POST.get(f"seen_{row.pk}", ""),
-                journal=cast(Journal, self.admin_site),
+                version=request.POST.get(f"version_{row.pk}", ""),
+                action_log=cast(ActionLog, self.admin_site),
             )
             for row in rows
         ]
-        return self._told(request, results[0]) if one else self._table(request, act, results)
 
     def _page(
-        self, request: HttpRequest, act: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
+        self, request: HttpRequest, action: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
     ) -> HttpResponse:
         answers = form.cleaned_data if form.is_bound and form.is_valid() else {}
         params = ActionRequest(cast(User, request.user), answers)
-        is_available = [row for row in rows if act.is_available(row)]
-        title = f"{act.label}: {rows[0]}" if one and rows else act.label
+        available = [row for row in rows if action.is_available(row)]
         context = {
             **self.admin_site.each_context(request),
-            "title": title,
+            "title": f"{action.label}: {rows[0]}" if one and rows else action.label,
             "opts": self.opts,
-            "act": act,
+            "action": action,
             "form": form,
             "one": rows[0] if one else None,
-            "press": _press(request),
-            "rows": [(row, act.standing(row), act.preview(row, params=params)) for row in is_available],
-            "not_offered": [(row, _who_was_first(row)) for row in rows if row not in is_available],
+            "submission_id": _submission_id(request),
+            "rows": [(row, action.version_of(row), action.preview(row, params=params)) for row in available],
+            "unavailable": [(row, _last_change(row)) for row in rows if row not in available],
             "back": self._row_page(rows[0]) if one else self._list_page(),
-            "here": self.where(act, rows[0] if one else None),
+            "here": self.address_for(action, rows[0] if one else None),
             "asks_more": len(form.fields) > 1,
         }
-        return TemplateResponse(request, "admin/act.html", context)
+        return TemplateResponse(request, "admin/action.html", context)
 
-    def _told(self, request: HttpRequest, result: Result) -> HttpResponse:
-        level = messages.SUCCESS if result.word == "done" else messages.WARNING
+    def _to_row(self, request: HttpRequest, result: Result) -> HttpResponse:
+        level = messages.SUCCESS if result.outcome == "done" else messages.WARNING
         messages.add_message(request, level, result.sentence)
         return HttpResponseRedirect(self._row_page(result.row))
 
-    def _table(self, request: HttpRequest, act: AdminAction, results: list[Result]) -> HttpResponse:
+    def _table(self, request: HttpRequest, action: AdminAction, results: list[Result]) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": act.label,
+            "title": action.label,
             "opts": self.opts,
             "results": results,
             "back": self._list_page(),
         }
-        return TemplateResponse(request, "admin/act_results.html", context)
+        return TemplateResponse(request, "admin/action_results.html", context)
 
     def _row_page(self, row: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(row.pk)])
@@ -216,20 +222,20 @@ class ActionPages(_ModelAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
 
-def _may(request: HttpRequest, act: AdminAction) -> bool:
-    return cast(User, request.user).has_perm(act.permission)
+def _may(request: HttpRequest, action: AdminAction) -> bool:
+    return cast(User, request.user).has_perm(action.permission)
 
 
-def _press(request: HttpRequest) -> UUID:
-    """One id for the question and its answer, however often the button is pressed."""
+def _submission_id(request: HttpRequest) -> UUID:
+    """One id for a confirmation page and its form, however often the form is submitted."""
     try:
-        return UUID(request.POST.get("press", ""))
+        return UUID(request.POST.get("submission_id", ""))
     except ValueError:
         return new_id()
 
 
-def _chooser(act: AdminAction) -> Any:
+def _chooser(action: AdminAction) -> Any:
     def choose(page: ActionPages, request: HttpRequest, rows: Any) -> HttpResponse:
-        return page.ask_about(request, act, list(rows[:AT_ONCE]), one=False)
+        return page.confirmation(request, action, list(rows[:MAX_SELECTION]), one=False)
 
     return choose

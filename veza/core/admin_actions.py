@@ -1,7 +1,7 @@
-"""What staff may do about a row: one class an action, calling the verb that the worker calls.
+"""What staff may do about a row: one class per action, calling the same verb that the worker calls.
 
 It serves the button on the row's page with its confirmation and required reason, the selection on a list, and the
-test that no group does what it may not.
+test that checks every group against every action.
 """
 
 import re
@@ -18,20 +18,22 @@ from veza.core.models import User
 
 
 class ActionForm(forms.Form):
-    """What a person is asked before anything is done. Every action asks why."""
+    """What staff fill in before an action runs. Every action requires a reason."""
 
     reason = forms.CharField(
         max_length=500,
         strip=True,
-        label="Why",
-        help_text="It stands in the money timeline with your name.",
+        label="Reason",
+        help_text="Shown in the order history with your name.",
         widget=forms.Textarea(attrs={"rows": 2, "autofocus": True}),
     )
 
 
 @dataclass(frozen=True)
 class ActionRequest:
-    """Who asks for what: `id` is the same however often the button is pressed, so a row can be made under it."""
+    """One submission of an action's form. `id` stays the same when it is submitted twice, so a row can be made under
+    it.
+    """
 
     by: User
     answers: Mapping[str, Any] = field(default_factory=dict)
@@ -39,28 +41,28 @@ class ActionRequest:
 
 
 class AdminAction:
-    """`label` is on the button, `permission` is looked at before anything is shown or done.
+    """`label` is on the button; `permission` is checked before anything is shown or done.
 
-    `preview` says what will happen, before the reason is given. `perform` calls one verb and returns what came of it in
-    one sentence; it may raise NotAllowed, IllegalMove and StaleState.
+    `preview` says what will happen, before the reason is given. `perform` calls one verb and returns its result in one
+    sentence; it may raise NotAllowed, IllegalMove and StaleState.
     """
 
     label: ClassVar[str]
     permission: ClassVar[str]
-    # Where only one row at a time makes sense, because the person is asked about it.
+    # False where the form is about one row, so that a selection makes no sense.
     for_selection: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        """How the action stands in addresses: `retry-transfer`."""
+        """How the action is named in addresses: `retry-transfer`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
     def is_available(self, row: Any) -> bool:
-        """Whether there is anything to do about the row as it stands."""
+        """Whether the action makes sense for the row in its present state."""
         return True
 
-    def standing(self, row: Any) -> str:
-        """What must not have changed between the question and the answer."""
+    def version_of(self, row: Any) -> str:
+        """What must not change between the confirmation page and the confirmation."""
         return str(getattr(row, "status", ""))
 
     def form(self, row: Any, data: Any = None) -> ActionForm:

@@ -1,4 +1,4 @@
-"""What every admin page of Veza has in common: nothing is added, changed or deleted by hand."""
+"""What all admin pages of Veza share: nothing is added, changed or deleted by hand."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class MoneySite(AdminSite):
-    """The admin site as the floors below know it: it can tell the whole story of an order's money."""
+    """The admin site as the floors below know it: it can show the whole history of an order."""
 
     def timeline_of(self, correlation_id: UUID) -> Sequence[TimelineLine]:
         raise NotImplementedError
@@ -39,21 +39,21 @@ class MoneySite(AdminSite):
         raise NotImplementedError
 
     def panels_of(self, correlation_id: UUID) -> Sequence[Panel]:
-        """Every row of the story, floor by floor."""
+        """Every row of an order or a subscription, floor by floor."""
         raise NotImplementedError
 
     def panels_of_person(self, person: User) -> Sequence[Panel]:
-        """What somebody bought, subscribed to, sold and was paid."""
+        """The user's orders, subscriptions, sales and payouts."""
         raise NotImplementedError
 
     def timeline_of_person(self, person: User) -> Sequence[TimelineLine]:
-        """What happened lately to the money of somebody who sells."""
+        """A seller's recent postings and status changes."""
         raise NotImplementedError
 
-    def begin_action(self, act_id: UUID, act: AdminAction, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
         raise NotImplementedError
 
-    def end_action(self, act_id: UUID, *, word: str, sentence: str) -> None:
+    def end_action(self, action_id: UUID, *, outcome: str, sentence: str) -> None:
         raise NotImplementedError
 
     def may_export(self, request: HttpRequest) -> bool:
@@ -69,14 +69,14 @@ else:
 
 
 def others(panels: Sequence[Panel], row: Model) -> list[Panel]:
-    """The panels without the row whose page it is."""
+    """The panels without the row that the page itself shows."""
     here = address_of(row)
-    left = [replace(each, lines=[line for line in each.lines if line[0] != here]) for each in panels]
-    return [each for each in left if each.lines]
+    remaining = [replace(each, lines=[line for line in each.lines if line[0] != here]) for each in panels]
+    return [each for each in remaining if each.lines]
 
 
 class LookOnly(_ModelAdmin):
-    """Rows to look at. What may be done about them is an action with a reason, never an edited field."""
+    """Read-only rows. Staff change them through actions with a reason, never by editing a field."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -91,8 +91,8 @@ class LookOnly(_ModelAdmin):
 class ReadOnlyAdmin(LookOnly, ActionPages):
     """A list of rows and a page for each.
 
-    `found_by` are the indexed fields that the search looks into. `facts` are the columns shown first on a row's page;
-    the fields of `exclude` are shown nowhere and exported nowhere.
+    `search_keys` are the indexed fields that the search reads. `facts` are the columns shown first on a row's page;
+    the fields of `exclude` are neither shown nor exported.
     """
 
     row_template = "admin/row.html"
@@ -107,7 +107,7 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
     search_keys: ClassVar[tuple[str, ...]] = ()
     facts: ClassVar[Sequence[Column]] = ()
     exports: ClassVar[bool] = True
-    # What an empty list means, and what to do then.
+    # What an empty list means, and what to do about it.
     empty: ClassVar[str] = "Nothing here yet."
 
     def get_urls(self) -> list[Any]:
@@ -126,8 +126,8 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
         return (find(queryset, self.search_keys, search_term) if search_term.strip() else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        told = {"may_export": self._may_export(request), "empty": self.empty, "title": self._plural()}
-        return super().changelist_view(request, {**told, **(extra_context or {})})
+        context = {"may_export": self._may_export(request), "empty": self.empty, "title": self._plural()}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def change_view(
         self,
@@ -151,8 +151,8 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
             "facts": [Fact(str(getattr(each, "short_description", "")), each(row)) for each in self.facts],
             "details": all_facts(row, besides=self.exclude or ()),
             "panels": self.panels(row),
-            "row_actions": [(act, self.where(act, row)) for act in self.row_actions_for(request, row)],
-            **self.story(row),
+            "row_actions": [(action, self.address_for(action, row)) for action in self.row_actions_for(request, row)],
+            **self.page_context(row),
             **(extra_context or {}),
         }
         return TemplateResponse(request, self.row_template, context)
@@ -161,8 +161,8 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
         """The rows that belong to this one."""
         return []
 
-    def story(self, row: Any) -> dict[str, Any]:
-        """What the page tells beside the row itself."""
+    def page_context(self, row: Any) -> dict[str, Any]:
+        """What the row's page shows besides the row itself."""
         return {}
 
     def export(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
@@ -170,8 +170,8 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
         if not self.has_view_permission(request) or not self._may_export(request):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).get_queryset(request)
-        left_out = set(self.exclude or ())
-        fields = [field for field in self.model._meta.concrete_fields if field.name not in left_out]
+        hidden_fields = set(self.exclude or ())
+        fields = [field for field in self.model._meta.concrete_fields if field.name not in hidden_fields]
         log.info("rows_exported", model=self.model._meta.label_lower, by=request.user.get_username())
         name = self._plural().lower().replace(" ", "-")
         return StreamingHttpResponse(
@@ -188,14 +188,14 @@ class ReadOnlyAdmin(LookOnly, ActionPages):
 
 
 class HistoryAdmin(ReadOnlyAdmin):
-    """A row that belongs to a story: its page shows the money timeline and the ledger's proof."""
+    """A row of an order or a subscription: its page shows the order history and the ledger's proof."""
 
-    def story(self, row: Any) -> dict[str, Any]:
-        site, story = cast(MoneySite, self.admin_site), correlation_id_of(row)
+    def page_context(self, row: Any) -> dict[str, Any]:
+        site, correlation_id = cast(MoneySite, self.admin_site), correlation_id_of(row)
         return {
-            "correlation_id": story,
-            "timeline": site.timeline_of(story),
-            "next_steps": site.next_steps_of(story),
-            "proof": site.proof_of(story),
-            "story_panels": others(site.panels_of(story), row),
+            "correlation_id": correlation_id,
+            "timeline": site.timeline_of(correlation_id),
+            "next_steps": site.next_steps_of(correlation_id),
+            "proof": site.proof_of(correlation_id),
+            "history_panels": others(site.panels_of(correlation_id), row),
         }

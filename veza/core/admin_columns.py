@@ -1,4 +1,4 @@
-"""How the back-office writes what a row holds: amounts as a person writes them, times with their age, ids short."""
+"""How the back-office shows a row: amounts in whole units, times with their age, ids shortened."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from veza.core.money import format_amount
+from veza.core.words import format_status
 
 Column = Callable[[Any], Any]
 NOTHING = "-"
@@ -21,17 +22,17 @@ _STEPS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta
 
 
 def column(label: str) -> Callable[[Callable[[Any], Any]], Column]:
-    """Make a function of a row a column that is headed `label`."""
+    """Make a function of a row a column labelled `label`."""
 
-    def headed(write: Callable[[Any], Any]) -> Column:
-        write.short_description = label  # type: ignore[attr-defined]  # How Django's lists and our pages ask for it.
+    def add_label(write: Callable[[Any], Any]) -> Column:
+        write.short_description = label  # type: ignore[attr-defined]  # Where Django's lists and our pages look for it.
         return write
 
-    return headed
+    return add_label
 
 
 def money(name: str, label: str = "", *, currency: str = "currency") -> Column:
-    """The column of `<name>_minor`; `currency` is the way to its currency, such as `order.currency`."""
+    """The column of `<name>_minor`; `currency` is the path to its currency, such as `order.currency`."""
 
     @column(label or name.replace("_", " "))
     def amount(row: Any) -> str | SafeString:
@@ -46,7 +47,7 @@ amount = money("amount")
 
 
 def moment(name: str, label: str = "") -> Column:
-    """The column of a time: when it was, and under the pointer how long ago."""
+    """The column of a time: the moment, and in its tooltip how long ago."""
 
     @column(label or name.removesuffix("_at").replace("_", " "))
     def at(row: Any) -> str | SafeString:
@@ -57,7 +58,7 @@ def moment(name: str, label: str = "") -> Column:
 
 
 def when(at: datetime | None) -> str | SafeString:
-    """A time in UTC with how far away it is."""
+    """A time in UTC; its tooltip says how far away it is."""
     if at is None:
         return NOTHING
     return format_html(
@@ -74,7 +75,7 @@ def _far(at: datetime) -> str:
 
 
 def lasting(time: timedelta) -> str:
-    """A duration as support says it: `40 s`, `12 min`, `5 h`, `3 d`."""
+    """A duration in one unit: `40 s`, `12 min`, `5 h`, `3 d`."""
     for unit, step in _STEPS:
         if time >= step:
             return f"{time // step} {unit}"
@@ -96,31 +97,31 @@ def status(row: Any) -> SafeString:
     return badge(str(row.status))
 
 
-def badge(word: str) -> SafeString:
-    """A status as a coloured word; the word alone says it as well."""
-    return format_html('<span class="badge badge-{}">{}</span>', word.replace(" ", "-"), word.replace("_", " "))
+def badge(status: str) -> SafeString:
+    """A status as a coloured word."""
+    return format_html('<span class="badge badge-{}">{}</span>', status.replace(" ", "-"), format_status(status))
 
 
 @column("id")
 def short_id(row: Any) -> SafeString:
-    """The last eight characters: what a person reads out on the telephone."""
+    """The last eight characters: short enough to read out on the telephone."""
     return format_html('<code title="{}">{}</code>', row.pk, str(row.pk)[-8:])
 
 
 def person(name: str, label: str = "") -> Column:
-    """The column of somebody: their e-mail."""
+    """The column of a user: their e-mail."""
 
     @column(label or name.rpartition(".")[2])
-    def who(row: Any) -> str:
-        somebody = _follow(row, name)
-        return somebody.email if somebody else NOTHING
+    def email(row: Any) -> str:
+        user = _follow(row, name)
+        return user.email if user else NOTHING
 
-    who.__name__ = name.replace(".", "_")
-    return who
+    email.__name__ = name.replace(".", "_")
+    return email
 
 
-def linked(row: models.Model | None) -> str | SafeString:
-    """The row's name, leading to its page where it has one."""
+def link_to(row: models.Model | None) -> str | SafeString:
+    """The row's name, as a link to its page where it has one."""
     if row is None:
         return NOTHING
     where = address_of(row)
@@ -128,7 +129,7 @@ def linked(row: models.Model | None) -> str | SafeString:
 
 
 def address_of(row: models.Model) -> str:
-    """Where a row's page is; empty for a row that has none."""
+    """The address of a row's page; empty for a row that has none."""
     meta = row._meta
     try:
         return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(row.pk)])
@@ -144,7 +145,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Panel:
-    """Rows that belong to the one on the page; each leads to its own page. `empty` says what it means if none does."""
+    """Rows that belong to the row of the page, each with a link. `empty` says what it means if there are none."""
 
     title: str
     heads: list[str]
@@ -153,19 +154,19 @@ class Panel:
 
 
 def panel(title: str, rows: Iterable[models.Model], columns: Iterable[Column], *, empty: str = "None.") -> Panel:
-    wanted = list(columns)
-    heads = [str(getattr(each, "short_description", "")) for each in wanted]
-    lines = [(address_of(row), [each(row) for each in wanted]) for row in rows]
+    cells = list(columns)
+    heads = [str(getattr(each, "short_description", "")) for each in cells]
+    lines = [(address_of(row), [each(row) for each in cells]) for row in rows]
     return Panel(title, heads, lines, empty)
 
 
 def all_facts(row: models.Model, *, besides: Iterable[str] = ()) -> list[Fact]:
-    """Every field of the row, as a person reads it, but for those named in `besides`."""
-    left_out = set(besides)
+    """Every field of the row in readable form, without those named in `besides`."""
+    exclusions = set(besides)
     if any(field.name.endswith("_minor") for field in row._meta.concrete_fields):
-        left_out.add("currency")
+        exclusions.add("currency")
     return [
-        Fact(_label(field), _value(row, field)) for field in row._meta.concrete_fields if field.name not in left_out
+        Fact(_label(field), _value(row, field)) for field in row._meta.concrete_fields if field.name not in exclusions
     ]
 
 
@@ -175,27 +176,25 @@ def _label(field: "models.Field[Any, Any]") -> str:
 
 
 def _value(row: models.Model, field: "models.Field[Any, Any]") -> Any:
-    payload = getattr(row, field.name)
+    value = getattr(row, field.name)
     match field:
         case models.ForeignKey():
-            return linked(payload)
+            return link_to(value)
         case models.JSONField():
-            return (
-                format_html("<pre>{}</pre>", json.dumps(payload, indent=2, ensure_ascii=False)) if payload else NOTHING
-            )
+            return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False)) if value else NOTHING
         case models.DateTimeField():
-            return when(payload)
+            return when(value)
         case models.BooleanField():
-            return "yes" if payload else "no"
+            return "yes" if value else "no"
     currency: Any = getattr(row, "currency", None)
     if field.name.endswith("_minor") and currency:
-        return format_amount(payload, currency)
-    if field.name == "status" and isinstance(payload, str):
-        return badge(payload)
-    return NOTHING if payload in (None, "") else payload
+        return format_amount(value, currency)
+    if field.name == "status" and isinstance(value, str):
+        return badge(value)
+    return NOTHING if value in (None, "") else value
 
 
-def _follow(row: Any, way: str) -> Any:
-    for step in way.split("."):
+def _follow(row: Any, path: str) -> Any:
+    for step in path.split("."):
         row = getattr(row, step, None)
     return row

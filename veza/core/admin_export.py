@@ -1,4 +1,4 @@
-"""A list as a file for a spreadsheet: streamed, in bounded memory, and with nothing in it that a spreadsheet runs."""
+"""A list as a file for a spreadsheet: streamed, in bounded memory, without anything that a spreadsheet would run."""
 
 import csv
 import re
@@ -12,13 +12,13 @@ from django.db import models
 from veza.core.money import exponent
 
 CHUNK = 1_000
-# What makes a spreadsheet read a cell as a formula, their full-width twins included.
+# A cell that begins with one of these is read as a formula; their full-width twins are included.
 _FORMULA = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001  # These four are meant.
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 class _Line:
-    """What the csv writer writes to: each line is handed on at once."""
+    """The csv writer writes to this: each line is passed on at once."""
 
     def write(self, line: str) -> str:
         return line
@@ -27,16 +27,16 @@ class _Line:
 def lines_of(rows: "models.QuerySet[Any]", fields: list["models.Field[Any, Any]"]) -> Iterator[str]:
     """The rows, newest first, one line each under a line of names. Amounts are in whole units beside their currency.
 
-    Every thousand rows are a query of their own that goes on behind the last id, so that a large file neither holds a
-    transaction open nor runs into the end of a statement's time.
+    Every thousand rows are a query of their own that continues after the last id, so that a large file neither keeps a
+    transaction open nor runs into the statement timeout.
     """
     writer = csv.writer(_Line())
     yield writer.writerow([_name(field) for field in fields])
-    waiting = rows.order_by("-pk")
-    while chunk := list(waiting[:CHUNK]):
+    rest = rows.order_by("-pk")
+    while chunk := list(rest[:CHUNK]):
         for row in chunk:
-            yield writer.writerow([harmless(_written(row, field)) for field in fields])
-        waiting = rows.order_by("-pk").filter(pk__lt=chunk[-1].pk)
+            yield writer.writerow([harmless(_cell(row, field)) for field in fields])
+        rest = rows.order_by("-pk").filter(pk__lt=chunk[-1].pk)
 
 
 def harmless(text: str) -> str:
@@ -49,7 +49,7 @@ def _name(field: "models.Field[Any, Any]") -> str:
     return field.attname.removesuffix("_minor")
 
 
-def _written(row: Any, field: "models.Field[Any, Any]") -> str:
+def _cell(row: Any, field: "models.Field[Any, Any]") -> str:
     value = getattr(row, field.attname)
     if value is None:
         return ""

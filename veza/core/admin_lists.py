@@ -21,60 +21,58 @@ from veza.core.ids import first_id_since, row_id
 from veza.core.models import User
 from veza.core.money import exponent
 
-# A person looks at the first pages of a list and then narrows it: nobody needs to know how many millions there are.
+# Staff read the first pages of a list and then narrow it: the exact number of millions does not matter.
 COUNTED_UP_TO = 10_000
-_PEOPLE_LOOKED_AT = 100
+_MAX_USERS = 100
 _LAST_CHARACTERS = re.compile(r"[0-9a-f-]{4,36}")
 _ENDING = "id__endswith"
 _PROVIDER_PREFIXES = ("pay", "ref")
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # Django's class takes no parameter; its stub does.
-    """Counts as far as a person pages, so that the count never reads a whole table."""
+    """Counts up to a limit, so that the count never reads a whole table."""
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        counted: int = rows.order_by()[:COUNTED_UP_TO].count()
-        return counted
+        count: int = rows.order_by()[:COUNTED_UP_TO].count()
+        return count
 
 
-def find(rows: "models.QuerySet[Any]", by: Sequence[str], payload: str) -> "models.QuerySet[Any]":
-    """The rows that `said` names: an id of ours or a provider's, an e-mail, or the last characters of an id.
+def find(rows: "models.QuerySet[Any]", by: Sequence[str], term: str) -> "models.QuerySet[Any]":
+    """The rows that `term` names: an id of ours or a provider's, an e-mail, or the last characters of an id.
 
-    `by` are fields with an index; `id__endswith` stands for an index on the id written backwards. `title__icontains`
+    `by` are fields with an index; `id__endswith` means an index on the reversed id. `title__icontains`
     is for tables that stay small.
     """
-    payload = payload.strip()
-    key = as_key(payload)
+    term = term.strip()
+    key = as_key(term)
     if key is not None:
         return rows.filter(_any({name: key for name in by if _is(rows, name, models.UUIDField)}))
-    if "@" in payload:
-        return rows.filter(_any({way: value for name in by for way, value in _people(rows, name, payload)}))
-    texts = {
-        name: payload for name in by if _is(rows, name, models.CharField) and not _is(rows, name, models.EmailField)
-    }
-    wanted = _any(texts)
-    if _ENDING in by and _LAST_CHARACTERS.fullmatch(payload.lower()):
+    if "@" in term:
+        return rows.filter(_any({way: value for name in by for way, value in _people(rows, name, term)}))
+    texts = {name: term for name in by if _is(rows, name, models.CharField) and not _is(rows, name, models.EmailField)}
+    query = _any(texts)
+    if _ENDING in by and _LAST_CHARACTERS.fullmatch(term.lower()):
         rows = rows.alias(backwards=Reverse(Cast("id", models.TextField())))
-        wanted |= Q(backwards__startswith=payload.lower()[::-1])
-    return rows.filter(wanted)
+        query |= Q(backwards__startswith=term.lower()[::-1])
+    return rows.filter(query)
 
 
-def as_key(payload: str) -> UUID | None:
-    """The id of a row of ours inside what somebody typed: written out, or as a provider was given it."""
+def as_key(term: str) -> UUID | None:
+    """The id of one of our rows in a search term: as a UUID, or in the form that a provider has it."""
     for prefix in _PROVIDER_PREFIXES:
-        if found := row_id(prefix, payload):
-            return found
+        if key := row_id(prefix, term):
+            return key
     try:
-        return UUID(payload)
+        return UUID(term)
     except ValueError:
         return None
 
 
-def _any(wanted: dict[str, Any]) -> Q:
+def _any(lookups: dict[str, Any]) -> Q:
     either = Q(pk__in=[])
-    for name, value in wanted.items():
+    for name, value in lookups.items():
         either |= Q(**{name: value})
     return either
 
@@ -86,16 +84,16 @@ def _is(rows: "models.QuerySet[Any]", name: str, kind: "type[models.Field[Any, A
     return isinstance(last, kind)
 
 
-def _people(rows: "models.QuerySet[Any]", name: str, payload: str) -> Iterator[tuple[str, Any]]:
-    """The way to rows of a person with this e-mail: their ids are looked up first, so that an index finds the rows."""
+def _people(rows: "models.QuerySet[Any]", name: str, term: str) -> Iterator[tuple[str, Any]]:
+    """Lookups of rows by a user's e-mail: the user ids are read first, so that an index finds the rows."""
     if not _is(rows, name, models.EmailField):
         return
     way, _, _ = name.rpartition("__")
     if not way:
-        yield f"{name}__startswith", payload.lower()
+        yield f"{name}__startswith", term.lower()
         return
-    people = User.objects.filter(email__startswith=payload.lower()).values_list("pk", flat=True)
-    yield f"{way}__in", list(people[:_PEOPLE_LOOKED_AT])
+    people = User.objects.filter(email__startswith=term.lower()).values_list("pk", flat=True)
+    yield f"{way}__in", list(people[:_MAX_USERS])
 
 
 class AgeFilter(admin.SimpleListFilter):
@@ -106,15 +104,15 @@ class AgeFilter(admin.SimpleListFilter):
     _old: ClassVar = {"over30m": ("30 minutes", 0.5), "over24h": ("24 hours", 24), "over7d": ("7 days", 168)}
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        young = [(word, f"Within {label}") for word, (label, _) in self._young.items()]
-        return young + [(word, f"Older than {label}") for word, (label, _) in self._old.items()]
+        young = [(name, f"Within {label}") for name, (label, _) in self._young.items()]
+        return young + [(name, f"Older than {label}") for name, (label, _) in self._old.items()]
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
-        word = self.value()
-        if word in self._young:
-            return queryset.filter(pk__gte=first_id_since(timedelta(hours=self._young[word][1])))
-        if word in self._old:
-            return queryset.filter(pk__lt=first_id_since(timedelta(hours=self._old[word][1])))
+        age = self.value()
+        if age in self._young:
+            return queryset.filter(pk__gte=first_id_since(timedelta(hours=self._young[age][1])))
+        if age in self._old:
+            return queryset.filter(pk__lt=first_id_since(timedelta(hours=self._old[age][1])))
         return queryset
 
 
@@ -129,12 +127,12 @@ class CurrencyFilter(admin.SimpleListFilter):
 
 
 class StuckFilter(admin.SimpleListFilter):
-    """What should have gone on by now, as the page's own `stuck` says."""
+    """Rows that should have moved on by now, as the page's own `stuck` says."""
 
     title, parameter_name = "stuck", "stuck"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Should have gone on by now")]
+        return [("yes", "Overdue")]
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
         return self.model_admin.stuck(queryset) if self.value() else queryset
@@ -145,7 +143,7 @@ class StuckFilter(admin.SimpleListFilter):
 
 
 class TypedFilter(admin.ListFilter):
-    """A filter into which a person types. `names` are its fields: the parameter and what stands before it."""
+    """A filter with text fields. `names` are its fields: the parameter and its label."""
 
     template = "admin/filter_typed.html"
     names: ClassVar[dict[str, str]] = {}
@@ -162,14 +160,14 @@ class TypedFilter(admin.ListFilter):
     def expected_parameters(self) -> list[str | None]:
         return list(self.names)
 
-    def typed(self, name: str) -> str:
+    def text_of(self, name: str) -> str:
         return str(self.used_parameters.get(name) or "")
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        kept = changelist.get_filters_params()
+        filters = changelist.get_filters_params()
         yield {
-            "fields": [(name, label, self.typed(name)) for name, label in self.names.items()],
-            "others": [(name, one) for name, several in kept.items() if name not in self.names for one in several]
+            "fields": [(name, label, self.text_of(name)) for name, label in self.names.items()],
+            "others": [(name, one) for name, several in filters.items() if name not in self.names for one in several]
             + ([("q", changelist.query)] if changelist.query else []),
         }
 
@@ -184,7 +182,7 @@ class AmountFilter(TypedFilter):
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
         digits = exponent(request.GET.get("currency") or settings.CURRENCIES[0])
         for name, lookup in (("amount_from", "gte"), ("amount_to", "lte")):
-            minor = _minor(self.typed(name), digits)
+            minor = _minor(self.text_of(name), digits)
             if minor is not None:
                 queryset = queryset.filter(**{f"{self.field}__{lookup}": minor})
         return queryset
@@ -202,20 +200,20 @@ class SellerFilter(TypedFilter):
     way = "seller"
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
-        typed = self.typed("seller").lower()
-        if not typed:
+        text = self.text_of("seller").lower()
+        if not text:
             return queryset
-        people = User.objects.filter(email__startswith=typed).values_list("pk", flat=True)[:_PEOPLE_LOOKED_AT]
+        people = User.objects.filter(email__startswith=text).values_list("pk", flat=True)[:_MAX_USERS]
         return self.of(queryset, list(people))
 
     def of(self, queryset: "models.QuerySet[Any]", sellers: list[UUID]) -> "models.QuerySet[Any]":
         return queryset.filter(**{f"{self.way}__in": sellers})
 
 
-def _minor(typed: str, digits: int) -> int | None:
-    """An amount as a person types it, in minor units; None for anything else."""
-    if not re.fullmatch(r"\d{1,12}([.,]\d{1,4})?", typed):
+def _minor(text: str, digits: int) -> int | None:
+    """An amount in whole units, such as 12.50, in minor units; None for anything else."""
+    if not re.fullmatch(r"\d{1,12}([.,]\d{1,4})?", text):
         return None
-    whole, _, rest = typed.replace(",", ".").partition(".")
+    whole, _, rest = text.replace(",", ".").partition(".")
     units: int = 10**digits
     return int(whole) * units + int(f"{rest:0<{digits}}"[:digits] or 0)

@@ -1,4 +1,4 @@
-"""A value this process may know for a few seconds, so that asking often costs nothing."""
+"""A value that is cached in this process for a few seconds, so that reading it often costs nothing."""
 
 import time
 from collections.abc import Callable
@@ -8,24 +8,24 @@ Value = TypeVar("Value")
 
 
 class CachedValue(Generic[Value]):
-    """Call it for the value: computed anew when the last one is older than `seconds`.
+    """Call it for the value: computed again when the last one is older than `seconds`.
 
-    Kept in this process and not in Redis: it must still answer while Redis is away. Errors are not kept.
+    Cached in this process and not in Redis: it must still answer while Redis is down. Errors are not cached.
     """
 
     def __init__(self, compute: Callable[[], Value], *, seconds: float) -> None:
         self._compute, self._seconds = compute, seconds
         # Value and age in one tuple: another thread sees both or neither.
-        self._kept: tuple[float, Value] | None = None
+        self._entry: tuple[float, Value] | None = None
 
     def __call__(self) -> Value:
-        kept = self._kept
-        if kept is not None and time.monotonic() - kept[0] < self._seconds:
-            return kept[1]
+        entry = self._entry
+        if entry is not None and time.monotonic() - entry[0] < self._seconds:
+            return entry[1]
         value = self._compute()
-        self._kept = (time.monotonic(), value)
+        self._entry = (time.monotonic(), value)
         return value
 
     def forget(self) -> None:
-        """Compute it anew the next time: for whoever has just changed it, and for tests."""
-        self._kept = None
+        """Compute it again the next time: for the code that has just changed it, and for tests."""
+        self._entry = None

@@ -11,16 +11,16 @@ from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
 
 def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
-    """Keep what was asked for `subject` under `our_id`, how it ended, and how long it took."""
+    """Record a call for `subject` under `our_id`: its outcome and how long it took."""
     match outcome:
         case Accepted():
-            word, detail = "accepted", ""
+            kind, detail = "accepted", ""
         case Refused(code=code, message=message):
-            word, detail = "refused", f"{code} {message}".strip()
+            kind, detail = "refused", f"{code} {message}".strip()
         case NotSent(why=why):
-            word, detail = "not sent", why
+            kind, detail = "not sent", why
         case Unknown(why=why):
-            word, detail = "unknown", why
+            kind, detail = "unknown", why
     call = outcome.call
     ProviderCall.objects.create(
         provider=call.provider,
@@ -30,7 +30,7 @@ def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
         our_id=our_id,
         method=call.method,
         path=call.path[:200],
-        outcome=word,
+        outcome=kind,
         detail=detail[:300],
         status=call.status,
         milliseconds=call.milliseconds,
@@ -38,5 +38,5 @@ def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
 
 
 def latest_of(provider: str, *, within: timedelta) -> QuerySet[ProviderCall]:
-    """What was asked of `provider` lately, the newest first: an index has them in that order."""
+    """The calls to `provider` within a time, newest first: an index has them in that order."""
     return ProviderCall.objects.filter(provider=provider, pk__gte=first_id_since(within)).order_by("-pk")

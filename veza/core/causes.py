@@ -1,4 +1,4 @@
-"""Who or what makes something happen: every status change and posting can name it."""
+"""Who or what makes something happen: every status change names it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 class Cause:
     """`kind` is one of webhook, user, staff, sweep, reconcile, command, reaction.
 
-    `id` is the row behind it (a delivery, a user), `actor` what a person would call it, `reason` why.
+    `id` is the row behind it (a delivery, a user), `actor` its name for staff, `reason` why.
     """
 
     kind: str
@@ -19,5 +19,5 @@ class Cause:
 
 
 def by_sweep(name: str) -> Cause:
-    """The cause of everything a worker does by the clock."""
+    """The cause of everything that a sweep does."""
     return Cause("sweep", actor=name)

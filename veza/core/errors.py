@@ -1,8 +1,8 @@
-"""What a person is told when a rule says no."""
+"""Errors whose text can be shown to the caller."""
 
 
 class NotAllowed(Exception):
-    """A business rule says no. The text can be shown to the person who asked.
+    """A business rule says no. The text can be shown to the caller.
 
     `code` is stable and for programs; `http_status` is what an API caller gets.
     """
@@ -16,7 +16,7 @@ class NotAllowed(Exception):
 
 
 class NotFound(NotAllowed):
-    """There is no such thing, or it is not this person's: the two must look alike."""
+    """There is no such row, or it belongs to another user: the two must look alike."""
 
     code = "not_found"
     http_status = 404

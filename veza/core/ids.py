@@ -27,7 +27,7 @@ def first_id_since(age: timedelta) -> UUID:
 def provider_id(prefix: str, key: UUID) -> str:
     """The id under which a provider knows the row `key`: prefix, `_`, 26 characters of Crockford base32.
 
-    It is a function of the row's own id, so it is known before the provider is called and found again
+    It is a function of the row's own id, so it exists before the provider is called and is found again
     after any crash. With a prefix of three letters it has exactly the 30 characters Hyperswitch documents.
     """
     value, letters = key.int, []
@@ -37,14 +37,14 @@ def provider_id(prefix: str, key: UUID) -> str:
     return f"{prefix}_{''.join(reversed(letters))}"
 
 
-def row_id(prefix: str, written: object) -> UUID | None:
+def row_id(prefix: str, text: object) -> UUID | None:
     """The row id inside a provider id that `provider_id` made; None for anything else."""
-    if not isinstance(written, str) or len(written) != len(prefix) + 1 + _BODY:
+    if not isinstance(text, str) or len(text) != len(prefix) + 1 + _BODY:
         return None
-    if not written.startswith(f"{prefix}_"):
+    if not text.startswith(f"{prefix}_"):
         return None
     value = 0
-    for letter in written[len(prefix) + 1 :]:
+    for letter in text[len(prefix) + 1 :]:
         if letter not in _VALUE:
             return None
         value = value * 32 + _VALUE[letter]

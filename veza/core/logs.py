@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with the request's id, and secrets masked wherever they stand."""
+"""Structured logs: one JSON object a line, with the request's id, and secrets masked in every field."""
 
 import json
 import re
@@ -17,23 +17,23 @@ _CARD_NUMBER = re.compile(r"(?<![\w-])(?:\d[ -]?){12,18}\d(?![\w-])")
 MASK = "[masked]"
 
 
-def masked(text: str) -> str:
-    """`text` without provider keys, tokens, client secrets and anything that passes as a card number."""
+def mask_text(text: str) -> str:
+    """`text` with provider keys, tokens, client secrets and anything that passes as a card number masked."""
     text = _SECRET_TEXT.sub(MASK, text)
-    return _CARD_NUMBER.sub(lambda found: MASK if _passes_luhn(found[0]) else found[0], text)
+    return _CARD_NUMBER.sub(lambda match: MASK if _passes_luhn(match[0]) else match[0], text)
 
 
-def _passes_luhn(written: str) -> bool:
-    digits = [int(letter) for letter in written if letter.isdigit()]
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+def _passes_luhn(text: str) -> bool:
+    digits = [int(letter) for letter in text if letter.isdigit()]
+    doubles = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubles)) % 10 == 0
 
 
 def _mask_value(name: str, value: Any) -> Any:
     if _SECRET_NAME.search(name):
         return MASK
     if isinstance(value, str):
-        return masked(value)
+        return mask_text(value)
     if isinstance(value, dict):
         return {key: _mask_value(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -42,11 +42,11 @@ def _mask_value(name: str, value: Any) -> Any:
 
 
 def masked_json(text: str) -> str:
-    """JSON laid out for a person, secrets masked by name and by shape; other text is masked by shape alone."""
+    """Indented JSON, secrets masked by name and by shape; other text is masked by shape alone."""
     try:
         payload = json.loads(text)
     except ValueError:
-        return masked(text)
+        return mask_text(text)
     return json.dumps(_mask_value("", payload), indent=2, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""What a migration says to put a rule into the database. Migrations hold literals: they import no table of moves."""
+"""Migration operations that put a rule into the database. Migrations hold literals: they import no table of moves."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +54,7 @@ class GuardMoves(_DatabaseOnly):
 
 
 class AppendOnly(_DatabaseOnly):
-    """Refuse every UPDATE and DELETE of `table`: what was written stays as it was."""
+    """Refuse every UPDATE and DELETE of `table`: rows are final."""
 
     def __init__(self, table: str) -> None:
         self.table = table

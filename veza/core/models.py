@@ -1,4 +1,4 @@
-"""The ground floor's tables: people, what happened to every row, and what waits for a person."""
+"""The ground floor's tables: users, the history of every row, and what needs review."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeVar
@@ -18,7 +18,7 @@ Moves = Mapping[str, Mapping[str, str]]
 
 class LockableQuerySet(models.QuerySet[Row]):
     def locked(self) -> Self:
-        """Rows held until the transaction ends, always taken in order of id.
+        """Rows locked until the transaction ends, always in order of id.
 
         `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row.
         """
@@ -36,7 +36,7 @@ class KeyedRow(models.Model):
 
     @property
     def shown_id(self) -> str:
-        """The last eight characters: what a person reads out on the telephone."""
+        """The last eight characters: short enough to read out on the telephone."""
         return str(self.pk)[-8:]
 
 
@@ -53,7 +53,7 @@ class StatefulRow(KeyedRow):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a person who logs in with `email`, kept in lower case."""
+        """Make a user who logs in with `email`, stored in lower case."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -67,7 +67,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person: buyer, seller or staff. They log in with their e-mail address."""
+    """A buyer, a seller or a member of staff. They log in with their e-mail address."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(unique=True)
@@ -120,7 +120,7 @@ class StatusChange(KeyedRow):
 
 
 class ProviderCall(KeyedRow):
-    """One call to a provider as support wants to see it. No bodies and no secrets."""
+    """One call to a provider, for support to read. No bodies and no secrets."""
 
     provider = models.CharField(max_length=20)
     subject = models.CharField(max_length=60)
@@ -144,7 +144,7 @@ class ProviderCall(KeyedRow):
 
 
 class ReviewItem(KeyedRow):
-    """Something only a person can decide, with the money in doubt and what to do about it."""
+    """A decision for staff, with the money in doubt and what to do about it."""
 
     class Status(models.TextChoices):
         OPEN = "open"
@@ -179,7 +179,7 @@ class ReviewItem(KeyedRow):
 
 
 class Heartbeat(models.Model):
-    """When each worker last finished a tick, and what it did."""
+    """When each worker last finished a tick, and how many rows it handled."""
 
     name = models.CharField(max_length=60, primary_key=True)
     beat_at = models.DateTimeField()
@@ -213,9 +213,9 @@ class PlatformSetting(models.Model):
 
 
 class IdempotentRequest(KeyedRow):
-    """A money request under its Idempotency-Key: asking again finds the first answer or the first row.
+    """A money request under its Idempotency-Key: a retry finds the first answer or the first row.
 
-    `result_id` is the id of the row this request will make, chosen before anything is done.
+    `result_id` is the id of the row this request will make, chosen before any work is done.
     """
 
     user = models.ForeignKey(User, on_delete=models.PROTECT)
@@ -236,6 +236,6 @@ class IdempotentRequest(KeyedRow):
 
 
 def correlation_id_of(row: object) -> UUID:
-    """The story a row belongs to: its order's or its subscription's id."""
-    story: UUID = row.correlation_id  # type: ignore[attr-defined]
-    return story
+    """What ties a row to its order or its subscription: that one's id."""
+    correlation_id: UUID = row.correlation_id  # type: ignore[attr-defined]
+    return correlation_id

@@ -17,7 +17,7 @@ def exponent(currency: str) -> int:
 
 
 def format_amount(amount_minor: int, currency: str) -> str:
-    """The amount as a person writes it: `written(1250, "EUR")` is `12.50 EUR`."""
+    """The amount in whole units: `format_amount(123450, "EUR")` is `1,234.50 EUR`."""
     digits = exponent(currency)
     return f"{Decimal(amount_minor).scaleb(-digits):,.{digits}f} {currency}"
 
@@ -25,7 +25,7 @@ def format_amount(amount_minor: int, currency: str) -> str:
 def basis_points_of(amount_minor: int, basis_points: int) -> int:
     """`basis_points` hundredths of a percent of `amount_minor`, rounded half up, in the same minor units."""
     if amount_minor < 0 or basis_points < 0:
-        raise ValueError("a share is taken of what is there: neither part may be negative")
+        raise ValueError("neither the amount nor the share may be negative")
     return (amount_minor * basis_points + 5_000) // 10_000
 
 

@@ -1,8 +1,8 @@
-"""What a call to a provider can end in. There are four answers, never two.
+"""The four outcomes of a call to a provider.
 
 Accepted  the provider did it and said so in a way we understand
 Refused   the provider definitely did not do it and will not do it for this request
-NotSent   the request definitely had no effect: it never left, or was turned away at the gate (401, 403)
+NotSent   the request definitely had no effect: it never left, or our key was rejected (401, 403)
 Unknown   anything else: a timeout, a reset, a 5xx, an unreadable body. The money may have moved.
 """
 
@@ -14,7 +14,7 @@ Value = TypeVar("Value", covariant=True)
 
 @dataclass(frozen=True)
 class Call:
-    """One exchange as support wants to see it: no bodies, no secrets. `status` is 0 when none came back."""
+    """One exchange, for support to read: no bodies, no secrets. `status` is 0 when no answer came."""
 
     provider: str
     method: str

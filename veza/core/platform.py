@@ -1,4 +1,4 @@
-"""The switches that staff turn while Veza runs, as the code asks about them."""
+"""The switches that staff turn while Veza runs."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ def _read_maintenance() -> dict[str, Any] | None:
     return {"on": True} if value is True else None
 
 
-# What staff wrote (`on`, and perhaps `message` and `retry_after_seconds`) while maintenance is on, else None.
-# At most five seconds old in every process: turning the switch needs no restart and asking costs no query.
+# The notice (`on`, and perhaps `message` and `retry_after_seconds`) while maintenance mode is on, else None.
+# At most five seconds old in every process: turning the switch needs no restart and reading it costs no query.
 maintenance = CachedValue(_read_maintenance, seconds=5)
 
 
 def set_maintenance(*, on: bool, cause: Cause, message: str = "", retry_after_seconds: int | None = None) -> bool:
-    """Turn buyers and sellers away, or let them in again; True if that changed anything.
+    """Turn maintenance mode on or off; True if that changed anything.
 
-    Every process knows within five seconds. `message` is shown to them, `retry_after_seconds` tells their programs
-    when to come back. Webhooks, workers, log-ins and staff go on.
+    Every process follows within five seconds. `message` is shown to buyers and sellers, `retry_after_seconds` tells
+    their programs when to retry. Webhooks, workers, log-ins and staff are not affected.
     """
     value: dict[str, Any] = {"on": on}
     if on and message:
@@ -37,8 +37,8 @@ def set_maintenance(*, on: bool, cause: Cause, message: str = "", retry_after_se
     if on and retry_after_seconds is not None:
         value["retry_after_seconds"] = retry_after_seconds
     before = _read_maintenance() is not None
-    payload = {"value": value, "changed_by": cause.actor, "reason": cause.reason, "changed_at": Now()}
-    PlatformSetting.objects.update_or_create(name=MAINTENANCE, defaults=payload)
+    fields = {"value": value, "changed_by": cause.actor, "reason": cause.reason, "changed_at": Now()}
+    PlatformSetting.objects.update_or_create(name=MAINTENANCE, defaults=fields)
     maintenance.forget()
     log.warning("maintenance_switched", on=on, by=cause.actor, reason=cause.reason)
     return before != on

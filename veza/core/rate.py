@@ -16,7 +16,7 @@ RETURNING extract(epoch FROM next_free_at - clock_timestamp())::float8 - %(gap)s
 def wait_for_turn(provider: str, *, per_second: int) -> None:
     """Sleep until `provider` may be called again, keeping all callers together at `per_second`.
 
-    The turn is taken in a commit of its own, so it holds nobody up while this one sleeps.
+    The turn is claimed in a commit of its own, so no other caller waits while this one sleeps.
     """
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, {"provider": provider, "gap": 1 / per_second})

@@ -1,4 +1,4 @@
-"""Cases for an operator: what only a person can decide."""
+"""Review items: decisions that Veza leaves to staff."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import KeyedRow, ReviewItem, correlation_id_of
+from veza.core.words import format_time
 
 
 class ReviewAlreadyClosed(NotAllowed):
@@ -74,31 +75,30 @@ def close_reviews_except(kind: str, standing: Collection[UUID], *, note: str) ->
 
 
 def update_review_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:
-    """Let the open case of this kind about `subject`, if there is one, say what is in doubt now."""
-    standing = ReviewItem.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
-    standing.update(amount_minor=amount_minor)
+    """Set the amount in doubt of the open review item of this kind about `subject`, if there is one."""
+    item = ReviewItem.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
+    item.update(amount_minor=amount_minor)
 
 
 def close_review(kind: str, *subjects: KeyedRow, note: str) -> None:
-    """Close the open cases of this kind about `subjects`, where there are any: what they asked for has come about."""
-    about = [subject.pk for subject in subjects]
-    _close(ReviewItem.objects.filter(kind=kind, subject_id__in=about), note=note)
+    """Close the open review items of this kind about `subjects`, if any: they are resolved."""
+    keys = [subject.pk for subject in subjects]
+    _close(ReviewItem.objects.filter(kind=kind, subject_id__in=keys), note=note)
 
 
 def close_reviews(kind: str, *, note: str) -> None:
-    """Close every open case of this kind, whatever it is about."""
+    """Close every open review item of this kind."""
     _close(ReviewItem.objects.filter(kind=kind), note=note)
 
 
-def _close(cases: QuerySet[ReviewItem], *, note: str) -> None:
-    cases.filter(closed_at__isnull=True).update(closed_at=Now(), closed_by="veza", note=note)
+def _close(items: QuerySet[ReviewItem], *, note: str) -> None:
+    items.filter(closed_at__isnull=True).update(closed_at=Now(), closed_by="veza", note=note)
 
 
 def close_review_by_hand(*, case_id: UUID, cause: Cause) -> None:
-    """Close a case that a person has dealt with; the cause's reason is the note. Raises CaseClosed."""
-    standing = ReviewItem.objects.filter(pk=case_id, closed_at__isnull=True)
-    if not standing.update(closed_at=Now(), closed_by=cause.actor, note=cause.reason):
-        case = ReviewItem.objects.get(pk=case_id)
-        raise ReviewAlreadyClosed(
-            f"Already closed by {case.closed_by} at {case.closed_at:%Y-%m-%d %H:%M:%S} UTC: {case.note}"
-        )
+    """Close a review item that staff have resolved; the cause's reason is the note. Raises ReviewAlreadyClosed."""
+    item = ReviewItem.objects.filter(pk=case_id, closed_at__isnull=True)
+    if not item.update(closed_at=Now(), closed_by=cause.actor, note=cause.reason):
+        first = ReviewItem.objects.get(pk=case_id)
+        closed_at = format_time(first.closed_at) if first.closed_at else ""
+        raise ReviewAlreadyClosed(f"Already closed by {first.closed_by} on {closed_at}: {first.note}")

@@ -1,8 +1,8 @@
 """The one place where a status changes.
 
 A machine is a table of edges, kept in its app's `states.py` and named by its model as `moves`. `move` checks the
-table, updates the row only if it still stands where the caller saw it, and writes a StatusChange in the same
-transaction. The database holds the same table in a trigger, so that nothing can pass by here.
+table, updates the row only if it still has the status that the caller read, and writes a StatusChange in the same
+transaction. The database has the same table in a trigger, so that nothing can bypass this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,33 +20,33 @@ Row = TypeVar("Row", bound=StatefulRow)
 
 
 class IllegalMove(Exception):
-    """The table has no such edge: old news in the inbox, a bug anywhere else."""
+    """The table has no such edge: an outdated update in the inbox, a bug anywhere else."""
 
 
 class StaleState(Exception):
-    """Somebody else moved the row first."""
+    """Another process moved the row first."""
 
 
 def machine_name(model: type[StatefulRow]) -> str:
-    """How a machine is written in StatusChange and in the documentation, such as `payments.refund`."""
+    """The name of a machine in StatusChange and in the documentation, such as `payments.refund`."""
     return model._meta.label_lower
 
 
 def edges_of(moves: Moves) -> list[str]:
-    """The table as `from>to` strings in a stable order: what a trigger is given."""
+    """The table as `from>to` strings in a stable order: the arguments of the trigger."""
     return sorted(f"{start}>{end}" for start, ends in moves.items() for end in ends)
 
 
 def may_move(row: StatefulRow, to: str) -> bool:
-    """Whether the table has an edge from where `row` stands to `to`."""
-    return to in row.moves.get(row.status, {})
+    """Whether the table has an edge from the status of `row` to `to`."""
+    return to in row.moves.get(row.status, frozenset())
 
 
 def move(rows: Row | Sequence[Row], to: str, *, cause: Cause, at: datetime | None = None, **fields: Any) -> None:
     """Move one row, or several of one machine, to `to`, setting `fields` in the same UPDATE.
 
-    Needs an open transaction. The rows in hand are brought up to date. Raises IllegalMove when the table has no
-    such edge and StaleState when a row no longer stands where it was read; then nothing is changed (for several
+    Needs an open transaction. The instances passed in are updated too. Raises IllegalMove when the table has no
+    such edge and StaleState when a row no longer has the status that was read; then nothing is changed (for several
     rows the transaction, or its savepoint, can only be rolled back).
     """
     assert connection.in_atomic_block, "a status moves inside a transaction, together with what follows from it"
@@ -68,10 +68,10 @@ def move(rows: Row | Sequence[Row], to: str, *, cause: Cause, at: datetime | Non
 
 def _move_group(rows: list[Row], start: str, to: str, *, cause: Cause, at: datetime, fields: Mapping[str, Any]) -> None:
     model = type(rows[0])
-    standing = model._default_manager.filter(pk__in=[row.pk for row in rows], status=start)
-    changed = standing.update(status=to, **fields)
-    if changed != len(rows):
-        raise StaleState(f"{len(rows) - changed} of {len(rows)} {model._meta.verbose_name_plural} left {start} first")
+    current = model._default_manager.filter(pk__in=[row.pk for row in rows], status=start)
+    count = current.update(status=to, **fields)
+    if count != len(rows):
+        raise StaleState(f"{len(rows) - count} of {len(rows)} {model._meta.verbose_name_plural} left {start} first")
     StatusChange.objects.bulk_create(
         StatusChange(
             machine=machine_name(model),

@@ -1,4 +1,4 @@
-"""JSON as it must be where money is meant: what two readers could read differently is refused.
+"""Strict JSON for requests about money: what two parsers could read differently is refused.
 
 Python's own reader keeps the last of two equal keys, invents NaN and infinity, and lets text through that
 PostgreSQL cannot store. A body read here holds none of that.
@@ -14,7 +14,7 @@ MAX_DIGITS = 40
 
 
 def strict_json(raw: bytes) -> object:
-    """The value written in `raw`. Raises ValueError, its text a sentence for the sender, where in doubt.
+    """The value in `raw`. Raises ValueError, its text a sentence for the sender, where in doubt.
 
     Refused: bytes that are not UTF-8, a key given twice, NaN and infinity, numbers of absurd length, NUL and
     lone surrogates in text, and more than MAX_DEPTH levels.
@@ -40,43 +40,43 @@ def strict_json(raw: bytes) -> object:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    item = dict(pairs)
+    if len(item) != len(pairs):
         raise ValueError("The body gives a key twice in one object.")
-    return found
+    return item
 
 
-def _refuse_constant(written: str) -> object:
-    raise ValueError(f"The body holds {written}, which is not JSON.")
+def _refuse_constant(text: str) -> object:
+    raise ValueError(f"The body holds {text}, which is not JSON.")
 
 
-def _finite(written: str) -> float:
-    number = float(written)
+def _finite(text: str) -> float:
+    number = float(text)
     if not math.isfinite(number):
         raise ValueError("The body holds a number that is too large.")
     return number
 
 
-def _short_int(written: str) -> int:
-    if len(written) > MAX_DIGITS:
+def _short_int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
         raise ValueError("The body holds a number that is too large.")
-    return int(written)
+    return int(text)
 
 
 def _check(value: object) -> None:
     """Look at every text and every level, without recursion: the sender chooses the depth."""
     waiting: list[tuple[object, int]] = [(value, 1)]
     while waiting:
-        found, depth = waiting.pop()
+        item, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise ValueError(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        if isinstance(found, str):
-            _check_text(found)
-        elif isinstance(found, list):
-            waiting += [(inner, depth + 1) for inner in found]
-        elif isinstance(found, dict):
-            waiting += [(key, depth) for key in found]
-            waiting += [(inner, depth + 1) for inner in found.values()]
+        if isinstance(item, str):
+            _check_text(item)
+        elif isinstance(item, list):
+            waiting += [(inner, depth + 1) for inner in item]
+        elif isinstance(item, dict):
+            waiting += [(key, depth) for key in item]
+            waiting += [(inner, depth + 1) for inner in item.values()]
 
 
 def _check_text(text: str) -> None:

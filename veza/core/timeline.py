@@ -1,4 +1,4 @@
-"""The lines of a money timeline and of a proof. Each app writes its own; the back-office lays them side by side."""
+"""The lines of an order history and of a proof. Each app writes its own; the back-office merges them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from veza.core.money import format_amount
 
 @dataclass(frozen=True)
 class TimelineLine:
-    """`text` is a plain sentence; `kind` is one of act, open, move, posting, call, delivery, case."""
+    """`text` is a plain sentence; `kind` is one of action, open, move, posting, call, delivery, review."""
 
     at: datetime
     text: str
@@ -17,7 +17,7 @@ class TimelineLine:
 
 @dataclass(frozen=True)
 class ProofLine:
-    """One term of a proof: what the ledger says and, where a row knows it, whether the row agrees."""
+    """One term of a proof: the amount in the ledger and whether the rows agree with it."""
 
     label: str
     booked_minor: int

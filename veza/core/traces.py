@@ -1,4 +1,4 @@
-"""Which web request a worker's log line goes back to."""
+"""Ties a worker's log lines to the web request that they go back to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,32 +11,31 @@ from veza.core.models import KeyedRow, StatusChange
 
 
 def last_requests(rows: Iterable[KeyedRow]) -> Mapping[UUID, str]:
-    """By row, the web request that last moved its story: one query for a whole batch.
+    """By row, the web request that last moved a row with its correlation id: one query for a whole batch.
 
-    Nothing is queued from a request, so no message carries its id; the story's moves remember it.
+    Nothing is queued from a request, so no message carries its id; the status changes do.
     """
-    stories = {row.pk: story for row in rows if (story := getattr(row, "correlation_id", None)) is not None}
-    moves = StatusChange.objects.filter(correlation_id__in=set(stories.values())).exclude(request_id="")
+    keys = {row.pk: key for row in rows if (key := getattr(row, "correlation_id", None)) is not None}
+    moves = StatusChange.objects.filter(correlation_id__in=set(keys.values())).exclude(request_id="")
     newest = (
         moves.order_by("correlation_id", "-at").distinct("correlation_id").values_list("correlation_id", "request_id")
     )
     try:
-        asked_by = dict(newest)
+        requests = dict(newest)
     except Error:  # The work itself will meet the same database, and say so.
         return {}
-    return {key: asked_by[story] for key, story in stories.items() if story in asked_by}
+    return {pk: requests[key] for pk, key in keys.items() if key in requests}
 
 
 @contextmanager
-def following(row: KeyedRow, *, sweep: str, request_id: str) -> Iterator[None]:
-    """Inside, every line logged carries the sweep, the row, its story, and the request that last moved the story.
+def bind_row(row: KeyedRow, *, sweep: str, request_id: str) -> Iterator[None]:
+    """Inside, every log line carries the sweep, the row, its correlation id, and the last request for that id.
 
-    So one search for an id finds what the buyer asked, what the webhook brought, and what a worker did about it
-    minutes later.
+    So one search for an id finds the buyer's request, the webhook, and what a worker did about it minutes later.
     """
-    about = {"sweep": sweep, "row": str(row.pk)}
+    context = {"sweep": sweep, "row": str(row.pk)}
     correlation_id = getattr(row, "correlation_id", None)
     if correlation_id is not None:
-        about |= {"correlation_id": str(correlation_id), "request_id": request_id}
-    with structlog.contextvars.bound_contextvars(**about):
+        context |= {"correlation_id": str(correlation_id), "request_id": request_id}
+    with structlog.contextvars.bound_contextvars(**context):
         yield

@@ -1,4 +1,4 @@
-"""Logging in, and staying logged in."""
+"""Log-in and token refresh."""
 
 from django.contrib.auth import authenticate
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,7 @@ from veza.core.models import User
 
 
 class InvalidCredentials(NotAllowed):
-    """One answer for no such person, a wrong password, a closed account: none is confirmed."""
+    """One answer for an unknown user, a wrong password, a closed account: none is confirmed."""
 
     code = "invalid_credentials"
     http_status = 401
@@ -34,11 +34,11 @@ class SessionOutput(serializers.Serializer[sessions.Session]):
     access_token = serializers.CharField()
     refresh_token = serializers.CharField()
     token_type = serializers.CharField()
-    expires_in = serializers.IntegerField(help_text="Seconds until the access token ends.")
+    expires_in = serializers.IntegerField(help_text="Seconds until the access token expires.")
 
 
 class PublicView(APIView):
-    """A view for people who are not logged in. A stale token in the header must not keep them out."""
+    """A view that needs no log-in. A stale token in the header must not get a 401."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -49,13 +49,13 @@ class Login(PublicView):
         summary="Log in",
         request=LoginInput,
         responses=SessionOutput,
-        operation_id="login",
+        operation_id="create_session",
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
         params = LoginInput(data=request.data)
         params.is_valid(raise_exception=True)
-        user = _authenticated(request, params.validated_data["email"], params.validated_data["password"])
+        user = _authenticate(request, params.validated_data["email"], params.validated_data["password"])
         return Response(SessionOutput(sessions.begin(user)).data)
 
 
@@ -65,7 +65,7 @@ class Refresh(PublicView):
         description="A refresh token works once. Using it again ends all sessions of its owner.",
         request=RefreshInput,
         responses=SessionOutput,
-        operation_id="refresh",
+        operation_id="refresh_session",
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
@@ -74,7 +74,7 @@ class Refresh(PublicView):
         return Response(SessionOutput(sessions.renew(params.validated_data["refresh_token"])).data)
 
 
-def _authenticated(request: Request, email: str, password: str) -> User:
+def _authenticate(request: Request, email: str, password: str) -> User:
     address = source_address(request)
     lockout.count_try(email, address)
     # Django hashes the password for unknown and closed accounts too, so the three take equally long.

@@ -1,6 +1,6 @@
-"""What is counted in the cache that all processes share: calls, and tries at a password. It may be away.
+"""The cache that all processes share, for counts of calls and of log-in tries. It may be down.
 
-Nobody is kept out by that, and nobody waits for it twice: after a failure it is left alone for some seconds.
+Then no request is refused for it, and none waits for it: after a failure it is not used for some seconds.
 """
 
 import time
@@ -12,29 +12,29 @@ from redis import RedisError
 
 log = structlog.get_logger(__name__)
 Value = TypeVar("Value")
-LEFT_ALONE_SECONDS = 5.0
+PAUSE_SECONDS = 5.0
 
 
 class SharedCache:
-    """Whether it answered the last time, as far as this process knows."""
+    """The cache, and whether this process found it down."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._away_until = clock, 0.0
+        self._clock, self._down_until = clock, 0.0
 
     def forget(self) -> None:
-        """Ask it again: for tests."""
-        self._away_until = 0.0
+        """Use it again at once: for tests."""
+        self._down_until = 0.0
 
     def ask(self, work: Callable[[], Value], *, otherwise: Value, about: str) -> Value:
-        """What `work` comes to, or `otherwise` while the cache is away or `work` fails. The log says `about` what."""
-        if self._clock() < self._away_until:
+        """The result of `work`, or `otherwise` while the cache is down or `work` fails. The log names `about`."""
+        if self._clock() < self._down_until:
             return otherwise
         try:
             return work()
         except (RedisError, OSError):
-            self._away_until = self._clock() + LEFT_ALONE_SECONDS
+            self._down_until = self._clock() + PAUSE_SECONDS
             log.exception("not_counted", about=about)
-        except Exception:  # Every cache has its own errors, and none of them may close the shop.
+        except Exception:  # Every cache has its own errors, and none of them may stop sales.
             log.exception("not_counted", about=about)
         return otherwise
 

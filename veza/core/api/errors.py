@@ -1,4 +1,4 @@
-"""Every failure as a problem: raised in an API view, in a middleware, or before any view was found."""
+"""Every failure as problem+json: raised in an API view, in a middleware, or before any view was found."""
 
 import sys
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from veza.core.api.parsers import BodyTooLarge
-from veza.core.api.problems import FieldError, Problem, flattened, retry_after, to_http, to_response
+from veza.core.api.problems import FieldError, Problem, flatten, retry_after, to_http, to_response
 from veza.core.errors import NotAllowed
 from veza.core.states import StaleState
 
 log = structlog.get_logger(__name__)
 
 _BEARER = {"WWW-Authenticate": 'Bearer realm="api"'}
-_DATABASE_AWAY = Problem(
+_DATABASE_DOWN = Problem(
     503, "temporarily_unavailable", "Veza cannot do this right now. Try again.", headers=retry_after(5)
 )
 _ALWAYS: dict[type[Exception], Problem] = {
-    Http404: Problem(404, "not_found", "There is nothing here, or it is not yours."),
+    Http404: Problem(404, "not_found", "Not found, or it belongs to another user."),
     PermissionDenied: Problem(403, "permission_denied", "You may not do this."),
     UnreadablePostError: Problem(400, "body_cut_short", "The body ended before it was complete."),
-    StaleState: Problem(409, "changed_meanwhile", "This has just changed. Look again, then decide."),
-    DataError: Problem(400, "value_not_storable", "A value has a form that cannot be stored."),
-    OperationalError: _DATABASE_AWAY,
-    InterfaceError: _DATABASE_AWAY,
+    StaleState: Problem(409, "changed_meanwhile", "This has just changed. Read it again, then decide."),
+    DataError: Problem(400, "value_not_storable", "A value cannot be stored in this form."),
+    OperationalError: _DATABASE_DOWN,
+    InterfaceError: _DATABASE_DOWN,
 }
 _UNEXPECTED = Problem(500, "internal_error", "Something went wrong on our side. It has been logged.")
 
@@ -38,7 +38,7 @@ _UNEXPECTED = Problem(500, "internal_error", "Something went wrong on our side. 
 def as_problem(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's exception handler: the answer to whatever a view raised.
 
-    None for an error nobody foresaw: Django then logs it with its traceback and answers with `handler500`.
+    None for an unexpected error: Django then logs it with its traceback and answers with `handler500`.
     """
     problem = _problem_of(error)
     if problem is None:
@@ -72,14 +72,14 @@ def _not_allowed(error: NotAllowed) -> Problem:
 
 def _api_exception(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.ValidationError):
-        errors = tuple(flattened(error.detail))
+        errors = tuple(flatten(error.detail))
         return Problem(400, "validation_failed", "Some values cannot be accepted: see `errors`.", errors)
     headers: dict[str, str] = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if isinstance(error, exceptions.Throttled):
         headers |= retry_after(getattr(error, "wait", None) or 1)
-    # simplejwt wraps its sentence and code in an object; everybody else's detail is the sentence.
+    # simplejwt wraps its sentence and code in an object; elsewhere the detail is the sentence.
     payload: Mapping[str, Any] = error.detail if isinstance(error.detail, dict) else {"detail": error.detail}
     detail = payload.get("detail", error.default_detail)
     code = payload.get("code") or getattr(detail, "code", error.default_code)
@@ -88,12 +88,12 @@ def _api_exception(error: exceptions.APIException) -> Problem:
 
 def _django_validation(error: ValidationError) -> Problem:
     if hasattr(error, "error_dict"):
-        named = {"" if name == "__all__" else name: inner for name, inner in error.error_dict.items()}
+        by_field = {"" if name == "__all__" else name: inner for name, inner in error.error_dict.items()}
     else:
-        named = {"": error.error_list}
+        by_field = {"": error.error_list}
     errors = tuple(
         FieldError(name, one.code or "invalid", " ".join(one.messages))
-        for name, several in named.items()
+        for name, several in by_field.items()
         for one in several
     )
     return Problem(400, "validation_failed", "Some values cannot be accepted: see `errors`.", errors)
@@ -110,14 +110,14 @@ def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A path that does not exist. Its exception would name every path that does, so it is not shown."""
+    """A path that does not exist. The exception lists every path that does, so it is not shown."""
     return _outside_views(request, Problem(404, "not_found", "There is nothing at this address."))
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """An error nobody foresaw, logged by Django; or a database that went away in a middleware."""
-    away = isinstance(sys.exception(), OperationalError | InterfaceError)
-    return _outside_views(request, _DATABASE_AWAY if away else _UNEXPECTED)
+    """An unexpected error, logged by Django; or a database that went down in a middleware."""
+    is_down = isinstance(sys.exception(), OperationalError | InterfaceError)
+    return _outside_views(request, _DATABASE_DOWN if is_down else _UNEXPECTED)
 
 
 def _outside_views(request: HttpRequest, problem: Problem) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Filters and orderings by allow-list: what a list does not offer is refused by name, never silently left out."""
+"""Filters and orderings by allow-list: an unknown one is refused by name, never silently ignored."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,25 +14,25 @@ _PAGING = ("cursor", "page_size", "ordering", "format")
 
 
 class AllowedFilters(DjangoFilterBackend):  # type: ignore[misc]  # The library is not typed.
-    """django-filter, with unknown names refused: a filter that was mistyped must not list everything."""
+    """django-filter, with unknown names refused: a filter with a typing error must not list everything."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
-        allowed = list(self.get_filterset_class(view, queryset).base_filters)
-        unknown = sorted(set(request.query_params) - {*allowed, *_PAGING})
+        choices = list(self.get_filterset_class(view, queryset).base_filters)
+        unknown = sorted(set(request.query_params) - {*choices, *_PAGING})
         if unknown:
-            raise ValidationError({unknown[0]: f"There is no such filter. Use {', '.join(allowed)}."})
-        filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
-        return filtered
+            raise ValidationError({unknown[0]: f"There is no such filter. Use {', '.join(choices)}."})
+        rows: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return rows
 
 
 class AllowedOrdering(OrderingFilter):
     """`?ordering=`, from the view's `ordering_fields` only. Rows that are equal in it are ordered by their id."""
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> Sequence[str] | None:
-        written = request.query_params.get(self.ordering_param)
-        if written is None:
+        value = request.query_params.get(self.ordering_param)
+        if value is None:
             return None
-        allowed = [sign + name for name in view.ordering_fields for sign in ("", "-")]  # type: ignore[attr-defined]
-        if written not in allowed:
-            raise ValidationError({"ordering": f"{written!r} is not one of {', '.join(allowed)}."})
-        return (written, "-id" if written.startswith("-") else "id")
+        choices = [sign + name for name in view.ordering_fields for sign in ("", "-")]  # type: ignore[attr-defined]
+        if value not in choices:
+            raise ValidationError({"ordering": f"{value!r} is not one of {', '.join(choices)}."})
+        return (value, "-id" if value.startswith("-") else "id")

@@ -1,8 +1,8 @@
-"""`Idempotency-Key` on requests that move money: asking again finds the first answer, or the first row.
+"""`Idempotency-Key` on requests that move money: a retry gets the first answer, or finds the first row.
 
-Before anything is done a row claims the key, in a commit of its own, and fixes the id of the row the request
-will make. Whoever asks again under the key gets that id too, so the verb finds what the first one made, even
-if the first one died half-way. The claim is a lease on the database's clock: a crash leaves nothing to tidy.
+Before any work a row claims the key, in a commit of its own, and fixes the id of the row that the request will
+make. A retry under the key gets that id too, so the verb finds the first request's row, even if that request died
+half-way. The claim is a lease on the database's clock: a crash leaves nothing to clean up.
 """
 
 import hashlib
@@ -30,12 +30,12 @@ from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 from veza.core.models import IdempotentRequest
 
-# Longer than the longest request: a call to a provider, 15 s, and what stands around it.
+# Longer than the longest request: a call to a provider, 15 s, and the work around it.
 LEASE = timedelta(seconds=45)
-# Answers that may be different the next time. 202 means that the work goes on.
+# Answers that may differ the next time. 202 means that the work goes on.
 _NOT_FINAL = {202, 401, 403, 408, 409, 425, 429}
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
-# A client secret opens a payment to whoever holds it; the page that needs it again can read the order.
+# A client secret gives access to its payment; a page that needs it again can read the order.
 _NEVER_STORED = "client_secret"
 
 View = TypeVar("View", bound=APIView)
@@ -44,8 +44,8 @@ KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="A word of your own for this request, such as a UUID. Send the same one when you ask again "
-    "after a lost answer: the money moves once, and you get the first answer.",
+    description="A key of your choice for this request, such as a UUID. Send the same key when you retry after a "
+    "lost answer: the money moves once, and you get the first answer.",
 )
 
 
@@ -77,9 +77,9 @@ class Claim:
 
 
 def idempotent(post: Callable[..., Response]) -> Callable[..., Response]:
-    """Let a view's `post` be asked again safely; it is called with `result_id`, the id of the row to make.
+    """Make a view's `post` safe to retry; it is called with `result_id`, the id of the row to make.
 
-    Without the header every call is a request of its own, with a fresh `result_id`. The verb behind the view
+    Without the header every call is a new request, with a fresh `result_id`. The verb behind the view
     must return the row it finds under `result_id`, since a request resumes after a crash and after a 202.
     """
 
@@ -88,34 +88,34 @@ def idempotent(post: Callable[..., Response]) -> Callable[..., Response]:
         key = request.headers.get("Idempotency-Key")
         if key is None:
             return post(view, request, *args, result_id=new_id(), **kwargs)
-        found = _claim(request, key)
-        if isinstance(found, Response):
-            return found
+        claim = _claim(request, key)
+        if isinstance(claim, Response):
+            return claim
         try:
-            response = _answer_of(post, view, request, *args, result_id=found.result_id, **kwargs)
+            response = _answer_of(post, view, request, *args, result_id=claim.result_id, **kwargs)
         except BaseException:
-            _let_go(found)
+            _release(claim)
             raise
-        _keep(found, response)
+        _store(claim, response)
         return response
 
-    documented: Callable[..., Response] = extend_schema(parameters=[KEY_HEADER])(once)
-    return documented
+    view_method: Callable[..., Response] = extend_schema(parameters=[KEY_HEADER])(once)
+    return view_method
 
 
 def _answer_of(post: Callable[..., Response], view: APIView, *args: Any, **kwargs: Any) -> Response:
-    """What the caller will get, a refusal included: a refusal is an answer to keep."""
+    """The caller's answer. A refusal is an answer too, and is stored."""
     try:
         return post(view, *args, **kwargs)
     except Exception as error:
-        return view.handle_exception(error)  # Raises what is not an answer but a bug.
+        return view.handle_exception(error)  # Raises again what is a bug.
 
 
 def _claim(request: Request, key: str) -> Claim | Response:
-    """The right to do this request, or the answer it had. Raises KeyNotUsable, KeyReused, RequestInFlight."""
+    """The right to do this request, or the stored answer. Raises KeyNotUsable, KeyReused, RequestInFlight."""
     if _KEY.fullmatch(key) is None:
         raise KeyNotUsable("An Idempotency-Key has 1 to 255 printable ASCII characters.")
-    params = {
+    lookup = {
         "user_id": user_id_of(request),
         "method": str(request.method),
         "route": request.path,
@@ -123,39 +123,39 @@ def _claim(request: Request, key: str) -> Claim | Response:
     }
     fingerprint = _fingerprint(request.data)
     try:
-        # Durable: the claim is committed, and so visible to everybody, before any work is done.
+        # Durable: the claim is committed, and so visible to all processes, before any work is done.
         with transaction.atomic(durable=True):
-            IdempotentRequest.objects.create(**params, body_sha256=fingerprint, leased_until_at=Now() + LEASE)
+            IdempotentRequest.objects.create(**lookup, body_sha256=fingerprint, leased_until_at=Now() + LEASE)
     except IntegrityError:
-        earlier = _earlier(params)
+        earlier = _earlier(lookup)
         if earlier.body_sha256 != fingerprint:
             raise KeyReused("This Idempotency-Key was used for another request body.") from None
         if earlier.reply_status is not None:
-            return _replayed(earlier)
+            return _replay(earlier)
         _take_over(earlier)
-    mine = IdempotentRequest.objects.get(**params)
+    mine = IdempotentRequest.objects.get(**lookup)
     return Claim(mine.pk, mine.result_id, mine.leased_until_at)
 
 
-def _earlier(params: dict[str, Any]) -> IdempotentRequest:
-    return IdempotentRequest.objects.annotate(asked_at=Now()).get(**params)
+def _earlier(lookup: dict[str, Any]) -> IdempotentRequest:
+    return IdempotentRequest.objects.annotate(read_at=Now()).get(**lookup)
 
 
 def _take_over(earlier: IdempotentRequest) -> None:
-    """Resume what nobody is doing any more. Raises RequestInFlight while somebody may be."""
+    """Resume a request whose lease is over. Raises RequestInFlight while the first may still run."""
     free = IdempotentRequest.objects.filter(pk=earlier.pk, reply_status__isnull=True, leased_until_at__lte=Now())
     if not free.update(leased_until_at=Now() + LEASE):
-        left = earlier.leased_until_at - earlier.asked_at  # type: ignore[attr-defined]  # Annotated above.
+        remaining = earlier.leased_until_at - earlier.read_at  # type: ignore[attr-defined]  # Annotated above.
         raise RequestInFlight(
-            "The first request under this Idempotency-Key is still being done.",
-            retry_after_seconds=max(1.0, left.total_seconds()),
+            "The first request with this Idempotency-Key is still in progress.",
+            retry_after_seconds=max(1.0, remaining.total_seconds()),
         )
 
 
-def _keep(claim: Claim, response: Response) -> None:
-    """Store a final answer; otherwise end the lease, so that asking again does the work again."""
+def _store(claim: Claim, response: Response) -> None:
+    """Store a final answer; otherwise end the lease, so that a retry does the work again."""
     if response.status_code in _NOT_FINAL or response.status_code >= 500:
-        _let_go(claim)
+        _release(claim)
         return
     reply = json.loads(JSONRenderer().render(response.data) or b"null")
     IdempotentRequest.objects.filter(pk=claim.id, reply_status__isnull=True).update(
@@ -163,12 +163,12 @@ def _keep(claim: Claim, response: Response) -> None:
     )
 
 
-def _let_go(claim: Claim) -> None:
-    """End the lease, unless it ran out meanwhile and somebody else holds it now."""
+def _release(claim: Claim) -> None:
+    """End the lease, unless it ran out meanwhile and another request has it now."""
     IdempotentRequest.objects.filter(pk=claim.id, leased_until_at=claim.leased_until_at).update(leased_until_at=Now())
 
 
-def _replayed(earlier: IdempotentRequest) -> Response:
+def _replay(earlier: IdempotentRequest) -> Response:
     status = earlier.reply_status or 200
     return Response(
         earlier.reply,
@@ -179,7 +179,7 @@ def _replayed(earlier: IdempotentRequest) -> Response:
 
 
 def _fingerprint(data: object) -> str:
-    """The same for two bodies that mean the same: blanks and the order of keys do not count."""
+    """The same for two bodies with the same meaning: blanks and the order of keys do not count."""
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

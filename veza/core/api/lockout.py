@@ -1,8 +1,8 @@
-"""How often a password may be tried: a few times per person and address, more per address over all persons.
+"""How often a password may be tried: a few times per user and address, more per address over all users.
 
-The lock is on the pair, so that nobody can lock somebody else out from afar. Tries are counted before the
-password is looked at, in the cache that all processes share: a hundred tries at once are a hundred tries. The
-address is the one our own proxies saw: nothing the caller writes changes it.
+The lock is on the pair, so that an attacker cannot lock a user out from another address. Tries are counted before
+the password is checked, in the cache that all processes share: a hundred tries at once are a hundred tries. The
+address is the one our own proxies saw: no header changes it.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from veza.core.errors import NotAllowed
 log = structlog.get_logger(__name__)
 
 WINDOW_SECONDS = 15 * 60
-TRIES_PER_PERSON_AND_ADDRESS = 10
+TRIES_PER_USER_AND_ADDRESS = 10
 TRIES_PER_ADDRESS = 100
 
 
@@ -30,23 +30,23 @@ class TooManyTries(NotAllowed):
 def count_try(email: str, address: str | None) -> None:
     """Count one try at a password. Raises TooManyTries when there were enough within the window.
 
-    While the cache is away nothing is counted: people can still log in, and the log says so.
+    While the cache is down nothing is counted: users can still log in, and the log says so.
     """
     limits = {
-        _pair(email, address): TRIES_PER_PERSON_AND_ADDRESS,
+        _pair(email, address): TRIES_PER_USER_AND_ADDRESS,
         f"tries:{_network(address)}": TRIES_PER_ADDRESS,
     }
 
-    def counted() -> list[bool]:
+    def check_limits() -> list[bool]:
         return [_count(key) > limit for key, limit in limits.items()]
 
-    if any(shared_cache.ask(counted, otherwise=[], about="log-ins")):
+    if any(shared_cache.ask(check_limits, otherwise=[], about="log-ins")):
         log.warning("login_locked", address=address)
         raise TooManyTries("Too many tries to log in. Wait a quarter of an hour.")
 
 
 def forget_tries(email: str, address: str | None) -> None:
-    """The password was right: earlier slips of this person at this address no longer count."""
+    """The password was right: earlier tries for this user from this address no longer count."""
     shared_cache.ask(lambda: cache.delete(_pair(email, address)), otherwise=False, about="log-ins")
 
 
@@ -59,8 +59,8 @@ def _count(key: str) -> int:
 
 
 def _pair(email: str, address: str | None) -> str:
-    person = hashlib.sha256(email.strip().lower().encode()).hexdigest()
-    return f"tries:{_network(address)}:{person}"
+    user = hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    return f"tries:{_network(address)}:{user}"
 
 
 def _network(address: str | None) -> str:

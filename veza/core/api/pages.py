@@ -1,4 +1,4 @@
-"""Lists, a page at a time, newest first."""
+"""Cursor pagination, newest first."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class BadPage(APIException):
 class NewestFirst(CursorPagination):
     """Pages by cursor: the millionth row costs what the first does, and rows that arrive move nothing.
 
-    A view that orders by something else names it as `newest_by`, the id last:
+    A view with another order sets `newest_by`, the id last:
     `newest_by = ("-completed_at", "-id")`.
     """
 
@@ -33,16 +33,16 @@ class NewestFirst(CursorPagination):
     max_page_size = 100
 
     def get_ordering(self, request: Request, queryset: QuerySet[Any], view: APIView) -> tuple[str, ...]:
-        if named := getattr(view, "newest_by", None):
-            return tuple(named)
+        if ordering := getattr(view, "newest_by", None):
+            return tuple(ordering)
         return super().get_ordering(request, queryset, view)
 
     def get_page_size(self, request: Request) -> int:
-        written = request.query_params.get(self.page_size_query_param)
-        if written is None:
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
             return self.page_size
-        if _WHOLE_NUMBER.fullmatch(written) and 1 <= int(written) <= self.max_page_size:
-            return int(written)
+        if _WHOLE_NUMBER.fullmatch(text) and 1 <= int(text) <= self.max_page_size:
+            return int(text)
         raise BadPage(f"page_size is a whole number from 1 to {self.max_page_size}.")
 
     def decode_cursor(self, request: Request) -> Cursor | None:
@@ -57,5 +57,5 @@ class NewestFirst(CursorPagination):
         try:
             return super().paginate_queryset(queryset, request, view)
         except (ValidationError, ValueError):
-            # The position inside the cursor is no value of the column: it is of another list, or made up.
+            # The position inside the cursor is no value of the column: it belongs to another list, or is invented.
             raise BadPage from None

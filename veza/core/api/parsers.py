@@ -1,4 +1,4 @@
-"""How the API reads a body."""
+"""The API's parser of request bodies."""
 
 from collections.abc import Mapping
 from typing import IO, Any
@@ -20,7 +20,7 @@ class BodyTooLarge(APIException):
 class StrictJSONParser(BaseParser):
     """One JSON object of at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes; anything doubtful is a 400 that says why.
 
-    Django's own limit guards `request.body` and not the stream that parsers read, so it is kept here.
+    Django's own limit guards `request.body` and not the stream that parsers read, so it is enforced here.
     """
 
     media_type = "application/json"
@@ -32,8 +32,8 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        # What is announced as too large is refused unread: nobody waits here for a slow gigabyte.
-        if _announced(parser_context) > limit or len(raw := stream.read(limit + 1)) > limit:
+        # A body announced as too large is refused unread: a slow gigabyte would block the process.
+        if _content_length(parser_context) > limit or len(raw := stream.read(limit + 1)) > limit:
             raise BodyTooLarge
         try:
             value = strict_json(raw)
@@ -44,6 +44,6 @@ class StrictJSONParser(BaseParser):
         return value
 
 
-def _announced(parser_context: Mapping[str, Any] | None) -> int:
-    written = str(parser_context["request"].META.get("CONTENT_LENGTH", "")) if parser_context else ""
-    return int(written) if written.isdecimal() else 0
+def _content_length(parser_context: Mapping[str, Any] | None) -> int:
+    header = str(parser_context["request"].META.get("CONTENT_LENGTH", "")) if parser_context else ""
+    return int(header) if header.isdecimal() else 0

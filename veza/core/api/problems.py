@@ -24,7 +24,7 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a request was not done. `code` is for programs and stays; `detail` is for the person."""
+    """Why a request was not done. `code` is for programs and never changes; `detail` is for people."""
 
     status: int
     code: str
@@ -33,8 +33,8 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self, request: AnyRequest) -> dict[str, Any]:
-        written: dict[str, Any] = {
-            "type": "about:blank",  # RFC 9457: the title is then the status's own phrase; `code` says more.
+        body: dict[str, Any] = {
+            "type": "about:blank",  # RFC 9457: the title is then the phrase of the status; `code` says more.
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
@@ -43,25 +43,25 @@ class Problem:
             "request_id": request_id_of(request),
         }
         if self.errors:
-            written["errors"] = [vars(error) for error in self.errors]
-        return written
+            body["errors"] = [vars(error) for error in self.errors]
+        return body
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """The header that says when asking again makes sense: whole seconds, at least one."""
+    """The header that says when to retry: whole seconds, at least one."""
     return {"Retry-After": str(max(1, int(-(-seconds // 1))))}
 
 
-def flattened(detail: object, path: str = "") -> Iterable[FieldError]:
+def flatten(detail: object, path: str = "") -> Iterable[FieldError]:
     """The leaves of a DRF error detail, each with its path."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
             step = "" if name == "non_field_errors" else str(name)
-            yield from flattened(inner, ".".join(part for part in (path, step) if part))
+            yield from flatten(inner, ".".join(part for part in (path, step) if part))
     elif isinstance(detail, list):
         for number, inner in enumerate(detail):
-            nested = isinstance(inner, dict | list)
-            yield from flattened(inner, f"{path}.{number}".lstrip(".") if nested else path)
+            is_nested = isinstance(inner, dict | list)
+            yield from flatten(inner, f"{path}.{number}".lstrip(".") if is_nested else path)
     else:
         yield FieldError(path, str(getattr(detail, "code", "invalid")), str(detail))
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI page says about every call: how an error looks."""
+"""What the OpenAPI page says about every call: the shape of an error."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def document_problems(result: dict[str, Any], generator: object, request: object
     """A drf-spectacular postprocessing hook: every call may answer with a problem."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
     answer = {
-        "description": "The request was not done, and why.",
+        "description": "Why the request was not done.",
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for calls in result.get("paths", {}).values():

@@ -1,4 +1,4 @@
-"""How often one person or one address may ask. The address is the one our own proxies saw: no header evades it."""
+"""Rate limits per user or address. The address is the one our own proxies saw: no header evades it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from veza.core.api.requests import source_address
 
 
 class Throttle(SimpleRateThrottle):
-    """Counts in the cache that all processes share. While it is away everybody is let in, and the log says so."""
+    """Counts in the cache that all processes share. While it is down no limit applies, and the log says so."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        allowed = super().allow_request
-        return shared_cache.ask(lambda: allowed(request, view), otherwise=True, about=f"throttle {self.scope}")
+        allow = super().allow_request
+        return shared_cache.ask(lambda: allow(request, view), otherwise=True, about=f"throttle {self.scope}")
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         who = request.user.pk if request.user.is_authenticated else source_address(request)

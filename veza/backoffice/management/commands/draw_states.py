@@ -1,4 +1,4 @@
-"""Draw every machine's table of moves into docs/states.md."""
+"""Render every machine's table of moves into docs/states.md."""
 
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,26 @@ PAGE = Path(settings.BASE_DIR) / "docs" / "states.md"
 
 
 class Command(BaseCommand):
-    help = "Write docs/states.md from the tables of moves. A test fails while the page is older than they are."
+    help = "Write docs/states.md from the tables of moves. A test fails while the page is out of date."
 
     def handle(self, **options: Any) -> None:
-        PAGE.write_text(drawn())
+        PAGE.write_text(render_page())
         self.stdout.write(f"{PAGE.relative_to(settings.BASE_DIR)} is up to date.")
 
 
-def drawn() -> str:
+def render_page() -> str:
     """The page: a diagram and a table for each machine."""
     machines = [model for model in apps.get_models() if issubclass(model, StatefulRow)]
     parts = [
-        "# What may happen next",
-        "Drawn from each app's `states.py` by `python manage.py draw_states`; do not edit it by hand. "
+        "# Statuses and legal moves",
+        "Generated from each app's `states.py` by `python manage.py draw_states`; do not edit it by hand. "
         "`veza.core.states.move` is the only code that follows these arrows, and a trigger in the database refuses "
         "every other one.",
     ]
-    return "\n\n".join(parts + [_drawn(model) for model in sorted(machines, key=machine_name)]) + "\n"
+    return "\n\n".join(parts + [_render_machine(model) for model in sorted(machines, key=machine_name)]) + "\n"
 
 
-def _drawn(model: type[StatefulRow]) -> str:
+def _render_machine(model: type[StatefulRow]) -> str:
     first = model().status
     arrows = [f"    {start} --> {end}" for start, ends in model.moves.items() for end in sorted(ends)]
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", f"    [*] --> {first}", *arrows, "```"])

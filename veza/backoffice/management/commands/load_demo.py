@@ -21,6 +21,7 @@ from subscriptions.subscribing import open_subscription
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import User
+from veza.core.words import count_of
 
 BUYER, SUPPORT, ADMIN = "buyer@demo.example", "support@demo.example", "admin@demo.example"
 SELLERS = {
@@ -44,7 +45,7 @@ PRODUCT_ID = "0190a000-0000-7000-8000-{:012d}"
 
 
 class Command(BaseCommand):
-    help = "Load the demo catalogue. Doing it again changes nothing but the passwords (DEMO_PASSWORD)."
+    help = "Load the demo catalogue. Running it again changes nothing but the passwords (DEMO_PASSWORD)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="end with one JSON line")
@@ -52,9 +53,9 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         password = os.environ.get("DEMO_PASSWORD", "")
         if settings.VEZA_ENVIRONMENT == "live":
-            raise CommandError("This is the live system: demo people with a known password do not belong here.")
+            raise CommandError("This is the live system: demo users with a known password do not belong here.")
         if not password:
-            raise CommandError("Set DEMO_PASSWORD: it becomes the password of the demo's people.")
+            raise CommandError("Set DEMO_PASSWORD: it becomes the password of the demo users.")
         self.numbers = count(1)
         self.password_hash = make_password(password)  # Hashing is slow on purpose: once is enough here.
         self._person(BUYER, "Bea Buyer")
@@ -75,8 +76,9 @@ class Command(BaseCommand):
         for email, (name, titles) in SELLERS.items():
             self._seller(self._person(email, name), titles)
         people = {"buyer": BUYER, "sellers": list(SELLERS), "staff": SUPPORT, "admin": ADMIN}
-        loaded = people | {"products": Product.objects.count()}
-        self.stdout.write(json.dumps(loaded) if options["json"] else f"{loaded['products']} products are for sale.")
+        products = Product.objects.count()
+        summary = json.dumps(people | {"products": products})
+        self.stdout.write(summary if options["json"] else f"{count_of(products, 'product')} for sale.")
 
     def _person(self, email: str, name: str, **flags: Any) -> User:
         user = User.objects.filter(email=email).first() or User.objects.create_user(email, name=name, **flags)

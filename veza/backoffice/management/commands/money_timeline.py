@@ -1,4 +1,4 @@
-"""Tell an order's money in sentences, with the proof that every cent is accounted for."""
+"""Show an order's history in sentences, with the proof that every cent is accounted for."""
 
 import json
 from typing import Any
@@ -14,21 +14,21 @@ from veza.core.money import format_amount
 
 
 class Command(BaseCommand):
-    help = "Show what happened to the money of one order, what happens next, and the ledger's proof."
+    help = "Show the history of one order, the next steps, and the ledger's proof."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("order_id", type=UUID)
         parser.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
 
     def handle(self, *, order_id: UUID, **options: Any) -> None:
-        told = timeline_of(order_id)
-        if not told:
-            raise CommandError(f"No order {order_id} is known here.")
+        lines = timeline_of(order_id)
+        if not lines:
+            raise CommandError(f"There is no order {order_id}.")
         proofs = [prove_payment(payment) for payment in Payment.objects.filter(correlation_id=order_id)]
         if options["json"]:
-            self.stdout.write(_as_json([line.text for line in told], proofs))
+            self.stdout.write(_as_json([line.text for line in lines], proofs))
             return
-        for line in told:
+        for line in lines:
             self.stdout.write(f"{line.at:%Y-%m-%d %H:%M:%S}  {line.text}")
         for step in next_steps_of(order_id):
             self.stdout.write(f"next: {step}")

@@ -1,4 +1,4 @@
-"""The gate before an acceptance run. Over HTTP only; reads nothing of this machine's database."""
+"""The checks before an acceptance run. Over HTTP only; reads nothing from this machine's database."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from acceptance.session_log import NullLog
 
 
 class Command(BaseCommand):
-    help = "Tell whether an acceptance run may begin. Exit status 1 when anything is missing."
+    help = "Check whether an acceptance run can begin. Exit status 1 when anything is missing."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

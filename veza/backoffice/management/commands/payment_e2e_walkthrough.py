@@ -1,4 +1,4 @@
-"""The acceptance run: nine steps by HTTP, a person who pays, and a report that can be signed."""
+"""The acceptance run: nine steps by HTTP, an operator who pays, and a report that can be signed."""
 
 import json
 import sys
@@ -15,23 +15,23 @@ from acceptance.session_log import ChainBroken, SessionLog, latest, read_chain
 from acceptance.walk import Walk
 
 STEP_FAILED, CANNOT_BEGIN, LOG_WAS_CHANGED, INTERRUPTED = 1, 2, 3, 130
-# What makes two parts of one session the same session.
+# Options that must not change when a session is resumed.
 SAME_IN_ONE_SESSION = ("base_url", "environment", "email", "license", "pay", "staff")
 
 
 class Command(BaseCommand):
     help = (
         "Buy, see licence and transfer, and refund, as a buyer would. Exit status: 0 passed, 1 a step failed, "
-        "2 it cannot begin, 3 the log was changed, 130 interrupted (go on with --resume)."
+        "2 it cannot begin, 3 the log was changed, 130 interrupted (continue with --resume)."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_place(parser)
         add_walk(parser)
-        parser.add_argument("--resume", action="store_true", help="go on with the last session of the report's folder")
+        parser.add_argument("--resume", action="store_true", help="resume the last session of the report's folder")
         parser.add_argument(
-            "--verify", type=Path, metavar="LOG", help="only tell whether a log was changed, and its seal"
+            "--verify", type=Path, metavar="LOG", help="only check whether a log was changed, and print its seal"
         )
         parser.add_argument("--json", action="store_true", help="end with one JSON line")
 
@@ -51,8 +51,10 @@ class Command(BaseCommand):
     def _walk(self, wishes: RunOptions, *, resume: bool, as_json: bool) -> None:
         person = TerminalOperator(self.stderr.write if as_json else self.stdout.write)
         if not wishes.staff and not sys.stdin.isatty():
-            raise CommandError("Nobody is here to look into the database: use --staff.", returncode=CANNOT_BEGIN)
-        log = _opened(wishes, resume=resume)
+            raise CommandError(
+                "There is no terminal for an operator to check the database: use --staff.", returncode=CANNOT_BEGIN
+            )
+        log = _open_log(wishes, resume=resume)
         walk = Walk(wishes, log=log, operator=person)
         person.tell(f"  Session {log.name}, written to {log.path}")
         if not gate_is_open(walk):
@@ -60,30 +62,30 @@ class Command(BaseCommand):
         try:
             verdict = run(walk)
         except KeyboardInterrupt:
-            raise CommandError("Interrupted. Go on with --resume.", returncode=INTERRUPTED) from None
-        told = {"ok": verdict.has_passed, "verdict": verdict.text, "log": str(log.path), "seal": log.seal}
-        self.stdout.write(json.dumps(told | {"order_id": walk.facts.get("order_id")}) if as_json else verdict.text)
+            raise CommandError("Interrupted. Continue with --resume.", returncode=INTERRUPTED) from None
+        result = {"ok": verdict.has_passed, "verdict": verdict.text, "log": str(log.path), "seal": log.seal}
+        self.stdout.write(json.dumps(result | {"order_id": walk.facts.get("order_id")}) if as_json else verdict.text)
         if not verdict.has_passed:
-            raise CommandError(f"{verdict.text}. Go on with --resume.", returncode=STEP_FAILED)
+            raise CommandError(f"{verdict.text}. Continue with --resume.", returncode=STEP_FAILED)
 
 
-def _opened(wishes: RunOptions, *, resume: bool) -> SessionLog:
+def _open_log(wishes: RunOptions, *, resume: bool) -> SessionLog:
     """A new log, or the one to go on with. Raises CommandError, ChainBroken."""
-    payload = {name: getattr(wishes, name) for name in SAME_IN_ONE_SESSION}
+    fields = {name: getattr(wishes, name) for name in SAME_IN_ONE_SESSION}
     if not resume:
         wishes.report_dir.mkdir(parents=True, exist_ok=True)
         log = SessionLog.begin(wishes.report_dir, at=timezone.now())
-        log.write("session_begins", **payload)
+        log.write("session_begins", **fields)
         return log
     path = latest(wishes.report_dir)
     if path is None:
         raise CommandError(f"There is no session in {wishes.report_dir}.", returncode=CANNOT_BEGIN)
     log = SessionLog.resume(path)
-    begun = log.lines[0] if log.lines else {}
-    other = [name for name, value in payload.items() if begun.get(name) != value]
+    first_line = log.lines[0] if log.lines else {}
+    other = [name for name, value in fields.items() if first_line.get(name) != value]
     if other:
-        raise CommandError(f"{path.name} was begun with another {', '.join(other)}.", returncode=CANNOT_BEGIN)
+        raise CommandError(f"{path.name} was started with another {', '.join(other)}.", returncode=CANNOT_BEGIN)
     if any(line["verdict"].startswith("PASSED") for line in log.of_kind("session_ends")):
-        raise CommandError(f"{path.name} has passed; there is nothing to go on with.", returncode=CANNOT_BEGIN)
-    log.write("session_resumed", **payload)
+        raise CommandError(f"{path.name} has passed; there is nothing to resume.", returncode=CANNOT_BEGIN)
+    log.write("session_resumed", **fields)
     return log

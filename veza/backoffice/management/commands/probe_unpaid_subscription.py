@@ -1,4 +1,4 @@
-"""Try, as an attacker would, to hold a subscriber's paid rights without paying for them."""
+"""Try, as an attacker would, to get a subscriber's paid rights without paying."""
 
 import json
 import os
@@ -9,20 +9,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from probe.attacker import Attacker, CapturedDelivery, Inconclusive
 from probe.unpaid_attempts import ATTEMPTS, Attempt, Plans, choose
+from veza.core.words import count_of
 
 GOT_THROUGH, NOT_DECIDED = 1, 2
 
 
 class Command(BaseCommand):
     help = (
-        "Try over HTTP to hold paid rights without paying, with an account of its own (PROBE_EMAIL, PROBE_PASSWORD). "
-        "Without --destructive it only lists what it would do. Exit status 1: something got through; 2: it could not "
-        "be decided. The account becomes a seller and its only trial is used up; the rest is cancelled again."
+        "Try over HTTP to get paid rights without paying, with an account of its own (PROBE_EMAIL, PROBE_PASSWORD). "
+        "Without --destructive it only lists what it would do. Exit status 1: an attempt got through; 2: undecided. "
+        "The account becomes a seller and its only trial is used up; everything else is cancelled again."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--base-url", required=True, help="where Veza runs, such as https://veza.example")
-        parser.add_argument("--destructive", action="store_true", help="do it, against that Veza")
+        parser.add_argument("--destructive", action="store_true", help="run the attempts, against that Veza")
         parser.add_argument("--email", default=os.environ.get("PROBE_EMAIL", ""), help="default: PROBE_EMAIL")
         parser.add_argument("--captured", type=Path, help='a real delivery to replay: {"body": "…", "signature": "…"}')
         parser.add_argument("--json", action="store_true", help="end with one JSON line")
@@ -33,25 +34,25 @@ class Command(BaseCommand):
             base_url=options["base_url"].rstrip("/"),
             email=options["email"],
             password=os.environ.get("PROBE_PASSWORD", ""),
-            capture=_captured(options["captured"]),
+            capture=_read_delivery(options["captured"]),
         )
         try:
             plans = choose(attacker.plans())
-            chosen = [attempt for attempt in ATTEMPTS if getattr(plans, attempt.needs) is not None]
+            attempts = [attempt for attempt in ATTEMPTS if getattr(plans, attempt.needs) is not None]
             if not options["destructive"]:
-                self._list(attacker, plans, chosen)
+                self._list(attacker, plans, attempts)
                 return
-            self._attack(attacker, plans, chosen)
+            self._attack(attacker, plans, attempts)
         except Inconclusive as error:
             raise CommandError(str(error), returncode=NOT_DECIDED) from error
 
-    def _list(self, attacker: Attacker, plans: Plans, chosen: list[Attempt]) -> None:
+    def _list(self, attacker: Attacker, plans: Plans, attempts: list[Attempt]) -> None:
         self._say(f"Against {attacker.base_url}, on the plan {plans.paid_plan['name']}, with --destructive it would:")
-        for attempt in chosen:
+        for attempt in attempts:
             self._say(f"  {attempt.name}: {attempt.sentence}")
-        self._finish({"dry_run": True, "attempts": [attempt.name for attempt in chosen]})
+        self._finish({"dry_run": True, "attempts": [attempt.name for attempt in attempts]})
 
-    def _attack(self, attacker: Attacker, plans: Plans, chosen: list[Attempt]) -> None:
+    def _attack(self, attacker: Attacker, plans: Plans, attempts: list[Attempt]) -> None:
         if not attacker.email or not attacker.password:
             raise Inconclusive("Set PROBE_EMAIL and PROBE_PASSWORD: the probe needs an account of its own.")
         attacker.log_in()
@@ -59,7 +60,7 @@ class Command(BaseCommand):
             raise Inconclusive(f"{attacker.email} has a subscription that counts. Probe with another account.")
         attacker.become_seller()
         through = {}
-        for attempt in chosen:
+        for attempt in attempts:
             attacker.cancel(now=True)  # Nothing to cancel is as good.
             try:
                 through[attempt.name] = attempt.run(attacker, plans)
@@ -68,10 +69,12 @@ class Command(BaseCommand):
             self._say(f"  {'✗' if through[attempt.name] else '✓'} {attempt.name}: {attempt.sentence}")
             for door in through[attempt.name]:
                 self._say(f"      got through: {door}")
-        found = {name: doors for name, doors in through.items() if doors}
-        self._finish({"dry_run": False, "attempts": list(through), "got_through": found})
-        if found:
-            raise CommandError(f"{len(found)} of {len(through)} attempts got through.", returncode=GOT_THROUGH)
+        breaches = {name: doors for name, doors in through.items() if doors}
+        self._finish({"dry_run": False, "attempts": list(through), "got_through": breaches})
+        if breaches:
+            raise CommandError(
+                f"{len(breaches)} of {count_of(len(through), 'attempt')} got through.", returncode=GOT_THROUGH
+            )
 
     def _say(self, line: str) -> None:
         if not self._quiet:
@@ -81,10 +84,10 @@ class Command(BaseCommand):
         if self._quiet:
             self.stdout.write(json.dumps(report))
         elif not report["dry_run"] and not report["got_through"]:
-            self.stdout.write(f"Nobody got through: {len(report['attempts'])} attempts.")
+            self.stdout.write(f"No attempt got through: {count_of(len(report['attempts']), 'attempt')}.")
 
 
-def _captured(path: Path | None) -> CapturedDelivery | None:
+def _read_delivery(path: Path | None) -> CapturedDelivery | None:
     if path is None:
         return None
     try:

@@ -9,8 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from connect.models import SellerTransfer, TransferReversal
 from payments.models import Dispute, Payment, Posting, Refund
 from veza.backoffice.verification import faults_of_ledger
+from veza.core.words import count_of
 
-SHOWN = 20
+MAX_LINES = 20
 PROGRESS_EVERY_SECONDS = 0.2
 BAR = 30
 COUNTED = {
@@ -41,7 +42,7 @@ class Command(BaseCommand):
 
         for _, fault in faults_of_ledger(tell):
             differences += 1
-            first += [str(fault)][: SHOWN - len(first)]
+            first += [str(fault)][: MAX_LINES - len(first)]
         self._end(counts, differences, first, as_json=options["json"])
 
     def _progress(self, proved: int, total: int) -> None:
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"ok": not differences, **counts, "differences": differences}))
         else:
-            proved = ", ".join(f"{count} {name}" for name, count in counts.items())
-            self.stdout.write(f"{proved}: {differences} differences")
+            figures = ", ".join(count_of(count, name.removesuffix("s")) for name, count in counts.items())
+            self.stdout.write(f"{figures}: {count_of(differences, 'difference')}")
         if differences:
-            raise CommandError(f"{differences} differences between the ledger and the rows", returncode=1)
+            raise CommandError(f"{count_of(differences, 'difference')} between the ledger and the rows", returncode=1)

@@ -1,4 +1,4 @@
-"""Turn buyers and sellers away for a while, let them in again, or tell which it is."""
+"""Turn maintenance mode on or off, or show whether it is on."""
 
 import json
 from typing import Any
@@ -14,26 +14,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("what", choices=("on", "off", "status"))
-        parser.add_argument("--message", default="", help="what buyers and sellers are told")
-        parser.add_argument("--retry-after-seconds", type=int, help="when their programs come back (120)")
-        parser.add_argument("--by", default="", help="who switches it, for those who ask later")
-        parser.add_argument("--reason", default="", help="why, for those who ask later")
+        parser.add_argument("--message", default="", help="the message for buyers and sellers")
+        parser.add_argument("--retry-after-seconds", type=int, help="when their programs should retry (120)")
+        parser.add_argument("--by", default="", help="who turns it on or off, for the record")
+        parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument("--dry-run", action="store_true", help="change nothing")
         parser.add_argument("--json", action="store_true", help="answer with one JSON line")
 
     def handle(self, *, what: str, dry_run: bool, **options: Any) -> None:
-        changed = False
+        is_change = False
         if what != "status":
-            changed = (maintenance() is not None) != (what == "on")
+            is_change = (maintenance() is not None) != (what == "on")
             if not dry_run:
                 self._switch(what, **options)
-        told = {"on": maintenance() is not None, "changed": changed and not dry_run, "would_change": changed}
+        result = {"on": maintenance() is not None, "changed": is_change and not dry_run, "would_change": is_change}
         if options["json"]:
-            self.stdout.write(json.dumps(told))
+            self.stdout.write(json.dumps(result))
             return
-        self.stdout.write("Buyers and sellers are turned away." if told["on"] else "Buyers and sellers are let in.")
-        if dry_run and changed:
-            self.stdout.write(f"Switching it {what} would change that; nothing was changed.")
+        self.stdout.write("Maintenance mode is on." if result["on"] else "Maintenance mode is off.")
+        if dry_run and is_change:
+            self.stdout.write(f"Turning it {what} would change that; nothing was changed.")
 
     def _switch(self, what: str, **options: Any) -> None:
         set_maintenance(

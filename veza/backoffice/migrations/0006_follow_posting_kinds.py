@@ -9,7 +9,7 @@ UPDATE backoffice_flowhour SET kind = CASE kind
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("backoffice", "0004_follow_renamed_columns"),
+        ("backoffice", "0005_rename_action_and_outcome"),
         ("payments", "0012_explain_postings_by_columns"),
     ]
 

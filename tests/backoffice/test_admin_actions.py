@@ -1,10 +1,11 @@
-"""An action: who may, what is said before, that it happens once, and the trace it leaves."""
+"""An action: its permission, its preview, that it happens once, and the record it leaves."""
 
 import pytest
 from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
+from connect.admin_actions import RetryReversal
 from connect.models import SellerTransfer
 from connect.reversals.reversal_requests import retry
 from payments.models import Dispute, Refund
@@ -34,44 +35,44 @@ from veza.core.reviews import open_review
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def given_up(**fields) -> SellerTransfer:
-    """A transfer of which the workers gave up taking something back."""
+def give_up(**fields) -> SellerTransfer:
+    """A transfer whose reversal failed and needs review."""
     row = to_reverse(**fields)
     SellerTransfer.objects.filter(pk=row.pk).delete()
-    kept = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
-    return SellerTransfer.objects.create(**kept | {"status": "permanently_failed", "last_error": "No such transfer."})
+    fields = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
+    return SellerTransfer.objects.create(**fields | {"status": "permanently_failed", "last_error": "No such transfer."})
 
 
 def address(row, act: str) -> str:
     meta = row._meta
-    return reverse(f"admin:{meta.app_label}_{meta.model_name}_act", args=[row.pk, act])
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_action", args=[row.pk, act])
 
 
 def answer(row, **payload) -> dict[str, str]:
     """What the confirmation page sends back."""
     page = admin.site._registry[type(row)]
-    snapshot = page.row_actions[0].standing(row) if page.row_actions else row.status
+    snapshot = page.row_actions[0].version_of(row) if page.row_actions else row.status
     return {
         "reason": "The bank said so.",
         "confirm": "yes",
-        "press": str(new_id()),
-        f"seen_{row.pk}": snapshot,
+        "submission_id": str(new_id()),
+        f"version_{row.pk}": snapshot,
         **payload,
     }
 
 
 def test_the_button_first_shows_what_will_happen_and_does_nothing():
-    transfer = given_up(amount_minor=45_00)
+    transfer = give_up(amount_minor=45_00)
 
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"))
 
     transfer.refresh_from_db()
-    assert f"take back 45.00 EUR from {transfer.seller.email}" in page.content.decode()
+    assert f"45.00 EUR from {transfer.seller.email}" in page.content.decode()
     assert transfer.status == "permanently_failed"
 
 
 def test_nothing_is_done_without_a_reason():
-    transfer = given_up()
+    transfer = give_up()
 
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer, reason=" "))
 
@@ -81,55 +82,55 @@ def test_nothing_is_done_without_a_reason():
 
 
 def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
-    transfer = given_up()
+    transfer = give_up()
 
     browser(staff("finance")).post(address(transfer, "retry-reversal"), answer(transfer))
 
     transfer.refresh_from_db()
-    told = " ".join(line.text for line in timeline_of(transfer.order_id))
+    pages = " ".join(line.text for line in timeline_of(transfer.order_id))
     assert transfer.status == "reversal_pending"
-    assert "finance@staff.example pressed “Retry the reversal” because: The bank said so." in told
+    assert f"finance@staff.example performed “{RetryReversal.label}”; reason: The bank said so." in pages
     assert StatusChange.objects.get(to_status="reversal_pending").actor == "finance@staff.example"
 
 
 def test_pressing_twice_does_it_once_and_says_who_was_first():
-    transfer = given_up()
+    transfer = give_up()
     client, payload = browser(staff("finance")), answer(transfer)
     client.post(address(transfer, "retry-reversal"), payload)
 
     page = client.post(address(transfer, "retry-reversal"), payload, follow=True)
 
-    assert "Already done by finance@staff.example at" in page.content.decode()
+    assert "Already done by finance@staff.example on" in page.content.decode()
     assert StaffAction.objects.count() == 1
 
 
 def test_a_colleague_or_a_worker_who_was_faster_is_named():
-    transfer = given_up()
+    transfer = give_up()
     payload = answer(transfer)
     retry(transfer_id=transfer.pk, cause=BY_TEST)
 
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"), payload, follow=True)
 
-    assert "Already done by a test at" in page.content.decode()
+    assert "Already done by a test on" in page.content.decode()
 
 
 def test_a_selection_is_one_table_of_results_each_row_by_itself():
-    first, second = given_up(), given_up()
+    first, second = give_up(), give_up()
     payload = answer(first) | {"row": [str(first.pk), str(second.pk)]}
     retry(transfer_id=second.pk, cause=BY_TEST)
-    payload[f"seen_{second.pk}"] = "permanently_failed"
+    payload[f"version_{second.pk}"] = "permanently_failed"
 
     page = browser(staff("finance")).post(
-        reverse("admin:connect_sellertransfer_act_on_several", args=["retry-reversal"]), payload
+        reverse("admin:connect_sellertransfer_selection_action", args=["retry-reversal"]), payload
     )
 
     first.refresh_from_db()
     assert first.status == "reversal_pending"
-    assert "Already done by a test at" in page.content.decode()
+    assert "Already done by a test on" in page.content.decode()
 
 
 def test_the_list_asks_before_a_selection_is_touched():
-    transfer = given_up()
+    transfer = give_up()
     payload = {"action": "retry-reversal", "_selected_action": [str(transfer.pk)], "index": "0"}
 
     page = browser(staff("finance")).post(reverse("admin:connect_sellertransfer_changelist"), payload)
@@ -208,30 +209,56 @@ def test_a_delivery_is_handled_again(sandbox):
 
     browser(staff("ops")).post(address(delivery, "replay-webhook"), answer(delivery))
 
-    assert StaffAction.objects.get().sentence.startswith("Handled again:")
+    assert StaffAction.objects.get().outcome == "done"
 
 
 def test_a_case_is_closed_with_a_note_that_the_timeline_repeats():
-    transfer = given_up()
+    transfer = give_up()
     open_review("look", transfer, why="Look at this.", what_to_do="Do that.")
     case = ReviewItem.objects.get()
 
-    browser(staff("support")).post(address(case, "close-case"), answer(case, reason="Talked to Stripe."))
+    browser(staff("support")).post(address(case, "close-review-item"), answer(case, reason="Talked to Stripe."))
 
     case.refresh_from_db()
     assert (case.closed_by, case.note) == ("support@staff.example", "Talked to Stripe.")
-    assert "closed the case (look): Talked to Stripe." in timeline_of(transfer.order_id)[-1].text
+    assert "closed the review item (look): Talked to Stripe." in timeline_of(transfer.order_id)[-1].text
+
+
+def test_the_page_of_a_row_has_a_button_for_each_available_action():
+    open_review("look", give_up(), why="Look at this.", what_to_do="Do that.")
+    item, client = ReviewItem.objects.get(), browser(staff("support"))
+    page = reverse("admin:core_reviewitem_change", args=[item.pk])
+    button = f'action="{address(item, "close-review-item")}"'
+    assert button in client.get(page).content.decode()
+
+    client.post(address(item, "close-review-item"), answer(item))
+
+    assert button not in client.get(page).content.decode()
+
+
+def test_an_unexpected_error_is_one_result_and_names_the_request(monkeypatch):
+    transfer = give_up()
+    monkeypatch.setattr(RetryReversal, "perform", lambda *_arguments, **_options: 1 / 0)
+
+    page = browser(staff("finance")).post(
+        address(transfer, "retry-reversal"), answer(transfer), follow=True, headers={"x-request-id": "abc-1"}
+    )
+
+    assert "Unexpected error; request id abc-1." in page.content.decode()
+    assert StaffAction.objects.get().outcome == "failed"
 
 
 def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
     ops = browser(staff("ops"))
-    switch = reverse("admin:core_platformsetting_act", args=["maintenance", "start-maintenance"])
-    back = reverse("admin:core_platformsetting_act", args=["maintenance", "end-maintenance"])
+    switch = reverse("admin:core_platformsetting_action", args=["maintenance", "start-maintenance"])
+    back = reverse("admin:core_platformsetting_action", args=["maintenance", "end-maintenance"])
 
     ops.get(reverse("admin:core_platformsetting_changelist"))
-    ops.post(switch, {"reason": "New disks.", "message": "Back at six.", "confirm": "yes", "seen_maintenance": "False"})
+    ops.post(
+        switch, {"reason": "New disks.", "message": "Back at six.", "confirm": "yes", "version_maintenance": "False"}
+    )
     during = client.get("/api/v1/marketplace/products")
-    ops.post(back, {"reason": "Done.", "confirm": "yes", "seen_maintenance": "True"})
+    ops.post(back, {"reason": "Done.", "confirm": "yes", "version_maintenance": "True"})
 
     assert (during.status_code, during.json()["detail"]) == (503, "Back at six.")
     assert client.get("/api/v1/marketplace/products").status_code != 503
@@ -242,16 +269,18 @@ def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sand
     payment = payment_of(order)
     sandbox.pay(payment.provider_key)
     paid(order)
-    made = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
+    remote_refund = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
     payment.refresh_from_db()
     finance = browser(staff("finance"))
 
-    finance.post(address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id=made["refund_id"]))
-    taken = Refund.objects.get(source="external")
-    finance.post(address(taken, "mark-refund-expected"), answer(taken, reason="It was us."))
+    finance.post(
+        address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id=remote_refund["refund_id"])
+    )
+    refund = Refund.objects.get(source="external")
+    finance.post(address(refund, "mark-refund-expected"), answer(refund, reason="It was us."))
 
-    assert taken.amount_minor == 2_00
-    assert ReviewItem.objects.get(subject_id=taken.pk).note == "It was us."
+    assert refund.amount_minor == 2_00
+    assert ReviewItem.objects.get(subject_id=refund.pk).note == "It was us."
 
 
 def test_what_is_known_already_is_told_in_words(sandbox):
@@ -259,21 +288,21 @@ def test_what_is_known_already_is_told_in_words(sandbox):
     payment = payment_of(order)
     sandbox.pay(payment.provider_key)
     paid(order)
-    made = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
+    remote_refund = sandbox.control("dashboard_refunds", payment_id=payment.provider_key, amount=2_00, silent=True)
     payment.refresh_from_db()
     finance = browser(staff("finance"))
 
-    told = [
+    pages = [
         finance.post(
             address(payment, "import-external-refund"),
-            answer(payment, hyperswitch_refund_id=made["refund_id"]),
+            answer(payment, hyperswitch_refund_id=remote_refund["refund_id"]),
             follow=True,
         ).content.decode()
         for _ in range(2)
     ]
 
-    assert "Taken in." in told[0]
-    assert "Hyperswitch was asked: nothing new." in told[1]
+    assert "Taken in." in pages[0]
+    assert "Hyperswitch was asked: nothing new." in pages[1]
 
 
 def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves_money(sandbox):
@@ -298,20 +327,20 @@ def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
     assert "Hyperswitch does not show a refund by that id now." in page.content.decode()
 
 
-def subscribed(*, paid_for: bool):
+def subscription_of(*, paid_for: bool):
     """A seller's subscription to a plan that costs something."""
     plan = Plan.objects.create(name="Pro", price_minor=19_00, currency="EUR", can_sell_on_marketplace=True)
-    found = request_subscription(
+    offer = request_subscription(
         subscription_id=new_id(), user=SellerFactory(), plan_id=plan.pk, cause=BY_TEST, at=timezone.now()
     )
     if paid_for:
-        assert deliver_payment(found.payment).status_code == 200
-    found.subscription.refresh_from_db()
-    return found.subscription
+        assert deliver_payment(offer.payment).status_code == 200
+    offer.subscription.refresh_from_db()
+    return offer.subscription
 
 
 def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(sandbox):
-    row = subscribed(paid_for=False)
+    row = subscription_of(paid_for=False)
 
     page = browser(staff("support")).post(address(row, "get-payment-link"), answer(row), follow=True)
 
@@ -319,7 +348,7 @@ def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(san
 
 
 def test_a_subscription_is_ended_now(sandbox):
-    row = subscribed(paid_for=True)
+    row = subscription_of(paid_for=True)
 
     browser(staff("support")).post(address(row, "cancel-subscription-now"), answer(row))
 
@@ -328,7 +357,7 @@ def test_a_subscription_is_ended_now(sandbox):
 
 
 def test_what_nobody_paid_for_is_expired_and_what_is_paid_is_not_offered(sandbox):
-    row = subscribed(paid_for=True)
+    row = subscription_of(paid_for=True)
     client, payload = browser(staff("support")), answer(row)
     client.post(address(row, "expire-unpaid-subscription"), payload)
     row.refresh_from_db()
@@ -342,7 +371,7 @@ def test_what_nobody_paid_for_is_expired_and_what_is_paid_is_not_offered(sandbox
 
 
 def test_an_invoice_is_refunded_in_part(sandbox):
-    invoice = subscribed(paid_for=True).invoices.get()
+    invoice = subscription_of(paid_for=True).invoices.get()
 
     browser(staff("finance")).post(address(invoice, "refund-invoice"), answer(invoice, amount="5"))
 
@@ -360,10 +389,10 @@ def test_a_sellers_page_tells_what_they_were_paid(sandbox):
 
 
 def test_finance_writes_a_sellers_debt_off():
-    transfer = given_up(amount_minor=45_00)
+    transfer = give_up(amount_minor=45_00)
 
     page = browser(staff("finance")).post(
-        address(transfer, "write-off-debt"), answer(transfer, **{f"seen_{transfer.pk}": "permanently_failed 4500"})
+        address(transfer, "write-off-debt"), answer(transfer, **{f"version_{transfer.pk}": "permanently_failed 4500"})
     )
 
     transfer.refresh_from_db()
