@@ -4,6 +4,7 @@ A buyer cannot see a transfer. A member of staff reads it over HTTP; otherwise t
 the database and enters the result.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,8 @@ DELIVERIES_QUERY = (
     "SELECT received_at, event_type, processing_result\n"
     "FROM webhook_log WHERE correlation_id = '{order_id}' ORDER BY received_at;"
 )
+# Closer than this, a transfer is about to be sent.
+DELAY_AT_LEAST = timedelta(minutes=5)
 FAILED_STATUSES = ("permanently_failed", "cancelled")
 
 
@@ -31,20 +34,33 @@ def check_transfer(walk: Walk) -> Outcome:
             walk, "one row for each seller: completed, with a stripe_transfer_id", TRANSFERS_QUERY
         )
 
-    def check_paid(answer: Answer) -> list[dict[str, Any]] | None:
-        transfers: list[dict[str, Any]] = answer.body["transfers"]
-        if failures := [row for row in transfers if row["status"] in FAILED_STATUSES]:
-            raise StepFailure(f"transfer {failures[0]['status']}: {failures[0]['last_error']}", failures[0]["id"])
-        is_complete = bool(transfers) and all(
-            row["status"] == "completed" and row["stripe_transfer_id"] for row in transfers
-        )
-        return transfers if is_complete else None
+    transfers = walk.poll(_evidence_call(walk), _find_transfers, waiting_for="one transfer for each seller at Stripe")
+    sums = ", ".join(_describe_transfer(row) for row in transfers)
+    ids = ", ".join(row["stripe_transfer_id"] or row["id"] for row in transfers)
+    return Outcome(PASS, f"{sums}; {walk.polling}", ids)
 
-    transfers = walk.poll(_evidence_call(walk), check_paid, waiting_for="transfer at Stripe")
-    sums = ", ".join(format_amount(row["amount_minor"], row["currency"]) for row in transfers)
-    return Outcome(
-        PASS, f"completed: {sums}; {walk.polling}", ", ".join(row["stripe_transfer_id"] for row in transfers)
-    )
+
+def _find_transfers(answer: Answer) -> list[dict[str, Any]] | None:
+    """The transfers, once every seller of the order has theirs: completed, or planned for a later time."""
+    transfers: list[dict[str, Any]] = answer.body["transfers"]
+    if failures := [row for row in transfers if row["status"] in FAILED_STATUSES]:
+        raise StepFailure(f"transfer {failures[0]['status']}: {failures[0]['last_error']}", failures[0]["id"])
+    settled = [row for row in transfers if row["status"] == "completed" and row["stripe_transfer_id"]]
+    settled += [row for row in transfers if _is_delayed(row)]
+    is_each_seller_paid = set(answer.body["seller_ids"]) == {row["seller_id"] for row in settled}
+    return transfers if settled and len(settled) == len(transfers) and is_each_seller_paid else None
+
+
+def _is_delayed(row: dict[str, Any]) -> bool:
+    """Whether a transfer was planned for later, rather than put off by a failure."""
+    if row["status"] != "pending" or row["retry_count"] or row["waiting_for"] or not row["next_retry_at"]:
+        return False
+    return datetime.fromisoformat(row["next_retry_at"]) > datetime.now(UTC) + DELAY_AT_LEAST
+
+
+def _describe_transfer(row: dict[str, Any]) -> str:
+    amount = format_amount(row["amount_minor"], row["currency"])
+    return f"{amount} delayed until {row['next_retry_at']}" if _is_delayed(row) else f"{amount} completed"
 
 
 def request_refund(walk: Walk) -> Outcome:

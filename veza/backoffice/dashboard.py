@@ -16,11 +16,12 @@ from connect.models import SellerTransfer
 from connect.states import TransferStatus
 from payments.models import InvalidSignatureCount, Payment, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
+from veza.backoffice import verification
 from veza.core.admin_columns import lasting
 from veza.core.ids import first_id_since
 from veza.core.models import Heartbeat, ReviewItem, User
 from veza.core.money import format_amount
-from veza.core.words import format_status
+from veza.core.words import count_of, format_status
 
 COUNT_LIMIT = 1_000
 DELIVERY_LIMIT = 10_000
@@ -63,6 +64,7 @@ def cards(user: User, at: datetime) -> list[Card]:
     """The cards that this user may see, the most urgent first."""
     every = (
         ("core.view_reviewitem", _reviews),
+        ("payments.view_posting", _ledger),
         ("payments.view_refund", _refunds),
         ("connect.view_sellertransfer", _transfers),
         ("payments.view_webhookdelivery", _webhooks),
@@ -92,6 +94,15 @@ def _reviews(at: datetime) -> Card:
             link = to_list("core_reviewitem", state="open")
             numbers.append(Number("amount in doubt", format_amount(row["total"], row["currency"]), link, "warn"))
     return Card("Needs review", numbers, "" if numbers else "No review item is open.")
+
+
+def _ledger(at: datetime) -> Card:
+    beat = Heartbeat.objects.filter(name=verification.WORKER).first()
+    if beat is None:
+        return Card("Ledger", [], "The daily proof has not run yet.")
+    link = to_list("core_reviewitem", state="open", kind=verification.DIFFERS)
+    note = f"proved {lasting(at - beat.beat_at)} ago: {count_of(beat.done, 'payment')}"
+    return Card("Ledger", [Number("differences", str(beat.failed), link, "bad" if beat.failed else "good", note)])
 
 
 def _refunds(at: datetime) -> Card:

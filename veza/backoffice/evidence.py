@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from connect.models import SellerTransfer
+from marketplace.allocation import sold_shares
 from marketplace.models import Order
 from payments.models import Payment, Refund, WebhookDelivery
 from veza.backoffice.proof import prove_payment
@@ -52,6 +53,8 @@ class TransferEvidence(serializers.ModelSerializer[SellerTransfer]):
             "stripe_transfer_id",
             "stripe_reversal_id",
             "waiting_for",
+            "retry_count",
+            "next_retry_at",
             "last_error",
         )
 
@@ -72,6 +75,9 @@ class EvidenceOutput(serializers.Serializer[Any]):
     order_id = serializers.UUIDField()
     status = serializers.CharField()
     payments = PaymentEvidence(many=True)
+    seller_ids = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Who must be paid: each seller with a share of the order."
+    )
     transfers = TransferEvidence(many=True)
     refunds = RefundEvidence(many=True)
     deliveries = DeliveryEvidence(many=True)
@@ -97,6 +103,7 @@ class OrderEvidence(APIView):
             "order_id": order.pk,
             "status": order.status,
             "payments": payments,
+            "seller_ids": sorted(seller for seller, share in sold_shares(pk).items() if share),
             "transfers": SellerTransfer.objects.filter(order=order).order_by("pk"),
             "refunds": Refund.objects.filter(correlation_id=pk).order_by("pk"),
             "deliveries": WebhookDelivery.objects.filter(correlation_id=pk).order_by("received_at"),
