@@ -1,4 +1,4 @@
-"""A seller's statement: every line of their account with us in a period, with its cause and the balance after it.
+"""A seller's statement: every line of their account with us in a period, with its reference and the balance after it.
 
 Read from the ledger alone, oldest first, in memory that does not grow with the number of lines.
 """
@@ -44,20 +44,20 @@ class Line:
     currency: str
     stripe_id: str
     reference: str
-    # What the amounts do not tell by themselves, in words.
+    # An explanation where the amounts need one.
     note: str
 
 
 @dataclass(frozen=True)
-class _Behind:
-    """What stands behind a line that moved money at Stripe."""
+class _StripeDetails:
+    """Stripe's id and our note, of a line that moved money at Stripe."""
 
     stripe_id: str = ""
     note: str = ""
 
 
 def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterator[Line]:
-    """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises PeriodWrong."""
+    """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises InvalidPeriod."""
     if since >= until:
         raise InvalidPeriod("The period ends before it begins.")
     return _lines(seller_account(seller_id), since=since, until=until)
@@ -68,27 +68,27 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
     own = Posting.objects.filter(Q(debit=account) | Q(credit=account), at__gte=since, at__lt=until)
     rest = own.order_by("at", "pk").iterator(chunk_size=CHUNK)
     while some := list(islice(rest, CHUNK)):
-        behind = _at_stripe(some)
+        details = _details_of(some)
         for posting in some:
-            signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
-            balance[posting.currency] = balance.get(posting.currency, 0) + signed
+            amount = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
+            balance[posting.currency] = balance.get(posting.currency, 0) + amount
             kind, _, _ = posting.reference.partition(":")
-            known = behind.get(posting.reference, _Behind())
+            detail = details.get(posting.reference, _StripeDetails())
             yield Line(
                 posting.at,
                 _KINDS.get(kind, kind),
                 posting.correlation_id,
-                signed,
+                amount,
                 balance[posting.currency],
                 posting.currency,
-                known.stripe_id,
+                detail.stripe_id,
                 posting.reference,
-                known.note,
+                detail.note,
             )
 
 
 def _opening(account: str, since: datetime) -> dict[str, int]:
-    """What the account stood at before the period, by currency."""
+    """The account's balance before the period, by currency."""
     balance: dict[str, int] = {}
     for side, sign in (("credit", 1), ("debit", -1)):
         before = Posting.objects.filter(**{side: account}, at__lt=since)
@@ -97,17 +97,20 @@ def _opening(account: str, since: datetime) -> dict[str, int]:
     return balance
 
 
-def _at_stripe(postings: Iterable[Posting]) -> dict[str, _Behind]:
+def _details_of(postings: Iterable[Posting]) -> dict[str, _StripeDetails]:
     """By reference, the transfer or the reversal behind it."""
     references = [posting.reference for posting in postings]
     transfers = [UUID(reference.partition(":")[2]) for reference in references if reference.startswith("transfer:")]
-    sent = {f"transfer:{row.pk}": _sent(row) for row in SellerTransfer.objects.filter(pk__in=transfers)}
-    back = [reference.partition(":")[2] for reference in references if reference.startswith("reversal:")]
-    made = TransferReversal.objects.filter(stripe_reversal_id__in=back).values_list("stripe_reversal_id", flat=True)
-    return sent | {f"reversal:{name}": _Behind(name or "") for name in made}
+    by_transfer = {
+        f"transfer:{row.pk}": _transfer_details(row) for row in SellerTransfer.objects.filter(pk__in=transfers)
+    }
+    reversal_ids = [reference.partition(":")[2] for reference in references if reference.startswith("reversal:")]
+    reversals = TransferReversal.objects.filter(stripe_reversal_id__in=reversal_ids)
+    ids = reversals.values_list("stripe_reversal_id", flat=True)
+    return by_transfer | {f"reversal:{stripe_id}": _StripeDetails(stripe_id or "") for stripe_id in ids}
 
 
-def _sent(transfer: SellerTransfer) -> _Behind:
-    kept = format_amount(transfer.set_off_minor, transfer.currency)
-    note = f"{kept} less was sent: it paid what you owed for another order." if transfer.set_off_minor else ""
-    return _Behind(transfer.stripe_transfer_id or "", note)
+def _transfer_details(transfer: SellerTransfer) -> _StripeDetails:
+    amount = format_amount(transfer.withheld_minor, transfer.currency)
+    note = f"{amount} was withheld: it paid what you owed for another order." if transfer.withheld_minor else ""
+    return _StripeDetails(transfer.stripe_transfer_id or "", note)

@@ -78,13 +78,13 @@ BROKEN = {
     "sent": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
         amount_minor=20_00, reversed_minor=0, reversal_target_minor=0
     ),
-    "taken back": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
+    "reversed": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(reversed_minor=0),
     "moved at Stripe": lambda story: TransferReversal.objects.all().delete(),
-    "paid by set-off": lambda story: SetOff.objects.create(
+    "offset": lambda story: SetOff.objects.create(
         transfer=planned(make_seller()), debt=story.transfers.first(), amount_minor=1, currency="EUR"
     ),
     "debts written off": lambda story: SellerTransfer.objects.filter(pk=story.transfers.first().pk).update(
-        covered_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
+        offset_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }
 

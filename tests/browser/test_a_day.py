@@ -55,7 +55,7 @@ def test_finance_reads_why_a_reversal_was_given_up_and_has_it_tried_again(sandbo
     desk.page.locator("li", has_text="given up: a person decides").get_by_role("link").click()
     desk.page.locator("#result_list th a").click()
     assert "Not on a Saturday." in desk.text()
-    desk.confirm("Retry the reversal", because="It is Sunday.")
+    desk.confirm("Retry reversal", because="It is Sunday.")
     process_due()
     desk.page.reload()
 

@@ -183,8 +183,8 @@ def _transfers(at: datetime) -> Card:
                 "bad",
                 status__exact="permanently_failed",
             ),
-            *_debts("owed by sellers", SellerTransfer.objects.owed(), tried, "warn"),
-            *_debts("owed by sellers, given up", SellerTransfer.objects.owed_and_given_up(), given_up, "bad"),
+            *_debts("owed by sellers", SellerTransfer.objects.debts(), tried, "warn"),
+            *_debts("owed by sellers, given up", SellerTransfer.objects.failed_debts(), given_up, "bad"),
         ],
     )
 
