@@ -133,7 +133,8 @@ def _pay_less(surplus: int, rows: list[SellerTransfer], current: LockedTransfers
 
 
 def _count_external(surplus: int, row: SellerTransfer, plan: Plan) -> int:
-    amount = min(surplus, row.external_reversed_minor, max(0, net_paid(row)))
+    # Less what paid a debt a second time: that is the seller's already.
+    amount = min(surplus, max(0, row.reissuable_minor))
     row.external_reversed_minor -= amount
     if amount:
         plan.transfers[row.pk] = row

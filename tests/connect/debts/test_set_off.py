@@ -315,3 +315,20 @@ def test_an_unwound_part_that_was_reversed_externally_leaves_nothing(stripe, sel
 
     assert amounts_of(debt) == ("completed", 4_00, 5_00)
     assert (fresh(debt).outstanding_minor, fresh(debt).external_reversed_minor) == (0, 0)
+
+
+def test_an_external_reversal_that_paid_a_debt_again_is_not_counted(stripe, seller):
+    debt_of(stripe, seller, 4_00)
+    stripe.will("create_transfer", accepts_transfer())
+    row = send(planned(seller, amount_minor=9_00))
+    refund(row.order, seller, 5_00)
+    stripe.will("create_reversal", refuses("balance_insufficient"))
+    reverse_transfer(row.pk, cause=BY_TEST)
+    send(planned(seller, amount_minor=5_00))
+    stripe.will("read_transfer", shows(reversed_at_stripe(fresh(row), 3_00)))
+    refresh_transfer(row.pk, cause=BY_TEST)
+
+    refund(row.order, seller, 4_00)
+
+    row = fresh(row)
+    assert (row.offset_minor, row.external_reversed_minor, row.unwound_minor) == (5_00, 3_00, 4_00)
