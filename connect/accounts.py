@@ -1,12 +1,12 @@
-"""Sellers' accounts at Stripe: opened once, and believed only as far as Stripe last described them."""
+"""Sellers' accounts at Stripe: opened once, and trusted only as far as Stripe's latest snapshot goes."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -15,6 +15,7 @@ from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.objects import OnboardingLink, RemoteAccount
+from connect.worker.retry_policy import REFRESH_LEASE
 from marketplace.catalogue import NotASeller
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
@@ -24,10 +25,8 @@ from veza.core.reviews import close_review, close_review_by_hand, open_review
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 SWEEP = "connect.look_at_accounts"
-# After a look that brought no answer, the next one.
-LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
-# The case of an account that was closed, or from which our access was taken away.
+# The review item of an account that was closed, or that revoked our access.
 DISCONNECTED = "account_gone"
 
 Value = TypeVar("Value")
@@ -46,8 +45,8 @@ class StripeUnavailable(NotAllowed):
     http_status = 503
 
 
-class Standing(TextChoices):
-    """Where a seller is on the way to being paid."""
+class AccountStatus(TextChoices):
+    """How far a seller is from being paid."""
 
     NONE = "none"
     ONBOARDING = "onboarding"
@@ -56,43 +55,44 @@ class Standing(TextChoices):
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A seller's account and where they go to finish it."""
+class Onboarding:
+    """A seller's account, and the link to finish it."""
 
     account: ConnectedAccount
     link: OnboardingLink
 
 
-def standing_of(account: ConnectedAccount | None) -> Standing:
-    """Where the seller stands. Only the capability `transfers` decides whether money can go."""
+def account_status_of(account: ConnectedAccount | None) -> AccountStatus:
+    """The seller's account status. Only the capability `transfers` decides whether they can be paid."""
     if account is None or account.stripe_account_id is None:
-        return Standing.NONE
+        return AccountStatus.NONE
     if account.transfers_active:
-        return Standing.ACTIVE
-    return Standing.RESTRICTED if account.details_submitted else Standing.ONBOARDING
+        return AccountStatus.ACTIVE
+    return AccountStatus.RESTRICTED if account.details_submitted else AccountStatus.ONBOARDING
 
 
-def start_onboarding(*, seller: User, country: str) -> Opened:
-    """Open the seller's account at Stripe, if they have none yet, and make a link to its forms.
+def start_onboarding(*, seller: User, country: str) -> Onboarding:
+    """Open the seller's account at Stripe, if they have none yet, and create a link to its forms.
 
-    The link is for one visit within minutes. Raises NotASeller, AccountRefused, StripeSilent.
+    The link is for one visit within minutes. Raises NotASeller, AccountRefused, StripeUnavailable.
     """
     if seller.seller_since_at is None:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
     _value(request_account(seller_id=seller.pk, country=country))
     account = ConnectedAccount.objects.get(seller=seller)
+    assert account.stripe_account_id, "an accepted account has Stripe's id"
     link = client.create_account_link(
-        stripe_account_id=account.stripe_account_id or "",
+        stripe_account_id=account.stripe_account_id,
         return_url=f"{settings.PUBLIC_BASE_URL}/connect/returned",
         refresh_url=f"{settings.PUBLIC_BASE_URL}/connect/refresh",
     )
-    return Opened(account, _value(link))
+    return Onboarding(account, _value(link))
 
 
 def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
-    """Open the seller's account at Stripe, or read the one they have. `country` is two letters.
+    """Open the seller's account at Stripe, or refresh the one they have. `country` is two letters.
 
-    Asking again after an answer was lost is the same request under the same key.
+    Repeating it after an answer was lost is the same request under the same key.
     """
     account = open_account(seller_id=seller_id, country=country)
     if account.stripe_account_id:
@@ -106,7 +106,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     if isinstance(outcome, Accepted):
         apply_account(seller_id=seller_id, snapshot=outcome.value, at=timezone.now())
     elif isinstance(outcome, Refused):
-        _may_be_asked_for_otherwise(account)
+        _allow_another_request(account)
     return outcome
 
 
@@ -114,7 +114,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
-    The country stays until Stripe has refused it: an unanswered request is repeated as it was.
+    The country stays until Stripe has refused it: a request without an answer is repeated as it was.
     """
     seller = User.objects.get(pk=seller_id)
     account, _ = ConnectedAccount.objects.get_or_create(seller=seller, defaults={"country": country})
@@ -124,47 +124,48 @@ def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     return account
 
 
-def _may_be_asked_for_otherwise(account: ConnectedAccount) -> None:
-    refused = ConnectedAccount.objects.filter(pk=account.pk, key_epoch=account.key_epoch)
-    refused.filter(stripe_account_id__isnull=True).update(key_epoch=F("key_epoch") + 1, country="")
+def _allow_another_request(account: ConnectedAccount) -> None:
+    """A refused request may be repeated with another country, under another key."""
+    own = ConnectedAccount.objects.filter(pk=account.pk, key_epoch=account.key_epoch)
+    own.filter(stripe_account_id__isnull=True).update(key_epoch=F("key_epoch") + 1, country="")
 
 
 def refresh_account(*, seller_id: UUID) -> Outcome[RemoteAccount]:
-    """Read the seller's account at Stripe and keep what it says. Raises NotFound when they have none."""
+    """Read the seller's account at Stripe and apply the snapshot. Raises NotFound when they have none."""
     account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
     if account is None or account.stripe_account_id is None:
         raise NotFound("This seller has no Stripe account.")
-    asked_at = timezone.now()
+    read_at = timezone.now()
     outcome = client.read_account(account.stripe_account_id)
     if isinstance(outcome, Accepted):
-        apply_account(seller_id=seller_id, snapshot=outcome.value, at=asked_at)
+        apply_account(seller_id=seller_id, snapshot=outcome.value, at=read_at)
     elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_DISCONNECTED:
         revoke_access(account_id=account.pk)
     return outcome
 
 
 def refresh_due() -> Tally:
-    """Read every account that Stripe has told us something about."""
-    nudged = ConnectedAccount.objects.filter(refresh_due_at__isnull=False)
-    return tick(SWEEP, Queue(nudged, due="refresh_due_at", lease=LOOK_AGAIN_AFTER), _look, lasting=TICK_FOR / 2)
+    """Refresh every account that Stripe reported a change of."""
+    rows = ConnectedAccount.objects.filter(refresh_due_at__isnull=False)
+    return tick(SWEEP, Queue(rows, due="refresh_due_at", lease=REFRESH_LEASE), _refresh_row, lasting=TICK_FOR / 2)
 
 
-def _look(taken: ConnectedAccount) -> None:
-    claimed = ConnectedAccount.objects.get(pk=taken.pk)
-    outcome = refresh_account(seller_id=taken.seller_id)
+def _refresh_row(row: ConnectedAccount) -> None:
+    due_at = ConnectedAccount.objects.get(pk=row.pk).refresh_due_at
+    outcome = refresh_account(seller_id=row.seller_id)
     if isinstance(outcome, Accepted | Refused):
-        # Only this look is over: Stripe may have told us of something newer while we read.
-        ConnectedAccount.objects.filter(pk=taken.pk, refresh_due_at=claimed.refresh_due_at).update(refresh_due_at=None)
+        # Only this refresh is over: Stripe may have reported another change while we read.
+        ConnectedAccount.objects.filter(pk=row.pk, refresh_due_at=due_at).update(refresh_due_at=None)
 
 
 @transaction.atomic
 def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> None:
-    """Keep what Stripe said of an account at `at`. One that can receive now wakes the transfers that waited for it.
+    """Store a snapshot taken at `at`. An account that can receive now makes the transfers due that waited for it.
 
-    What was said before the last of what we know changes nothing.
+    A snapshot older than the stored one changes nothing.
     """
     account = ConnectedAccount.objects.locked().get(seller=seller_id)
-    if is_old_news(account, at):
+    if is_stale(account, at):
         return
     ConnectedAccount.objects.filter(pk=account.pk).update(
         stripe_account_id=snapshot.account_id,
@@ -173,7 +174,7 @@ def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> 
         details_submitted=snapshot.details_submitted,
         country=snapshot.country or account.country,
         currently_due=list(snapshot.currently_due),
-        described_at=_to_the_second(at),
+        snapshot_at=_to_the_second(at),
         updated_at=Now(),
     )
     if snapshot.transfers_active:
@@ -181,55 +182,54 @@ def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> 
         wake_transfers(seller_id)
 
 
-def is_old_news(account: ConnectedAccount, at: datetime) -> bool:
-    """Whether we know something later of the account than what was said at `at`."""
-    return account.described_at is not None and _to_the_second(at) < account.described_at
+def is_stale(account: ConnectedAccount, at: datetime) -> bool:
+    """Whether the stored snapshot is newer than `at`."""
+    return account.snapshot_at is not None and _to_the_second(at) < account.snapshot_at
 
 
 def _to_the_second(at: datetime) -> datetime:
-    # Stripe dates its events by whole seconds: one of the same second as our own look may be the newer.
+    # Stripe dates its events by whole seconds: one from the same second as our own refresh may be the newer.
     return at.replace(microsecond=0)
 
 
 def wake_transfers(seller_id: UUID) -> None:
-    """Send now what waited for the seller's account. The caller holds the account's lock."""
+    """Make due now what waited for the seller's account. The caller holds the account's lock."""
+    assert connection.in_atomic_block, "transfers are woken in the transaction that holds their account's lock"
     waiting = SellerTransfer.objects.unsent().filter(seller=seller_id, waiting_for=WaitingFor.ACCOUNT)
     waiting.filter(pk__in=list(waiting.locked().values_list("pk", flat=True))).update(next_retry_at=Now())
 
 
 @transaction.atomic
 def revoke_access(*, account_id: UUID) -> None:
-    """Stripe lets us do nothing with the account any more: it was closed, or the seller took our access away."""
+    """Record that Stripe gives us no access to the account: it was closed, or the seller revoked our access."""
     ConnectedAccount.objects.filter(pk=account_id).update(
         transfers_active=False, payouts_enabled=False, updated_at=Now()
     )
     open_review(
         DISCONNECTED,
         ConnectedAccount.objects.get(pk=account_id),
-        why="Stripe lets us do nothing with the seller's account: it was closed, or our access was taken away.",
-        what_to_do="Ask the seller. Transfers to them wait until they let us in again. If they never will, start the "
-        "account anew on its page: they open another one.",
+        why="Stripe gives us no access to the seller's account: it was closed, or the seller revoked our access.",
+        what_to_do="Ask the seller. Transfers to them wait until our access is restored. If it never will be, use "
+        "“Disconnect account” on its page: the seller then opens another one.",
     )
 
 
 def access_revoked(account: ConnectedAccount) -> bool:
-    """Whether Stripe lets us do nothing with the account, and no person has dealt with it yet."""
-    return account.stripe_account_id is not None and _cases_of_gone(account).exists()
+    """Whether our access to the account was revoked and its review item is still open."""
+    return account.stripe_account_id is not None and _revocation_reviews(account).exists()
 
 
 @transaction.atomic(durable=True)
 def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
-    """Forget an account that is gone, so that its seller can open another one. Raises AccountNotGone.
+    """Disconnect an account without access, so that its seller can open another one. Raises AccountNotDisconnected.
 
-    What was sent to the old one stays there and can still be taken back from it; what waits goes to the new one.
+    What was sent to the old account stays there and can still be reversed; what waits goes to the new one.
     """
     account = ConnectedAccount.objects.locked().get(pk=account_id)
-    case = _cases_of_gone(account).first()
-    if case is None or account.stripe_account_id is None:
-        raise AccountNotDisconnected(
-            "Only an account that Stripe lets us do nothing with any more can be started anew."
-        )
-    # `described_at` is now, so that nothing said of the old account is taken for news of the next.
+    item = _revocation_reviews(account).first()
+    if item is None or account.stripe_account_id is None:
+        raise AccountNotDisconnected("Only an account to which Stripe gives us no access can be disconnected.")
+    # `snapshot_at` is now, so that no webhook about the old account is applied to the next.
     ConnectedAccount.objects.filter(pk=account_id).update(
         stripe_account_id=None,
         key_epoch=F("key_epoch") + 1,
@@ -238,16 +238,17 @@ def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
         details_submitted=False,
         transfers_active=False,
         payouts_enabled=False,
-        described_at=_to_the_second(timezone.now()),
+        snapshot_at=_to_the_second(timezone.now()),
         refresh_due_at=None,
         updated_at=Now(),
     )
-    close_review_by_hand(case_id=case.pk, cause=cause)
+    close_review_by_hand(case_id=item.pk, cause=cause)
     account.refresh_from_db()
+    assert not account.can_receive(), "a disconnected account receives no transfer"
     return account
 
 
-def _cases_of_gone(account: ConnectedAccount) -> QuerySet[ReviewItem]:
+def _revocation_reviews(account: ConnectedAccount) -> QuerySet[ReviewItem]:
     return ReviewItem.objects.filter(kind=DISCONNECTED, subject_id=account.pk, closed_at__isnull=True)
 
 
@@ -258,4 +259,4 @@ def _value(outcome: Outcome[Value]) -> Value:
         case Refused(message=message):
             raise AccountRefused(message or "Stripe refused this account.")
         case NotSent() | Unknown():
-            raise StripeUnavailable("Stripe has not answered. Ask again in a minute: nothing is lost.")
+            raise StripeUnavailable("Stripe did not answer. Try again in a minute: nothing is lost.")

@@ -29,25 +29,25 @@ from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, Selle
 @column("next")
 def transfer_next(row: SellerTransfer) -> Any:
     if row.status == TransferStatus.PERMANENTLY_FAILED:
-        return "a person decides"
+        return "failed, needs review"
     if row.next_retry_at is None:
         return NOTHING
-    verb = "taken back" if row.status == TransferStatus.REVERSAL_PENDING else "sent"
-    waits = f", waits for {row.get_waiting_for_display().replace('_', ' ')}" if row.waiting_for else ""
+    verb = "reversed" if row.status == TransferStatus.REVERSAL_PENDING else "sent"
+    waits = f", waiting for {row.get_waiting_for_display().replace('_', ' ')}" if row.waiting_for else ""
     return format_html("{} {}{}", verb, when(row.next_retry_at), waits)
 
 
 @admin.register(SellerTransfer)
 class SellerTransferAdmin(HistoryAdmin):
-    list_display = (short_id, person("seller"), amount, status, age, money("reversed", "taken back"), transfer_next)
+    list_display = (short_id, person("seller"), amount, status, age, money("reversed"), transfer_next)
     list_filter = ("status", StuckFilter, AgeFilter, SellerFilter, AmountFilter, CurrencyFilter, "waiting_for")
     list_select_related = ("seller",)
     search_keys = ("id", "id__endswith", "order", "stripe_transfer_id", "stripe_reversal_id", "seller__email")
     facts = (
         person("seller"),
         amount,
-        money("reversal_target", "to be taken back"),
-        money("reversed", "taken back"),
+        money("reversal_target", "to be reversed"),
+        money("reversed"),
         age,
         transfer_next,
     )
@@ -55,21 +55,22 @@ class SellerTransferAdmin(HistoryAdmin):
     empty = "No transfer matches. Transfers are planned when an order is completed."
 
     def panels(self, row: SellerTransfer) -> Sequence[Panel]:
-        """What was kept back of it for another order, and what later transfers paid of it."""
-        kept = SetOff.objects.filter(Q(transfer=row) | Q(debt=row)).select_related("transfer", "debt").order_by("pk")
+        """What was withheld from it for another order, and what later transfers paid of it."""
+        own = SetOff.objects.filter(Q(transfer=row) | Q(debt=row))
+        set_offs = own.select_related("transfer", "debt").order_by("pk")
         columns = [
-            column("kept back from")(lambda each: each.transfer),
+            column("withheld from")(lambda each: each.transfer),
             column("owed for")(lambda each: each.debt),
             amount,
-            money("undone", "undone again"),
+            money("unwound", "owed again"),
         ]
-        found = panel("Set off against a debt", kept, columns)
-        return [found] if found.lines else []
+        offsets = panel("Offset against a debt", set_offs, columns)
+        return [offsets] if offsets.lines else []
 
     def stuck(self, rows: "QuerySet[SellerTransfer]") -> "QuerySet[SellerTransfer]":
-        """Given up, tried again already, or waiting for something outside."""
-        unsettled = [*TRANSFER_UNSENT, TransferStatus.REVERSAL_PENDING]
-        slow = Q(status__in=unsettled) & (Q(retry_count__gt=0) | ~Q(waiting_for=""))
+        """Failed, retried already, or waiting for an event."""
+        in_progress = [*TRANSFER_UNSENT, TransferStatus.REVERSAL_PENDING]
+        slow = Q(status__in=in_progress) & (Q(retry_count__gt=0) | ~Q(waiting_for=""))
         return rows.filter(Q(status=TransferStatus.PERMANENTLY_FAILED) | slow)
 
 
@@ -80,7 +81,7 @@ class TransferReversalAdmin(HistoryAdmin):
     list_select_related = ("transfer__seller",)
     search_keys = ("id", "transfer", "correlation_id", "stripe_reversal_id")
     facts = (person("transfer.seller", "seller"), amount, age)
-    empty = "Nothing was taken back from a seller yet."
+    empty = "No transfer has been reversed yet."
 
 
 @admin.register(ConnectedAccount)
@@ -98,17 +99,15 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     search_keys = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), moment("updated_at"))
     row_actions = (DisconnectAccount(),)
-    empty = "No seller has an account at Stripe yet: they make it from their own pages."
+    empty = "No seller has an account at Stripe yet: sellers open one from their own pages."
 
     def page_context(self, row: ConnectedAccount) -> dict[str, Any]:
-        return _of_seller(self, row)
+        return _seller_history(self, row)
 
 
 @column("next")
 def payout_next(row: SellerPayout) -> Any:
-    return (
-        format_html("asked about {}", when(row.next_attempt_at)) if row.next_attempt_at else row.failure_message or "-"
-    )
+    return format_html("refreshed {}", when(row.next_attempt_at)) if row.next_attempt_at else row.failure_message or "-"
 
 
 @admin.register(SellerPayout)
@@ -121,10 +120,10 @@ class SellerPayoutAdmin(ReadOnlyAdmin):
     empty = "No seller has asked for a payout yet, or nothing matches."
 
     def page_context(self, row: SellerPayout) -> dict[str, Any]:
-        return _of_seller(self, row)
+        return _seller_history(self, row)
 
 
-def _of_seller(page: ReadOnlyAdmin, row: ConnectedAccount | SellerPayout) -> dict[str, Any]:
+def _seller_history(page: ReadOnlyAdmin, row: ConnectedAccount | SellerPayout) -> dict[str, Any]:
     site = cast(MoneySite, page.admin_site)
     return {
         "history_panels": others(site.panels_of_person(row.seller), row),

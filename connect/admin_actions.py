@@ -1,4 +1,4 @@
-"""What staff may do about a seller's account, a transfer to it, and about taking it back."""
+"""What staff may do about a seller's account, and about a transfer to it, its reversal and its debt."""
 
 from connect import accounts
 from connect.debts import write_offs
@@ -13,43 +13,43 @@ from veza.core.money import format_amount
 
 
 class RetryTransfer(AdminAction):
-    label, permission = "Retry the transfer", "connect.retry_transfer"
+    label, permission = "Retry transfer", "connect.retry_transfer"
 
     def is_available(self, row: SellerTransfer) -> bool:
         return row.status == TransferStatus.PERMANENTLY_FAILED and row.completed_at is None
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
         return [
-            f"The worker asks Stripe again to send {row.amount()} to {row.seller.email}, within a minute.",
-            f"It was given up because: {row.last_error or 'no reason was kept'}.",
-            "If Stripe already has it, Veza finds it there instead of sending it twice.",
+            f"The worker asks Stripe within a minute to send {row.amount()} to {row.seller.email}.",
+            f"Last error: {row.last_error or 'none was recorded'}.",
+            "If Stripe already has the transfer, Veza finds it there instead of sending it twice.",
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
         transfer_requests.retry(transfer_id=row.pk, cause=cause)
-        return "The worker sends it within a minute."
+        return "The worker sends the transfer within a minute."
 
 
 class RetryReversal(AdminAction):
-    label, permission = "Retry the reversal", "connect.retry_reversal"
+    label, permission = "Retry reversal", "connect.retry_reversal"
 
     def is_available(self, row: SellerTransfer) -> bool:
         return row.status == TransferStatus.PERMANENTLY_FAILED and bool(row.stripe_transfer_id)
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
         return [
-            f"The worker asks Stripe to take back {row.owed()} from {row.seller.email}, within a minute.",
-            f"It was given up because: {row.last_error or 'no reason was kept'}.",
-            "The buyer's refund does not depend on it. What Stripe takes back is booked when it says so.",
+            f"The worker asks Stripe within a minute to reverse {row.outstanding()} from {row.seller.email}.",
+            f"Last error: {row.last_error or 'none was recorded'}.",
+            "The buyer's refund does not depend on it. A reversal is booked once Stripe confirms it.",
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
         reversal_requests.retry(transfer_id=row.pk, cause=cause)
-        return "The worker takes it back within a minute."
+        return "The worker reverses the transfer within a minute."
 
 
 class ReissueTransfer(AdminAction):
-    label, permission, for_selection = "Pay it again", "connect.retry_transfer", False
+    label, permission, for_selection = "Reissue transfer", "connect.retry_transfer", False
 
     def is_available(self, row: SellerTransfer) -> bool:
         return row.reissuable_minor > 0
@@ -59,38 +59,38 @@ class ReissueTransfer(AdminAction):
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
         return [
-            f"{format_amount(row.reissuable_minor, row.currency)} reversed in Stripe's dashboard by mistake is paid "
-            f"to {row.seller.email} again.",
-            "What they owe for this order is lowered first. The rest is a new transfer, sent within a minute.",
+            f"{format_amount(row.reissuable_minor, row.currency)} that was reversed in Stripe's dashboard by mistake "
+            f"is paid to {row.seller.email} again.",
+            "It first reduces what the seller owes for this order. The rest is a new transfer, sent within a minute.",
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
         amount = reconcile_seller.reissue_transfer(transfer_id=row.pk, cause=cause)
-        return f"{format_amount(amount, row.currency)} is the seller's again."
+        return f"Reissued {format_amount(amount, row.currency)} to the seller."
 
 
 class WriteOffDebt(AdminAction):
-    label, permission, for_selection = "Write the debt off", "connect.write_off", False
+    label, permission, for_selection = "Write off debt", "connect.write_off", False
 
     def is_available(self, row: SellerTransfer) -> bool:
         return write_offs.may_be_written_off(row)
 
     def version_of(self, row: SellerTransfer) -> str:
-        return f"{row.status} {row.owed_minor}"
+        return f"{row.status} {row.outstanding_minor}"
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
         return [
-            f"{row.owed()} that {row.seller.email} owes becomes our loss. No money moves.",
-            "Stripe is not asked for it any more, and no later sale is set off against it. This cannot be undone here.",
+            f"{row.outstanding()} that {row.seller.email} owes becomes our loss. No money moves.",
+            "Veza neither asks Stripe for it nor withholds it from later sales. This cannot be undone here.",
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
         amount = write_offs.write_off(transfer_id=row.pk, cause=cause)
-        return f"{format_amount(amount, row.currency)} is written off."
+        return f"Wrote off {format_amount(amount, row.currency)}."
 
 
 class DisconnectAccount(AdminAction):
-    label, permission, for_selection = "Start the account anew", "connect.retry_transfer", False
+    label, permission, for_selection = "Disconnect account", "connect.retry_transfer", False
 
     def is_available(self, row: ConnectedAccount) -> bool:
         return accounts.access_revoked(row)
@@ -100,11 +100,11 @@ class DisconnectAccount(AdminAction):
 
     def preview(self, row: ConnectedAccount, *, params: ActionRequest) -> list[str]:
         return [
-            f"{row.stripe_account_id} of {row.seller.email} is forgotten, and they may open another account.",
-            "Transfers that wait go to the new one. What was sent to the old one stays there.",
-            "This cannot be undone here. Ask the seller first whether they would rather let us in again.",
+            f"{row.stripe_account_id} of {row.seller.email} is disconnected, and the seller may open another account.",
+            "Transfers that wait go to the new account. What was sent to the old one stays there.",
+            "This cannot be undone here. Ask the seller first whether they would rather restore our access.",
         ]
 
     def perform(self, row: ConnectedAccount, *, cause: Cause, params: ActionRequest) -> str:
         accounts.disconnect_account(account_id=row.pk, cause=cause)
-        return "The seller can open another account now: tell them."
+        return "Disconnected. Let the seller know that they can open another account now."

@@ -1,4 +1,4 @@
-"""The sellers' lines of the ledger: what was sent to a seller, and what was reversed."""
+"""The sellers' lines of the ledger: what was sent to a seller, reversed, and written off."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +19,8 @@ def post_sent(transfer: SellerTransfer, *, at: datetime) -> None:
 
 def post_reversed(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
     """Post one reversal, whoever made it. The same one twice is an IntegrityError."""
+    assert reversal.stripe_reversal_id, "a reversal is posted once Stripe has it"
+    assert transfer.reversed_minor + reversal.amount_minor <= transfer.sent_minor, "never more reversed than sent"
     line = Line(STRIPE_BALANCE, seller_account(transfer.seller_id), reversal.amount_minor, "back")
     _post(Reference(Posting.Kind.REVERSAL, reversal.pk), line, transfer, at=at)
 
@@ -40,7 +42,9 @@ def post_written_off(
 
 
 def _post(reference: Reference, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:
+    assert line.amount_minor > 0, "a posting moves more than nothing; its direction says who pays"
     payment = _payment_that_paid(transfer.order_id)
+    assert payment.currency == transfer.currency, "a seller is paid in the payment's currency"
     post(reference, [line], payment=payment, currency=transfer.currency, correlation_id=transfer.correlation_id, at=at)
 
 

@@ -1,4 +1,4 @@
-"""What the clock does for sellers' money."""
+"""The scheduled sweeps over sellers' money: each calls one verb."""
 
 from celery import shared_task
 
@@ -17,18 +17,18 @@ def send_transfers(helpers: int | None = None, **_newer: object) -> None:
 
 @shared_task(name="connect.process_reversals")
 def process_reversals(helpers: int | None = None, **_newer: object) -> None:
-    """Take back from every transfer that is due."""
+    """Reverse every transfer that is due."""
     reversal_requests.process_due(call_for_help=helpers_for(process_reversals, helpers))
 
 
 @shared_task(name="connect.look_at_stripe")
 def refresh_from_stripe(**_newer: object) -> None:
-    """Read the accounts and transfers that Stripe told us something about."""
+    """Refresh the accounts and transfers that Stripe reported a change of."""
     accounts.refresh_due()
     transfer_refresh.refresh_due()
 
 
 @shared_task(name="connect.move_on_payouts")
-def move_on_payouts(**_newer: object) -> None:
-    """Ask Stripe about payouts that it has not said the last word about."""
+def advance_payouts(**_newer: object) -> None:
+    """Send again the payouts without an answer, and refresh those that the bank has."""
     payouts.advance_due()

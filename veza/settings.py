@@ -277,7 +277,7 @@ SPECTACULAR_SETTINGS = {
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
         "PayoutStatus": "connect.states.PayoutStatus.choices",
-        "AccountStanding": "connect.accounts.Standing.choices",
+        "AccountStanding": "connect.accounts.AccountStatus.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -1,4 +1,4 @@
-"""A seller's account at Stripe: how far it is, and the way on."""
+"""A seller's account at Stripe: its status, and the link to finish it."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from connect.accounts import Standing, refresh_account, standing_of, start_onboarding
+from connect.accounts import AccountStatus, account_status_of, refresh_account, start_onboarding
 from connect.models import ConnectedAccount
 from connect.stripe.objects import OnboardingLink
 from veza.core.api.throttles import MovingMoney, Reading
@@ -23,9 +23,9 @@ class OnboardingInput(serializers.Serializer[Any]):
 
 
 class AccountOutput(serializers.Serializer[Any]):
-    """How far the account is. Transfers go when `status` is `active`; `currently_due` is what Stripe still asks."""
+    """The account's status. Transfers are sent once it is `active`; `currently_due` is what Stripe still needs."""
 
-    status = serializers.ChoiceField(choices=Standing.choices)
+    status = serializers.ChoiceField(choices=AccountStatus.choices)
     transfers_active = serializers.BooleanField()
     payouts_enabled = serializers.BooleanField()
     details_submitted = serializers.BooleanField()
@@ -35,7 +35,7 @@ class AccountOutput(serializers.Serializer[Any]):
 
 
 class OnboardingOutput(AccountOutput):
-    """The account, and the page at Stripe to send the seller to at once: for one visit, within minutes."""
+    """The account, and the page at Stripe to redirect the seller to at once: for one visit, within minutes."""
 
     url = serializers.URLField()
     expires_at = serializers.DateTimeField()
@@ -47,42 +47,44 @@ class Account(APIView):
     @extend_schema(
         operation_id="get_account",
         tags=["connect"],
-        summary="How far your account at Stripe is",
-        description="Coming back from Stripe proves nothing: ask here. An account that is not active yet is read anew.",
+        summary="Your account at Stripe",
+        description="Returning from Stripe's forms does not make the account active: read its status here. An "
+        "account that is not active yet is refreshed from Stripe.",
         responses=AccountOutput,
     )
     def get(self, request: Request) -> Response:
-        """How far the seller's account is. One that is not active yet is read at Stripe."""
+        """The seller's account. One that is not active yet is refreshed from Stripe."""
         seller = cast(User, request.user)
         account = _account_of(seller)
-        if standing_of(account) in (Standing.ONBOARDING, Standing.RESTRICTED):
+        if account_status_of(account) in (AccountStatus.ONBOARDING, AccountStatus.RESTRICTED):
             refresh_account(seller_id=seller.pk)
             account = _account_of(seller)
-        return Response(AccountOutput(_shown(account)).data)
+        return Response(AccountOutput(_account_data(account)).data)
 
     @extend_schema(
         operation_id="create_account",
         tags=["connect"],
-        summary="Open your account at Stripe, or go on with it",
-        description="Asking again makes a new link to the same account.",
+        summary="Open your account at Stripe, or continue with it",
+        description="A repeated request creates a new link to the same account.",
         request=OnboardingInput,
         responses={201: OnboardingOutput},
         examples=[OpenApiExample("France", {"country": "FR"}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Open the account and answer a link to Stripe's forms."""
+        """Open the account and return a link to Stripe's forms."""
         params = OnboardingInput(data=request.data)
         params.is_valid(raise_exception=True)
-        opened = start_onboarding(seller=cast(User, request.user), **params.validated_data)
-        return Response(OnboardingOutput({**_shown(opened.account), **_link(opened.link)}).data, status=201)
+        onboarding = start_onboarding(seller=cast(User, request.user), **params.validated_data)
+        payload = {**_account_data(onboarding.account), **_link_data(onboarding.link)}
+        return Response(OnboardingOutput(payload).data, status=201)
 
 
 def _account_of(seller: User) -> ConnectedAccount | None:
     return ConnectedAccount.objects.filter(seller=seller).first()
 
 
-def _shown(account: ConnectedAccount | None) -> dict[str, Any]:
-    status = standing_of(account).value
+def _account_data(account: ConnectedAccount | None) -> dict[str, Any]:
+    status = account_status_of(account).value
     account = account or ConnectedAccount()
     return {
         "status": status,
@@ -95,5 +97,5 @@ def _shown(account: ConnectedAccount | None) -> dict[str, Any]:
     }
 
 
-def _link(link: OnboardingLink) -> dict[str, Any]:
+def _link_data(link: OnboardingLink) -> dict[str, Any]:
     return {"url": link.url, "expires_at": datetime.fromtimestamp(link.expires_at, UTC)}

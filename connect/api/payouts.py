@@ -27,7 +27,7 @@ class PayoutInput(serializers.Serializer[Any]):
 
 
 class PayoutOutput(serializers.ModelSerializer[SellerPayout]):
-    """One payout. `external_payout_id` is Stripe's. A bank may still send back a `paid` one: then it is `failed`."""
+    """One payout. `external_payout_id` is Stripe's. A bank may still return a `paid` one: then it is `failed`."""
 
     class Meta:
         model = SellerPayout
@@ -61,8 +61,8 @@ class Payouts(ListAPIView[SellerPayout]):
         operation_id="create_payout",
         tags=["connect"],
         summary="Pay out to your bank",
-        description="Never more than your account at Stripe has, less what is being taken back from it. 202: Stripe "
-        "has not answered yet; the payout is asked for again until it has.",
+        description="Never more than your account at Stripe has, less what is to be reversed. 202: Stripe has not "
+        "answered yet; Veza repeats the request until it has.",
         request=PayoutInput,
         responses={201: PayoutOutput, 202: PayoutOutput},
         examples=[OpenApiExample("Fifty euros", {"amount_minor": 50_00, "currency": "EUR"}, request_only=True)],
@@ -76,5 +76,5 @@ class Payouts(ListAPIView[SellerPayout]):
         payout = request_payout(
             payout_id=result_id, seller_id=seller.pk, cause=cause_of(request), **params.validated_data
         )
-        unanswered = payout.status == PayoutStatus.PENDING and payout.external_payout_id is None
-        return Response(PayoutOutput(payout).data, status=202 if unanswered else 201)
+        is_unanswered = payout.status == PayoutStatus.PENDING and payout.external_payout_id is None
+        return Response(PayoutOutput(payout).data, status=202 if is_unanswered else 201)

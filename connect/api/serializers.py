@@ -1,4 +1,4 @@
-"""What a seller sees of their money."""
+"""The API's view of a seller's money."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from connect.models import SellerTransfer
 
 
 class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
-    """One transfer. `waiting_for` names what has to change outside before it can go on."""
+    """One transfer. `waiting_for` names what has to happen before it can proceed."""
 
     order_id = serializers.UUIDField(read_only=True)
     kept_back_minor = serializers.IntegerField(
-        read_only=True, help_text="Not sent, because it paid what you owed for another order."
+        source="net_withheld_minor",
+        read_only=True,
+        help_text="Not sent, because it paid what you owed for another order.",
     )
 
     class Meta:
@@ -42,20 +44,20 @@ class ReasonOutput(serializers.Serializer[Any]):
 
 
 class DebtOutput(serializers.Serializer[Any]):
-    """What the seller still owes of one transfer. It is taken from their balance at Stripe or from their next sales."""
+    """What the seller still owes of one transfer. It is recovered from their balance at Stripe or their next sales."""
 
     transfer_id = serializers.UUIDField()
     order_id = serializers.UUIDField()
-    owed_minor = serializers.IntegerField()
+    owed_minor = serializers.IntegerField(source="amount_minor")
     waiting_for = serializers.CharField(allow_blank=True)
-    next_try_at = serializers.DateTimeField(allow_null=True)
-    because = ReasonOutput(many=True)
+    next_try_at = serializers.DateTimeField(source="next_retry_at", allow_null=True)
+    because = ReasonOutput(source="reasons", many=True)
 
 
 class BalanceOutput(serializers.Serializer[Any]):
     """What waits to be sent to the seller, and what the seller owes us, in one currency.
 
-    `debts` may come to more than `debt_minor`: what waits to be sent is set off against them.
+    `debts` may come to more than `debt_minor`: what waits to be sent is offset against them.
     """
 
     available_minor = serializers.IntegerField()

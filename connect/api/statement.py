@@ -1,4 +1,4 @@
-"""A seller's statement as a file for a spreadsheet: sent line by line, and no cell is a formula."""
+"""A seller's statement as a file for a spreadsheet: streamed line by line, and no cell is a formula."""
 
 import csv
 import json
@@ -24,15 +24,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 class Period(serializers.Serializer[Any]):
-    """Both days belong to it, in UTC."""
+    """Both days are included, in UTC."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        # `from` is a word of the language and cannot be declared as the others are.
+        # `from` is a keyword of Python and cannot be declared as an attribute.
         return {"from": serializers.DateField(), "to": serializers.DateField()}
 
 
 class Csv(BaseRenderer):
-    """Lets a caller say that they accept CSV. The lines write themselves; only a problem passes through here."""
+    """Lets a caller say that they accept CSV. The view streams its own lines; only a problem is rendered here."""
 
     media_type, format, charset = "text/csv", "csv", "utf-8"
 
@@ -48,7 +48,7 @@ class Statement(APIView):
         tags=["connect"],
         summary="Your statement as CSV",
         description="Every line of your account with us: sales, refunds, disputes, transfers and reversals, oldest "
-        "first, with the balance after each. Amounts are in units of the currency. Both days belong to it, in UTC.",
+        "first, with the balance after each. Amounts are in units of the currency. Both days are included, in UTC.",
         parameters=[
             OpenApiParameter("from", OpenApiTypes.DATE, required=True),
             OpenApiParameter("to", OpenApiTypes.DATE, required=True),
@@ -63,19 +63,19 @@ class Statement(APIView):
         if last == date.max:
             raise InvalidPeriod("The period ends on the last day there is. Ask for an earlier one.")
         lines = statement_of(user_id_of(request), since=_begin(first), until=_begin(last + timedelta(days=1)))
-        response = StreamingHttpResponse(_written(lines), content_type="text/csv; charset=utf-8")
+        response = StreamingHttpResponse(_csv_lines(lines), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="statement-{first}-{last}.csv"'
         return response
 
 
 class _Echo:
-    """A file that hands each line back to whoever writes it."""
+    """A file that returns each line to its writer."""
 
     def write(self, line: str) -> str:
         return line
 
 
-def _written(lines: Iterable[Line]) -> Iterator[str]:
+def _csv_lines(lines: Iterable[Line]) -> Iterator[str]:
     write = csv.writer(_Echo()).writerow
     yield write(COLUMNS)
     for line in lines:

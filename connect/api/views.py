@@ -35,5 +35,5 @@ class BalanceView(APIView):
 
     @extend_schema(operation_id="get_balance", tags=["connect"], responses=BalanceOutput(many=True))
     def get(self, request: Request) -> Response:
-        """What waits to be sent and what is owed, in each currency the seller was ever paid in."""
+        """What waits to be sent and the debts, in each currency the seller was ever paid in."""
         return Response(BalanceOutput(balances_of(cast(User, request.user).pk), many=True).data)

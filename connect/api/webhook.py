@@ -1,4 +1,4 @@
-"""The door for Stripe's deliveries, of the platform's endpoint and of Connect's."""
+"""The webhook endpoint for Stripe's deliveries, both the platform's and Connect's."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +16,7 @@ NO_SECRET = HandlingResult("error: STRIPE_WEBHOOK_SECRET is not set", http_statu
 @csrf_exempt
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Take in one delivery: 200 when it is settled, anything else when Stripe should send it again."""
+    """Receive one delivery: 200 when it is finished, anything else when Stripe should deliver it again."""
 
     def is_signed(raw: bytes) -> bool:
         header = request.headers.get("Stripe-Signature")

@@ -1,4 +1,4 @@
-"""A debt that no seller will pay: a person takes it as our loss, and nobody asks for it again."""
+"""A debt that no seller will pay: finance writes it off as our loss, and Veza stops recovering it."""
 
 from uuid import UUID
 
@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer
 from connect.postings import post_written_off
-from connect.reversals.reversal_outcomes import go_on
+from connect.reversals.reversal_outcomes import resume
 from connect.states import ReversalStatus
-from connect.worker.waiting import REVERSAL_FAILED, change
+from connect.worker.retry_policy import REVERSAL_FAILED, update_fields
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -23,45 +23,47 @@ class NothingToWriteOff(NotAllowed):
 
 
 def may_be_written_off(row: SellerTransfer) -> bool:
-    """Whether the seller owes something of it that nobody is asking Stripe for at the moment."""
-    owed = SellerTransfer.objects.owed_by(row.seller_id, row.currency).filter(pk=row.pk)
-    return owed.exists() and not row.reversals.filter(status=ReversalStatus.SENDING).exists()
+    """Whether part of it is a debt without a reversal under way at Stripe."""
+    debts = SellerTransfer.objects.debts_of(row.seller_id, row.currency).filter(pk=row.pk)
+    return debts.exists() and not row.reversals.filter(status=ReversalStatus.SENDING).exists()
 
 
 @transaction.atomic(durable=True)
 def write_off(*, transfer_id: UUID, cause: Cause) -> int:
-    """Take what a seller still owes of one transfer as our loss: the workers and later sales leave it alone.
+    """Book what a seller still owes of one transfer as our loss: neither workers nor later sales recover it.
 
-    It counts as given back, otherwise than through Stripe. Its case says who decided it and why. Returns the minor
-    units written off, in the transfer's currency. Raises NothingToWriteOff.
+    It counts as recovered without a reversal. Its review item names who decided it and why. Returns the minor units
+    written off, in the transfer's currency. Raises NothingToWriteOff.
     """
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
     if not may_be_written_off(transfer):
-        raise NothingToWriteOff("Nothing of this transfer is owed, or Stripe is being asked for it right now.")
-    amount, case = transfer.owed_minor, _case_of(transfer)
-    change(
+        raise NothingToWriteOff("The seller owes nothing of this transfer, or a reversal is under way at Stripe.")
+    amount, item = transfer.outstanding_minor, _review_of(transfer)
+    assert amount > 0, "a debt is more than nothing"
+    update_fields(
         transfer,
         reversal_target_minor=transfer.reversal_target_minor - amount,
-        covered_minor=transfer.covered_minor + amount,
+        offset_minor=transfer.offset_minor + amount,
         written_off_minor=transfer.written_off_minor + amount,
     )
-    post_written_off(transfer, review_item_id=case.pk, amount_minor=amount, cause=cause, at=at)
-    close_review_by_hand(case_id=case.pk, cause=cause)
-    go_on(transfer, cause=cause, at=at)
+    assert transfer.outstanding_minor == 0, "after a write-off nothing is outstanding"
+    post_written_off(transfer, review_item_id=item.pk, amount_minor=amount, cause=cause, at=at)
+    close_review_by_hand(case_id=item.pk, cause=cause)
+    resume(transfer, cause=cause, at=at)
     return amount
 
 
-def _case_of(transfer: SellerTransfer) -> ReviewItem:
-    """The case that asks what to do about the debt; a debt that only waits for a balance gets one of its own."""
-    cases = ReviewItem.objects.filter(subject_id=transfer.pk, closed_at__isnull=True)
-    if found := cases.filter(kind=REVERSAL_FAILED).first():
-        return found
+def _review_of(transfer: SellerTransfer) -> ReviewItem:
+    """The open review item about the debt; a debt that only waits for a balance gets one of its own."""
+    items = ReviewItem.objects.filter(subject_id=transfer.pk, closed_at__isnull=True)
+    if item := items.filter(kind=REVERSAL_FAILED).first():
+        return item
     open_review(
         WRITTEN_OFF,
         transfer,
-        why=f"The seller owes {transfer.owed()}, and a person gave up waiting for it.",
+        why=f"The seller owes {transfer.outstanding()}, and finance stopped waiting for it.",
         what_to_do="Nothing: it is written off.",
-        amount_minor=transfer.owed_minor,
+        amount_minor=transfer.outstanding_minor,
         currency=transfer.currency,
     )
-    return cases.get(kind=WRITTEN_OFF)
+    return items.get(kind=WRITTEN_OFF)

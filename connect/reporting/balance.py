@@ -1,4 +1,4 @@
-"""What a seller has with us and what they owe us, from the ledger."""
+"""A seller's balance with us and their debts, from the ledger."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.postings import balances
 from payments.models import Dispute
 
-# More debts of one currency are summed up in `debt_minor` and not listed.
+# More debts of one currency are summed up in `debt_minor` without being listed.
 MOST_DEBTS = 100
 
 
@@ -30,22 +30,22 @@ class Reason:
 
 @dataclass(frozen=True)
 class Debt:
-    """What the seller still owes of one transfer, and what took the money from them."""
+    """What the seller still owes of one transfer, and the refunds and disputes behind it."""
 
     transfer_id: UUID
     order_id: UUID
-    owed_minor: int
+    amount_minor: int
     waiting_for: str
-    next_try_at: datetime | None
-    because: list[Reason]
+    next_retry_at: datetime | None
+    reasons: list[Reason]
 
 
 @dataclass(frozen=True)
 class Balance:
     """Minor units of `currency`: what waits to be sent to the seller, or what they owe us.
 
-    `debts` are what is owed transfer by transfer. They may come to more than `debt_minor`: what waits to be sent
-    is set off against them.
+    `debts` lists the debts transfer by transfer. They may come to more than `debt_minor`: what waits to be sent
+    is offset against them.
     """
 
     available_minor: int
@@ -57,16 +57,15 @@ class Balance:
 def balances_of(seller_id: UUID) -> list[Balance]:
     """The seller's balance in each currency they were ever paid in.
 
-    The account is one signed number. What is being taken back at the moment is on its way and no debt, and what a bank
-    is still arguing about may come back.
+    The account is one signed number. A reversal under way is no debt, and what an open dispute holds may be returned.
     """
     account = seller_account(seller_id)
-    signed: dict[str, int] = {}
+    sums: dict[str, int] = {}
     for side in ("debit_id", "credit_id"):
         for (code, currency), amount in balances(**{side: account}).items():
             if code == account:
-                signed[currency] = signed.get(currency, 0) + amount
-    no_debt = _on_its_way(seller_id) + _argued_about(seller_id)
+                sums[currency] = sums.get(currency, 0) + amount
+    no_debt = _under_reversal(seller_id) + _in_dispute(seller_id)
     return [
         Balance(
             max(0, amount),
@@ -74,44 +73,51 @@ def balances_of(seller_id: UUID) -> list[Balance]:
             currency,
             _debts(seller_id, currency),
         )
-        for currency, amount in sorted(signed.items())
+        for currency, amount in sorted(sums.items())
     ]
 
 
-def _on_its_way(seller_id: UUID) -> Counter[str]:
+def _under_reversal(seller_id: UUID) -> Counter[str]:
     rows = SellerTransfer.objects.to_reverse().filter(seller=seller_id).exclude(waiting_for=WaitingFor.DEBT)
-    sums = rows.values("currency").annotate(being_taken_back=Sum(F("reversal_target_minor") - F("reversed_minor")))
-    return Counter({row["currency"]: row["being_taken_back"] for row in sums})
+    sums = rows.values("currency").annotate(sum=Sum(F("reversal_target_minor") - F("reversed_minor")))
+    return Counter({row["currency"]: row["sum"] for row in sums})
 
 
-def _argued_about(seller_id: UUID) -> Counter[str]:
+def _in_dispute(seller_id: UUID) -> Counter[str]:
     """By currency, what open disputes hold of the seller's shares."""
-    account, held = seller_account(seller_id), Counter[str]()
-    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, allocation__has_key=account)
-    for currency, allocation in open_ones.values_list("currency", "allocation"):
-        held[currency] += allocation[account]
-    return held
+    account, sums = seller_account(seller_id), Counter[str]()
+    disputes = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, allocation__has_key=account)
+    for currency, allocation in disputes.values_list("currency", "allocation"):
+        sums[currency] += allocation[account]
+    return sums
 
 
 def _debts(seller_id: UUID, currency: str) -> list[Debt]:
-    rows = list(SellerTransfer.objects.owed_by(seller_id, currency)[:MOST_DEBTS])
+    rows = list(SellerTransfer.objects.debts_of(seller_id, currency)[:MOST_DEBTS])
     reasons = _reasons(seller_id, {row.order_id for row in rows}) if rows else {}
     return [
-        Debt(row.pk, row.order_id, row.owed_minor, row.waiting_for, row.next_retry_at, reasons.get(row.order_id, []))
+        Debt(
+            transfer_id=row.pk,
+            order_id=row.order_id,
+            amount_minor=row.outstanding_minor,
+            waiting_for=row.waiting_for,
+            next_retry_at=row.next_retry_at,
+            reasons=reasons.get(row.order_id, []),
+        )
         for row in rows
     ]
 
 
 def _reasons(seller_id: UUID, order_ids: Iterable[UUID]) -> dict[UUID, list[Reason]]:
-    """By order: what was taken from this seller's share, the oldest first."""
-    found: dict[UUID, list[Reason]] = {order_id: [] for order_id in order_ids}
+    """By order: the refunds and disputes that reduced this seller's share, the oldest first."""
+    by_order: dict[UUID, list[Reason]] = {order_id: [] for order_id in order_ids}
     lines = RefundLine.objects.filter(
-        item__order__in=found, item__seller=seller_id, refund__status__in=REFUNDED_ONLY, seller_minor__gt=0
+        item__order__in=by_order, item__seller=seller_id, refund__status__in=REFUNDED_ONLY, seller_minor__gt=0
     )
-    for line in lines.values("refund_id", "item__order_id").annotate(taken=Sum("seller_minor")).order_by("refund_id"):
-        found[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["taken"]))
-    for order_id, reasons in found.items():
+    for line in lines.values("refund_id", "item__order_id").annotate(sum=Sum("seller_minor")).order_by("refund_id"):
+        by_order[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["sum"]))
+    for order_id, reasons in by_order.items():
         for dispute in disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK).order_by("pk"):
-            if taken := dispute.allocation.get(seller_account(seller_id), 0):
-                reasons.append(Reason("dispute", dispute.pk, taken))
-    return found
+            if amount := dispute.allocation.get(seller_account(seller_id), 0):
+                reasons.append(Reason("dispute", dispute.pk, amount))
+    return by_order

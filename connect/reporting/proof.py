@@ -66,9 +66,9 @@ class TransferFacts:
         row, currency = self.row, self.row.currency
         pairs = {
             "reversed": (self.reversed_minor, row.reversed_minor),
-            "offset": (self.offset_minor, row.set_off_minor),
-            "offset and undone": (self.offset_undone_minor, row.undone_minor),
-            "covered by offsets and losses": (self.covered_by_offset_minor + self.lost_minor, row.covered_minor),
+            "offset": (self.offset_minor, row.withheld_minor),
+            "offset and undone": (self.offset_undone_minor, row.unwound_minor),
+            "covered by offsets and losses": (self.covered_by_offset_minor + self.lost_minor, row.offset_minor),
             "written off": (self.lost_minor, row.written_off_minor),
         }
         return [
@@ -94,9 +94,9 @@ def transfer_facts(order_ids: Collection[UUID]) -> dict[UUID, list[TransferFacts
         facts[one.transfer_id].reversals.append(one)
     for offset in SetOff.objects.filter(transfer__in=facts):
         facts[offset.transfer_id].offset_minor += offset.amount_minor
-        facts[offset.transfer_id].offset_undone_minor += offset.undone_minor
+        facts[offset.transfer_id].offset_undone_minor += offset.unwound_minor
     for offset in SetOff.objects.filter(debt__in=facts):
-        facts[offset.debt_id].covered_by_offset_minor += offset.amount_minor - offset.undone_minor
+        facts[offset.debt_id].covered_by_offset_minor += offset.amount_minor - offset.unwound_minor
     for loss in WriteOff.objects.filter(subject="connect.sellertransfer", subject_id__in=facts):
         facts[loss.subject_id].lost_minor += loss.lost_minor
     return by_order

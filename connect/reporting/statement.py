@@ -1,4 +1,4 @@
-"""A seller's statement: every line of their account with us in a period, with its cause and the balance after it.
+"""A seller's statement: every line of their account with us in a period, with its reference and the balance after it.
 
 Read from the ledger alone, oldest first, in memory that does not grow with the number of lines.
 """
@@ -44,20 +44,20 @@ class Line:
     currency: str
     stripe_id: str
     reference: str
-    # What the amounts do not tell by themselves, in words.
+    # An explanation where the amounts need one.
     note: str
 
 
 @dataclass(frozen=True)
-class _Behind:
-    """What stands behind a line that moved money at Stripe."""
+class _StripeDetails:
+    """Stripe's id and our note, of a line that moved money at Stripe."""
 
     stripe_id: str = ""
     note: str = ""
 
 
 def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterator[Line]:
-    """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises PeriodWrong."""
+    """The lines with `since` <= at < `until`, each currency with a running balance of its own. Raises InvalidPeriod."""
     if since >= until:
         raise InvalidPeriod("The period ends before it begins.")
     return _lines(seller_account(seller_id), since=since, until=until)
@@ -68,26 +68,26 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
     own = Posting.objects.filter(Q(debit=account) | Q(credit=account), at__gte=since, at__lt=until)
     rest = own.order_by("at", "pk").iterator(chunk_size=CHUNK)
     while some := list(islice(rest, CHUNK)):
-        behind = _at_stripe(some)
+        details = _details_of(some)
         for posting in some:
-            signed = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
-            balance[posting.currency] = balance.get(posting.currency, 0) + signed
-            known = behind.get(posting.subject_id, _Behind())
+            amount = posting.amount_minor if posting.credit_id == account else -posting.amount_minor
+            balance[posting.currency] = balance.get(posting.currency, 0) + amount
+            detail = details.get(posting.subject_id, _StripeDetails())
             yield Line(
                 posting.at,
                 _KINDS.get(Posting.Kind(posting.kind), posting.kind),
                 posting.correlation_id,
-                signed,
+                amount,
                 balance[posting.currency],
                 posting.currency,
-                known.stripe_id,
-                _reference(posting, known),
-                known.note,
+                detail.stripe_id,
+                _reference(posting, detail),
+                detail.note,
             )
 
 
 def _opening(account: str, since: datetime) -> dict[str, int]:
-    """What the account stood at before the period, by currency."""
+    """The account's balance before the period, by currency."""
     balance: dict[str, int] = {}
     for side, sign in (("credit", 1), ("debit", -1)):
         before = Posting.objects.filter(**{side: account}, at__lt=since)
@@ -96,19 +96,19 @@ def _opening(account: str, since: datetime) -> dict[str, int]:
     return balance
 
 
-def _at_stripe(postings: Iterable[Posting]) -> dict[UUID, _Behind]:
+def _details_of(postings: Iterable[Posting]) -> dict[UUID, _StripeDetails]:
     """By its row, the transfer or the reversal behind a posting."""
     subjects = [posting.subject_id for posting in postings]
-    sent = {row.pk: _sent(row) for row in SellerTransfer.objects.filter(pk__in=subjects)}
-    made = TransferReversal.objects.filter(pk__in=subjects).values_list("pk", "stripe_reversal_id")
-    return sent | {pk: _Behind(name or "") for pk, name in made}
+    by_transfer = {row.pk: _transfer_details(row) for row in SellerTransfer.objects.filter(pk__in=subjects)}
+    ids = TransferReversal.objects.filter(pk__in=subjects).values_list("pk", "stripe_reversal_id")
+    return by_transfer | {pk: _StripeDetails(stripe_id or "") for pk, stripe_id in ids}
 
 
-def _reference(posting: Posting, known: _Behind) -> str:
+def _reference(posting: Posting, detail: _StripeDetails) -> str:
     """What a line was posted for, as one text: `refund:` with its id and number, `reversal:` with Stripe's id."""
     match posting.kind:
         case Posting.Kind.REVERSAL:
-            return f"reversal:{known.stripe_id}"
+            return f"reversal:{detail.stripe_id}"
         case Posting.Kind.REFUND | Posting.Kind.DISPUTE:
             return f"{posting.kind}:{posting.subject_id}:{posting.number}"
         case Posting.Kind.APPLIED:
@@ -116,7 +116,7 @@ def _reference(posting: Posting, known: _Behind) -> str:
     return f"{posting.kind}:{posting.subject_id}"
 
 
-def _sent(transfer: SellerTransfer) -> _Behind:
-    kept = format_amount(transfer.set_off_minor, transfer.currency)
-    note = f"{kept} less was sent: it paid what you owed for another order." if transfer.set_off_minor else ""
-    return _Behind(transfer.stripe_transfer_id or "", note)
+def _transfer_details(transfer: SellerTransfer) -> _StripeDetails:
+    amount = format_amount(transfer.withheld_minor, transfer.currency)
+    note = f"{amount} was withheld: it paid what you owed for another order." if transfer.withheld_minor else ""
+    return _StripeDetails(transfer.stripe_transfer_id or "", note)

@@ -1,22 +1,32 @@
-"""What each of Stripe's answers to a reversal means for the row, and what a look at the transfer shows."""
+"""What each of Stripe's answers about a reversal means for the row, and how external reversals are imported.
+
+Money that moved is always booked, whoever asked for it: a worker, or an operator in Stripe's dashboard.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
-from connect.reversals.external_reversals import adopt, book_reversed
+from connect.postings import post_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
 from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemoteReversal, RemoteTransfer
-from connect.worker.retries import debt_wait
-from connect.worker.waiting import REVERSAL_FAILED, change, give_up, unanswered, wait, with_reversals
+from connect.worker.retry_policy import (
+    REVERSAL_FAILED,
+    debt_backoff,
+    fail_permanently,
+    retry_unanswered,
+    reversal_policy,
+    update_fields,
+    wait_for,
+)
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -25,195 +35,267 @@ from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 
 log = structlog.get_logger(__name__)
+# The review item of a reversal that was made in Stripe's dashboard.
+EXTERNAL_REVERSAL = "external_reversal"
 
 
 @dataclass(frozen=True)
 class ReversalAttempt:
-    """One try to take something back, as it was committed before the call."""
+    """One attempt to reverse, as it was committed before the call."""
 
     transfer: SellerTransfer
     intent: TransferReversal
-    # Which sending of the row this is, and whether nothing may have reached Stripe for this intent before it.
+    # Which attempt of the row this is, and whether it is the first one for this intent.
     number: int
-    first: bool
+    is_first: bool
     key_may_be_forgotten: bool
-
-    @property
-    def stripe_transfer_id(self) -> str:
-        return self.transfer.stripe_transfer_id or ""
 
 
 @transaction.atomic(durable=True)
-def record_reversal(taking: ReversalAttempt, outcome: Outcome[RemoteReversal], *, cause: Cause) -> None:
-    """Book what came of `taking`. Money that moved is booked whatever else happened to the row meanwhile.
+def record_reversal(attempt: ReversalAttempt, outcome: Outcome[RemoteReversal], *, cause: Cause) -> None:
+    """Book the outcome of `attempt`. Money that moved is booked whatever else happened to the row meanwhile.
 
-    Any other answer counts only from the last sending: an earlier one knows nothing about the one after it.
+    Any other answer counts only for the last attempt: an earlier one knows nothing about the one after it.
     """
-    transfer, intent, at = _locked(taking)
+    transfer, intent, at = _lock(attempt)
     if isinstance(outcome, Accepted):
-        _made(transfer, intent, outcome.value.reversal_id, cause=cause, at=at)
+        assert outcome.value.amount_minor == intent.amount_minor, "an accepted reversal is of the intent's amount"
+        _record_success(transfer, intent, outcome.value.reversal_id, cause=cause, at=at)
         return
-    if not _still_open(transfer, intent, taking):
+    if not _is_current(transfer, intent, attempt):
         return
     match outcome:
         case Refused():
-            _refused(transfer, intent, outcome, cause=cause, at=at)
+            _record_refusal(transfer, intent, outcome, cause=cause, at=at)
         case NotSent():
-            _not_sent(transfer, intent, taking, outcome, cause=cause, at=at)
+            _record_not_sent(transfer, intent, attempt, outcome, cause=cause, at=at)
         case Unknown(why=why):
-            unanswered(transfer, why, with_reversals(), cause=cause, at=at)
+            retry_unanswered(transfer, why, reversal_policy(), cause=cause, at=at)
 
 
 @transaction.atomic(durable=True)
-def record_look(
-    taking: ReversalAttempt, looked: Outcome[RemoteTransfer], *, refused: Refused | None, cause: Cause
+def record_refresh(
+    attempt: ReversalAttempt, answer: Outcome[RemoteTransfer], *, refusal: Refused | None, cause: Cause
 ) -> None:
-    """Book what reading the transfer showed, after a refusal or before a key that may be forgotten is used
-    again.
+    """Book what reading the transfer showed, after a refusal, or before a key that Stripe may have forgotten.
 
-    Only the amounts count. Nothing taken back past the intent makes the refusal a real one.
+    Only the amounts count. When nothing was reversed beyond the intent's start, the refusal is final.
     """
-    transfer, intent, at = _locked(taking)
-    if not _still_open(transfer, intent, taking):
+    transfer, intent, at = _lock(attempt)
+    if not _is_current(transfer, intent, attempt):
         return
-    match looked:
+    match answer:
         case Accepted(value=snapshot) if snapshot.reversed_minor > transfer.reversed_minor:
-            _adopt(transfer, intent, snapshot, cause=cause, at=at)
+            _import_and_resume(transfer, intent, snapshot, cause=cause, at=at)
         case Accepted() if transfer.reversed_minor > intent.from_minor:
-            # Somebody else's reversal, booked already, overtook the intent: it asks for more than is left to ask for.
+            # An external reversal, booked already, overtook the intent: it asks for more than Stripe still has.
             _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
-            go_on(transfer, cause=cause, at=at)
-        case Accepted() if refused is not None:
-            _refused(transfer, intent, refused, cause=cause, at=at)
-        case Refused() if refused is None:
-            _refused(transfer, intent, looked, cause=cause, at=at)
+            resume(transfer, cause=cause, at=at)
+        case Accepted() if refusal is not None:
+            _record_refusal(transfer, intent, refusal, cause=cause, at=at)
+        case Refused() if refusal is None:
+            _record_refusal(transfer, intent, answer, cause=cause, at=at)
         case NotSent():
-            _not_sent(transfer, intent, taking, looked, cause=cause, at=at)
+            _record_not_sent(transfer, intent, attempt, answer, cause=cause, at=at)
         case _:
-            why = looked.why if isinstance(looked, Unknown) else "The transfer could not be read."
-            unanswered(transfer, why, with_reversals(), cause=cause, at=at)
+            why = answer.why if isinstance(answer, Unknown) else "The transfer could not be read."
+            retry_unanswered(transfer, why, reversal_policy(), cause=cause, at=at)
 
 
-def go_on(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
-    """Stand where the amounts say: more to take back, all of it back, or the rest stays with the seller."""
-    if transfer.owed_minor:
+def resume(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
+    """Move a locked transfer to where its amounts say: more to reverse, fully reversed, or completed with the rest."""
+    if transfer.outstanding_minor:
         begin_reversal(transfer, cause=cause, at=at)
         return
-    done = TransferStatus.REVERSED if transfer.reversed_minor == transfer.sent_minor else TransferStatus.COMPLETED
-    if transfer.status == done:
+    assert transfer.reversed_minor == transfer.reversal_target_minor, "a transfer rests when its target is reversed"
+    is_all = transfer.reversed_minor == transfer.sent_minor
+    to = TransferStatus.REVERSED if is_all else TransferStatus.COMPLETED
+    if transfer.status == to:
         return
     if transfer.status == TransferStatus.COMPLETED:
-        # All of it was taken back without our asking: it passes through the state in which it would have been asked.
+        # Reversed in full without our asking: it passes through the status in which it would have been asked for.
         move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, next_retry_at=Now())
-    settled = {"next_retry_at": None, "retry_count": 0, "waiting_for": WaitingFor.NOTHING, "last_error": ""}
-    move(transfer, done, cause=cause, at=at, **settled)
+    rest = {"next_retry_at": None, "retry_count": 0, "waiting_for": WaitingFor.NOTHING, "last_error": ""}
+    move(transfer, to, cause=cause, at=at, **rest)
     close_review(REVERSAL_FAILED, transfer, note="Nothing is owed any more.")
 
 
 def begin_reversal(transfer: SellerTransfer, *, cause: Cause, at: datetime) -> None:
-    """Make a transfer due for taking back what it owes."""
+    """Make a locked transfer due for reversing what is outstanding."""
     due: dict[str, Any] = {"next_retry_at": Now(), "retry_count": 0, "waiting_for": WaitingFor.NOTHING}
     if transfer.status == TransferStatus.REVERSAL_PENDING:
-        change(transfer, **due)
+        update_fields(transfer, **due)
     else:
         move(transfer, TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
 
 
-def _locked(taking: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
-    transfer = SellerTransfer.objects.locked().get(pk=taking.transfer.pk)
-    return transfer, TransferReversal.objects.locked().get(pk=taking.intent.pk), timezone.now()
+def import_external(
+    transfer: SellerTransfer, snapshot: RemoteTransfer, *, intent: TransferReversal | None, cause: Cause, at: datetime
+) -> bool:
+    """Book every reversal of a locked transfer that Stripe shows and Veza has not booked.
+
+    `intent` is the one under way: a reversal that carries its id ends it. False, and nothing booked, when the
+    reversals do not add up to the amount that Stripe shows as reversed.
+    """
+    assert snapshot.transfer_id == transfer.stripe_transfer_id, "a snapshot is of the transfer it is booked for"
+    assert intent is None or intent.transfer_id == transfer.pk, "an intent is of the transfer it reverses"
+    booked_ids = set(transfer.reversals.values_list("stripe_reversal_id", flat=True))
+    new = [reversal for reversal in reversed(snapshot.reversals) if reversal.reversal_id not in booked_ids]
+    if sum(reversal.amount_minor for reversal in new) != snapshot.reversed_minor - transfer.reversed_minor:
+        return False
+    for reversal in new:
+        _import_one(transfer, reversal, intent=intent, cause=cause, at=at)
+    assert transfer.reversed_minor == snapshot.reversed_minor, "after an import both sides have reversed the same"
+    update_fields(transfer, key_epoch=transfer.key_epoch + 1)
+    return True
 
 
-def _still_open(transfer: SellerTransfer, intent: TransferReversal, taking: ReversalAttempt) -> bool:
-    return (
-        transfer.status == TransferStatus.REVERSAL_PENDING
-        and intent.status == ReversalStatus.SENDING
-        and transfer.sendings == taking.number
+def _import_one(
+    transfer: SellerTransfer, reversal: RemoteReversal, *, intent: TransferReversal | None, cause: Cause, at: datetime
+) -> None:
+    if intent is not None and reversal.our_id == str(intent.pk):
+        assert reversal.amount_minor == intent.amount_minor, "Stripe reverses what it was asked to"
+        move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=reversal.reversal_id)
+        row = intent
+    else:
+        row = transfer.reversals.create(
+            correlation_id=transfer.correlation_id,
+            from_minor=transfer.reversed_minor,
+            to_minor=transfer.reversed_minor + reversal.amount_minor,
+            currency=transfer.currency,
+            key=f"{transfer.pk}:found:{reversal.reversal_id}",
+            status=ReversalStatus.MADE,
+            stripe_reversal_id=reversal.reversal_id,
+        )
+        _open_external_review(transfer, reversal)
+    _book(transfer, row, at=at)
+
+
+def _book(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
+    """Book one reversal of a locked transfer. Beyond the target it is external: no refund or dispute asked for it."""
+    assert connection.in_atomic_block, "a reversal is booked in the transaction that holds the transfer's lock"
+    assert reversal.amount_minor > 0, "a reversal is of more than nothing"
+    post_reversed(transfer, reversal, at=at)
+    total = transfer.reversed_minor + reversal.amount_minor
+    excess = max(0, total - transfer.reversal_target_minor)
+    update_fields(
+        transfer,
+        reversed_minor=total,
+        reversal_target_minor=transfer.reversal_target_minor + excess,
+        external_reversed_minor=transfer.external_reversed_minor + excess,
+        stripe_reversal_id=reversal.stripe_reversal_id,
     )
 
 
-def _made(
+def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
+    transfer = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk)
+    intent = TransferReversal.objects.locked().get(pk=attempt.intent.pk)
+    assert intent.currency == transfer.currency, "a reversal is in its transfer's currency"
+    return transfer, intent, timezone.now()
+
+
+def _is_current(transfer: SellerTransfer, intent: TransferReversal, attempt: ReversalAttempt) -> bool:
+    return (
+        transfer.status == TransferStatus.REVERSAL_PENDING
+        and intent.status == ReversalStatus.SENDING
+        and transfer.send_attempts == attempt.number
+    )
+
+
+def _record_success(
     transfer: SellerTransfer, intent: TransferReversal, stripe_reversal_id: str, *, cause: Cause, at: datetime
 ) -> None:
     if intent.status == ReversalStatus.MADE and intent.stripe_reversal_id == stripe_reversal_id:
         return
     if intent.status != ReversalStatus.SENDING:
-        _reversed_twice(transfer, intent, stripe_reversal_id)
+        _open_duplicate_review(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
-    book_reversed(transfer, intent, at=at)
-    go_on(transfer, cause=cause, at=at)
+    _book(transfer, intent, at=at)
+    resume(transfer, cause=cause, at=at)
 
 
-def _refused(
-    transfer: SellerTransfer, intent: TransferReversal, refused: Refused, *, cause: Cause, at: datetime
+def _record_refusal(
+    transfer: SellerTransfer, intent: TransferReversal, refusal: Refused, *, cause: Cause, at: datetime
 ) -> None:
-    waited = _refusals_of_this_debt(transfer)
-    _close(intent, refused.code, refused.message, cause=cause, at=at)
-    why = f"{refused.code} {refused.message}".strip()
+    earlier = _refusals_of_this_debt(transfer)
+    _close(intent, refusal.code, refusal.message, cause=cause, at=at)
+    why = f"{refusal.code} {refusal.message}".strip()
     epoch = transfer.key_epoch + 1
-    if refused.code in BALANCE_TOO_LOW:
-        wait(transfer, WaitingFor.DEBT, look_again=debt_wait(waited), why=why, key_epoch=epoch)
+    if refusal.code in BALANCE_TOO_LOW:
+        wait_for(transfer, WaitingFor.DEBT, recheck_after=debt_backoff(earlier), why=why, key_epoch=epoch)
     else:
-        give_up(transfer, why, cause=cause, at=at, key_epoch=epoch)
+        fail_permanently(transfer, why, cause=cause, at=at, key_epoch=epoch)
 
 
 def _refusals_of_this_debt(transfer: SellerTransfer) -> int:
-    """How often the seller's balance was too low since the transfer last came to owe something."""
-    begun = StatusChange.objects.filter(subject_id=transfer.pk, to_status=TransferStatus.REVERSAL_PENDING)
+    """How often the seller's balance was too low since the transfer last became due for reversal."""
+    starts = StatusChange.objects.filter(subject_id=transfer.pk, to_status=TransferStatus.REVERSAL_PENDING)
     refusals = transfer.reversals.filter(error_code__in=BALANCE_TOO_LOW)
-    if (last := begun.order_by("-pk").first()) is not None:
+    if (last := starts.order_by("-pk").first()) is not None:
         # Keys begin with their time.
         refusals = refusals.filter(pk__gt=last.pk)
     return refusals.count()
 
 
 def _close(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:
-    told = {"error_code": code[:100], "error_message": message[:500]}
-    move(intent, ReversalStatus.REFUSED, cause=cause, at=at, **told)
+    fields = {"error_code": code[:100], "error_message": message[:500]}
+    move(intent, ReversalStatus.REFUSED, cause=cause, at=at, **fields)
 
 
-def _not_sent(
+def _record_not_sent(
     transfer: SellerTransfer,
     intent: TransferReversal,
-    taking: ReversalAttempt,
+    attempt: ReversalAttempt,
     outcome: NotSent,
     *,
     cause: Cause,
     at: datetime,
 ) -> None:
-    fields: dict[str, Any] = {"next_retry_at": Now() + with_reversals().base, "last_error": outcome.why[:500]}
+    fields: dict[str, Any] = {"next_retry_at": Now() + reversal_policy().base, "last_error": outcome.why[:500]}
     HEALTH.open_review_if_rejected(outcome, transfer)
-    if auth_rejected(outcome) and taking.first:
-        # Stripe may have stored the refusal at its gate under this key.
+    if auth_rejected(outcome) and attempt.is_first:
+        # Stripe may have stored the rejection under this key.
         _close(intent, "turned_away", outcome.why, cause=cause, at=at)
         fields["key_epoch"] = transfer.key_epoch + 1
-    change(transfer, **fields)
+    update_fields(transfer, **fields)
 
 
-def _adopt(
+def _import_and_resume(
     transfer: SellerTransfer, intent: TransferReversal, snapshot: RemoteTransfer, *, cause: Cause, at: datetime
 ) -> None:
-    """Book what Stripe took back and we have not booked, ours or made elsewhere, and go on from there."""
-    if not adopt(transfer, snapshot, intent=intent, cause=cause, at=at):
-        _close(intent, "", "Stripe's reversals do not add up to what it took back.", cause=cause, at=at)
-        why = f"Stripe took back {snapshot.reversed_minor} in ways we cannot list"
-        # The key of the closed intent is used up: a retry by hand needs another.
-        give_up(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
+    """Import what Stripe has reversed, ours or external, and resume from there."""
+    if not import_external(transfer, snapshot, intent=intent, cause=cause, at=at):
+        _close(intent, "", "Stripe's reversals do not add up to the amount it shows.", cause=cause, at=at)
+        why = f"Stripe shows {snapshot.reversed_minor} reversed, and its newest reversals do not add up to it."
+        # The key of the closed intent is spent: a retry by support needs another.
+        fail_permanently(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
         return
     if intent.status == ReversalStatus.SENDING:
-        _close(intent, "already_reversed", "Stripe had taken it back already.", cause=cause, at=at)
-    go_on(transfer, cause=cause, at=at)
+        _close(intent, "already_reversed", "Stripe had reversed it already.", cause=cause, at=at)
+    resume(transfer, cause=cause, at=at)
 
 
-def _reversed_twice(transfer: SellerTransfer, intent: TransferReversal, stripe_reversal_id: str) -> None:
+def _open_external_review(transfer: SellerTransfer, reversal: RemoteReversal) -> None:
+    open_review(
+        EXTERNAL_REVERSAL,
+        transfer,
+        why=f"{reversal.reversal_id} is an external reversal: it was made in Stripe's dashboard, not by Veza.",
+        what_to_do="It is booked, and Veza does not pay the seller again on its own: check with whoever made it. A "
+        "later refund of the order counts it as reversed already. If it was a mistake: “Reissue transfer” on its page.",
+        amount_minor=reversal.amount_minor,
+        currency=transfer.currency,
+    )
+
+
+def _open_duplicate_review(transfer: SellerTransfer, intent: TransferReversal, stripe_reversal_id: str) -> None:
     why = f"Stripe made {stripe_reversal_id} for an intent that is {intent.status}"
     log.error("transfer_reversed_twice", transfer=str(transfer.pk), why=why)
     open_review(
         "transfer_reversed_twice",
         transfer,
         why=why,
-        what_to_do="Compare the transfer in Stripe's dashboard with ours; pay the seller what was too much.",
+        what_to_do="Compare the transfer in Stripe's dashboard with ours, and pay the seller the excess.",
         amount_minor=intent.amount_minor,
         currency=transfer.currency,
     )

@@ -1,6 +1,6 @@
-"""The only place that talks to Stripe: our words in, one of four outcomes out. It touches no row of ours.
+"""The only place that calls Stripe: our arguments in, one of four outcomes out. It touches no row of ours.
 
-What an answer means for money is judged in `stripe_calls`.
+`connect.stripe.calls` decides what an answer means for money.
 """
 
 from datetime import datetime
@@ -64,12 +64,12 @@ def create_transfer(
         lambda client: client.v1.transfers.create(params, {"idempotency_key": idempotency_key}),
         parse_transfer,
     )
-    expected = (amount_minor, currency.upper(), destination)
-    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency, snapshot.destination) == expected)
+    request = (amount_minor, currency.upper(), destination)
+    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency, snapshot.destination) == request)
 
 
 def read_transfer(stripe_transfer_id: str) -> Outcome[RemoteTransfer]:
-    """What Stripe knows of a transfer, its newest ten reversals included."""
+    """Read a transfer, its newest ten reversals included."""
     assert_given(stripe_transfer_id=stripe_transfer_id)
     outcome = ask(
         "GET",
@@ -93,29 +93,29 @@ def list_transfers(
         filters["transfer_group"] = transfer_group
     if destination:
         filters["destination"] = destination
-    created = {"gte": made_from, "lt": made_until}
-    if window := {name: int(moment.timestamp()) for name, moment in created.items() if moment}:
+    bounds = {"gte": made_from, "lt": made_until}
+    if window := {name: int(moment.timestamp()) for name, moment in bounds.items() if moment}:
         filters["created"] = window
     if len(filters) == 1:
-        raise ValueError("all transfers of the platform are never outcome for")
-    found: list[RemoteTransfer] = []
+        raise ValueError("all transfers of the platform are never listed")
+    transfers: list[RemoteTransfer] = []
     for _ in range(_MAX_PAGES):
         page = ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), parse_transfer_page)
         if not isinstance(page, Accepted):
             return page
-        found += page.value.transfers
+        transfers += page.value.transfers
         if not page.value.has_more or not page.value.transfers:
-            return Accepted(found, page.call)
-        filters = {**filters, "starting_after": found[-1].transfer_id}
+            return Accepted(transfers, page.call)
+        filters = {**filters, "starting_after": transfers[-1].transfer_id}
     return Unknown(f"more than {_PAGE * _MAX_PAGES} transfers: narrow the window", page.call)
 
 
 def create_reversal(
     *, stripe_transfer_id: str, amount_minor: int, reversal_id: UUID, order_id: UUID, idempotency_key: str
 ) -> Outcome[RemoteReversal]:
-    """Take `amount_minor` of a transfer back, in the transfer's own currency.
+    """Reverse `amount_minor` of a transfer, in the transfer's own currency.
 
-    The amount is always sent: left out, Stripe takes back the whole rest.
+    The amount is always sent: without it, Stripe reverses the whole rest.
     """
     assert_amount(amount_minor)
     assert_given(stripe_transfer_id=stripe_transfer_id, idempotency_key=idempotency_key)
@@ -132,12 +132,12 @@ def create_reversal(
         ),
         parse_reversal,
     )
-    expected = (stripe_transfer_id, amount_minor)
-    return about(outcome, lambda snapshot: (snapshot.transfer_id, snapshot.amount_minor) == expected)
+    request = (stripe_transfer_id, amount_minor)
+    return about(outcome, lambda snapshot: (snapshot.transfer_id, snapshot.amount_minor) == request)
 
 
 def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[RemoteAccount]:
-    """Make an account for a seller who is only ever paid: the one capability outcome for is `transfers`."""
+    """Open an account for a seller who is only ever paid: the one capability requested is `transfers`."""
     assert_given(email=email, country=country, idempotency_key=idempotency_key)
     params: Any = {
         "type": "express",
@@ -155,7 +155,7 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
 
 
 def read_account(stripe_account_id: str) -> Outcome[RemoteAccount]:
-    """What Stripe knows of a connected account."""
+    """Read a connected account."""
     assert_given(stripe_account_id=stripe_account_id)
     outcome = ask(
         "GET",
@@ -186,7 +186,7 @@ def create_account_link(*, stripe_account_id: str, return_url: str, refresh_url:
 
 
 def read_balance(stripe_account_id: str) -> Outcome[dict[str, int]]:
-    """What a connected account can pay out now: {currency: minor units}."""
+    """The balance a connected account can pay out now: {currency: minor units}."""
     assert_given(stripe_account_id=stripe_account_id)
     return ask(
         "GET",
@@ -212,12 +212,12 @@ def create_payout(
         parse_payout,
         of_account=True,
     )
-    expected = (amount_minor, currency.upper())
-    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency) == expected)
+    request = (amount_minor, currency.upper())
+    return about(outcome, lambda snapshot: (snapshot.amount_minor, snapshot.currency) == request)
 
 
 def read_payout(external_payout_id: str, *, stripe_account_id: str) -> Outcome[RemotePayout]:
-    """What Stripe knows of a payout of a connected account."""
+    """Read a payout of a connected account."""
     assert_given(external_payout_id=external_payout_id, stripe_account_id=stripe_account_id)
     outcome = ask(
         "GET",
@@ -233,17 +233,17 @@ def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list
     """The payouts of a connected account since `made_from`, newest first."""
     assert_given(stripe_account_id=stripe_account_id)
     filters: dict[str, Any] = {"limit": _PAGE, "created": {"gte": int(made_from.timestamp())}}
-    found: list[RemotePayout] = []
+    payouts: list[RemotePayout] = []
     for _ in range(_MAX_PAGES):
         perform = partial(_page_of_payouts, dict(filters), stripe_account_id)
         page = ask("GET", "/v1/payouts", perform, parse_payout_page, of_account=True)
         if not isinstance(page, Accepted):
             return page
-        snapshot, has_more = page.value
-        found += snapshot
-        if not has_more or not snapshot:
-            return Accepted(found, page.call)
-        filters["starting_after"] = found[-1].payout_id
+        batch, has_more = page.value
+        payouts += batch
+        if not has_more or not batch:
+            return Accepted(payouts, page.call)
+        filters["starting_after"] = payouts[-1].payout_id
     return Unknown(f"more than {_PAGE * _MAX_PAGES} payouts", page.call)
 
 

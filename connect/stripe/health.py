@@ -1,4 +1,4 @@
-"""Stripe's gate, where our key is asked for."""
+"""Stripe's health: whether it accepts our key, and whether it answers at all."""
 
 from veza.core.provider_health import ProviderHealth
 

@@ -1,4 +1,4 @@
-"""What Stripe says about a transfer, a reversal, an account or a payout, read strictly from its JSON.
+"""Snapshots of Stripe's transfers, reversals, accounts and payouts, parsed strictly from its JSON.
 
 Amounts must be integers (a bool is none) and ids text; anything else is an Unreadable, never a guess.
 """
@@ -11,12 +11,12 @@ from veza.core.money import MAX_MINOR
 
 
 class Unreadable(ValueError):
-    """The object lacks something we need, or it is of the wrong kind."""
+    """The object lacks a field we need, or the field is of the wrong kind."""
 
 
 @dataclass(frozen=True)
 class RemoteReversal:
-    """One reversal as Stripe sees it. `our_id` is the intent it was made for, "" when it is not ours."""
+    """One reversal at Stripe. `our_id` is the intent it was made for, "" when it is not ours."""
 
     reversal_id: str
     transfer_id: str
@@ -26,7 +26,7 @@ class RemoteReversal:
 
 @dataclass(frozen=True)
 class RemoteTransfer:
-    """A transfer as Stripe sees it. `our_id` is our row, "" when it is not ours.
+    """A transfer at Stripe. `our_id` is our row, "" when it is not ours.
 
     `reversals` are the newest ten. Stripe's own field `reversed` stays false after a partial reversal: only
     the amount tells.
@@ -45,7 +45,7 @@ class RemoteTransfer:
 
 @dataclass(frozen=True)
 class RemoteAccount:
-    """A connected account as Stripe sees it. Only an active `transfers` capability lets money in."""
+    """A connected account at Stripe. Only an active `transfers` capability lets money in."""
 
     account_id: str
     transfers_active: bool
@@ -65,7 +65,7 @@ class OnboardingLink:
 
 @dataclass(frozen=True)
 class RemotePayout:
-    """A payout as Stripe sees it. `our_id` is our row, "" when it is not ours; `status` is Stripe's word."""
+    """A payout at Stripe. `our_id` is our row, "" when it is not ours; `status` is Stripe's."""
 
     payout_id: str
     amount_minor: int
@@ -78,7 +78,7 @@ class RemotePayout:
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the transfers asked for, newest first."""
+    """One page of a list of transfers, newest first."""
 
     transfers: tuple[RemoteTransfer, ...]
     has_more: bool
@@ -87,8 +87,8 @@ class Page:
 def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
     """Read a `transfer`. Raises Unreadable, naming the field."""
     transfer_id = _text(payload, "id")
-    embedded = payload.get("reversals")
-    reversals = embedded.get("data") if isinstance(embedded, Mapping) else []
+    page = payload.get("reversals")
+    reversals = page.get("data") if isinstance(page, Mapping) else []
     return RemoteTransfer(
         transfer_id=transfer_id,
         amount_minor=_minor(payload, "amount"),
@@ -139,14 +139,14 @@ def parse_balance(payload: Mapping[str, Any]) -> dict[str, int]:
     available = payload.get("available")
     if not isinstance(available, list):
         raise Unreadable("available should be a list")
-    return {_text(one, "currency").upper(): _signed(one, "amount") for one in available}
+    return {_text(one, "currency").upper(): _signed_minor(one, "amount") for one in available}
 
 
 def parse_payout(payload: Mapping[str, Any]) -> RemotePayout:
     """Read a `payout`. Raises Unreadable, naming the field."""
     return RemotePayout(
         payout_id=_text(payload, "id"),
-        amount_minor=_signed(payload, "amount"),
+        amount_minor=_signed_minor(payload, "amount"),
         currency=_text(payload, "currency").upper(),
         status=_text(payload, "status"),
         our_id=_metadata(payload, "payout_id"),
@@ -159,7 +159,7 @@ def parse_payout_page(payload: Mapping[str, Any]) -> tuple[list[RemotePayout], b
     """Read a list of payouts, and whether there are more. Raises Unreadable."""
     data, has_more = payload.get("data"), payload.get("has_more")
     if not isinstance(data, list) or not isinstance(has_more, bool):
-        raise Unreadable("the list has no data or does not say whether there is more")
+        raise Unreadable("the list has no data, or no has_more")
     return [parse_payout(one) for one in data], has_more
 
 
@@ -167,14 +167,14 @@ def parse_transfer_page(payload: Mapping[str, Any]) -> Page:
     """Read a list of transfers. Raises Unreadable."""
     data, has_more = payload.get("data"), payload.get("has_more")
     if not isinstance(data, list) or not isinstance(has_more, bool):
-        raise Unreadable("the list has no data or does not say whether there is more")
+        raise Unreadable("the list has no data, or no has_more")
     return Page(tuple(parse_transfer(one) for one in data), has_more)
 
 
 def _text(payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name) if isinstance(payload, Mapping) else None
     if not isinstance(value, str) or not value or len(value) > 255:
-        raise Unreadable(f"{name} should be text and is {_shown(value)}")
+        raise Unreadable(f"{name} should be text and is {_describe(value)}")
     return value
 
 
@@ -194,20 +194,20 @@ def _currently_due(payload: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(one)[:200] for one in due or ())[:50]
 
 
-def _signed(payload: Mapping[str, Any], name: str) -> int:
-    """An amount that Stripe may write below zero: a debit of the bank, or a balance that is owed."""
+def _signed_minor(payload: Mapping[str, Any], name: str) -> int:
+    """An amount that may be below zero at Stripe: a debit of the bank, or a negative balance."""
     value = payload.get(name)
     if type(value) is not int or abs(value) > MAX_MINOR:
-        raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
+        raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
     return value
 
 
 def _minor(payload: Mapping[str, Any], name: str) -> int:
     value = payload.get(name)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
-        raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
+        raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
     return value
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"

@@ -1,7 +1,7 @@
-"""Sellers are paid: one transfer a seller and order, sent exactly once whatever fails on the way.
+"""Sellers are paid: one transfer for each seller of an order, sent exactly once whatever fails on the way.
 
 Before the call a commit marks the row as in doubt and freezes amount, account and key; only a definite answer
-clears the mark. So a row that was never sent and one that nobody answered are told apart for ever.
+clears the mark. So a row that was never sent is never taken for one that Stripe did not answer.
 """
 
 from collections.abc import Callable
@@ -9,20 +9,30 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.debts.set_off import lock_with_debts, pay_by_set_off, set_off
+from connect.debts.set_off import complete_by_set_off, lock_with_debts, set_off
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
 from connect.stripe.objects import RemoteTransfer
-from connect.transfers.transfer_outcomes import NOT_ALLOWED_TO_RECEIVE, TransferAttempt, record_transfer, several_found
-from connect.worker.draining import drain
-from connect.worker.retries import KEY_IS_SAFE_FOR
-from connect.worker.waiting import change, try_later, wait, with_transfers
+from connect.transfers.transfer_outcomes import (
+    NOT_ALLOWED_TO_RECEIVE,
+    TransferAttempt,
+    open_ambiguous_review,
+    record_transfer,
+)
+from connect.worker.retry_policy import (
+    KEY_IS_SAFE_FOR,
+    drain,
+    schedule_retry,
+    transfer_policy,
+    update_fields,
+    wait_for,
+)
 from marketplace.allocation import is_disputed, sold_shares
 from marketplace.models import Order
 from veza.core import calls
@@ -40,7 +50,12 @@ class TransferNotRetryable(NotAllowed):
 
 
 def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
-    """Plan what each seller of a completed order is sent. Runs in the webhook's commit: two statements."""
+    """Plan a transfer for each seller of a completed order. Runs in the webhook's commit: two statements."""
+    assert connection.in_atomic_block, "transfers are planned in the commit that completes their order"
+    assert order.completed_at is not None, "only a completed order pays its sellers"
+    shares = sold_shares(order.pk)
+    assert all(share >= 0 for share in shares.values()), "no seller's share is below zero"
+    assert sum(shares.values()) <= order.total_minor, "sellers never get more than the buyer was charged"
     SellerTransfer.objects.bulk_create(
         SellerTransfer(
             order=order,
@@ -49,7 +64,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
             currency=order.currency,
             next_retry_at=Now(),
         )
-        for seller_id, share in sold_shares(order.pk).items()
+        for seller_id, share in shares.items()
         if share > 0
     )
 
@@ -61,20 +76,20 @@ def send_due(*, call_for_help: Callable[[], object] | None = None) -> Tally:
         SWEEP,
         rows=SellerTransfer.objects.unsent(),
         perform=lambda transfer_id: send_transfer(transfer_id, cause=cause),
-        park=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
+        on_error=lambda transfer_id, why: count_error(transfer_id, why, cause=cause),
         call_for_help=call_for_help,
     )
 
 
 def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer] | None:
     """Send one transfer and book the answer. None when it is not to be sent now."""
-    sending = claim_transfer(transfer_id, cause=cause)
-    if sending is None:
+    attempt = claim_transfer(transfer_id, cause=cause)
+    if attempt is None:
         return None
-    outcome = _find(sending) if sending.key_may_be_forgotten else None
+    outcome = _find(attempt) if attempt.key_may_be_forgotten else None
     if outcome is None:
-        outcome = _explained(sending, _send(sending))
-    record_transfer(sending, outcome, cause=cause)
+        outcome = _explain(attempt, _send(attempt))
+    record_transfer(attempt, outcome, cause=cause)
     return outcome
 
 
@@ -82,92 +97,102 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer]
 def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None:
     """Commit that a transfer is about to be sent: from here on it is in doubt, and what is sent is frozen.
 
-    What the seller owes us is set off first. A row that is in doubt already keeps its amount, account and key.
-    None when it is not to be sent now.
+    The seller's debts are offset first. A row that is in doubt already keeps its amount, account and key. None when it
+    is not to be sent now.
     """
     # Locked, so that an account that becomes active now finds this row waiting and wakes it.
     account = ConnectedAccount.objects.locked().filter(seller__transfers=transfer_id).first()
     transfer, debts = lock_with_debts(transfer_id)
     if transfer.status not in TRANSFER_UNSENT:
         return None
-    first, doubted_at, now = transfer.in_doubt_since is None, transfer.in_doubt_since, timezone.now()
-    fields: dict[str, Any] = {"sendings": transfer.sendings + 1, "waiting_for": WaitingFor.NOTHING}
-    if doubted_at is None:
-        if is_disputed(transfer.order_id):
-            _wait_for_dispute(transfer)
-            return None
-        if account is None or not account.can_receive():
-            _wait_for_account(transfer, account)
-            return None
-        set_off(transfer, debts, cause=cause, at=now)
-        if transfer.sent_minor == 0:
-            pay_by_set_off(transfer, cause=cause, at=now)
-            return None
-        fields |= {"in_doubt_since": Now(), "destination": account.stripe_account_id}
-    change(transfer, **fields)
+    doubted_at, now = transfer.in_doubt_since, timezone.now()
+    doubt = _freeze(transfer, account, debts, cause=cause, at=now) if doubted_at is None else {}
+    if doubt is None:
+        return None
+    update_fields(transfer, send_attempts=transfer.send_attempts + 1, waiting_for=WaitingFor.NOTHING, **doubt)
+    assert transfer.in_doubt_since is not None, "a transfer is in doubt before the call"
     return TransferAttempt(
         transfer=transfer,
         key=transfer.key,
         destination=transfer.destination,
         amount_minor=transfer.sent_minor,
-        number=transfer.sendings,
-        first=first,
+        number=transfer.send_attempts,
+        is_first=doubted_at is None,
         key_may_be_forgotten=doubted_at is not None and now - doubted_at > KEY_IS_SAFE_FOR,
     )
 
 
-def _wait_for_account(transfer: SellerTransfer, account: ConnectedAccount | None) -> None:
-    why = "The seller has no Stripe account that can receive transfers."
-    wait(transfer, WaitingFor.ACCOUNT, look_again=with_transfers().longest, why=why)
-    if account is not None and account.stripe_account_id is not None:
-        # Becoming active makes the row due at once. In case that news was lost, Stripe is asked as often as we look.
-        unasked = ConnectedAccount.objects.filter(pk=account.pk, refresh_due_at__isnull=True)
-        unasked.update(refresh_due_at=Now())
+def _freeze(
+    transfer: SellerTransfer,
+    account: ConnectedAccount | None,
+    debts: list[SellerTransfer],
+    *,
+    cause: Cause,
+    at: datetime,
+) -> dict[str, Any] | None:
+    """Settle what is sent and to which account: the fields that freeze it. None when it waits or is complete."""
+    if is_disputed(transfer.order_id):
+        # The end of the dispute makes the row due at once.
+        _wait(transfer, WaitingFor.DISPUTE, "The buyer's bank disputes the payment.")
+        return None
+    if account is None or not account.can_receive():
+        _wait(transfer, WaitingFor.ACCOUNT, "The seller has no Stripe account that can receive transfers.")
+        if account is not None and account.stripe_account_id is not None:
+            # Becoming active makes the row due at once. In case that webhook was lost, the account is refreshed too.
+            idle = ConnectedAccount.objects.filter(pk=account.pk, refresh_due_at__isnull=True)
+            idle.update(refresh_due_at=Now())
+        return None
+    assert account.seller_id == transfer.seller_id, "a transfer goes to its own seller's account"
+    set_off(transfer, debts, cause=cause, at=at)
+    if transfer.sent_minor == 0:
+        complete_by_set_off(transfer, cause=cause, at=at)
+        return None
+    return {"in_doubt_since": Now(), "destination": account.stripe_account_id}
 
 
-def _wait_for_dispute(transfer: SellerTransfer) -> None:
-    # Its end makes the row due at once.
-    wait(
-        transfer, WaitingFor.DISPUTE, look_again=with_transfers().longest, why="The buyer's bank disputes the payment."
-    )
+def _wait(transfer: SellerTransfer, waiting_for: WaitingFor, why: str) -> None:
+    wait_for(transfer, waiting_for, recheck_after=transfer_policy().cap, why=why)
 
 
-def _send(sending: TransferAttempt) -> Outcome[RemoteTransfer]:
-    transfer = sending.transfer
+def _send(attempt: TransferAttempt) -> Outcome[RemoteTransfer]:
+    transfer = attempt.transfer
+    assert 0 < attempt.amount_minor <= transfer.amount_minor, "never more sent than the seller's share"
+    assert attempt.destination, "money is sent to an account that was frozen with the row"
     outcome = client.create_transfer(
         transfer_id=transfer.pk,
         order_id=transfer.order_id,
-        amount_minor=sending.amount_minor,
+        amount_minor=attempt.amount_minor,
         currency=transfer.currency,
-        destination=sending.destination,
-        idempotency_key=sending.key,
+        destination=attempt.destination,
+        idempotency_key=attempt.key,
     )
-    calls.record(outcome, subject=transfer, our_id=sending.key)
+    calls.record(outcome, subject=transfer, our_id=attempt.key)
     return outcome
 
 
-def _find(sending: TransferAttempt) -> Outcome[RemoteTransfer] | None:
+def _find(attempt: TransferAttempt) -> Outcome[RemoteTransfer] | None:
     """Look for a transfer whose answer was lost too long ago for its key. None when Stripe has none."""
-    transfer = sending.transfer
-    listed = client.list_transfers(transfer_group=str(transfer.order_id))
-    calls.record(listed, subject=transfer, our_id=sending.key)
-    if not isinstance(listed, Accepted):
-        return listed if not isinstance(listed, Refused) else Unknown(listed.message, listed.call)
-    found = [snapshot for snapshot in listed.value if snapshot.our_id == str(transfer.pk)]
-    if len(found) > 1:
-        several_found(transfer, [snapshot.transfer_id for snapshot in found])
-        return Unknown(f"{len(found)} transfers carry this row's id: none is picked", listed.call)
-    if found and found[0].amount_minor != sending.amount_minor:
-        return Unknown(f"{found[0].transfer_id} carries this row's id with another amount", listed.call)
-    return Accepted(found[0], listed.call) if found else None
+    transfer = attempt.transfer
+    page = client.list_transfers(transfer_group=str(transfer.order_id))
+    calls.record(page, subject=transfer, our_id=attempt.key)
+    if not isinstance(page, Accepted):
+        return page if not isinstance(page, Refused) else Unknown(page.message, page.call)
+    matches = [snapshot for snapshot in page.value if snapshot.our_id == str(transfer.pk)]
+    if len(matches) > 1:
+        open_ambiguous_review(transfer, [snapshot.transfer_id for snapshot in matches])
+        return Unknown(f"{len(matches)} transfers carry this row's id: none is picked", page.call)
+    request = (attempt.amount_minor, transfer.currency)
+    if matches and (matches[0].amount_minor, matches[0].currency) != request:
+        return Unknown(f"{matches[0].transfer_id} carries this row's id with another amount", page.call)
+    return Accepted(matches[0], page.call) if matches else None
 
 
-def _explained(sending: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outcome[RemoteTransfer]:
-    """A refusal that has no code of its own when the account cannot receive: the account itself tells."""
+def _explain(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outcome[RemoteTransfer]:
+    """Name the reason of a refusal without a code by reading the account: whether it can receive transfers."""
     if not isinstance(outcome, Refused) or outcome.code in BALANCE_TOO_LOW | {DOES_NOT_EXIST}:
         return outcome
-    account = client.read_account(sending.destination)
-    calls.record(account, subject=sending.transfer, our_id=sending.key)
+    account = client.read_account(attempt.destination)
+    calls.record(account, subject=attempt.transfer, our_id=attempt.key)
     if isinstance(account, Accepted) and not account.value.transfers_active:
         return Refused(NOT_ALLOWED_TO_RECEIVE, outcome.message, outcome.call)
     return outcome
@@ -175,17 +200,17 @@ def _explained(sending: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Ou
 
 @transaction.atomic(durable=True)
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
-    """Count a retry for a row that our own code stumbles over, so that it is given up in the end."""
+    """Count a retry for a row that raised an error of our own, so that it fails in the end."""
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     if transfer.status in TRANSFER_UNSENT:
-        try_later(transfer, why, with_transfers(), cause=cause, at=timezone.now())
+        schedule_retry(transfer, why, transfer_policy(), cause=cause, at=timezone.now())
 
 
 @transaction.atomic(durable=True)
 def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
-    """Send a transfer again that was given up, when the worker comes by. Raises TransferNotRetryable."""
+    """Make a failed transfer due again, for the worker's next sweep. Raises TransferNotRetryable."""
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or transfer.completed_at is not None:
-        raise TransferNotRetryable("Only a transfer that was given up before Stripe had it can be sent again.")
+        raise TransferNotRetryable("Only a transfer that failed before Stripe had it can be sent again.")
     move(transfer, TransferStatus.FAILED, cause=cause, next_retry_at=Now(), retry_count=0, last_error="")
     return transfer

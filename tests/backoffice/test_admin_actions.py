@@ -67,7 +67,7 @@ def test_the_button_first_shows_what_will_happen_and_does_nothing():
     page = browser(staff("finance")).post(address(transfer, "retry-reversal"))
 
     transfer.refresh_from_db()
-    assert f"45.00 EUR from {transfer.seller.email}" in page.content.decode()
+    assert f"reverse 45.00 EUR from {transfer.seller.email}" in page.content.decode()
     assert transfer.status == "permanently_failed"
 
 
@@ -89,7 +89,7 @@ def test_confirmed_it_happens_and_the_timeline_says_who_and_why():
     transfer.refresh_from_db()
     pages = " ".join(line.text for line in timeline_of(transfer.order_id))
     assert transfer.status == "reversal_pending"
-    assert f"finance@staff.example performed “{RetryReversal.label}”; reason: The bank said so." in pages
+    assert "finance@staff.example performed “Retry reversal”; reason: The bank said so." in pages
     assert StatusChange.objects.get(to_status="reversal_pending").actor == "finance@staff.example"
 
 

@@ -190,7 +190,7 @@ ATTACKS = {
         "its total is 1",
     ),
     "a seller is owed by a row without a reason": (
-        "UPDATE seller_transfers SET covered_minor = 1 WHERE id = %(kept)s",
+        "UPDATE seller_transfers SET offset_minor = 1 WHERE id = %(kept)s",
         "0.00 EUR of it is covered",
     ),
     "a statement entry is deleted": ("DELETE FROM payments_statemententry", "explained by nothing: statement"),
@@ -236,7 +236,7 @@ def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences
     healthy = Heartbeat.objects.get(name="backoffice.verify_ledger")
     assert (healthy.done, healthy.failed) == (Payment.objects.count(), 0)
 
-    SellerTransfer.objects.filter(pk=world["kept"]).update(set_off_minor=1, undone_minor=1)
+    SellerTransfer.objects.filter(pk=world["kept"]).update(withheld_minor=1, unwound_minor=1)
     verify_ledger()
 
     beat = Heartbeat.objects.get(name="backoffice.verify_ledger")

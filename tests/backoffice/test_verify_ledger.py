@@ -84,7 +84,7 @@ BROKEN = {
         transfer=planned(make_seller()), debt=order.transfers.first(), amount_minor=1, currency="EUR"
     ),
     "0.00 EUR of it is written off": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(
-        covered_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
+        offset_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }
 

@@ -67,9 +67,9 @@ INSERT INTO refunds (id, payment_id, correlation_id, amount_minor, currency, all
   SELECT pg_temp.v7(n, 'r'), pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), 1200, 'EUR', '{{}}', 'buyer', '',
     CASE WHEN n % 20000 = 0 THEN 'pending' ELSE 'succeeded' END, 1, 0, '', '', pg_temp.at(n)
     FROM generate_series(50, {rows}, 50) n;
-INSERT INTO seller_transfers (id, order_id, seller_id, seq, amount_minor, set_off_minor, currency, status,
-    destination, stripe_transfer_id, reversal_target_minor, reversed_minor, key_epoch, sendings, waiting_for,
-    retry_count, last_error, created_at, external_reversed_minor, covered_minor, undone_minor)
+INSERT INTO seller_transfers (id, order_id, seller_id, seq, amount_minor, withheld_minor, currency, status,
+    destination, stripe_transfer_id, reversal_target_minor, reversed_minor, key_epoch, send_attempts, waiting_for,
+    retry_count, last_error, created_at, external_reversed_minor, offset_minor, unwound_minor)
   SELECT pg_temp.v7(n, 't'), pg_temp.v7(n, 'o'), pg_temp.v7(n % 1000 + 1, 'u'), 1, 900, 0, 'EUR',
     CASE WHEN n % 50 = 0 THEN 'reversed' WHEN n % 40013 = 0 THEN 'permanently_failed'
       WHEN n > {rows} - 300 THEN 'pending' ELSE 'completed' END,

@@ -68,7 +68,8 @@ def due_transfers(sandbox) -> None:
     for number in range(REVERSALS // SELLERS_OF_AN_ORDER):
         first = number * SELLERS_OF_AN_ORDER % len(sellers)
         order = make_order(*((seller, 1_00) for seller in sellers[first : first + SELLERS_OF_AN_ORDER]))
-        plan_transfers(order, cause=BY_TEST, at=timezone.now())
+        with transaction.atomic():
+            plan_transfers(order, cause=BY_TEST, at=timezone.now())
 
 
 def make_all_reversals_due() -> None:

@@ -78,7 +78,8 @@ def make_order(*shares: tuple[User, int]) -> Order:
 def planned(seller: User | None = None, *, amount_minor: int = 9_00, **fields: Any) -> SellerTransfer:
     """A transfer that is due to be sent."""
     order = make_order((seller or make_seller(), amount_minor))
-    plan_transfers(order, cause=BY_TEST, at=timezone.now())
+    with transaction.atomic():
+        plan_transfers(order, cause=BY_TEST, at=timezone.now())
     return _with(order.transfers.get(), fields)
 
 
@@ -90,7 +91,7 @@ def completed(*, amount_minor: int = 9_00, **fields: Any) -> SellerTransfer:
 
 
 def to_reverse(*, amount_minor: int = 9_00, target: int | None = None, **fields: Any) -> SellerTransfer:
-    """A transfer of which `target`, by default all, should be taken back."""
+    """A transfer of which `target`, by default all, has to be reversed."""
     target = amount_minor if target is None else target
     row = completed(amount_minor=amount_minor, reversal_target_minor=target, next_retry_at=long_ago())
     return _with(_stored(row, "reversal_pending", {}), fields)
@@ -100,7 +101,7 @@ def to_reverse(*, amount_minor: int = 9_00, target: int | None = None, **fields:
 def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True) -> Refund:
     """A succeeded refund that takes `amount_minor` of one seller's share, and what follows from it."""
     payment = Payment.objects.get(purpose_id=order.pk)
-    given_back = Refund.objects.create(
+    row = Refund.objects.create(
         payment=payment,
         correlation_id=order.pk,
         amount_minor=amount_minor,
@@ -110,18 +111,18 @@ def refund(order: Order, seller: User, amount_minor: int, *, settle: bool = True
         status="succeeded",
     )
     RefundLine.objects.create(
-        refund=given_back,
+        refund=row,
         item=order.items.get(seller=seller),
         tax_minor=0,
         fee_minor=0,
         seller_minor=amount_minor,
     )
     line = Line(seller_account(seller.pk), PSP_CLEARING, amount_minor, "seller")
-    booked: dict[str, Any] = {"payment": payment, "currency": "EUR", "correlation_id": order.pk, "at": timezone.now()}
-    post(Reference(Posting.Kind.REFUND, given_back.pk, 1), [line], **booked)
+    posting: dict[str, Any] = {"payment": payment, "currency": "EUR", "correlation_id": order.pk, "at": timezone.now()}
+    post(Reference(Posting.Kind.REFUND, row.pk, 1), [line], **posting)
     if settle:
         settle_order(order, cause=BY_TEST, at=timezone.now())
-    return given_back
+    return row
 
 
 def make_due(transfer_id: UUID) -> None:
@@ -141,7 +142,7 @@ def _with(row: SellerTransfer, fields: dict[str, Any]) -> SellerTransfer:
 def _stored(row: SellerTransfer, status: str, fields: dict[str, Any]) -> SellerTransfer:
     """The row as a new one that was born in `status`: a test starts where it likes."""
     SellerTransfer.objects.filter(pk=row.pk).delete()
-    kept = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
+    values = {field.attname: getattr(row, field.attname) for field in SellerTransfer._meta.concrete_fields}
     if status == "reversal_pending":
-        kept["next_retry_at"] = long_ago()
-    return SellerTransfer.objects.create(**{**kept, "status": status, **fields})
+        values["next_retry_at"] = long_ago()
+    return SellerTransfer.objects.create(**{**values, "status": status, **fields})

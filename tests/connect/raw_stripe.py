@@ -1,4 +1,4 @@
-"""A server that answers exactly the bytes a test gives it, and keeps what it was asked."""
+"""A server that answers exactly the bytes a test gives it, and records the requests."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 
 @dataclass
-class ActionRequest:
+class RecordedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -25,7 +25,7 @@ class RawStripe:
     cut: bool = False
     silent: bool = False
     seconds: float = 0.0
-    params: list[ActionRequest] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
 
     def start(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -45,7 +45,7 @@ def _handler(raw: RawStripe) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             form = dict(parse_qsl(self.rfile.read(length).decode()))
-            raw.params.append(ActionRequest(self.command, self.path, dict(self.headers), form))
+            raw.requests.append(RecordedRequest(self.command, self.path, dict(self.headers), form))
             time.sleep(raw.seconds)
             if raw.silent:
                 self.close_connection = True

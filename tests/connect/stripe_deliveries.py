@@ -1,4 +1,4 @@
-"""Stripe's webhooks as a test delivers them: signed bytes at our door."""
+"""Stripe's webhooks as a test delivers them: signed bytes to our endpoint."""
 
 import hashlib
 import hmac
@@ -15,13 +15,13 @@ SECRET = "whsec_of_the_tests"
 WEBHOOK = "/api/v1/webhooks/stripe"
 
 
-def event(event_type: str, shown: dict[str, Any], **envelope: Any) -> bytes:
+def event(event_type: str, payload: dict[str, Any], **envelope: Any) -> bytes:
     """An event's bytes as Stripe writes them."""
     usual = {
         "id": f"evt_{new_id().hex}",
         "object": "event",
         "created": int(time.time()),
-        "data": {"object": shown},
+        "data": {"object": payload},
         "livemode": False,
         "type": event_type,
     }
@@ -34,12 +34,12 @@ def signature(raw: bytes, *, secret: str = SECRET, at: float | None = None) -> s
 
 
 def deliver(raw: bytes, *, header: str | None = None) -> Any:
-    """Post the bytes to our door, signed unless another header is given."""
+    """Post the bytes to our endpoint, signed unless another header is given."""
     headers = {"Stripe-Signature": signature(raw) if header is None else header}
     return Client().post(WEBHOOK, data=raw, content_type="application/json", headers=headers)
 
 
-def account_shown(account: ConnectedAccount, *, transfers: str = "active", **payload: Any) -> dict[str, Any]:
+def account_payload(account: ConnectedAccount, *, transfers: str = "active", **fields: Any) -> dict[str, Any]:
     return {
         "id": account.stripe_account_id,
         "object": "account",
@@ -48,11 +48,11 @@ def account_shown(account: ConnectedAccount, *, transfers: str = "active", **pay
         "details_submitted": True,
         "country": "DE",
         "requirements": {"currently_due": []},
-        **payload,
+        **fields,
     }
 
 
-def transfer_shown(transfer: SellerTransfer, *, reversed_minor: int) -> dict[str, Any]:
+def transfer_payload(transfer: SellerTransfer, *, reversed_minor: int) -> dict[str, Any]:
     return {
         "id": transfer.stripe_transfer_id,
         "object": "transfer",
@@ -64,7 +64,7 @@ def transfer_shown(transfer: SellerTransfer, *, reversed_minor: int) -> dict[str
     }
 
 
-def payout_shown(payout: SellerPayout, status: str, **payload: Any) -> dict[str, Any]:
+def payout_payload(payout: SellerPayout, status: str, **fields: Any) -> dict[str, Any]:
     return {
         "id": payout.external_payout_id or "po_1",
         "object": "payout",
@@ -74,5 +74,5 @@ def payout_shown(payout: SellerPayout, status: str, **payload: Any) -> dict[str,
         "metadata": {"payout_id": str(payout.pk)},
         "failure_code": None,
         "failure_message": None,
-        **payload,
+        **fields,
     }

@@ -1,4 +1,4 @@
-"""Support looks at sellers' money and cannot edit it."""
+"""The admin pages of sellers' money: searchable, and never editable."""
 
 import pytest
 from django.urls import reverse
@@ -24,7 +24,7 @@ def test_the_lists_can_be_searched(support, model):
     assert page.status_code == 200
 
 
-def test_a_transfers_page_tells_its_story_and_offers_no_edit(support):
+def test_a_transfers_page_shows_its_history_and_offers_no_edit(support):
     transfer = to_reverse()
 
     page = support.get(reverse("admin:connect_sellertransfer_change", args=[transfer.pk]))

@@ -151,13 +151,13 @@ def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:
     due: dict[tuple[str, str], int] = defaultdict(int)
     rows = SellerTransfer.objects.filter(seller__in=sellers).exclude(status=TransferStatus.CANCELLED)
     sums = rows.values("seller", "currency").annotate(
-        unsent=Sum(F("amount_minor") - F("set_off_minor"), filter=Q(completed_at__isnull=True), default=0),
+        unsent=Sum(F("amount_minor") - F("withheld_minor"), filter=Q(completed_at__isnull=True), default=0),
         debt=Sum(F("reversal_target_minor") - F("reversed_minor"), default=0),
         unasked=Sum("external_reversed_minor", default=0),
     )
     for row in sums:
         due[seller_account(row["seller"]), row["currency"]] += row["unsent"] - row["debt"] + row["unasked"]
-    standing = F("amount_minor") - F("undone_minor")
+    standing = F("amount_minor") - F("unwound_minor")
     for side, sign in (("transfer__seller", 1), ("debt__seller", -1)):
         offsets = SetOff.objects.filter(**{f"{side}__in": sellers}).values_list(side, "currency")
         for seller, currency, total in offsets.annotate(total=Sum(standing)):

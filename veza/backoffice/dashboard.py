@@ -142,8 +142,8 @@ def _transfers(at: datetime) -> Card:
                 "bad",
                 status__exact="permanently_failed",
             ),
-            *_debts("sellers' debts", SellerTransfer.objects.owed(), retrying_link, "warn"),
-            *_debts("sellers' debts, needs review", SellerTransfer.objects.owed_and_given_up(), failed_link, "bad"),
+            *_debts("sellers' debts", SellerTransfer.objects.debts(), retrying_link, "warn"),
+            *_debts("sellers' debts, needs review", SellerTransfer.objects.failed_debts(), failed_link, "bad"),
         ],
     )
 

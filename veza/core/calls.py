@@ -1,7 +1,6 @@
 """The record of every call to a provider."""
 
 from datetime import timedelta
-from typing import Any
 
 from django.db.models import QuerySet
 
@@ -10,7 +9,7 @@ from veza.core.models import ProviderCall, StatefulRow, correlation_id_of
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
 
-def record(outcome: Outcome[Any], *, subject: StatefulRow, our_id: str) -> None:
+def record(outcome: Outcome[object], *, subject: StatefulRow, our_id: str) -> None:
     """Record a call for `subject` under `our_id`: its outcome and how long it took."""
     match outcome:
         case Accepted():

@@ -7,7 +7,6 @@ review item stands for all rejected calls, and closes by itself when the provide
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.db import connection
@@ -27,7 +26,7 @@ WITHIN = timedelta(hours=1)
 _TOO_MANY, _SERVER_ERROR = 429, 500
 
 
-def auth_rejected(outcome: Outcome[Any] | None) -> bool:
+def auth_rejected(outcome: Outcome[object] | None) -> bool:
     """Whether the provider rejected our key."""
     return isinstance(outcome, NotSent) and outcome.call.status > 0
 
@@ -60,7 +59,7 @@ class ProviderHealth:
     def review_kind(self) -> str:
         return f"{self.provider}_auth_rejected"
 
-    def stop_reason(self, outcome: Outcome[Any] | None) -> str:
+    def stop_reason(self, outcome: Outcome[object] | None) -> str:
         """Why a tick must end after `outcome`, which is on record: every other row would get the same. Else empty."""
         if auth_rejected(outcome):
             return AUTH_REJECTED
@@ -74,7 +73,7 @@ class ProviderHealth:
         """How many calls a tick has under way: one while the provider is down, as a probe."""
         return 1 if self.is_down() else usually
 
-    def open_review_if_rejected(self, outcome: Outcome[Any] | None, row: StatefulRow) -> None:
+    def open_review_if_rejected(self, outcome: Outcome[object] | None, row: StatefulRow) -> None:
         """Open the one review item if our key was rejected for `row`. Comes last in a transaction: it may wait for
         other processes.
         """

@@ -7,14 +7,14 @@ from veza.core.sweeps import Tally
 
 
 class Command(DrainCommand):
-    help = "Take back from sellers what is due, now."
+    help = "Reverse the transfers to sellers that are due, now."
 
     def due(self) -> SellerTransferQuerySet:
         return SellerTransfer.objects.to_reverse().due()
 
-    def given_up(self) -> SellerTransferQuerySet:
-        lost = SellerTransfer.objects.filter(status=TransferStatus.PERMANENTLY_FAILED)
-        return lost.filter(stripe_transfer_id__isnull=False)
+    def failures(self) -> SellerTransferQuerySet:
+        rows = SellerTransfer.objects.filter(status=TransferStatus.PERMANENTLY_FAILED)
+        return rows.filter(stripe_transfer_id__isnull=False)
 
     def retry(self, row: SellerTransfer, *, cause: Cause) -> object:
         return reversal_requests.retry(transfer_id=row.pk, cause=cause)

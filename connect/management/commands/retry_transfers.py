@@ -12,9 +12,9 @@ class Command(DrainCommand):
     def due(self) -> SellerTransferQuerySet:
         return SellerTransfer.objects.unsent().due()
 
-    def given_up(self) -> SellerTransferQuerySet:
-        lost = SellerTransfer.objects.filter(status=TransferStatus.PERMANENTLY_FAILED)
-        return lost.filter(completed_at__isnull=True)
+    def failures(self) -> SellerTransferQuerySet:
+        rows = SellerTransfer.objects.filter(status=TransferStatus.PERMANENTLY_FAILED)
+        return rows.filter(completed_at__isnull=True)
 
     def retry(self, row: SellerTransfer, *, cause: Cause) -> object:
         return transfer_requests.retry(transfer_id=row.pk, cause=cause)
