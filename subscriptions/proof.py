@@ -1,4 +1,4 @@
-"""What an invoice's row says each account should hold of its payment, against what was posted."""
+"""The proof of an invoice: what each account should hold of its payment, compared with what was posted."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from subscriptions.models import SubscriptionInvoice
 
 
 def prove_invoice(payment: Payment) -> list[Term]:
-    """Income and tax of one payment of an invoice: due by the invoice it paid, less what was given back."""
+    """Income and tax of one payment of an invoice: the invoice's allocation less refunds and disputes."""
     due = _due(payment)
-    booked = balances(payment=payment)
+    account_balances = balances(payment=payment)
     return [
-        Term(f"held by {account}", booked.get((account, payment.currency), 0), due[account], payment.currency)
+        Term(f"held by {account}", account_balances.get((account, payment.currency), 0), due[account], payment.currency)
         for account in (SUBSCRIPTION_INCOME, TAX)
     ]
 
@@ -26,11 +26,11 @@ def _due(payment: Payment) -> dict[str, int]:
     invoice = SubscriptionInvoice.objects.filter(hyperswitch_payment_id=payment.provider_key).first()
     if invoice is not None:
         due |= allocation_of(invoice)
-    for allocation in _taken(payment):
+    for allocation in _allocations_of_returns(payment):
         due = {account: amount - allocation.get(account, 0) for account, amount in due.items()}
     return due
 
 
-def _taken(payment: Payment) -> Iterator[dict[str, int]]:
+def _allocations_of_returns(payment: Payment) -> Iterator[dict[str, int]]:
     yield from payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
     yield from payment.disputes.values_list("allocation", flat=True)

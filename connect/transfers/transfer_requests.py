@@ -23,7 +23,7 @@ from connect.transfers.transfer_outcomes import NOT_ALLOWED_TO_RECEIVE, Transfer
 from connect.worker.draining import drain
 from connect.worker.retries import KEY_IS_SAFE_FOR
 from connect.worker.waiting import change, try_later, wait, with_transfers
-from marketplace.allocation import is_disputed, sold_shares
+from marketplace.allocation import is_disputed, seller_shares_at_sale
 from marketplace.models import Order
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
@@ -49,7 +49,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
             currency=order.currency,
             next_retry_at=Now(),
         )
-        for seller_id, share in sold_shares(order.pk).items()
+        for seller_id, share in seller_shares_at_sale(order.pk).items()
         if share > 0
     )
 

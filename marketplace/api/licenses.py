@@ -1,4 +1,4 @@
-"""What a buyer may use."""
+"""A buyer's own licences."""
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -23,7 +23,7 @@ class LicenseOutput(serializers.ModelSerializer[License]):
 
 @extend_schema(
     summary="List your licences",
-    description="Those in force, unless `status` asks for others.",
+    description="Active licences, unless `status` selects others.",
     parameters=[OpenApiParameter("status", enum=LicenseStatus.values, default="active")],
 )
 class OwnLicenses(ListAPIView[License]):

@@ -35,10 +35,10 @@ def test_support_settles_a_refund_whose_webhook_never_came(sandbox, desk):
     desk.page.get_by_role("link", name=str(order.pk)[-8:]).first.click()
     desk.page.get_by_role("heading", name="Money timeline").wait_for()
     assert "A refund of 12.00 EUR was asked for by the buyer" in desk.text()
-    desk.confirm("Ask the provider now", because="The buyer rang.")
+    desk.confirm("Refresh from Hyperswitch", because="The buyer rang.")
 
     assert desk.page.inner_text(".head .badge") == "refunded"
-    assert "support@staff.example pressed “Ask the provider now” because: The buyer rang." in desk.text()
+    assert "support@staff.example pressed “Refresh from Hyperswitch” because: The buyer rang." in desk.text()
     assert desk.complaints == []
 
 
