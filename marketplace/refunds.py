@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from marketplace.allocation import ItemShares, accounts_of, remaining_shares, split
@@ -98,6 +98,7 @@ def place_refund(
         reason=refund_request.reason,
         requested_by_id=requested_by.pk,
     )
+    assert refund.currency == payment.currency == order.currency, "order, payment and refund have one currency"
     create_refund_lines(refund, parts)
     move(order, OrderStatus.REFUND_PENDING, cause=cause)
     return refund
@@ -163,6 +164,9 @@ def _split_request(order: Order, items: Sequence[OrderItem], refund_request: Ref
 
 def create_refund_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
     """Record how much of each item a refund gives back."""
+    assert connection.in_atomic_block, "a refund's lines are written in the transaction that opens or posts it"
+    assert not any(part.is_negative for part in parts), "no part of a refund is negative"
+    assert sum(part.total_minor for part in parts) <= refund.amount_minor, "a refund's lines never exceed its amount"
     RefundLine.objects.bulk_create(
         RefundLine(
             refund=refund,
