@@ -14,13 +14,13 @@ from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, 
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter
 from veza.core.ids import first_id_since
 
-# A payment page lives for an hour; its order has an end soon after.
+# A payment page is open for an hour; its order expires soon after.
 UNPAID_TOO_LONG = timedelta(hours=2)
 REFUND_TOO_LONG = timedelta(minutes=30)
 
 
 class SoldByFilter(SellerFilter):
-    """Orders with something of this seller's in them."""
+    """Orders with an item of this seller."""
 
     def of(self, queryset: "QuerySet[Any]", sellers: list[UUID]) -> "QuerySet[Any]":
         return queryset.filter(pk__in=OrderItem.objects.filter(seller__in=sellers).values("order"))
@@ -30,11 +30,11 @@ class SoldByFilter(SellerFilter):
 def order_next(row: Order) -> str:
     match row.status:
         case OrderStatus.PENDING:
-            return "the buyer pays"
+            return "payment by the buyer"
         case OrderStatus.REFUND_PENDING:
-            return "Hyperswitch reports"
+            return "refund result from Hyperswitch"
         case OrderStatus.COMPLETED if row.refund_deadline is not None:
-            return f"refund until {row.refund_deadline:%Y-%m-%d}"
+            return f"refundable until {row.refund_deadline:%d %b %Y}"
     return NOTHING
 
 
@@ -47,7 +47,7 @@ class OrderAdmin(HistoryAdmin):
     facts = (
         person("buyer"),
         money("total"),
-        money("tax", "of it tax"),
+        money("tax", "incl. tax"),
         age,
         moment("completed_at"),
         order_next,
@@ -57,7 +57,6 @@ class OrderAdmin(HistoryAdmin):
 
     def panels(self, row: Order) -> Sequence[Panel]:
         items = row.items.select_related("seller", "order").order_by("pk")
-        share = money("seller", "seller's share", currency="order.currency")
         columns = [
             column("work")(lambda item: item.title),
             column("licence")(lambda item: item.license),
@@ -65,12 +64,12 @@ class OrderAdmin(HistoryAdmin):
             money("net", "price", currency="order.currency"),
             money("tax", currency="order.currency"),
             money("fee", "our fee", currency="order.currency"),
-            share,
+            money("seller", "seller's share", currency="order.currency"),
         ]
-        return [panel("What was bought", items, columns)]
+        return [panel("Items", items, columns)]
 
     def stuck(self, rows: "QuerySet[Order]") -> "QuerySet[Order]":
-        """Unpaid though its page is long over, or a refund that Hyperswitch has not reported on for half an hour."""
+        """Unpaid long after its payment page closed, or a refund without a result for half an hour."""
         unpaid = Q(status=OrderStatus.PENDING, pk__lt=first_id_since(UNPAID_TOO_LONG))
         waiting = Q(status=OrderStatus.REFUND_PENDING, pk__lt=first_id_since(REFUND_TOO_LONG))
         return rows.filter(unpaid | waiting)
@@ -88,7 +87,7 @@ class LicenseAdmin(HistoryAdmin):
     list_select_related = ("holder", "item")
     search_keys = ("id", "order", "holder__email")
     facts = (person("holder"), work, age)
-    empty = "No licence matches. A licence is given when its order is paid."
+    empty = "No licence matches. A licence is granted when its order is paid."
 
 
 @admin.register(Product)
@@ -98,11 +97,13 @@ class ProductAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_keys = ("id", "title__icontains", "seller__email")
     facts = (person("seller"), age)
-    empty = "Nothing is for sale. Sellers list their works through the API; load_demo makes a few."
+    empty = "There are no products. Sellers list their works through the API; load_demo creates a few."
 
     def panels(self, row: Product) -> Sequence[Panel]:
-        kind = column("licence")(lambda offer: offer.license)
-        tax = column("tax")(lambda offer: f"{offer.tax_basis_points / 100:g} %")
-        for_sale = column("for sale")(lambda offer: "yes" if offer.active else "no")
-        offers = LicenseOffer.objects.filter(product=row).order_by("pk")
-        return [panel("Licences", offers, [kind, money("price", "price before tax"), tax, for_sale])]
+        columns = [
+            column("licence")(lambda offer: offer.license),
+            money("price", "price before tax"),
+            column("tax")(lambda offer: f"{offer.tax_basis_points / 100:g} %"),
+            column("on sale")(lambda offer: "yes" if offer.active else "no"),
+        ]
+        return [panel("Licences", LicenseOffer.objects.filter(product=row).order_by("pk"), columns)]

@@ -1,11 +1,12 @@
-"""What staff may do about an order: give money back, ask where it is, or give it up."""
+"""What staff may do about an order: refund it, refresh it from Hyperswitch, or cancel it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
-from marketplace.allocation import remaining_of, split
-from marketplace.models import Order
+from marketplace.allocation import ItemShares, remaining_shares, split
+from marketplace.models import Order, OrderItem
 from marketplace.orders import cancel_order
 from marketplace.refunds import MAY_REFUND, RefundRequest, request_refund
 from marketplace.states import OrderStatus
@@ -17,41 +18,44 @@ from veza.core.money import exponent, format_amount
 
 
 class RefundForm(ActionForm):
-    """Everything that is left, unless items or an amount (or both) say less."""
+    """Everything that is left to refund, unless items or an amount (or both) limit it."""
 
     items = forms.MultipleChoiceField(
         required=False,
         label="Only these items",
-        help_text="None chosen means all of them.",
+        help_text="None selected: all items.",
         widget=forms.CheckboxSelectMultiple,
     )
     amount = forms.DecimalField(
         required=False,
-        label="Only this much",
+        label="Amount",
         min_value=0,
-        help_text="Left empty: everything that is left of the chosen items.",
+        help_text="Empty: everything that is left of the selected items.",
     )
     field_order = ("items", "amount", "reason")
 
     def __init__(self, data: Any, order: Order) -> None:
         super().__init__(data)
         self.order, self.digits = order, exponent(order.currency)
-        self.fields["amount"].label = f"Only this much ({order.currency})"
+        self.fields["amount"].label = f"Amount ({order.currency})"
         items = list(order.items.order_by("pk"))
-        left = {part.item_id: part.total_minor for part in remaining_of(items)}
+        remaining = {share.item_id: share.total_minor for share in remaining_shares(items)}
         self.fields["items"].choices = [  # type: ignore[attr-defined]  # The stub knows a plain Field only.
-            (str(item.pk), f"{item.title}, {item.license}: {format_amount(left.get(item.pk, 0), order.currency)} left")
+            (
+                str(item.pk),
+                f"{item.title}, {item.license}: {format_amount(remaining.get(item.pk, 0), order.currency)} left",
+            )
             for item in items
         ]
 
     def clean_amount(self) -> int | None:
         """In minor units."""
-        given = self.cleaned_data["amount"]
-        if given is None:
+        amount = self.cleaned_data["amount"]
+        if amount is None:
             return None
-        minor = given.scaleb(self.digits)
+        minor = amount.scaleb(self.digits)
         if minor != int(minor) or minor <= 0:
-            raise forms.ValidationError(f"An amount above zero with at most {self.digits} decimals.")
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
         return int(minor)
 
 
@@ -65,81 +69,83 @@ class RefundForBuyer(AdminAction):
         return RefundForm(data, row)
 
     def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
-        wanted = [item for item in row.items.order_by("pk") if _is_meant(item.pk, params)]
-        left = remaining_of(wanted)
-        available = sum(part.total_minor for part in left)
+        items = _selected_items(row, params)
+        remaining = remaining_shares(items)
+        available = sum(share.total_minor for share in remaining)
         amount = params.answers.get("amount") or available
         if amount > available or not available:
-            return [f"Only {format_amount(available, row.currency)} is left to refund here: this will be refused."]
-        parts = split(amount, left)
-        sellers = {item.pk: item.seller_id for item in wanted}
-        emails = dict(User.objects.filter(pk__in=sellers.values()).values_list("pk", "email"))
-        steps = [f"Hyperswitch is asked to give {format_amount(amount, row.currency)} back to {row.buyer.email}."]
-        for part in parts:
-            if part.seller_minor:
-                who = emails[sellers[part.item_id]]
-                steps.append(
-                    f"{format_amount(part.seller_minor, row.currency)} from {who}: not sent, or reversed at Stripe."
-                )
+            return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]
+        parts = split(amount, remaining)
         fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
-        steps.append(
-            f"Our fee shrinks by {format_amount(fee, row.currency)}, tax by {format_amount(tax, row.currency)}."
-        )
-        steps.append("Booked once Hyperswitch reports success. Licences of items given back whole are then revoked.")
-        return steps
+        return [
+            f"Hyperswitch refunds {format_amount(amount, row.currency)} to {row.buyer.email}.",
+            *_seller_sentences(parts, row.currency),
+            f"Our fee decreases by {format_amount(fee, row.currency)}, tax by {format_amount(tax, row.currency)}.",
+            "Booked once Hyperswitch reports success. Licences of items refunded in full are then revoked.",
+        ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
         item_ids = [item.pk for item in row.items.order_by("pk") if str(item.pk) in params.answers.get("items", [])]
         refund_request = RefundRequest(cause.reason, item_ids=item_ids, amount_minor=params.answers.get("amount"))
         refund = request_refund(
-            refund_id=params.id, order_id=row.pk, asked_by=params.by, refund_request=refund_request, cause=cause
+            refund_id=params.id, order_id=row.pk, requested_by=params.by, refund_request=refund_request, cause=cause
         )
         refund.refresh_from_db()
-        given = format_amount(refund.amount_minor, refund.currency)
-        return f"The refund of {given} is {refund.status}. Hyperswitch reports when the money is on its way."
+        return f"The refund of {format_amount(refund.amount_minor, refund.currency)} is {refund.status}."
 
 
-def _is_meant(item_id: Any, params: ActionRequest) -> bool:
-    chosen = params.answers.get("items") or []
-    return not chosen or str(item_id) in chosen
+def _selected_items(order: Order, params: ActionRequest) -> list[OrderItem]:
+    item_ids = params.answers.get("items") or []
+    return [item for item in order.items.order_by("pk") if not item_ids or str(item.pk) in item_ids]
+
+
+def _seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
+    emails = dict(User.objects.filter(pk__in=[part.seller_id for part in parts]).values_list("pk", "email"))
+    return [
+        f"{format_amount(part.seller_minor, currency)} of {emails[part.seller_id]}: not sent, or reversed at Stripe."
+        for part in parts
+        if part.seller_minor
+    ]
 
 
 class RefreshOrder(AdminAction):
-    label, permission = "Ask the provider now", "payments.ask_provider"
+    label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
     def is_available(self, row: Order) -> bool:
         return any(open_rows_of(row.pk))
 
     def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
         payments, refunds, disputes = open_rows_of(row.pk)
-        about = [f"payment {each.shown_id}" for each in payments]
-        about += [f"refund {each.shown_id}" for each in refunds] + [f"dispute {each.shown_id}" for each in disputes]
+        names = [f"payment {payment.shown_id}" for payment in payments]
+        names += [f"refund {refund.shown_id}" for refund in refunds]
+        names += [f"dispute {dispute.shown_id}" for dispute in disputes]
         return [
-            f"Hyperswitch is asked now about {', '.join(about)}. No money moves by asking.",
-            "What it says is booked exactly as its webhook would have been. No answer changes nothing.",
+            f"The status of {', '.join(names)} is read from Hyperswitch now. This moves no money.",
+            "It is applied like a webhook. Without an answer nothing changes.",
         ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
-        before, questions = row.status, refresh_correlated(row.pk, cause=cause)
+        before, count = row.status, refresh_correlated(row.pk, cause=cause)
         row.refresh_from_db()
-        became = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
-        return f"Hyperswitch was asked {questions} times. The order {became}.".replace("_", " ")
+        items = "1 item" if count == 1 else f"{count} items"
+        change = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
+        return f"Refreshed {items}. The order {change}.".replace("_", " ")
 
 
 class CancelOrder(AdminAction):
-    label, permission = "Cancel the order", "marketplace.cancel_order"
+    label, permission = "Cancel order", "marketplace.cancel_order"
 
     def is_available(self, row: Order) -> bool:
         return row.status == OrderStatus.PENDING
 
     def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
         return [
-            "Hyperswitch is asked to close the payment page, so that nobody can pay any more.",
-            "If the buyer is paying at this moment, Hyperswitch refuses and the order goes on. No money moves.",
+            "Hyperswitch closes the payment page. The buyer can no longer pay this order.",
+            "If a payment is in progress, Hyperswitch refuses and the order stays open. No money moves.",
         ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
         order = cancel_order(order_id=row.pk, cause=cause)
         if order.status == OrderStatus.PENDING:
-            return "Hyperswitch gave no answer that settles it: the order still waits. Try again in a minute."
+            return "Hyperswitch has not confirmed it: the order is still pending. Try again in a minute."
         return f"The order is {order.status}."

@@ -1,8 +1,8 @@
-"""Whose money an order is: what each party was due at sale, what refunds took from it, and what is left."""
+"""Whose money an order is: each party's share at sale, what refunds took from it, and what remains."""
 
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,19 +32,24 @@ class ItemShares:
     def total_minor(self) -> int:
         return self.seller_minor + self.fee_minor + self.tax_minor
 
+    @property
+    def is_negative(self) -> bool:
+        return min(self.seller_minor, self.fee_minor, self.tax_minor) < 0
+
 
 def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
-    """The shares summed by ledger account; accounts that get nothing are left out."""
+    """The shares summed by ledger account; an account without money is not listed."""
     sums: dict[str, int] = defaultdict(int)
-    for part in shares:
-        sums[seller_account(part.seller_id)] += part.seller_minor
-        sums[PLATFORM_FEE] += part.fee_minor
-        sums[TAX] += part.tax_minor
+    for share in shares:
+        assert not share.is_negative, "no share of an item is negative"
+        sums[seller_account(share.seller_id)] += share.seller_minor
+        sums[PLATFORM_FEE] += share.fee_minor
+        sums[TAX] += share.tax_minor
     return {account: amount for account, amount in sums.items() if amount}
 
 
-def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
-    """The shares as they were frozen at sale; what could not be given was not sold."""
+def shares_at_sale(items: Iterable[OrderItem]) -> list[ItemShares]:
+    """The shares as they were frozen at sale. A withheld item was not delivered, so nobody has a share of it."""
     return [
         ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor)
         for item in items
@@ -52,137 +57,122 @@ def sold(items: Iterable[OrderItem]) -> list[ItemShares]:
     ]
 
 
-def refunded_minor(items: Iterable[OrderItem], taken: Iterable[Mapping[str, int]]) -> int:
-    """How much of what an order asked for is gone, by the legs that refunds and lost disputes took.
+def refunded_minor(items: Iterable[OrderItem], allocations: Iterable[Mapping[str, int]]) -> int:
+    """How much of an order's total went back, by the `allocations` of its refunds and lost disputes.
 
-    A surplus that went back was never asked for; what was unclaimed counts only as far as items were withheld.
+    A surplus that was returned is not part of the total; unapplied funds count only as far as items were withheld.
     """
     sums: defaultdict[str, int] = defaultdict(int)
-    for allocation in taken:
+    for allocation in allocations:
         for account, amount in allocation.items():
             sums[account] += amount
-    withheld = sum(item.total_minor for item in items if item.withheld)
-    claimed = sum(amount for account, amount in sums.items() if account not in (UNAPPLIED, RECOVERABLE))
-    return claimed + min(sums[UNAPPLIED], withheld)
+    withheld_minor = sum(item.total_minor for item in items if item.withheld)
+    claimed_minor = sum(amount for account, amount in sums.items() if account not in (UNAPPLIED, RECOVERABLE))
+    return claimed_minor + min(sums[UNAPPLIED], withheld_minor)
 
 
-def remaining_of(
+def remaining_shares(
     items: Sequence[OrderItem], statuses: Sequence[str] = REFUNDED_OR_PENDING, *, besides: Refund | None = None
 ) -> list[ItemShares]:
-    """What refunds in one of `statuses`, `besides` aside, have left of each item.
+    """What remains of each item after the refunds in one of `statuses`; the refund `besides` does not count.
 
-    Never less than nothing: a refund made at the dashboard may take what another one under way was promised.
+    Never negative: an external refund may take money that is reserved for a pending one.
     """
     lines = RefundLine.objects.filter(item__in=items, refund__status__in=statuses)
     if besides is not None:
         lines = lines.exclude(refund=besides)
     sums = lines.values("item_id").annotate(seller=Sum("seller_minor"), fee=Sum("fee_minor"), tax=Sum("tax_minor"))
-    found = sold(items)
-    sellers = {part.item_id: part.seller_id for part in found}
-    taken = [
+    shares = shares_at_sale(items)
+    sellers = {share.item_id: share.seller_id for share in shares}
+    refunds = [
         ItemShares(line["item_id"], sellers[line["item_id"]], line["seller"], line["fee"], line["tax"])
         for line in sums
         if line["item_id"] in sellers
     ]
-    return less(found, taken)
+    return subtract_shares(shares, refunds)
 
 
-def lines_of(refund: Refund) -> list[ItemShares]:
-    """What a refund gives back of each item."""
+def shares_of_refund(refund: Refund) -> list[ItemShares]:
+    """How much of each item a refund gives back."""
     return [
         ItemShares(line.item_id, line.item.seller_id, line.seller_minor, line.fee_minor, line.tax_minor)
         for line in RefundLine.objects.filter(refund=refund).select_related("item").order_by("item")
     ]
 
 
-def less(left: Sequence[ItemShares], taken: Iterable[ItemShares]) -> list[ItemShares]:
-    """What is left of each item after `taken`; never less than nothing."""
-    return _beside(left, taken, lambda amount, other: max(0, amount - other))
+def subtract_shares(shares: Sequence[ItemShares], deductions: Iterable[ItemShares]) -> list[ItemShares]:
+    """What remains of each item after the deductions; never negative."""
+    return _calculate(shares, deductions, lambda amount, other: max(0, amount - other))
 
 
-def capped_to(wanted: Sequence[ItemShares], left: Iterable[ItemShares]) -> list[ItemShares]:
-    """What was wanted of each item, cut to what is left of it."""
-    return _beside(wanted, left, min)
+def cap_shares(shares: Sequence[ItemShares], limits: Iterable[ItemShares]) -> list[ItemShares]:
+    """The shares of each item, cut to that item's limits."""
+    return _calculate(shares, limits, min)
 
 
-def combine(parts: Sequence[ItemShares], more: Sequence[ItemShares]) -> list[ItemShares]:
+def add_shares(shares: Sequence[ItemShares], more: Sequence[ItemShares]) -> list[ItemShares]:
     """Both together, item by item."""
-    known = {part.item_id for part in parts}
-    return [*_beside(parts, more, operator.add), *(part for part in more if part.item_id not in known)]
+    item_ids = {share.item_id for share in shares}
+    return [*_calculate(shares, more, operator.add), *(share for share in more if share.item_id not in item_ids)]
 
 
-def _beside(
-    parts: Iterable[ItemShares], others: Iterable[ItemShares], of: Callable[[int, int], int]
+def _calculate(
+    shares: Iterable[ItemShares], others: Iterable[ItemShares], operation: Callable[[int, int], int]
 ) -> list[ItemShares]:
-    """Each item's parts counted together with those of the same item in `others`."""
-    found = {other.item_id: other for other in others}
-    pairs = ((part, found.get(part.item_id) or ItemShares(part.item_id, part.seller_id, 0, 0, 0)) for part in parts)
+    """Apply `operation` to each item's shares and those of the same item in `others`, or zeros."""
+    by_item = {other.item_id: other for other in others}
+    pairs = (
+        (share, by_item.get(share.item_id) or ItemShares(share.item_id, share.seller_id, 0, 0, 0)) for share in shares
+    )
     return [
         ItemShares(
-            part.item_id,
-            part.seller_id,
-            of(part.seller_minor, other.seller_minor),
-            of(part.fee_minor, other.fee_minor),
-            of(part.tax_minor, other.tax_minor),
+            share.item_id,
+            share.seller_id,
+            operation(share.seller_minor, other.seller_minor),
+            operation(share.fee_minor, other.fee_minor),
+            operation(share.tax_minor, other.tax_minor),
         )
-        for part, other in pairs
+        for share, other in pairs
     ]
 
 
-def split(amount_minor: int, left: Sequence[ItemShares]) -> list[ItemShares]:
-    """Spread `amount_minor` over `left`, item by item and within an item over seller, fee and tax.
+def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares]:
+    """Spread `amount_minor` over `remaining`, item by item and within an item over seller, fee and tax.
 
-    The parts add up exactly and no part exceeds what is left of it, so that the last refund empties every leg.
-    Raises ValueError when more is asked for than is left.
+    The parts add up exactly and no part exceeds what remains, so the last refund empties every share.
+    Raises ValueError for an amount above the sum of what remains.
     """
-    if amount_minor > sum(part.total_minor for part in left):
-        raise ValueError(f"{amount_minor} is more than is left")
+    if amount_minor > sum(share.total_minor for share in remaining):
+        raise ValueError(f"{amount_minor} exceeds what remains")
+    totals = [share.total_minor for share in remaining]
     parts = []
-    for part, share in zip(left, allocate(amount_minor, [part.total_minor for part in left]), strict=True):
-        seller, fee, tax = allocate(share, [part.seller_minor, part.fee_minor, part.tax_minor])
-        parts.append(ItemShares(part.item_id, part.seller_id, seller, fee, tax))
+    for share, total in zip(remaining, allocate(amount_minor, totals), strict=True):
+        seller, fee, tax = allocate(total, [share.seller_minor, share.fee_minor, share.tax_minor])
+        parts.append(ItemShares(share.item_id, share.seller_id, seller, fee, tax))
+    assert sum(part.total_minor for part in parts) == amount_minor, "the parts of a split add up to its amount"
+    assert cap_shares(parts, remaining) == parts, "no part of a split exceeds what remains of its item"
+    assert not any(part.is_negative for part in parts), "no part of a split is negative"
     return parts
 
 
-def sold_shares(order_id: UUID) -> dict[UUID, int]:
+def seller_shares_at_sale(order_id: UUID) -> dict[UUID, int]:
     """Each seller's share of an order as it was sold."""
-    return _by_seller(sold(OrderItem.objects.filter(order=order_id)))
+    return _by_seller(shares_at_sale(OrderItem.objects.filter(order=order_id)))
 
 
 def seller_shares(order_id: UUID) -> dict[UUID, int]:
-    """What each seller of an order should have now: the share sold, less what succeeded refunds and lost disputes
-    took from it; never below zero."""
+    """Each seller's share of an order now: the share at sale less succeeded refunds and lost disputes.
+
+    Never negative.
+    """
     items = list(OrderItem.objects.filter(order=order_id))
-    lost = _allocation_of(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
-    shares = _by_seller(remaining_of(items, REFUNDED_ONLY))
-    return {seller: max(0, share - lost[seller_account(seller)]) for seller, share in shares.items()}
-
-
-def dues_by_account(order_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
-    """By order, what each account of the ledger should hold of it now, money in dispute taken out."""
-    items = list(OrderItem.objects.filter(order__in=order_ids))
-    orders = {item.pk: item.order_id for item in items}
-    left: dict[UUID, list[ItemShares]] = {order_id: [] for order_id in order_ids}
-    for part in remaining_of(items, REFUNDED_ONLY):
-        left[orders[part.item_id]].append(part)
-    taken: dict[UUID, defaultdict[str, int]] = {order_id: defaultdict(int) for order_id in order_ids}
-    disputes = Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id__in=order_ids)
-    for order_id, allocation in disputes.values_list("payment__purpose_id", "allocation"):
-        for account, amount in allocation.items():
-            taken[order_id][account] += amount
-    dues = {order_id: accounts_of(parts) for order_id, parts in left.items()}
-    return {
-        order_id: {
-            account: amount - taken[order_id][account]
-            for account, amount in due.items()
-            if amount != taken[order_id][account]
-        }
-        for order_id, due in dues.items()
-    }
+    losses = _sum_of_allocations(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
+    shares = _by_seller(remaining_shares(items, REFUNDED_ONLY))
+    return {seller: max(0, share - losses[seller_account(seller)]) for seller, share in shares.items()}
 
 
 def is_disputed(order_id: UUID) -> bool:
-    """Whether a bank is asking for this order's money and nothing is decided yet."""
+    """Whether a dispute of this order is open."""
     return disputes_of(order_id).filter(held_at=Dispute.HeldAt.SUSPENSE).exists()
 
 
@@ -191,7 +181,7 @@ def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
     return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
 
 
-def _allocation_of(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
+def _sum_of_allocations(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
     sums: defaultdict[str, int] = defaultdict(int)
     for allocation in disputes.values_list("allocation", flat=True):
         for account, amount in allocation.items():
@@ -201,6 +191,6 @@ def _allocation_of(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
 
 def _by_seller(shares: Iterable[ItemShares]) -> dict[UUID, int]:
     sums: dict[UUID, int] = defaultdict(int)
-    for part in shares:
-        sums[part.seller_id] += part.seller_minor
+    for share in shares:
+        sums[share.seller_id] += share.seller_minor
     return dict(sums)

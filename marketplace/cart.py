@@ -1,4 +1,4 @@
-"""A buyer's cart: licence offers kept until they are ordered. It promises neither price nor availability."""
+"""A buyer's cart: licence offers stored until they are ordered. It reserves neither price nor availability."""
 
 from uuid import UUID
 
@@ -16,30 +16,30 @@ class CartFull(NotAllowed):
 
 
 def add_item(*, owner: User, line: OrderLine) -> CartItem:
-    """Keep an offer in the cart; one that is there already stays. Raises OfferNotFound, CartFull."""
+    """Add an offer to the cart; adding it again changes nothing. Raises OfferNotFound, CartFull."""
     offer = LicenseOffer.objects.for_sale().filter(product=line.product_id, license=line.license).first()
     if offer is None:
         raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
     if CartItem.objects.filter(owner=owner).count() >= MOST_ITEMS:
-        raise CartFull(f"A cart holds {MOST_ITEMS} items. Order these first.")
+        raise CartFull(f"A cart holds at most {MOST_ITEMS} items. Order these first.")
     item, _ = CartItem.objects.get_or_create(owner=owner, offer=offer)
     return item
 
 
 def remove_item(*, owner: User, item_id: UUID) -> None:
-    """Take one item out. Raises NotFound."""
-    removed, _ = CartItem.objects.filter(owner=owner, pk=item_id).delete()
-    if not removed:
+    """Remove one item. Raises NotFound."""
+    count, _ = CartItem.objects.filter(owner=owner, pk=item_id).delete()
+    if not count:
         raise NotFound("There is no such item in your cart.")
 
 
 def empty(*, owner: User) -> None:
-    """Take everything out."""
+    """Remove all items."""
     CartItem.objects.filter(owner=owner).delete()
 
 
 def check_out(*, order_id: UUID, owner: User, cause: Cause) -> RequestedOrder:
-    """Order everything in the cart; the commit of the order empties it. Asking again finds the first order."""
-    kept = CartItem.objects.filter(owner=owner).select_related("offer").order_by("pk")
-    lines = [OrderLine(item.offer.product_id, item.offer.license) for item in kept]
+    """Order everything in the cart; the commit of the order empties it. Requesting again returns the first order."""
+    items = CartItem.objects.filter(owner=owner).select_related("offer").order_by("pk")
+    lines = [OrderLine(item.offer.product_id, item.offer.license) for item in items]
     return request_order(order_id=order_id, buyer=owner, lines=lines, cause=cause)

@@ -1,4 +1,4 @@
-"""What creators offer: products listed and changed by the seller they belong to."""
+"""The catalogue: products listed and changed by the sellers that own them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,16 +20,16 @@ class NotASeller(NotAllowed):
 
 @transaction.atomic
 def list_product(*, product_id: UUID, seller: User, title: str, description: str, offers: Sequence[Any]) -> Product:
-    """Put a product up for sale with its offers. Asking again with the same id returns the first one.
+    """Put a product up for sale with its offers. Requesting again with the same id returns the first one.
 
     An offer is a mapping of `license`, `price_minor`, `currency`, `tax_basis_points`, `rights`. Raises NotASeller,
     SubscriptionPaymentRequired, PlanDoesNotAllow.
     """
     refuse_unless_may_sell(seller)
-    product, made = Product.objects.get_or_create(
+    product, is_new = Product.objects.get_or_create(
         pk=product_id, seller=seller, defaults={"title": title, "description": description}
     )
-    if made:
+    if is_new:
         _put_offers(product, offers)
     return product
 
@@ -40,7 +40,7 @@ def change_product(
 ) -> Product:
     """Change a product of the seller's own; offers named by their licence are changed or added, others stay.
 
-    What was sold keeps its price and rights: an order holds its own copy. Raises NotFound, and what
+    Orders keep the price and rights of their items: each holds its own copy. Raises NotFound, and what
     `refuse_unless_may_sell` raises.
     """
     product = Product.objects.filter(pk=product_id, seller=seller).first()
@@ -55,8 +55,8 @@ def change_product(
 
 
 def refuse_unless_may_sell(seller: User) -> None:
-    """Raises NotASeller for a person who has not become one, and SubscriptionPaymentRequired or PlanDoesNotAllow for
-    one whose plan does not let them sell."""
+    """Raises NotASeller for a user who is not a seller, and SubscriptionPaymentRequired or PlanDoesNotAllow for a
+    seller whose plan does not include selling."""
     if seller.seller_since_at is None:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
     access.refuse_unless_may_sell(seller.pk, at=timezone.now())

@@ -1,5 +1,5 @@
-"""Whose money a refund is when nobody said: one made at the provider's dashboard, or what is missing to one of ours
-because another refund took it first.
+"""From whose money a refund is taken when Veza did not split it: an external refund, made at the provider's dashboard,
+or the part of one of ours that another refund took first.
 
 It is taken from unapplied funds, then from items that no pending refund reserves, and only then from what is reserved:
 a refund that was requested here finds its items as it left them, whichever arrives first.
@@ -8,19 +8,21 @@ a refund that was requested here finds its items as it left them, whichever arri
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.db import connection
+
 from marketplace.allocation import (
     REFUNDED_ONLY,
     ItemShares,
     accounts_of,
-    capped_to,
-    combine,
-    less,
-    lines_of,
-    remaining_of,
+    add_shares,
+    cap_shares,
+    remaining_shares,
+    shares_of_refund,
     split,
+    subtract_shares,
 )
 from marketplace.models import Order, OrderItem, RefundLine
-from marketplace.refunds import keep_lines
+from marketplace.refunds import create_refund_lines
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
@@ -28,64 +30,71 @@ from payments.models import Payment, Refund
 
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
-    """Whose money a refund made at the dashboard is, allocated over the order as one of ours would be.
+    """Allocate a refund made at the dashboard over its order, as one of ours would be.
 
-    Keeps the refund's lines of items, and returns {ledger account: minor units of the refund's currency}.
+    Creates the refund's lines of items, and returns {ledger account: minor units of the refund's currency}.
     """
-    if not _is_of_fulfilled_order(refund):
+    if not _is_of_completed_order(refund):
         return allocations.allocate_refund(refund.amount_minor, refund.payment)
     return _allocate(refund, lines=[], unapplied_minor=0)
 
 
 def reallocate_refund(refund: Refund, /) -> Allocation:
-    """Before a refund is booked after others: leave it its items as far as they are there, and allocate the rest again.
+    """Before a refund is posted after others: it keeps its items as far as they remain; the rest is allocated again.
 
-    Its lines change together with its allocation, so that the items go on saying what each account holds.
+    Its lines change together with its allocation, so that the items continue to match the ledger.
     """
-    if not _is_of_fulfilled_order(refund):
+    if not _is_of_completed_order(refund):
         return dict(refund.allocation)
-    lines, unapplied_minor = lines_of(refund), refund.allocation.get(UNAPPLIED, 0)
+    lines, unapplied_minor = shares_of_refund(refund), refund.allocation.get(UNAPPLIED, 0)
     available_minor = sum(allocations.unapplied_funds(refund.payment).values())
-    fits = capped_to(lines, remaining_of(_items(refund), REFUNDED_ONLY)) == lines and unapplied_minor <= available_minor
-    if fits and RECOVERABLE not in refund.allocation:
+    remaining = remaining_shares(_items_of(refund), REFUNDED_ONLY)
+    is_covered = cap_shares(lines, remaining) == lines and unapplied_minor <= available_minor
+    if is_covered and RECOVERABLE not in refund.allocation:
         return dict(refund.allocation)
     return _allocate(refund, lines=lines, unapplied_minor=unapplied_minor)
 
 
-def _is_of_fulfilled_order(refund: Refund) -> bool:
+def _is_of_completed_order(refund: Refund) -> bool:
     payment = refund.payment
     if payment.purpose != Payment.Purpose.ORDER or refund.currency != payment.held_currency:
         return False
     return Order.objects.filter(pk=payment.purpose_id, completed_at__isnull=False).exists()
 
 
-def _items(refund: Refund) -> list[OrderItem]:
+def _items_of(refund: Refund) -> list[OrderItem]:
     return list(OrderItem.objects.filter(order=refund.payment.purpose_id).order_by("pk"))
 
 
 def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: int) -> Allocation:
-    """Allocate the whole refund, beginning with what it had of items and of unapplied funds."""
-    items, payment = _items(refund), refund.payment
-    remaining, unreserved = remaining_of(items, REFUNDED_ONLY), remaining_of(items, besides=refund)
+    """Allocate the whole refund, beginning with the items and unapplied funds that it had."""
+    assert connection.in_atomic_block, "a refund's lines change in the transaction that posts it"
+    items, payment = _items_of(refund), refund.payment
+    remaining, free_shares = remaining_shares(items, REFUNDED_ONLY), remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment).values())
     reserved_minor = allocations.reserved_by_refunds(payment, besides=refund).get(UNAPPLIED, 0)
     division = _Division(refund.amount_minor)
     division.take_unapplied(min(unapplied_minor, available_minor))
-    division.take(capped_to(lines, remaining))
+    division.take(cap_shares(lines, remaining))
     division.take_unapplied(available_minor - reserved_minor)
-    division.take_over(unreserved)
+    division.take_over(free_shares)
     division.take_over(remaining)
     division.take_unapplied(available_minor)
     parts = [part for part in division.parts if part.total_minor]
     RefundLine.objects.filter(refund=refund).delete()
-    keep_lines(refund, parts)
-    besides = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
-    return allocations.combine(accounts_of(parts), besides)
+    create_refund_lines(refund, parts)
+    others = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
+    allocation = allocations.combine(accounts_of(parts), others)
+    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    assert all(amount > 0 for amount in allocation.values()), (
+        "a refund takes a positive amount from each of its accounts"
+    )
+    return allocation
 
 
 @dataclass
 class _Division:
-    """How far a refund is allocated: what it takes of items and of unapplied funds, and what nothing covers yet."""
+    """How far a refund is allocated: its parts of items of unapplied funds, and the rest that is not covered yet."""
 
     rest_minor: int
     unapplied_minor: int = 0
@@ -97,10 +106,10 @@ class _Division:
         self.rest_minor -= amount_minor
 
     def take_over(self, remaining: Sequence[ItemShares]) -> None:
-        purse = less(remaining, self.parts)
-        self.take(split(min(self.rest_minor, sum(part.total_minor for part in purse)), purse))
+        available = subtract_shares(remaining, self.parts)
+        self.take(split(min(self.rest_minor, sum(share.total_minor for share in available)), available))
 
     def take(self, parts: Sequence[ItemShares]) -> None:
-        self.parts = combine(self.parts, parts)
+        self.parts = add_shares(self.parts, parts)
         self.rest_minor -= sum(part.total_minor for part in parts)
         assert self.rest_minor >= 0, "a refund never takes more than its own amount"

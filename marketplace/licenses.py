@@ -1,13 +1,15 @@
-"""Licences: granted when an order is paid, taken back when an item is given back whole, restored when it was not."""
+"""Licences: granted when an order is paid, revoked when their item is refunded in full, restored if that is undone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
+
 from marketplace.allocation import ItemShares, disputes_of, is_disputed
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
-from marketplace.states import LicenseStatus
+from marketplace.states import HELD_STATUSES, LicenseStatus
 from payments.models import Dispute
 from veza.core.causes import Cause
 from veza.core.reviews import open_review
@@ -15,8 +17,9 @@ from veza.core.states import move
 
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
-    """Give the buyer one licence for each item, with the rights as they were sold."""
-    License.objects.bulk_create(
+    """Grant the buyer one licence for each item, with the rights as they were sold."""
+    assert connection.in_atomic_block, "licences are granted in the transaction that completes their order"
+    rows = [
         License(
             item=item,
             order=order,
@@ -26,57 +29,61 @@ def grant(order: Order, items: Iterable[OrderItem]) -> None:
             rights=item.rights,
         )
         for item in items
-    )
+        if not item.withheld
+    ]
+    assert all(row.item.order_id == order.pk for row in rows), "an order grants licences of its own items only"
+    License.objects.bulk_create(rows)
 
 
-def follow_money(
-    order: Order, items: Sequence[OrderItem], left: Sequence[ItemShares], *, cause: Cause, at: datetime
+def update_licenses(
+    order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], *, cause: Cause, at: datetime
 ) -> None:
-    """Bring every licence of an order to where its money is: `left` is what refunds have left of each item.
+    """Give every licence of a locked order the status that its money implies; `remaining` is what refunds left of it.
 
-    Revoked: the item was given back whole, or the bank took the money. Suspended: the bank asks for it. Else active.
+    Revoked: the item was refunded in full, or the dispute was lost. Suspended: a dispute is open. Otherwise active.
     """
-    given_back = _given_back(items, left)
-    otherwise = _unless_given_back(order)
-    wanted: dict[LicenseStatus, list[License]] = defaultdict(list)
+    assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
+    assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
+    refunded_ids = _ids_refunded_in_full(items, remaining)
+    status_of_others = _status_by_disputes(order)
+    changes: dict[LicenseStatus, list[License]] = defaultdict(list)
     for row in License.objects.locked().filter(order=order):
-        status = LicenseStatus.REVOKED if row.item_id in given_back else otherwise
+        status = LicenseStatus.REVOKED if row.item_id in refunded_ids else status_of_others
         if row.status != status:
-            wanted[status].append(row)
-    for status, rows in wanted.items():
-        movable = rows if status == LicenseStatus.REVOKED else _still_free(rows)
+            changes[status].append(row)
+    for status, rows in changes.items():
+        movable = rows if status == LicenseStatus.REVOKED else _restorable(rows)
         if movable:
             move(movable, status, cause=cause, at=at)
 
 
-def _given_back(items: Sequence[OrderItem], left: Sequence[ItemShares]) -> set[UUID]:
-    """What was paid for and given back whole; what was free goes with the last of the others."""
-    rest = {part.item_id: part.total_minor for part in left}
-    paid = {item.pk for item in items if item.total_minor and item.pk in rest}
-    back = {key for key in paid if rest[key] <= 0}
-    return set(rest) if paid and back == paid else back
+def _ids_refunded_in_full(items: Sequence[OrderItem], remaining: Sequence[ItemShares]) -> set[UUID]:
+    """The items of which nothing remains; free items follow when all the others are refunded."""
+    remaining_minor = {share.item_id: share.total_minor for share in remaining}
+    paid_ids = {item.pk for item in items if item.total_minor and item.pk in remaining_minor}
+    refunded_ids = {item_id for item_id in paid_ids if remaining_minor[item_id] == 0}
+    return set(remaining_minor) if paid_ids and refunded_ids == paid_ids else refunded_ids
 
 
-def _unless_given_back(order: Order) -> LicenseStatus:
+def _status_by_disputes(order: Order) -> LicenseStatus:
     if disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).exists():
         return LicenseStatus.REVOKED
     return LicenseStatus.SUSPENDED if is_disputed(order.pk) else LicenseStatus.ACTIVE
 
 
-def _still_free(rows: Sequence[License]) -> list[License]:
-    """Rows that may be held again: an exclusive licence may have been sold to somebody else meanwhile."""
-    held = (LicenseStatus.ACTIVE, LicenseStatus.SUSPENDED)
-    exclusive = [row.offer_id for row in rows if row.exclusive and row.status == LicenseStatus.REVOKED]
-    if not exclusive:
+def _restorable(rows: Sequence[License]) -> list[License]:
+    """The rows that may be held again: an exclusive licence may belong to another buyer by now."""
+    exclusive_ids = [row.offer_id for row in rows if row.exclusive and row.status == LicenseStatus.REVOKED]
+    if not exclusive_ids:
         return list(rows)
-    list(LicenseOffer.objects.locked().filter(pk__in=exclusive))  # Whoever comes first holds it.
-    sold = License.objects.filter(offer__in=exclusive, exclusive=True, status__in=held)
-    taken = set(sold.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
-    for row in (row for row in rows if row.offer_id in taken):
+    list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first transaction to lock it holds it.
+    others = License.objects.filter(offer__in=exclusive_ids, exclusive=True, status__in=HELD_STATUSES)
+    resold_ids = set(others.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
+    for row in (row for row in rows if row.offer_id in resold_ids):
         open_review(
             "license_not_restored",
             row,
-            why="Its money came back, but this exclusive licence has been sold to somebody else meanwhile.",
+            why="Its money came back, but this exclusive licence has been sold to another buyer.",
             what_to_do="Refund the buyer, or offer another licence.",
         )
-    return [row for row in rows if row.offer_id not in taken]
+    return [row for row in rows if row.offer_id not in resold_ids]

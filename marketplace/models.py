@@ -1,4 +1,4 @@
-"""What is for sale, what was bought, and what a buyer may use. Amounts are minor units of `currency`."""
+"""Products on sale, orders, and licences. Amounts are minor units of `currency`."""
 
 from typing import ClassVar, Self
 from uuid import UUID
@@ -47,7 +47,7 @@ class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
 
 
 class LicenseOffer(KeyedRow):
-    """One licence of one product, at a price before tax. What was sold keeps its own copy."""
+    """One licence of one product, at a price before tax. An order item keeps its own copy of the terms."""
 
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="offers")
     license = models.CharField(max_length=12, choices=LicenseKind)
@@ -69,7 +69,7 @@ class LicenseOffer(KeyedRow):
 
 
 class CartItem(KeyedRow):
-    """A licence offer that a buyer thinks of ordering. A cart is its items."""
+    """A licence offer in a buyer's cart. A cart is its items."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items")
     offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+")
@@ -119,7 +119,7 @@ class OrderItem(KeyedRow):
     """One licence in an order: price, tax, our fee and the seller's share, frozen at sale."""
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
-    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="sold")
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="order_items")
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sold_items")
     title = models.CharField(max_length=120)
     license = models.CharField(max_length=12, choices=LicenseKind)
@@ -128,7 +128,7 @@ class OrderItem(KeyedRow):
     tax_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     seller_minor = models.BigIntegerField()
-    # Paid for, and gone when the money came: no licence, no share for the seller, the money goes back by itself.
+    # No longer available when the payment arrived: no licence, no share for the seller, and an automatic refund.
     withheld = models.BooleanField(default=False)
 
     class Meta:
@@ -151,11 +151,11 @@ class OrderItem(KeyedRow):
 
 
 class License(StatefulRow):
-    """The buyer's right to use a work. It lives and dies with the payment of its item."""
+    """The buyer's right to use a work. It depends on the payment of its item."""
 
     moves = LICENSE_MOVES
 
-    item = models.OneToOneField(OrderItem, on_delete=models.PROTECT, related_name="granted")
+    item = models.OneToOneField(OrderItem, on_delete=models.PROTECT, related_name="granted_license")
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="licenses")
     offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="licenses")
     holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="licenses")
@@ -187,7 +187,7 @@ class License(StatefulRow):
 class RefundLine(KeyedRow):
     """How much of one item a refund gives back, split over whose money it is.
 
-    Fixed when the refund is made, unless another one took that money before it succeeded.
+    Fixed when the refund is opened, unless another refund took that money before this one succeeded.
     """
 
     refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")

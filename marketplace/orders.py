@@ -1,4 +1,4 @@
-"""Placing an order at our own prices, getting its payment page, and cancelling one that is not paid."""
+"""Placing an order at our own prices, getting its payment page, and cancelling an unpaid order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.purchases import complete_order
-from marketplace.states import HELD, OrderStatus
+from marketplace.states import HELD_STATUSES, OrderStatus
 from payments.collection.payment_requests import cancel_payment, open_payment, send_now
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -39,7 +39,7 @@ class OrderNotCancellable(NotAllowed):
 
 @dataclass(frozen=True)
 class OrderLine:
-    """One line of what a buyer asks for."""
+    """One line of a requested order."""
 
     product_id: UUID
     license: str
@@ -47,17 +47,17 @@ class OrderLine:
 
 @dataclass(frozen=True)
 class RequestedOrder:
-    """The order, and the browser's secret for paying it when the provider has just told us."""
+    """The order, and the client secret for paying it, which only the call that creates the payment returns."""
 
     order: Order
     client_secret: str = ""
 
 
 def request_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], cause: Cause) -> RequestedOrder:
-    """Place an order and get its payment page. Asking again with the same id returns the first order.
+    """Place an order and get its payment page. Requesting again with the same id returns the first order.
 
-    When the provider does not answer, the order stands as pending without a page: a sweep asks again. Raises
-    OfferNotFound, OrderNotPossible.
+    When Hyperswitch does not answer, the order is pending without a page and a sweep retries. Raises OfferNotFound,
+    OrderNotPossible.
     """
     order = place_order(order_id=order_id, buyer=buyer, lines=lines, cause=cause)
     payment = Payment.objects.of(Payment.Purpose.ORDER, order.pk).last()
@@ -75,7 +75,6 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
         return earlier
     items = [_item(order_id, offer) for offer in _offers(lines, buyer)]
     subtotal, tax = sum(item.net_minor for item in items), sum(item.tax_minor for item in items)
-    currency = items[0].offer.currency
     try:
         order = Order.objects.create(
             pk=order_id,
@@ -83,27 +82,34 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
             subtotal_minor=subtotal,
             tax_minor=tax,
             total_minor=subtotal + tax,
-            currency=currency,
+            currency=items[0].offer.currency,
         )
     except IntegrityError as error:
-        raise OrderNotPossible("This order is being placed by another request. Ask again in a moment.") from error
+        raise OrderNotPossible("This order is being placed by another request. Try again in a moment.") from error
+    assert order.total_minor == sum(item.total_minor for item in items), "the items of an order add up to its total"
     OrderItem.objects.bulk_create(items)
     CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
         complete_order(order, payment=None, cause=cause, at=timezone.now())
         return order
-    open_payment(
+    _open_payment(order, items)
+    return order
+
+
+def _open_payment(order: Order, items: Sequence[OrderItem]) -> None:
+    payment = open_payment(
         payment_id=new_id(),
         purpose=Payment.Purpose.ORDER,
         purpose_id=order.pk,
         correlation_id=order.pk,
-        payer_id=buyer.pk,
+        payer_id=order.buyer_id,
         amount_minor=order.total_minor,
-        currency=currency,
+        currency=order.currency,
         description=", ".join(item.title for item in items)[:200],
         return_url=f"{settings.PUBLIC_BASE_URL}/paid",
     )
-    return order
+    assert payment.currency == order.currency, "an order and its payment have one currency"
+    assert payment.amount_minor == order.total_minor > 0, "the payment of an order is of its total"
 
 
 def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
@@ -119,8 +125,11 @@ def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
         )
         if offer is None:
             raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
-        if offer.license == LicenseKind.EXCLUSIVE and License.objects.filter(offer=offer, status__in=HELD).exists():
-            raise ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is sold.")
+        if (
+            offer.license == LicenseKind.EXCLUSIVE
+            and License.objects.filter(offer=offer, status__in=HELD_STATUSES).exists()
+        ):
+            raise ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is already sold.")
         if offer.product.seller_id == buyer.pk:
             raise OrderNotPossible(f"{offer.product.title!r} is your own work.")
         offers.append(offer)
@@ -133,6 +142,7 @@ def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
 
 def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:
     fee = basis_points_of(offer.price_minor, settings.PLATFORM_FEE_BASIS_POINTS)
+    assert 0 <= fee <= offer.price_minor, "our fee never exceeds the price"
     return OrderItem(
         order_id=order_id,
         offer=offer,
@@ -148,9 +158,9 @@ def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:
 
 
 def cancel_order(*, order_id: UUID, cause: Cause) -> Order:
-    """Close the payment page of an unpaid order and return the order as it then stands.
+    """Close the payment page of an unpaid order and return the order with its new status.
 
-    It is cancelled when the provider says that nobody can pay it any more; one that is being paid goes on. Without an
+    It is cancelled once Hyperswitch confirms that the page is closed; one that is being paid stays open. Without an
     answer nothing changes. Raises OrderNotCancellable.
     """
     order = Order.objects.get(pk=order_id)

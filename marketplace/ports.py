@@ -1,4 +1,4 @@
-"""What the marketplace asks of the floor above: what follows for an order's sellers when its money moves."""
+"""The port to the floor above: an order's sellers, who are paid or charged back when its money moves."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,14 +20,14 @@ class Sellers:
     order_money_changed: FollowOrder
 
 
-_assigned: list[Sellers] = []
+_implementations: list[Sellers] = []
 
 
 def assign_sellers(sellers: Sellers) -> None:
-    """Take the answers, once, when the process starts."""
-    _assigned[:] = [sellers]
+    """Register the implementation, once, when the process starts."""
+    _implementations[:] = [sellers]
 
 
 def sellers() -> Sellers:
-    """What follows for the sellers of an order."""
-    return _assigned[0]
+    """The registered implementation."""
+    return _implementations[0]

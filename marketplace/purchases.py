@@ -1,21 +1,28 @@
-"""What becomes of an order when its money moves: completed, given up, refunded, disputed.
+"""How an order follows its money: completed, failed or expired, refunded, disputed.
 
-These are the answers to payments' questions (`payments/ports.py`), assigned in `veza/wiring.py`. Status and licences
-are computed from the refunds and disputes each time, never toggled, so it does not matter in which order they became
-known.
+These functions implement the port `payments/ports.py` and are assigned in `veza/wiring.py`. Status and licences are
+computed from all refunds and disputes each time, never toggled, so the order in which updates arrive does not matter.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 
 from marketplace import licenses
-from marketplace.allocation import REFUNDED_ONLY, accounts_of, disputes_of, refunded_minor, remaining_of, sold
+from marketplace.allocation import (
+    REFUNDED_ONLY,
+    accounts_of,
+    disputes_of,
+    refunded_minor,
+    remaining_shares,
+    shares_at_sale,
+)
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
-from marketplace.states import HELD, NEVER_PAID, OrderStatus
+from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
@@ -25,41 +32,43 @@ from veza.core.states import may_move, move
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The money of an order is here: complete the order, whatever was thought of it meanwhile."""
-    order = _locked_order(payment)
+    """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
+    order = _lock_order(payment)
     if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
         complete_order(order, payment=payment, cause=cause, at=at)
 
 
 def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
-    """Give the buyer what a locked order is for, and the sellers their shares; `payment` is None for a free order."""
+    """Grant the licences of a locked order and allocate its money; `payment` is None for a free order."""
+    assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
+    assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = list(order.items.all())
-    withheld = _withhold_unavailable(order, items)
+    withheld_items = _withhold_unavailable(order, items)
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
-    licenses.grant(order, [item for item in items if not item.withheld])
+    licenses.grant(order, items)
     is_refunding = False
     if payment is not None:
-        post_applied(order.pk, accounts_of(sold(items)), payment=payment, at=at)
-        is_refunding = _refund_withheld(withheld, payment=payment)
+        _claim_payment(order, items, payment=payment, at=at)
+        is_refunding = _refund_withheld(withheld_items, payment=payment)
     sellers().order_completed(order, cause=cause, at=at)
     if is_refunding:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The payment of an order came to nothing: the order failed, was cancelled, or expired, unless it ended before."""
-    order = _locked_order(payment)
+    """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before."""
+    order = _lock_order(payment)
     status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
     if status == OrderStatus.CANCELLED and payment.closing_at is not None:
-        status = OrderStatus.EXPIRED  # Support did not cancel it: the session of its page ran out.
+        status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
     if may_move(order, status):
         move(order, status, cause=cause, at=at)
 
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _follow_money(_locked_order(refund.payment), cause=cause, at=at)
+    _update_order(_lock_order(refund.payment), cause=cause, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
@@ -67,25 +76,36 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
     Licences are suspended while it is open, revoked when it is lost, and active again when it is won.
     """
-    _follow_money(_locked_order(dispute.payment), cause=cause, at=at)
+    _update_order(_lock_order(dispute.payment), cause=cause, at=at)
 
 
-def _locked_order(payment: Payment) -> Order:
-    assert payment.purpose == Payment.Purpose.ORDER, "the marketplace answers for orders only"
-    return Order.objects.locked().get(pk=payment.purpose_id)
+def _lock_order(payment: Payment) -> Order:
+    assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
+    assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
+    order = Order.objects.locked().get(pk=payment.purpose_id)
+    assert payment.currency == order.currency, "an order and its payment have one currency"
+    return order
 
 
-def _follow_money(order: Order, *, cause: Cause, at: datetime) -> None:
-    """Bring a locked order, its licences and its sellers to where its money is.
+def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
+    """Post each party's share of the payment; the money of withheld items stays unapplied."""
+    allocation = accounts_of(shares_at_sale(items))
+    withheld_minor = sum(item.total_minor for item in items if item.withheld)
+    assert sum(allocation.values()) + withheld_minor == order.total_minor, "the shares of an order add up to its total"
+    post_applied(order.pk, allocation, payment=payment, at=at)
 
-    An order that was never fulfilled keeps its status.
+
+def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
+    """Update a locked order, its licences and its sellers' transfers to match its money.
+
+    An order that was never completed keeps its status.
     """
     if order.completed_at is not None:
         items = list(order.items.all())
         status = _status_of(order, items)
         if order.status != status:
             move(order, status, cause=cause, at=at)
-        licenses.follow_money(order, items, remaining_of(items, REFUNDED_ONLY), cause=cause, at=at)
+        licenses.update_licenses(order, items, remaining_shares(items, REFUNDED_ONLY), cause=cause, at=at)
     sellers().order_money_changed(order, cause=cause, at=at)
 
 
@@ -93,42 +113,39 @@ def _status_of(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
     refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
-    refunded = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
-    is_all_gone = refunded_minor(items, [*refunded, *lost]) >= order.total_minor
-    return OrderStatus.REFUNDED if is_all_gone else OrderStatus.COMPLETED
+    by_refunds = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
+    by_disputes = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    is_refunded_in_full = refunded_minor(items, [*by_refunds, *by_disputes]) >= order.total_minor
+    return OrderStatus.REFUNDED if is_refunded_in_full else OrderStatus.COMPLETED
 
 
 def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
-    """Mark the items that cannot be delivered any more and return them; `order` is locked, as it was before payment.
+    """Mark the items that cannot be delivered any more and return them; `order` is locked and not completed yet.
 
-    Unavailable is an exclusive licence that another buyer holds, and, for an order that had ended before its money
-    came, what the buyer has bought again meanwhile. Their money is booked, stays unapplied, and is refunded.
+    Unavailable is an exclusive licence that another buyer holds, and, for an order that had ended unpaid, a licence
+    that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
     """
-    exclusive = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
-    if exclusive:
-        list(LicenseOffer.objects.locked().filter(pk__in=exclusive))  # The first order to complete holds it.
+    exclusive_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
+    if exclusive_ids:
+        list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first order to complete holds it.
     conflicting = Q(exclusive=True)
-    if order.status in NEVER_PAID:
+    if order.status in ENDED_UNPAID:
         conflicting |= Q(holder=order.buyer_id)
-    elif not exclusive:
+    elif not exclusive_ids:
         return []
     offers = [item.offer_id for item in items]
-    conflicts = License.objects.filter(conflicting, offer__in=offers, status__in=HELD).exclude(order=order)
+    conflicts = License.objects.filter(conflicting, offer__in=offers, status__in=HELD_STATUSES).exclude(order=order)
     unavailable = set(conflicts.values_list("offer_id", flat=True))
-    withheld = [item for item in items if item.offer_id in unavailable]
-    OrderItem.objects.filter(pk__in=[item.pk for item in withheld]).update(withheld=True)
-    for item in withheld:
+    withheld_items = [item for item in items if item.offer_id in unavailable]
+    OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
+    for item in withheld_items:
         item.withheld = True
-    return withheld
+    return withheld_items
 
 
-def _refund_withheld(withheld: Sequence[OrderItem], *, payment: Payment) -> bool:
-    """Open the refund of what was paid for and not delivered, and of a surplus; a sweep sends it.
-
-    Returns whether there is one.
-    """
-    if not any(item.total_minor for item in withheld):
+def _refund_withheld(withheld_items: Sequence[OrderItem], *, payment: Payment) -> bool:
+    """Open the refund of withheld items and of a surplus; a sweep sends it. Returns whether there is one."""
+    if not any(item.total_minor for item in withheld_items):
         return False
-    titles = ", ".join(item.title for item in withheld)
+    titles = ", ".join(item.title for item in withheld_items)
     return return_unapplied_funds(payment, reason=f"No longer available when the payment arrived: {titles}."[:500])

@@ -59,7 +59,7 @@ LICENSE_MOVES: Moves = {
         _L.SUSPENDED: "the refund was returned by the bank while a dispute is open",
     },
 }
-# A licence that its buyer has: nobody else can be given the same exclusive one.
-HELD = (_L.ACTIVE, _L.SUSPENDED)
-# An order that had ended before its money came.
-NEVER_PAID = (_O.FAILED, _O.EXPIRED, _O.CANCELLED)
+# The licence belongs to its buyer; an exclusive one cannot be granted to another.
+HELD_STATUSES = (_L.ACTIVE, _L.SUSPENDED)
+# The order ended before its money arrived, if any did.
+ENDED_UNPAID = (_O.FAILED, _O.EXPIRED, _O.CANCELLED)

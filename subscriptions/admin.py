@@ -43,7 +43,7 @@ class PlanAdmin(ReadOnlyAdmin):
         "active",
     )
     search_keys = ("id", "name")
-    empty = "There are no plans. load_demo makes a few."
+    empty = "There are no plans. load_demo creates a few."
 
 
 @column("plan")
@@ -55,7 +55,7 @@ def plan(row: Subscription | SubscriptionInvoice) -> str:
 def subscription_next(row: Subscription) -> object:
     if row.due_at is None:
         return NOTHING
-    return format_html("looked at {}", when(row.due_at))
+    return format_html("processed {}", when(row.due_at))
 
 
 @admin.register(Subscription)
@@ -74,54 +74,62 @@ class SubscriptionAdmin(HistoryAdmin):
     search_keys = ("id", "id__endswith", "user__email")
     facts = (person("user"), plan, age, moment("period_end_at", "period ends"), subscription_next)
     row_actions = (RefreshSubscription(), GetPaymentLink(), ExpireUnpaidSubscription(), CancelSubscriptionNow())
-    empty = "Nobody has subscribed yet, or nothing matches."
+    empty = "No subscription matches."
 
     def panels(self, row: Subscription) -> Sequence[Panel]:
         columns = [
             short_id,
             plan,
             money("total"),
-            money("tax", "of it tax"),
+            money("tax", "incl. tax"),
             status,
             moment("period_start_at", "from"),
             moment("period_end_at", "until"),
             moment("paid_at"),
         ]
         invoices = row.invoices.select_related("plan").order_by("-pk")
-        return [panel("Invoices", invoices, columns, empty="It has cost nothing so far.")]
+        return [panel("Invoices", invoices, columns, empty="No invoices so far.")]
 
     def stuck(self, rows: "QuerySet[Subscription]") -> "QuerySet[Subscription]":
-        """Behind with paying, or due and not looked at."""
+        """Past due, or due and not processed."""
         return rows.filter(Q(status=SubscriptionStatus.PAST_DUE) | Q(due_at__lt=Now()))
 
 
 @admin.register(SubscriptionInvoice)
 class InvoiceAdmin(HistoryAdmin):
-    list_display = (short_id, person("subscription.user", "who"), plan, money("total"), status, age, moment("paid_at"))
+    list_display = (
+        short_id,
+        person("subscription.user", "subscriber"),
+        plan,
+        money("total"),
+        status,
+        age,
+        moment("paid_at"),
+    )
     list_filter = ("status", AgeFilter, TotalFilter, CurrencyFilter)
     list_select_related = ("subscription__user", "plan")
     search_keys = ("id", "subscription", "hyperswitch_payment_id", "subscription__user__email")
     facts = (
-        person("subscription.user", "who"),
+        person("subscription.user", "subscriber"),
         plan,
         money("total"),
-        money("tax", "of it tax"),
+        money("tax", "incl. tax"),
         moment("period_start_at", "from"),
         moment("period_end_at", "until"),
         moment("paid_at"),
     )
     row_actions = (RefundInvoice(),)
-    empty = "No invoice matches. An invoice is made for each period that costs something."
+    empty = "No invoice matches. An invoice is opened for each period that costs something."
 
 
 @admin.register(UnpaidSubscriptionAudit)
 class UnpaidSubscriptionAuditAdmin(ReadOnlyAdmin):
-    list_display = (moment("found_at", "found"), person("user"), plan, status, "why")
+    list_display = (moment("detected_at", "detected"), person("user"), plan, status, "reason")
     list_select_related = ("user", "plan")
     list_filter = (AgeFilter,)
     search_keys = ("id", "subscription", "user__email")
-    facts = (person("user"), plan, moment("found_at", "found"))
-    empty = "No subscription was active without being paid for: expire_unpaid_subscriptions has found none."
+    facts = (person("user"), plan, moment("detected_at", "detected"))
+    empty = "expire_unpaid_subscriptions has found no active subscription without a payment."
 
 
 @admin.register(DistributionSubmission)
@@ -131,4 +139,4 @@ class DistributionSubmissionAdmin(ReadOnlyAdmin):
     list_filter = (AgeFilter,)
     search_keys = ("id", "user__email")
     facts = (person("user"), age)
-    empty = "Nothing was handed in for distribution yet."
+    empty = "No work has been submitted for distribution."

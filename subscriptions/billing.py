@@ -1,8 +1,13 @@
-"""What news about money does to invoices and subscriptions: paid, failed, given back. In the commit of the news."""
+"""How invoices and subscriptions follow their money: paid, failed, refunded, disputed.
+
+These functions implement the port `payments/ports.py` and run in the transaction of the update.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db import connection
 
 from payments.collection.expiry import close_pages_soon
 from payments.ledger import allocations
@@ -13,27 +18,27 @@ from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
-from subscriptions.states import ENTITLING, LIVE, OWED, InvoiceStatus, SubscriptionStatus
+from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
 from veza.core.states import move
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """An invoice's money is here: settle it once, and let the period begin if the subscription can still use it.
+    """The payment of an invoice arrived: mark it paid once, and begin the period if the subscription can still use it.
 
-    Money that pays for nothing any more (paid already, cancelled, replaced by another subscription) is sent back.
+    A payment that cannot be used (paid already, cancelled, replaced by another subscription) is refunded.
     """
-    subscription, invoice = _locked(payment)
-    if invoice.status not in OWED:
+    subscription, invoice = _lock_invoice(payment)
+    if invoice.status not in PAYABLE:
         if invoice.hyperswitch_payment_id != payment.provider_key:
             return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
         return
-    wanted = _can_use(subscription)
-    period = _period_paid(subscription, invoice, at=at)
+    may_begin = _may_begin_period(subscription)
+    period = _period_of_payment(subscription, invoice, at=at)
     span = (period.start_at, period.end_at)
-    invoices.settle(invoice, payment, period=span, cause=cause, at=at)
+    invoices.mark_paid(invoice, payment, period=span, cause=cause, at=at)
     close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
-    if wanted:
+    if may_begin:
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
@@ -41,9 +46,9 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """A try to pay an invoice came to nothing: a first one ends the subscription, a renewal makes it past due."""
-    subscription, invoice = _locked(payment)
-    if invoice.status not in OWED:
+    """A payment of an invoice failed: the first one ends the subscription, a renewal makes it past due."""
+    subscription, invoice = _lock_invoice(payment)
+    if invoice.status not in PAYABLE:
         return
     if invoice.status == InvoiceStatus.PENDING:
         move(invoice, InvoiceStatus.FAILED, cause=cause, at=at)
@@ -58,58 +63,65 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
 
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
-    """A refund of an invoice succeeded, failed, or was returned: refunded in full ends the access, in part does not."""
-    _follow_money(refund.payment, cause=cause, at=at)
+    """A refund of an invoice succeeded, failed, or was returned: only a full refund ends the access."""
+    _update_invoice(refund.payment, cause=cause, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
-    """A dispute over an invoice was opened or decided, or its decision reversed: one that is lost ends the access."""
-    _follow_money(dispute.payment, cause=cause, at=at)
+    """A dispute over an invoice was opened or decided, or its decision reversed: a lost one ends the access."""
+    _update_invoice(dispute.payment, cause=cause, at=at)
 
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
-    """Whose money a refund made at the dashboard is: an invoice has no items, so the payment's accounts say."""
-    return allocations.allocate_refund(refund.amount_minor, refund.payment)
+    """Allocate an external refund: an invoice has no items, so it is spread over the payment's accounts."""
+    allocation = allocations.allocate_refund(refund.amount_minor, refund.payment)
+    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    return allocation
 
 
 def reallocate_refund(refund: Refund, /) -> Allocation:
-    """The refund keeps its allocation: payments caps it to what each account has left."""
+    """The refund keeps its allocation: payments caps it to what remains of each account."""
     return dict(refund.allocation)
 
 
-def _follow_money(payment: Payment, *, cause: Cause, at: datetime) -> None:
-    """Bring the invoice that `payment` paid to where the payment's own sums say it is."""
-    subscription, invoice = _locked(payment)
+def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
+    """Update the invoice that `payment` paid, and its subscription, to match the payment's refunds and disputes."""
+    subscription, invoice = _lock_invoice(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
-        return  # A payment that never paid it, and goes back on its own.
-    all_gone = invoices.refunded_minor(payment) >= invoice.total_minor
-    if all_gone and invoice.status == InvoiceStatus.PAID:
+        return  # Another payment paid it; this one is refunded on its own.
+    is_refunded_in_full = invoices.refunded_minor(payment) >= invoice.total_minor
+    if is_refunded_in_full and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:
             move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
-    elif not all_gone and invoice.status == InvoiceStatus.REFUNDED:
+    elif not is_refunded_in_full and invoice.status == InvoiceStatus.REFUNDED:
         move(invoice, InvoiceStatus.PAID, cause=cause, at=at)
-        if subscription.status == SubscriptionStatus.EXPIRED and _can_use(subscription) and at < invoice.period_end_at:
+        may_resume = subscription.status == SubscriptionStatus.EXPIRED and _may_begin_period(subscription)
+        if may_resume and at < invoice.period_end_at:
             due_at = _renewal_due_at(subscription, invoice, at=at)
             move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, due_at=due_at)
 
 
 def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
-    """A renewal is not paid: past due from now on, with its next try, in the caller's transaction."""
+    """Mark the subscription past due for an unpaid renewal, and schedule the retry, in the caller's transaction."""
+    assert connection.in_atomic_block, "a subscription becomes past due in the transaction that locks it"
+    assert invoice.subscription_id == subscription.pk, "a subscription is past due for an invoice of its own"
     due_at = _retry_due_at(subscription, invoice, since_at=at)
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)
 
 
-def _locked(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
-    """The subscription, then the invoice: up the house. The payment is locked by the caller already."""
-    assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions answers for invoices only"
+def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
+    """Lock the subscription, then the invoice. The caller has locked the payment already."""
+    assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
+    assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
     owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
     subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=owner)
     invoice = SubscriptionInvoice.objects.locked().select_related("plan").get(pk=payment.purpose_id)
+    assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     return subscription, invoice
 
 
-def _can_use(subscription: Subscription) -> bool:
+def _may_begin_period(subscription: Subscription) -> bool:
     """Whether a paid period may begin: not after a cancellation, and never beside another live subscription."""
     if subscription.status != SubscriptionStatus.EXPIRED:
         return subscription.status in LIVE
@@ -128,13 +140,13 @@ class _Period:
     anchor_day: int
 
 
-def _period_paid(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> _Period:
-    """The period the money buys: the invoice's own, unless nothing of it could be used until now.
+def _period_of_payment(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> _Period:
+    """The period that is paid: the invoice's own, unless the subscription gave no access until now.
 
-    A renewal keeps its period although it is paid late: its beginning was used on grace.
+    A renewal that is paid late keeps its period: the grace period covered its beginning.
     """
-    begun = subscription.invoices.filter(paid_at__isnull=False).exists()
-    if begun and at < invoice.period_end_at:
+    has_begun = subscription.invoices.filter(paid_at__isnull=False).exists()
+    if has_begun and at < invoice.period_end_at:
         return _Period(invoice.period_start_at, invoice.period_end_at, subscription.anchor_day)
     return _Period(at, end_of(at, invoice.plan.interval, anchor_day=at.day), at.day)
 
@@ -148,19 +160,19 @@ def _begin_period(
     cause: Cause,
     at: datetime,
 ) -> None:
-    kept: dict[str, Any] = {"hyperswitch_customer_id": payment.customer_key, "past_due_since_at": None}
+    fields: dict[str, Any] = {"hyperswitch_customer_id": payment.customer_key, "past_due_since_at": None}
     if payment.payment_method_id:
-        kept["hyperswitch_payment_method_id"] = payment.payment_method_id
-    held_until_at = subscription.period_end_at if subscription.status in ENTITLING else None
-    if held_until_at is None or invoice.period_end_at > held_until_at:
-        kept |= _of_period(subscription, invoice, at=at) | {"anchor_day": anchor_day}
+        fields["hyperswitch_payment_method_id"] = payment.payment_method_id
+    current_end_at = subscription.period_end_at if subscription.status in ENTITLING else None
+    if current_end_at is None or invoice.period_end_at > current_end_at:
+        fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}
     if subscription.status == SubscriptionStatus.ACTIVE:
-        Subscription.objects.filter(pk=subscription.pk).update(**kept)
+        Subscription.objects.filter(pk=subscription.pk).update(**fields)
     else:
-        move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, **kept)
+        move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, **fields)
 
 
-def _of_period(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> dict[str, Any]:
+def _period_fields(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> dict[str, Any]:
     return {
         "plan": invoice.plan,
         "next_plan": None if subscription.next_plan_id == invoice.plan_id else subscription.next_plan,
@@ -176,6 +188,6 @@ def _renewal_due_at(subscription: Subscription, invoice: SubscriptionInvoice, *,
 
 def _retry_due_at(subscription: Subscription, invoice: SubscriptionInvoice, *, since_at: datetime) -> datetime:
     if not subscription.hyperswitch_payment_method_id:
-        return grace_ends_at(invoice)  # Nothing to charge: only the person can pay, at a page.
+        return grace_ends_at(invoice)  # Nothing to charge: only the subscriber can pay, on a payment page.
     charges = sum(payment.off_session for payment in invoices.payments_of(invoice.pk))
     return retry_due_at(invoice, failing_since_at=since_at, charges=max(1, charges)) or grace_ends_at(invoice)

@@ -1,4 +1,4 @@
-"""The way out for somebody who owes: to the payment page that works, the same one while it lives, else a new one."""
+"""Completing the payment of a subscription: its payment page while that is open, else a new one."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,9 +10,9 @@ from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.access import effective_payment
+from subscriptions.checkout import Checkout, is_page_open, open_checkout
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
-from subscriptions.offers import Offer, offer, page_works
 from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
@@ -29,63 +29,65 @@ class PaymentUnderWay(NotAllowed):
     retry_after_seconds = 60
 
 
-def request_completion(*, subscription_id: UUID, payment_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> Offer:
-    """Bring a person who owes to a page where they can pay. A new payment, if one is needed, gets `payment_id`.
+def request_completion(
+    *, subscription_id: UUID, payment_id: UUID, user_id: UUID, cause: Cause, at: datetime
+) -> Checkout:
+    """Get the payment page of the user's unpaid subscription. A new payment, if one is needed, gets `payment_id`.
 
     Raises NotFound, NothingToPay, PaymentUnderWay.
     """
-    close_ended(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
-    found = open_completion(subscription_id=subscription_id, payment_id=payment_id, user_id=user_id, at=at)
-    return offer(*found, cause=cause)
+    refresh_last_payment(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
+    rows = open_completion(subscription_id=subscription_id, payment_id=payment_id, user_id=user_id, at=at)
+    return open_checkout(*rows, cause=cause)
 
 
-def close_ended(*, subscription_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> None:
-    """Ask the provider about the last payment where only it can say that nobody can pay it any more."""
-    subscription = _own(subscription_id, user_id)
-    owed = invoices.owed_invoice(subscription)
-    last = invoices.payments_of(owed.pk)[-1:] if owed else []
-    for payment in last:
-        if payment.status in PAYMENT_OPEN and not payment.off_session and not page_works(payment, at=at):
-            cancel_payment(payment.pk, reason="The payment page is over.", cause=cause)
+def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> None:
+    """Close the last payment's page if its session has ended; read a failed payment again from Hyperswitch."""
+    invoice = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
+    payments = invoices.payments_of(invoice.pk) if invoice else []
+    for payment in payments[-1:]:
+        if payment.status in PAYMENT_OPEN and not payment.off_session and not is_page_open(payment, at=at):
+            cancel_payment(payment.pk, reason="The payment page has expired.", cause=cause)
         elif payment.status == PaymentStatus.FAILED and payment.hyperswitch_payment_id:
-            check_payment(payment.pk, cause=cause)  # A payer may have tried again where it failed.
+            check_payment(payment.pk, cause=cause)  # The subscriber may have paid on the same page since.
 
 
 @transaction.atomic(durable=True)
 def open_completion(
     *, subscription_id: UUID, payment_id: UUID, user_id: UUID, at: datetime
 ) -> tuple[Subscription, SubscriptionInvoice, Payment]:
-    """Commit the payment that the person is sent to: the one that waits, or a new one after the last is dead."""
-    owed = invoices.owed_invoice(_own(subscription_id, user_id))
-    if owed is not None:
-        list(Payment.objects.of(Payment.Purpose.INVOICE, owed.pk).locked())
+    """Commit the payment to complete: the last one while its page is open, or a new one after it is dead."""
+    unpaid = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
+    if unpaid is not None:
+        list(Payment.objects.of(Payment.Purpose.INVOICE, unpaid.pk).locked())
     subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription_id)
-    invoice = _what_is_owed(subscription, at=at)
+    invoice = _invoice_to_pay(subscription, at=at)
     last = next(reversed(invoices.payments_of(invoice.pk)), None)
     if last is None or last.status in PAYMENT_DEAD:
         return subscription, invoice, invoices.open_page_payment(invoice, subscription, payment_id=payment_id)
-    if last.status in PAYMENT_OPEN and page_works(last, at=at):
+    if last.status in PAYMENT_OPEN and is_page_open(last, at=at):
         return subscription, invoice, last
-    raise PaymentUnderWay("A payment is under way. Look again in a minute.")
+    raise PaymentUnderWay("A payment is in progress. Try again in a minute.")
 
 
-def _own(subscription_id: UUID, user_id: UUID) -> Subscription:
-    own = Subscription.objects.filter(pk=subscription_id, user=user_id).first()
-    if own is None:
+def _subscription_of(user_id: UUID, subscription_id: UUID) -> Subscription:
+    subscription = Subscription.objects.filter(pk=subscription_id, user=user_id).first()
+    if subscription is None:
         raise NotFound("There is no such subscription.")
-    return own
+    return subscription
 
 
-def _what_is_owed(subscription: Subscription, *, at: datetime) -> SubscriptionInvoice:
-    """The invoice to pay; one is made for a live subscription that nothing stands behind."""
+def _invoice_to_pay(subscription: Subscription, *, at: datetime) -> SubscriptionInvoice:
+    """The invoice to pay; a new one for a live subscription without an effective payment."""
     if subscription.status == SubscriptionStatus.CANCELLED:
         raise NothingToPay("This subscription is cancelled. Subscribe again instead.")
     if subscription.status == SubscriptionStatus.EXPIRED and _has_another(subscription):
         raise NothingToPay("You have another subscription.")
-    if owed := invoices.owed_invoice(subscription):
-        return owed
-    if subscription.status not in LIVE or effective_payment(subscription, at=at) is not None:
-        raise NothingToPay("Nothing is owed for this subscription.")
+    if invoice := invoices.payable_invoice(subscription):
+        return invoice
+    plan = subscription.next_plan or subscription.plan
+    if subscription.status not in LIVE or plan.is_free or effective_payment(subscription, at=at) is not None:
+        raise NothingToPay("This subscription has nothing to pay.")
     return invoices.next_invoice(subscription, at=at)
 
 

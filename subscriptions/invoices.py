@@ -1,9 +1,10 @@
-"""Invoices: what a period costs, the payments that try to pay it, and whose money it then is."""
+"""Invoices: the price of a period, the payments of it, and their allocation to income and tax."""
 
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 
 from payments.collection.payment_requests import open_payment
 from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
@@ -12,13 +13,13 @@ from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
-from subscriptions.states import OWED, InvoiceStatus
+from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.money import basis_points_of
 from veza.core.states import move
 
-# Definitely dead, as far as the provider has told us: only then may another payment be opened.
+# Hyperswitch reported that the payment failed or was cancelled: only then may another one be opened.
 PAYMENT_DEAD = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 KEEP_METHOD = "off_session"
 
@@ -26,8 +27,9 @@ KEEP_METHOD = "off_session"
 def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) -> SubscriptionInvoice:
     """The invoice of the period that starts at `start_at`, at the plan's price and tax of today.
 
-    There is one for each period, whoever asks and how often.
+    There is one for each period: opening it again returns the first.
     """
+    assert not plan.is_free, "a free plan has no invoices"
     tax = basis_points_of(plan.price_minor, plan.tax_basis_points)
     invoice, _ = SubscriptionInvoice.objects.get_or_create(
         subscription=subscription,
@@ -41,37 +43,38 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
             "currency": plan.currency,
         },
     )
+    assert invoice.total_minor == invoice.net_minor + invoice.tax_minor, "an invoice's net and tax add up to its total"
     return invoice
 
 
 def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInvoice:
-    """The invoice of the period after the one that is over; of one that starts now if none is."""
+    """The invoice of the period after the last one; of a period that starts now if the last has not ended."""
     end_at = subscription.period_end_at
     start_at = end_at if end_at is not None and end_at <= at else at
     return open_invoice(subscription, subscription.next_plan or subscription.plan, start_at=start_at)
 
 
-def owed_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
-    """The newest invoice that still wants to be paid."""
-    owed = subscription.invoices.filter(status__in=OWED).select_related("plan")
-    return owed.order_by("period_start_at").last()
+def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
+    """The newest invoice that is still to be paid."""
+    payable = subscription.invoices.filter(status__in=PAYABLE).select_related("plan")
+    return payable.order_by("period_start_at").last()
 
 
 def payments_of(invoice_id: UUID) -> list[Payment]:
-    """The payments that tried to pay an invoice, oldest first."""
+    """The payments of an invoice, oldest first."""
     return list(Payment.objects.of(Payment.Purpose.INVOICE, invoice_id))
 
 
 def open_page_payment(invoice: SubscriptionInvoice, subscription: Subscription, *, payment_id: UUID) -> Payment:
-    """A payment with a page, whose method is kept for the renewals, in the caller's transaction."""
+    """Open a payment with a page, which saves the method for renewals, in the caller's transaction."""
     return _open_payment(invoice, subscription, payment_id=payment_id, future_usage=KEEP_METHOD)
 
 
 def open_charge(invoice: SubscriptionInvoice, subscription: Subscription) -> Payment:
-    """A payment by the subscription's saved method, without its owner, in the caller's transaction."""
-    assert subscription.hyperswitch_payment_method_id, "only a saved method can be charged without its owner"
-    charges = subscription.hyperswitch_payment_method_id
-    return _open_payment(invoice, subscription, payment_id=new_id(), charges_method=charges)
+    """Open an off-session payment by the saved method, in the caller's transaction."""
+    assert subscription.hyperswitch_payment_method_id, "only a saved method can be charged off-session"
+    method_id = subscription.hyperswitch_payment_method_id
+    return _open_payment(invoice, subscription, payment_id=new_id(), charges_method=method_id)
 
 
 def _open_payment(
@@ -82,7 +85,8 @@ def _open_payment(
     future_usage: str = "",
     charges_method: str = "",
 ) -> Payment:
-    return open_payment(
+    assert invoice.status in PAYABLE, "only an unpaid invoice gets another payment"
+    payment = open_payment(
         payment_id=payment_id,
         purpose=Payment.Purpose.INVOICE,
         purpose_id=invoice.pk,
@@ -90,14 +94,17 @@ def _open_payment(
         payer_id=subscription.user_id,
         amount_minor=invoice.total_minor,
         currency=invoice.currency,
-        description=f"{invoice.plan.name}, from {invoice.period_start_at:%d %B %Y}",
+        description=f"{invoice.plan.name}, from {invoice.period_start_at:%d %b %Y}",
         return_url=f"{settings.PUBLIC_BASE_URL}/paid",
         future_usage=future_usage,
         charges_method=charges_method,
     )
+    assert payment.amount_minor == invoice.total_minor, "the payment of an invoice is of its total"
+    assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
+    return payment
 
 
-def settle(
+def mark_paid(
     invoice: SubscriptionInvoice,
     payment: Payment,
     *,
@@ -105,7 +112,10 @@ def settle(
     cause: Cause,
     at: datetime,
 ) -> None:
-    """Mark the invoice as paid by `payment` for `period`, and claim the money, in the caller's transaction."""
+    """Mark the invoice as paid by `payment` for `period`, and post its allocation, in the caller's transaction."""
+    assert connection.in_atomic_block, "an invoice is paid in the transaction that books its payment"
+    assert payment.purpose_id == invoice.pk, "an invoice is paid by a payment of its own"
+    assert payment.received_minor >= invoice.total_minor, "an invoice is paid by its total or more"
     move(
         invoice,
         InvoiceStatus.PAID,
@@ -120,33 +130,37 @@ def settle(
 
 
 def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:
-    """Whose money a paid invoice is, account by account."""
+    """The total of a paid invoice, divided over income and tax."""
+    assert min(invoice.net_minor, invoice.tax_minor) >= 0, "no part of an invoice is negative"
     allocation = {SUBSCRIPTION_INCOME: invoice.net_minor, TAX: invoice.tax_minor}
+    assert sum(allocation.values()) == invoice.total_minor, "an invoice's allocation adds up to its total"
     return {account: amount for account, amount in allocation.items() if amount}
 
 
-def allocation_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
-    """What disputes, and refunds under way or done, have left of each leg."""
+def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
+    """What remains of each account's part after disputes and after pending and succeeded refunds."""
     refunds = payment.refunds.filter(status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
-    left = allocation_of(invoice)
+    remaining = allocation_of(invoice)
     for allocation in (
         *refunds.values_list("allocation", flat=True),
         *payment.disputes.values_list("allocation", flat=True),
     ):
-        left = {account: amount - allocation.get(account, 0) for account, amount in left.items()}
-    return left
+        remaining = {account: amount - allocation.get(account, 0) for account, amount in remaining.items()}
+    return remaining
 
 
 def refunded_minor(payment: Payment) -> int:
-    """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
-    done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
-    return sum(allocation.get(account, 0) for allocation in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
+    """How much of the invoice's total its refunds and lost disputes took; a surplus is not part of the total."""
+    by_refunds = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
+    by_disputes = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    allocations = [*by_refunds, *by_disputes]
+    return sum(allocation.get(account, 0) for allocation in allocations for account in (SUBSCRIPTION_INCOME, TAX))
 
 
-def give_up_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
-    """Move what the subscription still owes to `status`: failed may be paid late, void is wanted no more."""
-    owed = SubscriptionInvoice.objects.locked().filter(subscription=subscription, status__in=OWED)
-    for invoice in owed:
+def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
+    """Move the unpaid invoices to `status`: failed may still be paid late, void may not."""
+    assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
+    unpaid = SubscriptionInvoice.objects.locked().filter(subscription=subscription, status__in=PAYABLE)
+    for invoice in unpaid:
         if invoice.status != status:
             move(invoice, status, cause=cause, at=at)

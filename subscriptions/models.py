@@ -1,4 +1,4 @@
-"""Plans, who subscribes to them, and what they owe and paid. Amounts are minor units of `currency`."""
+"""Plans, subscriptions and their invoices. Amounts are minor units of `currency`."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -13,7 +13,7 @@ from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
 
 class Plan(KeyedRow):
-    """What a creator may subscribe to. A price of zero is a free plan."""
+    """A plan that creators subscribe to. A price of zero is a free plan."""
 
     class Interval(models.TextChoices):
         MONTH = "month"
@@ -44,29 +44,29 @@ class Plan(KeyedRow):
 
 
 class Subscription(StatefulRow):
-    """A person's subscription. Whether it opens doors is never read from here alone: `access` decides."""
+    """A user's subscription. Its status alone never gives access: `access` decides."""
 
     moves = SUBSCRIPTION_MOVES
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
-    # What it becomes when the period ends; NULL = the same plan again.
+    # The plan after this period; NULL = the same plan again.
     next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=16, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING_PAYMENT)
     # The period that is paid for, free, or on trial; NULL until there is one.
     period_start_at = models.DateTimeField(null=True, blank=True)
     period_end_at = models.DateTimeField(null=True, blank=True)
-    # The day of the month that periods end on, so that a January 31 comes back in March.
+    # The day of the month that periods end on, so that January 31 is followed by March 31.
     anchor_day = models.PositiveSmallIntegerField()
     trial_ends_at = models.DateTimeField(null=True, blank=True)
     cancel_at_period_end = models.BooleanField(default=False)
     past_due_since_at = models.DateTimeField(null=True, blank=True)
-    # The end of the period whose renewal the person was reminded of.
+    # The end of the period whose renewal reminder was sent.
     reminded_for_at = models.DateTimeField(null=True, blank=True)
     hyperswitch_customer_id = models.CharField(max_length=64, blank=True)
-    # The saved method that renewals charge; empty until a payment kept one.
+    # The saved method that renewals charge; empty until a payment saved one.
     hyperswitch_payment_method_id = models.CharField(max_length=64, blank=True)
-    # When the clock has something to do about it; NULL = never again. The sweep's lease as well.
+    # When the sweep processes it next; NULL = never. The sweep's lease as well.
     due_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -103,12 +103,12 @@ class Subscription(StatefulRow):
 
 
 class SubscriptionInvoice(StatefulRow):
-    """What one period of a subscription costs: price and tax frozen when it is made, one for each period."""
+    """The invoice of one period of a subscription: price and tax are frozen when it is opened."""
 
     moves = INVOICE_MOVES
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices")
-    # The plan that is paid for: the rights it gives are this plan's, whatever the subscription says meanwhile.
+    # The plan that is paid for: it decides the features, even after the subscription's plan has changed.
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
     period_start_at = models.DateTimeField()
     period_end_at = models.DateTimeField()
@@ -118,7 +118,7 @@ class SubscriptionInvoice(StatefulRow):
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=10, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
     paid_at = models.DateTimeField(null=True, blank=True)
-    # The provider's id of the payment that paid it.
+    # Hyperswitch's id of the payment that paid it.
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -157,7 +157,7 @@ class SubscriptionInvoice(StatefulRow):
 
 
 class UnpaidSubscriptionAudit(KeyedRow):
-    """A subscription that was active without an effective payment, as it stood when it was found. Append-only."""
+    """A copy of a subscription that was active without an effective payment. Append-only."""
 
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -166,15 +166,15 @@ class UnpaidSubscriptionAudit(KeyedRow):
     # The whole row, column by column, and its invoices.
     row = models.JSONField()
     invoices = models.JSONField()
-    why = models.CharField(max_length=200)
-    found_at = models.DateTimeField()
+    reason = models.CharField(max_length=200)
+    detected_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["-found_at"], name="unpaid_audit_newest_first")]
+        indexes = [models.Index(fields=["-detected_at"], name="unpaid_audit_newest_first")]
 
 
 class DistributionSubmission(KeyedRow):
-    """A work handed in for distribution, and the subscription that allowed it."""
+    """A work submitted for distribution, and the subscription that allowed it."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")

@@ -1,4 +1,4 @@
-"""When a period ends, and when the clock has to look at a subscription."""
+"""When a period ends, and when the sweep has to process a subscription."""
 
 from calendar import monthrange
 from datetime import datetime
@@ -18,17 +18,17 @@ def end_of(start_at: datetime, interval: str, *, anchor_day: int) -> datetime:
 
 
 def renewal_due_at(period_end_at: datetime, *, reminds: bool, at: datetime) -> datetime:
-    """When a period's end has to be looked at: ahead of it if its person is to be reminded, else when it comes."""
+    """When a period's end has to be processed: ahead of it if the subscriber is to be reminded, else when it comes."""
     return max(at, period_end_at - settings.SUBSCRIPTION_REMINDER_BEFORE) if reminds else period_end_at
 
 
 def grace_ends_at(invoice: SubscriptionInvoice) -> datetime:
-    """Until when an unpaid renewal leaves its person what the last period gave."""
+    """Until when the last period still gives access while its renewal is unpaid."""
     return invoice.period_start_at + settings.SUBSCRIPTION_GRACE
 
 
 def retry_due_at(invoice: SubscriptionInvoice, *, failing_since_at: datetime, charges: int) -> datetime | None:
-    """When an unpaid renewal that was charged `charges` times is charged again; None: no more, or only after grace."""
-    waits = settings.SUBSCRIPTION_RETRY_AFTER[charges - 1 :]
-    due_at: datetime | None = failing_since_at + waits[0] if waits else None
+    """When an unpaid renewal is charged again after `charges` charges; None: never, or only after the grace period."""
+    delays = settings.SUBSCRIPTION_RETRY_AFTER[charges - 1 :]
+    due_at: datetime | None = failing_since_at + delays[0] if delays else None
     return due_at if due_at is not None and due_at < grace_ends_at(invoice) else None

@@ -1,4 +1,4 @@
-"""What the clock does: remind, renew by the saved method, try again, and let go of what nobody pays.
+"""The sweep of subscriptions: remind, renew by the saved method, retry, and expire what stays unpaid.
 
 `run_due` is the sweep's one verb. Claiming the row is the first guard against charging twice; the unique invoice of a
 period is the second, and one open payment for an invoice the third.
@@ -15,140 +15,142 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
+from subscriptions.checkout import PAGE_MARGIN, page_closes_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
-from subscriptions.offers import PAGE_MARGIN, page_ends_at
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.reminders import remind
-from subscriptions.states import OWED, InvoiceStatus, SubscriptionStatus
+from subscriptions.states import PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
 from veza.core.states import move
 
-# How long a charge may stay without news before it is looked at again.
-LOOK_AGAIN_AFTER = timedelta(hours=1)
+# How long a charge may stay without an update before it is refreshed.
+REFRESH_AFTER = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def run_due(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
-    """Do what is due about one subscription at `at`. Safe to repeat: what is done already is found done."""
+    """Do what is due about one subscription at `at`. Safe to repeat."""
     subscription = Subscription.objects.select_related("plan", "next_plan").get(pk=subscription_id)
     match subscription.status:
         case SubscriptionStatus.PENDING_PAYMENT | SubscriptionStatus.EXPIRED | SubscriptionStatus.CANCELLED:
             _close_pages(subscription, cause=cause, at=at)
-        case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _runs_on(subscription, at=at):
+        case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _is_within_period(subscription, at=at):
             remind(subscription, at=at)
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE | SubscriptionStatus.PAST_DUE:
             _renew(subscription, cause=cause, at=at)
 
 
-def _runs_on(subscription: Subscription, *, at: datetime) -> bool:
+def _is_within_period(subscription: Subscription, *, at: datetime) -> bool:
     return subscription.period_end_at is not None and at < subscription.period_end_at
 
 
 def _close_pages(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
-    """Close the payment pages of a subscription that is over, or that nobody paid in time."""
-    waits = subscription.status == SubscriptionStatus.PENDING_PAYMENT
+    """Close the payment pages of a subscription that has ended, or that was not paid in time."""
+    is_awaiting_payment = subscription.status == SubscriptionStatus.PENDING_PAYMENT
     for payment in _payments(subscription.pk).filter(status__in=PAYMENT_OPEN):
-        if not waits or at >= page_ends_at(payment):
-            cancel_payment(payment.pk, reason="Nobody paid in time.", cause=cause)
-    release_subscription(subscription.pk, cause=cause, at=at)
+        if not is_awaiting_payment or at >= page_closes_at(payment):
+            cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
+    finish_subscription(subscription.pk, cause=cause, at=at)
 
 
 @transaction.atomic(durable=True)
-def release_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
-    """Commit that nothing is left to do for a subscription none of whose payments is alive, else look again later."""
+def finish_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
+    """Expire or finish a subscription that has no open payment any more; reschedule one that has."""
     payments = list(_payments(subscription_id).locked())
     subscription = Subscription.objects.locked().get(pk=subscription_id)
     if any(payment.status in PAYMENT_OPEN or payment.status == PaymentStatus.PROCESSING for payment in payments):
-        _look_again(subscription, at + PAGE_MARGIN)
+        _reschedule(subscription, at + PAGE_MARGIN)
     elif subscription.status == SubscriptionStatus.PENDING_PAYMENT:
         _expire(subscription, cause=cause, at=at)
     elif subscription.status in (SubscriptionStatus.EXPIRED, SubscriptionStatus.CANCELLED):
-        _look_again(subscription, None)
+        _reschedule(subscription, None)
 
 
 def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
-    """Charge the period after the one that is over, or let go; the call, if there is one, after the commit."""
-    owed = invoices.owed_invoice(subscription)
-    if owed is not None:
-        _make_sure(owed, cause=cause, at=at)
+    """Renew a subscription whose period has ended, or end it; a charge is sent after the commit."""
+    unpaid = invoices.payable_invoice(subscription)
+    if unpaid is not None:
+        _refresh_last_payment(unpaid, cause=cause, at=at)
     payment = open_renewal(subscription.pk, cause=cause, at=at)
     if payment is not None:
         send_payment(payment.pk, cause=cause)
 
 
-def _make_sure(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
-    """Learn from the provider what became of the last payment, before another one is opened."""
+def _refresh_last_payment(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
+    """Refresh the last payment from Hyperswitch, before another one is opened."""
     for payment in invoices.payments_of(invoice.pk)[-1:]:
-        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= page_ends_at(payment):
-            cancel_payment(payment.pk, reason="Nobody paid in time.", cause=cause)
+        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= page_closes_at(payment):
+            cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
         elif payment.hyperswitch_payment_id and payment.status != PaymentStatus.CANCELLED:
             check_payment(payment.pk, cause=cause)
 
 
 @transaction.atomic(durable=True)
 def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Payment | None:
-    """Commit what follows from a period's end, and return the payment to send if one was opened.
+    """Commit the end of a period, and return the payment to send if one was opened.
 
-    Cancelled, renewed for nothing, an invoice with a charge, past due without a method, or expired after the grace.
+    The subscription is cancelled, renewed free of charge, charged, past due without a saved method, or expired after
+    the grace period.
     """
-    list(_payments(subscription_id).filter(purpose_id__in=_owed(subscription_id)).locked())
+    list(_payments(subscription_id).filter(purpose_id__in=_payable_invoice_ids(subscription_id)).locked())
     subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription_id)
     is_due = subscription.status in (
         SubscriptionStatus.TRIALING,
         SubscriptionStatus.ACTIVE,
         SubscriptionStatus.PAST_DUE,
     )
-    if not is_due or _runs_on(subscription, at=at):
-        return None  # The last payment's news has just settled it.
+    if not is_due or _is_within_period(subscription, at=at):
+        return None  # Refreshing the last payment has just renewed it.
     if subscription.cancel_at_period_end:
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
-        invoices.give_up_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+        invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
         return None
-    owed = invoices.owed_invoice(subscription)
+    unpaid = invoices.payable_invoice(subscription)
     plan = subscription.next_plan or subscription.plan
-    if owed is None and plan.is_free:
-        _roll_on(subscription, cause=cause, at=at)
+    if unpaid is None and plan.is_free:
+        _renew_free(subscription, cause=cause, at=at)
         return None
-    return _charge(subscription, owed or invoices.next_invoice(subscription, at=at), cause=cause, at=at)
+    return _charge(subscription, unpaid or invoices.next_invoice(subscription, at=at), cause=cause, at=at)
 
 
-def _owed(subscription_id: UUID) -> list[UUID]:
-    owed = SubscriptionInvoice.objects.filter(subscription=subscription_id, status__in=OWED)
-    return list(owed.values_list("pk", flat=True))
+def _payable_invoice_ids(subscription_id: UUID) -> list[UUID]:
+    payable = SubscriptionInvoice.objects.filter(subscription=subscription_id, status__in=PAYABLE)
+    return list(payable.values_list("pk", flat=True))
 
 
 def _payments(subscription_id: UUID) -> PaymentQuerySet:
-    every = SubscriptionInvoice.objects.filter(subscription=subscription_id)
-    return Payment.objects.filter(purpose=Payment.Purpose.INVOICE, purpose_id__in=every.values("pk"))
+    rows = SubscriptionInvoice.objects.filter(subscription=subscription_id)
+    return Payment.objects.filter(purpose=Payment.Purpose.INVOICE, purpose_id__in=rows.values("pk"))
 
 
 def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> Payment | None:
-    """The next try to be paid for `invoice`, if it is time for one; past due, or expired after the grace."""
-    tried = invoices.payments_of(invoice.pk)
-    if tried and tried[-1].status not in PAYMENT_DEAD:
-        _look_again(subscription, at + LOOK_AGAIN_AFTER)
+    """Open the next charge of `invoice` if one is due; otherwise past due, or expired after the grace period."""
+    assert invoice.subscription_id == subscription.pk, "a subscription is charged for an invoice of its own"
+    attempts = invoices.payments_of(invoice.pk)
+    if attempts and attempts[-1].status not in PAYMENT_DEAD:
+        _reschedule(subscription, at + REFRESH_AFTER)
         return None
-    due_at = _charge_due_at(subscription, invoice, tried, at=at)
+    due_at = _charge_due_at(subscription, invoice, attempts, at=at)
     if due_at <= at:
-        _look_again(subscription, at + LOOK_AGAIN_AFTER)
+        _reschedule(subscription, at + REFRESH_AFTER)
         return invoices.open_charge(invoice, subscription)
     if at >= grace_ends_at(invoice):
         _expire(subscription, cause=cause, at=at)
     elif subscription.status == SubscriptionStatus.PAST_DUE:
-        _look_again(subscription, min(due_at, grace_ends_at(invoice)))
+        _reschedule(subscription, min(due_at, grace_ends_at(invoice)))
     else:
         mark_past_due(subscription, invoice, cause=cause, at=at)
     return None
 
 
 def _charge_due_at(
-    subscription: Subscription, invoice: SubscriptionInvoice, tried: Sequence[Payment], *, at: datetime
+    subscription: Subscription, invoice: SubscriptionInvoice, attempts: Sequence[Payment], *, at: datetime
 ) -> datetime:
-    """When the saved method is to be charged next: at once the first time, `NEVER` when there is no (more) try."""
+    """When the saved method is charged next: immediately the first time, `NEVER` without a (further) attempt."""
     if not subscription.hyperswitch_payment_method_id:
         return NEVER
-    charges = sum(payment.off_session for payment in tried)
+    charges = sum(payment.off_session for payment in attempts)
     if not charges:
         return at
     since_at = subscription.past_due_since_at or invoice.period_start_at
@@ -157,12 +159,13 @@ def _charge_due_at(
 
 def _expire(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
-    invoices.give_up_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
+    invoices.close_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
 
 
-def _roll_on(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
-    """A free plan's next period begins when the last one ends; nothing is owed for it."""
+def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
+    """Begin a free plan's next period, which has no invoice, where the last one ends."""
     plan, start_at = subscription.next_plan or subscription.plan, subscription.period_end_at or at
+    assert plan.is_free, "only a free plan is renewed without an invoice"
     end_at = end_of(start_at, plan.interval, anchor_day=subscription.anchor_day)
     fields = {
         "plan": plan,
@@ -177,5 +180,5 @@ def _roll_on(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
         move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, past_due_since_at=None, **fields)
 
 
-def _look_again(subscription: Subscription, due_at: datetime | None) -> None:
+def _reschedule(subscription: Subscription, due_at: datetime | None) -> None:
     Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)

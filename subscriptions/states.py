@@ -50,7 +50,7 @@ SUBSCRIPTION_MOVES: Moves = {
 }
 # A subscriber has at most one of these.
 LIVE = (_S.PENDING_PAYMENT, _S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
-# These may open doors, if there is an effective payment behind them: `access` decides.
+# These give access if they have an effective payment: `access` decides.
 ENTITLING = (_S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
 
 _I = InvoiceStatus
@@ -68,4 +68,5 @@ INVOICE_MOVES: Moves = {
     _I.VOID: {},
     _I.REFUNDED: {_I.PAID: "the refund was returned by the bank, or the dispute was won"},
 }
-OWED = (_I.PENDING, _I.FAILED)
+# An invoice that a payment may still pay.
+PAYABLE = (_I.PENDING, _I.FAILED)

@@ -1,4 +1,4 @@
-"""Subscribing: a free plan or a trial begins at once, a paid plan when its first invoice is paid."""
+"""Subscribing: a free plan or a trial begins immediately, a paid plan when its first invoice is paid."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -8,16 +8,19 @@ from django.db import IntegrityError, transaction
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment
+from subscriptions.checkout import PAGE_MARGIN, Checkout, open_checkout
 from subscriptions.models import Plan, Subscription
-from subscriptions.offers import PAGE_MARGIN, Offer, offer
 from subscriptions.periods import end_of, renewal_due_at
-from subscriptions.plans import offered_plan
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
-from veza.core.errors import NotAllowed
+from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
 from veza.core.models import User
 from veza.core.states import move
+
+
+class PlanNotFound(NotFound):
+    code = "plan_not_found"
 
 
 class AlreadySubscribed(NotAllowed):
@@ -30,53 +33,64 @@ class SubscribingMeanwhile(NotAllowed):
     http_status = 409
 
 
-def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause: Cause, at: datetime) -> Offer:
-    """Subscribe and, if there is something to pay, get the payment page. Asking again with the same id finds it.
+def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause: Cause, at: datetime) -> Checkout:
+    """Subscribe and, if there is something to pay, get the payment page.
 
+    Requesting again with the same id returns the first subscription.
     Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile.
     """
     subscription = open_subscription(subscription_id=subscription_id, user=user, plan_id=plan_id, cause=cause, at=at)
-    owed = invoices.owed_invoice(subscription)
-    if owed is None:
-        return Offer(subscription)
-    return offer(subscription, owed, invoices.payments_of(owed.pk)[-1], cause=cause)
+    invoice = invoices.payable_invoice(subscription)
+    if invoice is None:
+        return Checkout(subscription)
+    return open_checkout(subscription, invoice, invoices.payments_of(invoice.pk)[-1], cause=cause)
 
 
 @transaction.atomic(durable=True)
 def open_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause: Cause, at: datetime) -> Subscription:
     """Commit a subscription, and for a paid plan its first invoice and payment.
 
-    A live one without an effective payment makes room in the same commit; so does a free one for a paid one.
+    The same commit ends a live one without an effective payment, or a free one that a paid one replaces.
     """
     if earlier := Subscription.objects.filter(pk=subscription_id, user=user).first():
         return earlier
-    plan = offered_plan(plan_id)
-    _make_room(user, plan, cause=cause, at=at)
+    plan = active_plan(plan_id)
+    _end_replaced(user, plan, cause=cause, at=at)
     try:
         return _create(subscription_id, user, plan, at=at)
     except IntegrityError as error:
-        raise SubscribingMeanwhile("Another request of yours is subscribing right now. Look, then decide.") from error
+        raise SubscribingMeanwhile(
+            "Another of your requests is subscribing right now. Read your subscription, then try again."
+        ) from error
 
 
-def _make_room(user: User, plan: Plan, *, cause: Cause, at: datetime) -> None:
+def active_plan(plan_id: UUID) -> Plan:
+    """A plan that can be subscribed to. Raises PlanNotFound."""
+    plan = Plan.objects.filter(pk=plan_id, active=True).first()
+    if plan is None:
+        raise PlanNotFound("There is no such plan.")
+    return plan
+
+
+def _end_replaced(user: User, plan: Plan, *, cause: Cause, at: datetime) -> None:
     live = Subscription.objects.locked().select_related("plan").filter(user=user, status__in=LIVE).first()
     if live is None:
         return
-    effective = effective_payment(live, at=at)
-    # Its page, if it has one, is closed by the sweep: that is a call.
-    closing = {"ended_at": at, "due_at": at}
-    if effective is None:
-        move(live, SubscriptionStatus.EXPIRED, cause=cause, at=at, **closing)
-        invoices.give_up_invoices(live, InvoiceStatus.FAILED, cause=cause, at=at)
-    elif effective.plan.is_free and not plan.is_free:
-        move(live, SubscriptionStatus.CANCELLED, cause=cause, at=at, **closing)
-        invoices.give_up_invoices(live, InvoiceStatus.VOID, cause=cause, at=at)
+    payment = effective_payment(live, at=at)
+    # A sweep closes its payment page, if it has one: that calls Hyperswitch.
+    fields = {"ended_at": at, "due_at": at}
+    if payment is None:
+        move(live, SubscriptionStatus.EXPIRED, cause=cause, at=at, **fields)
+        invoices.close_invoices(live, InvoiceStatus.FAILED, cause=cause, at=at)
+    elif payment.plan.is_free and not plan.is_free:
+        move(live, SubscriptionStatus.CANCELLED, cause=cause, at=at, **fields)
+        invoices.close_invoices(live, InvoiceStatus.VOID, cause=cause, at=at)
     else:
-        raise AlreadySubscribed(f"You have the plan {effective.plan.name}: change or cancel it instead.")
+        raise AlreadySubscribed(f"You have the plan {payment.plan.name}: change or cancel it instead.")
 
 
 def _create(subscription_id: UUID, user: User, plan: Plan, *, at: datetime) -> Subscription:
-    if not plan.is_free and not _may_try(user, plan):
+    if not plan.is_free and not _may_have_trial(user, plan):
         return _create_unpaid(subscription_id, user, plan, at=at)
     trial_ends_at = None if plan.is_free else at + timedelta(days=plan.trial_days)
     end_at = trial_ends_at or end_of(at, plan.interval, anchor_day=at.day)
@@ -93,8 +107,8 @@ def _create(subscription_id: UUID, user: User, plan: Plan, *, at: datetime) -> S
     )
 
 
-def _may_try(user: User, plan: Plan) -> bool:
-    """A person tries once, whatever the plan: the second trial would be a way never to pay."""
+def _may_have_trial(user: User, plan: Plan) -> bool:
+    """A user has one trial, whatever the plan: otherwise they would never have to pay."""
     return plan.trial_days > 0 and not Subscription.objects.filter(user=user, trial_ends_at__isnull=False).exists()
 
 

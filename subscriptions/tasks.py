@@ -1,4 +1,4 @@
-"""What the clock does for subscriptions."""
+"""The sweep of due subscriptions."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ LEASE = timedelta(minutes=2)
 
 @shared_task(name="subscriptions.run_due")
 def run_due_subscriptions(**_newer: object) -> None:
-    """Remind, renew, retry and let go, one subscription at a time, until nothing is due."""
+    """Remind, renew, retry and expire, one subscription at a time, until none is due."""
     cause = by_sweep("subscriptions.run_due")
     tick(
         "subscriptions.run_due",

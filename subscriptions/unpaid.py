@@ -1,4 +1,4 @@
-"""Cleaning up: subscriptions that say they are active while nothing stands behind them."""
+"""Cleaning up: subscriptions that are active without an effective payment."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from veza.core.causes import Cause
 from veza.core.models import KeyedRow
 from veza.core.states import move
 
-WHY = "It was active without a free plan, an unexpired trial or a paid invoice."
+REASON = "Active without a free plan, an unexpired trial or a paid invoice."
 
 
 def find_unpaid(*, at: datetime, chunk: int = 500) -> Iterator[Subscription]:
@@ -30,7 +30,7 @@ def find_unpaid(*, at: datetime, chunk: int = 500) -> Iterator[Subscription]:
 
 @transaction.atomic(durable=True)
 def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
-    """Keep the row as it stands for support, then expire it; False if it is not (or no longer) unpaid."""
+    """Copy the row into the audit table for support, then expire it; False if it is not (or no longer) unpaid."""
     active = Subscription.objects.locked().select_related("plan").filter(status=SubscriptionStatus.ACTIVE)
     subscription = active.filter(pk=subscription_id).first()
     if subscription is None or effective_payment(subscription, at=at) is not None:
@@ -40,18 +40,18 @@ def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
         user_id=subscription.user_id,
         plan=subscription.plan,
         status=subscription.status,
-        row=_as_kept(subscription),
-        invoices=[_as_kept(invoice) for invoice in subscription.invoices.order_by("pk")],
-        why=WHY,
-        found_at=at,
+        row=_serialize_row(subscription),
+        invoices=[_serialize_row(invoice) for invoice in subscription.invoices.order_by("pk")],
+        reason=REASON,
+        detected_at=at,
     )
     move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
-    invoices.give_up_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
+    invoices.close_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
     return True
 
 
-def _as_kept(row: KeyedRow) -> dict[str, Any]:
+def _serialize_row(row: KeyedRow) -> dict[str, Any]:
     """Every column of the row, in JSON."""
     columns = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
-    kept: dict[str, Any] = json.loads(json.dumps(columns, cls=DjangoJSONEncoder))
-    return kept
+    snapshot: dict[str, Any] = json.loads(json.dumps(columns, cls=DjangoJSONEncoder))
+    return snapshot

@@ -49,13 +49,13 @@ def payment_of(order: Order) -> Payment:
 
 
 def refund_of(
-    order: Order, *, asked_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
+    order: Order, *, requested_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
 ) -> Refund:
     """The refund that the buyer of `order`, or somebody else, asked for."""
     return request_refund(
         refund_id=refund_id or new_id(),
         order_id=order.pk,
-        asked_by=asked_by or order.buyer,
+        requested_by=requested_by or order.buyer,
         refund_request=RefundRequest(reason="It does not open.", **refund_request),
         cause=BY_BUYER,
     )

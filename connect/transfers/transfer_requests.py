@@ -33,7 +33,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
-from marketplace.allocation import is_disputed, sold_shares
+from marketplace.allocation import is_disputed, seller_shares_at_sale
 from marketplace.models import Order
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
@@ -53,7 +53,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
     """Plan a transfer for each seller of a completed order. Runs in the webhook's commit: two statements."""
     assert connection.in_atomic_block, "transfers are planned in the commit that completes their order"
     assert order.completed_at is not None, "only a completed order pays its sellers"
-    shares = sold_shares(order.pk)
+    shares = seller_shares_at_sale(order.pk)
     assert all(share >= 0 for share in shares.values()), "no seller's share is below zero"
     assert sum(shares.values()) <= order.total_minor, "sellers never get more than the buyer was charged"
     SellerTransfer.objects.bulk_create(

@@ -1,4 +1,4 @@
-"""The doors of the cart."""
+"""The API of the cart."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from marketplace import cart
-from marketplace.api.orders import PlacedOrderOutput, WishInput, placed
+from marketplace.api.orders import OrderLineInput, PlacedOrderOutput, placed_response
 from marketplace.models import CartItem
 from marketplace.orders import OrderLine
 from veza.core.api.idempotency import idempotent
@@ -40,35 +40,35 @@ class OwnCart(GenericAPIView[CartItem]):
         return CartItem.objects.filter(owner=self.owner().pk).select_related("offer__product").order_by("pk")
 
     def owner(self) -> User:
-        person = self.request.user
-        assert isinstance(person, User), user_id_of(self.request)
-        return person
+        user = self.request.user
+        assert isinstance(user, User), user_id_of(self.request)
+        return user
 
 
 class Cart(OwnCart):
-    pagination_class = None  # A cart holds fifty items at most.
+    pagination_class = None  # A cart holds at most fifty items.
 
-    @extend_schema(operation_id="get_cart", summary="What is in your cart", responses=CartItemOutput(many=True))
+    @extend_schema(operation_id="get_cart", summary="List the items of your cart", responses=CartItemOutput(many=True))
     def get(self, request: Request) -> Response:
         return Response(CartItemOutput(self.get_queryset(), many=True).data)
 
     @extend_schema(
-        operation_id="add_cart_item", summary="Put a licence in", request=WishInput, responses={201: CartItemOutput}
+        operation_id="add_cart_item", summary="Add a licence", request=OrderLineInput, responses={201: CartItemOutput}
     )
     def post(self, request: Request) -> Response:
-        params = WishInput(data=request.data)
+        params = OrderLineInput(data=request.data)
         params.is_valid(raise_exception=True)
         item = cart.add_item(owner=self.owner(), line=OrderLine(**params.validated_data))
         return Response(CartItemOutput(item).data, status=201)
 
-    @extend_schema(operation_id="clear_cart", summary="Take everything out", responses={204: None})
+    @extend_schema(operation_id="clear_cart", summary="Remove all items", responses={204: None})
     def delete(self, request: Request) -> Response:
         cart.empty(owner=self.owner())
         return Response(status=204)
 
 
 class OneCartItem(OwnCart):
-    @extend_schema(operation_id="delete_cart_item", summary="Take one licence out", responses={204: None})
+    @extend_schema(operation_id="delete_cart_item", summary="Remove one item", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
         cart.remove_item(owner=self.owner(), item_id=pk)
         return Response(status=204)
@@ -79,11 +79,11 @@ class CartCheckout(OwnCart):
 
     @extend_schema(
         operation_id="check_out_cart",
-        summary="Order what is in your cart",
+        summary="Order the items of your cart",
         description="The same answer as placing an order. The cart is empty afterwards.",
         request=None,
         responses={201: PlacedOrderOutput, 202: PlacedOrderOutput},
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        return placed(cart.check_out(order_id=result_id, owner=self.owner(), cause=cause_of(request)))
+        return placed_response(cart.check_out(order_id=result_id, owner=self.owner(), cause=cause_of(request)))

@@ -1,4 +1,4 @@
-"""What a buyer may use."""
+"""A buyer's own licences."""
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -25,7 +25,7 @@ class LicenseOutput(serializers.ModelSerializer[License]):
     get=extend_schema(
         operation_id="list_licenses",
         summary="List your licences",
-        description="Those in force, unless `status` asks for others.",
+        description="Active licences, unless `status` selects others.",
         parameters=[OpenApiParameter("status", enum=LicenseStatus.values, default="active")],
     )
 )

@@ -1,4 +1,4 @@
-"""The doors of orders: place one, look at it, ask for the money back."""
+"""The API of orders: place one, read it, request a refund."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,13 +27,13 @@ from veza.core.models import User
 from veza.core.money import MAX_MINOR
 
 
-class WishInput(serializers.Serializer[Any]):
+class OrderLineInput(serializers.Serializer[Any]):
     product_id = serializers.UUIDField()
     license = serializers.ChoiceField(choices=LicenseKind.choices)
 
 
 class OrderInput(serializers.Serializer[Any]):
-    items = WishInput(many=True, allow_empty=False, max_length=50)  # type: ignore[call-arg]  # ListSerializer has it.
+    items = OrderLineInput(many=True, allow_empty=False, max_length=50)  # type: ignore[call-arg]  # ListSerializer has it.
 
 
 class OrderItemOutput(serializers.ModelSerializer[OrderItem]):
@@ -71,34 +71,34 @@ class OrderOutput(serializers.ModelSerializer[Order]):
             "refund_deadline",
         )
 
-    def _tried(self, order: Order) -> list[Payment]:
-        """The payments tried for the order, oldest first."""
-        tried: dict[UUID, list[Payment]] = self.context["tried"]
-        return tried[order.pk]
+    def _payments_of(self, order: Order) -> list[Payment]:
+        """The payments of the order, oldest first."""
+        payments: dict[UUID, list[Payment]] = self.context["payments"]
+        return payments[order.pk]
 
     def get_refund(self, order: Order) -> str:
         """none, pending, partial or full."""
-        refunds = [refund for payment in self._tried(order) for refund in payment.refunds.all()]
+        refunds = [refund for payment in self._payments_of(order) for refund in payment.refunds.all()]
         if any(refund.status == RefundStatus.PENDING for refund in refunds):
             return "pending"
-        done = [refund.allocation for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
-        given = refunded_minor(order.items.all(), done)
-        return "none" if not given else "full" if given >= order.total_minor else "partial"
+        allocations = [refund.allocation for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
+        amount_minor = refunded_minor(order.items.all(), allocations)
+        return "none" if not amount_minor else "full" if amount_minor >= order.total_minor else "partial"
 
     def get_hyperswitch_payment_id(self, order: Order) -> str | None:
-        return next((payment.hyperswitch_payment_id for payment in reversed(self._tried(order))), None)
+        return next((payment.hyperswitch_payment_id for payment in reversed(self._payments_of(order))), None)
 
     def get_payment_url(self, order: Order) -> str | None:
-        """Where to pay; null once there is nothing to pay, or while the provider has not answered yet."""
+        """Where to pay; null when there is nothing to pay, or while the payment provider has not answered yet."""
         if order.status != OrderStatus.PENDING:
             return None
-        waiting = (payment for payment in self._tried(order) if payment.status == PaymentStatus.PENDING)
-        return next((payment.payment_url for payment in waiting), None)
+        pending = (payment for payment in self._payments_of(order) if payment.status == PaymentStatus.PENDING)
+        return next((payment.payment_url for payment in pending), None)
 
 
 class PlacedOrderOutput(OrderOutput):
     client_secret = serializers.CharField(
-        allow_null=True, help_text="For an embedded payment form; never stored, so a replayed answer has none."
+        allow_null=True, help_text="For an embedded payment form. It is never stored: null in a replayed response."
     )
 
     class Meta:
@@ -106,24 +106,25 @@ class PlacedOrderOutput(OrderOutput):
         fields: tuple[str, ...] = (*OrderOutput.Meta.fields, "client_secret")
 
 
-def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
-    """The orders as the API writes them, their payments read all at once."""
-    tried: dict[UUID, list[Payment]] = {order.pk: [] for order in orders}
-    found = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=tried)
-    for payment in found.order_by("pk").prefetch_related("refunds"):
-        tried[payment.purpose_id].append(payment)
-    return list(OrderOutput(orders, many=True, context={"tried": tried}).data)
+def serialize_orders(orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """The orders as the API returns them; all their payments are read with one query."""
+    payments: dict[UUID, list[Payment]] = {order.pk: [] for order in orders}
+    rows = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=payments)
+    for payment in rows.order_by("pk").prefetch_related("refunds"):
+        payments[payment.purpose_id].append(payment)
+    return list(OrderOutput(orders, many=True, context={"payments": payments}).data)
 
 
-def placed(made: RequestedOrder) -> Response:
-    """The answer to an order: 201, or 202 while the payment page is not known yet."""
-    answer = shown([made.order])[0] | {"client_secret": made.client_secret or None}
-    unanswered = made.order.status == OrderStatus.PENDING and answer["payment_url"] is None
-    return Response(answer, status=202 if unanswered else 201)
+def placed_response(requested_order: RequestedOrder) -> Response:
+    """The response to a placed order: 201, or 202 while it has no payment page yet."""
+    order = requested_order.order
+    payload = serialize_orders([order])[0] | {"client_secret": requested_order.client_secret or None}
+    has_no_page = order.status == OrderStatus.PENDING and payload["payment_url"] is None
+    return Response(payload, status=202 if has_no_page else 201)
 
 
 class OwnOrders(GenericAPIView[Order]):
-    """Only the caller's own orders: another person's does not exist here."""
+    """The caller's own orders; an order of another buyer is not found."""
 
     serializer_class = OrderOutput
 
@@ -150,13 +151,13 @@ class Orders(OwnOrders):
     @extend_schema(operation_id="list_orders", summary="List your orders, newest first")
     def get(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(shown(page or []))
+        return self.get_paginated_response(serialize_orders(page or []))
 
     @extend_schema(
         operation_id="create_order",
-        summary="Order licences and get the page where to pay",
+        summary="Place an order and get its payment page",
         description="Prices and tax come from the catalogue. 201 with `payment_url`, or 202 without one when the "
-        "payment provider has not answered yet: read the order again a little later.",
+        "payment provider has not answered yet: read the order again later.",
         request=OrderInput,
         responses={201: PlacedOrderOutput, 202: PlacedOrderOutput},
         examples=[
@@ -174,22 +175,28 @@ class Orders(OwnOrders):
         buyer = request.user
         assert isinstance(buyer, User)
         lines = [OrderLine(**item) for item in params.validated_data["items"]]
-        return placed(request_order(order_id=result_id, buyer=buyer, lines=lines, cause=cause_of(request)))
+        return placed_response(request_order(order_id=result_id, buyer=buyer, lines=lines, cause=cause_of(request)))
 
 
 class OneOrder(OwnOrders):
     @extend_schema(operation_id="get_order", summary="Read one of your orders")
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(shown([self.get_object()])[0])
+        return Response(serialize_orders([self.get_object()])[0])
 
 
 class RefundInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
     items = serializers.ListField(
-        child=serializers.UUIDField(), required=False, max_length=50, help_text="Ids of order items; all when left out."
+        child=serializers.UUIDField(),
+        required=False,
+        max_length=50,
+        help_text="Ids of order items. Omitted: all items.",
     )
     amount_minor = serializers.IntegerField(
-        required=False, min_value=1, max_value=MAX_MINOR, help_text="Less than what is left of the items."
+        required=False,
+        min_value=1,
+        max_value=MAX_MINOR,
+        help_text="At most what is left to refund of the items. Omitted: all of it.",
     )
 
 
@@ -199,7 +206,7 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
         fields = ("id", "status", "amount_minor", "currency", "reason", "created_at")
 
 
-class RefundRequested(serializers.Serializer[Any]):
+class RefundRequestOutput(serializers.Serializer[Any]):
     refund = RefundOutput()
     message = serializers.CharField()
 
@@ -209,27 +216,27 @@ class OrderRefunds(GenericAPIView[Order]):
 
     @extend_schema(
         operation_id="refund_order",
-        summary="Ask for the money of an order back",
-        description="The buyer may ask for everything, for some items, or for a part; a seller for their own items; "
-        "staff for anybody, with the permission to. The refund is pending until the payment provider reports that it "
-        "succeeded.",
+        summary="Request a refund of an order",
+        description="The buyer may request a refund of the whole order, of some items, or of an amount; a seller of "
+        "their own items; staff with the permission of any order. The refund is pending until the payment provider "
+        "reports that it succeeded.",
         request=RefundInput,
-        responses={202: RefundRequested},
+        responses={202: RefundRequestOutput},
         examples=[
-            OpenApiExample("Everything", {"reason": "The files do not open."}, request_only=True),
-            OpenApiExample("A part", {"reason": "One file is missing.", "amount_minor": 500}, request_only=True),
+            OpenApiExample("The whole order", {"reason": "The files do not open."}, request_only=True),
+            OpenApiExample("An amount", {"reason": "One file is missing.", "amount_minor": 500}, request_only=True),
         ],
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
         params = RefundInput(data=request.data)
         params.is_valid(raise_exception=True)
-        person, payload = request.user, params.validated_data
-        assert isinstance(person, User)
+        user, payload = request.user, params.validated_data
+        assert isinstance(user, User)
         refund_request = RefundRequest(payload["reason"], tuple(payload.get("items", ())), payload.get("amount_minor"))
         cause = cause_of(request, refund_request.reason)
         refund = request_refund(
-            refund_id=result_id, order_id=pk, asked_by=person, refund_request=refund_request, cause=cause
+            refund_id=result_id, order_id=pk, requested_by=user, refund_request=refund_request, cause=cause
         )
-        message = "The refund is on its way. It is final when your bank confirms it."
+        message = "The refund is pending. It is final when the payment provider confirms it."
         return Response({"refund": RefundOutput(refund).data, "message": message}, status=202)

@@ -1,4 +1,4 @@
-"""The catalogue: everybody looks, sellers list and change their own."""
+"""The catalogue: public to read; sellers list and change their own products."""
 
 from typing import Any
 from uuid import UUID
@@ -70,7 +70,7 @@ class ProductFilters(filters.FilterSet):  # type: ignore[misc]  # The library is
     max_price_minor = filters.NumberFilter(field_name="offers__price_minor", lookup_expr="lte", max_digits=15)
 
     def filter_queryset(self, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        """A product with two fitting offers is still one product."""
+        """A product with two matching offers is listed once."""
         matching: QuerySet[Product] = super().filter_queryset(queryset)
         return matching.distinct()
 
@@ -86,12 +86,12 @@ class Catalogue(GenericAPIView[Product]):
     queryset = products_for_sale()
 
     def seller(self) -> User:
-        person = self.request.user
-        assert isinstance(person, User)
-        return person
+        user = self.request.user
+        assert isinstance(user, User)
+        return user
 
-    def shown(self, product: Product) -> dict[str, Any]:
-        """A product of the caller's own is shown even when it is not for sale."""
+    def serialize(self, product: Product) -> dict[str, Any]:
+        """The caller's own product, even one that is not on sale."""
         offers = Prefetch("offers", LicenseOffer.objects.filter(active=True).order_by("price_minor"))
         row = Product.objects.select_related("seller").prefetch_related(offers).get(pk=product.pk)
         return dict(ProductOutput(row).data)
@@ -109,7 +109,7 @@ class Products(Catalogue):
 
     @extend_schema(
         operation_id="create_product",
-        summary="Put your work up for sale",
+        summary="List a product for sale",
         request=ProductInput,
         responses={201: ProductOutput},
         examples=[
@@ -128,7 +128,7 @@ class Products(Catalogue):
         params = ProductInput(data=request.data)
         params.is_valid(raise_exception=True)
         product = list_product(product_id=result_id, seller=self.seller(), **params.validated_data)
-        return Response(self.shown(product), status=201)
+        return Response(self.serialize(product), status=201)
 
 
 class OneProduct(Catalogue):
@@ -139,7 +139,7 @@ class OneProduct(Catalogue):
     @extend_schema(
         operation_id="update_product",
         summary="Change a product of your own",
-        description="What is left out stays. Orders keep the price and the rights they were made with.",
+        description="Omitted fields keep their value. Orders keep the price and rights that they were placed with.",
         request=ProductChanges,
         responses=ProductOutput,
         examples=[OpenApiExample("Take it off sale", {"published": False}, request_only=True)],
@@ -150,4 +150,4 @@ class OneProduct(Catalogue):
         changes = {name: value for name, value in params.validated_data.items() if name != "offers"}
         offers = params.validated_data.get("offers", [])
         product = change_product(product_id=pk, seller=self.seller(), changes=changes, offers=offers)
-        return Response(self.shown(product))
+        return Response(self.serialize(product))

@@ -1,4 +1,4 @@
-"""The door to becoming a seller."""
+"""The API to become a seller."""
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -21,7 +21,7 @@ class CreatorOutput(serializers.ModelSerializer[User]):
         fields = ("id", "name", "seller_since_at", "can_sell")
 
     def get_can_sell(self, user: User) -> bool:
-        """Whether their plan lets them list works for sale now."""
+        """Whether their plan includes listing works for sale now."""
         return may_sell(user.pk, timezone.now())
 
 
@@ -29,7 +29,7 @@ class Creator(APIView):
     @extend_schema(
         operation_id="become_seller",
         summary="Become a seller",
-        description="Listing works for sale needs a plan that includes selling as well. Asking again changes nothing.",
+        description="Listing works for sale also needs a plan that includes selling. A second request changes nothing.",
         request=None,
         responses=CreatorOutput,
         tags=["me"],

@@ -1,4 +1,4 @@
-"""The doors of distribution: may I, and here is a work."""
+"""The API of distribution: eligibility and submissions."""
 
 from typing import Any
 from uuid import UUID
@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from subscriptions import distribution
 from subscriptions.access import refuse_unless_may_distribute
+from subscriptions.creators import submit_work
 from subscriptions.models import DistributionSubmission
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import user_id_of
@@ -20,7 +20,7 @@ from veza.core.api.requests import user_id_of
 class EligibilityOutput(serializers.Serializer[Any]):
     eligible = serializers.BooleanField()
     plan = serializers.CharField()
-    until_at = serializers.DateTimeField(allow_null=True, help_text="Null: as long as you keep the plan.")
+    until_at = serializers.DateTimeField(allow_null=True, help_text="Null: as long as you have the plan.")
 
 
 class SubmissionInput(serializers.Serializer[Any]):
@@ -38,15 +38,15 @@ class SubmissionOutput(serializers.ModelSerializer[DistributionSubmission]):
 class Eligibility(APIView):
     @extend_schema(
         operation_id="get_distribution_eligibility",
-        summary="Whether you may submit works for distribution",
-        description="403 `subscription_payment_required` without a subscription that is paid for, 403 "
-        "`plan_does_not_allow` with one whose plan does not include it.",
+        summary="Check whether you may submit works for distribution",
+        description="403 `subscription_payment_required` without a paid subscription, 403 `plan_does_not_allow` if "
+        "your plan does not include distribution.",
         responses=EligibilityOutput,
         tags=["distribution"],
     )
     def get(self, request: Request) -> Response:
-        found = refuse_unless_may_distribute(user_id_of(request), at=timezone.now())
-        return Response({"eligible": True, "plan": found.plan.name, "until_at": found.until_at})
+        payment = refuse_unless_may_distribute(user_id_of(request), at=timezone.now())
+        return Response({"eligible": True, "plan": payment.plan.name, "until_at": payment.until_at})
 
 
 class Submissions(APIView):
@@ -61,7 +61,7 @@ class Submissions(APIView):
     def post(self, request: Request, *, result_id: UUID) -> Response:
         params = SubmissionInput(data=request.data)
         params.is_valid(raise_exception=True)
-        made = distribution.submit(
+        submission = submit_work(
             submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **params.validated_data
         )
-        return Response(SubmissionOutput(made).data, status=201)
+        return Response(SubmissionOutput(submission).data, status=201)

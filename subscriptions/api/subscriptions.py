@@ -1,4 +1,4 @@
-"""The doors of a subscription: take one, pay for it, change it, end it, and see how one stands."""
+"""The API of a subscription: subscribe, pay, change the plan, cancel, and read the overview."""
 
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,9 @@ from rest_framework.views import APIView
 from subscriptions import changes, completion, subscribing
 from subscriptions.api.invoices import InvoiceOutput
 from subscriptions.api.plans import PlanOutput
+from subscriptions.checkout import Checkout
 from subscriptions.models import Subscription
-from subscriptions.offers import Offer
-from subscriptions.standing import Standing, standing_of
+from subscriptions.overview import SubscriptionOverview, overview_of
 from subscriptions.states import SubscriptionStatus
 from veza.core.api.idempotency import idempotent
 from veza.core.api.requests import cause_of, user_id_of
@@ -28,13 +28,13 @@ class PlanInput(serializers.Serializer[Any]):
 
 
 class CancelInput(serializers.Serializer[Any]):
-    now = serializers.BooleanField(default=False, help_text="True ends it at once; false when the period ends.")
+    now = serializers.BooleanField(default=False, help_text="True: it ends immediately. False: when the period ends.")
 
 
 class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
     subscription_id = serializers.UUIDField(source="id", help_text="The same as `id`.")
     plan = PlanOutput()
-    next_plan = PlanOutput(allow_null=True, help_text="What it becomes when the period ends; null: the same plan.")
+    next_plan = PlanOutput(allow_null=True, help_text="The plan after this period. Null: the same plan.")
 
     class Meta:
         model = Subscription
@@ -53,12 +53,15 @@ class SubscriptionOutput(serializers.ModelSerializer[Subscription]):
         )
 
 
-class SubscriptionOffer(SubscriptionOutput):
+class SubscriptionCheckout(SubscriptionOutput):
     invoice = InvoiceOutput(allow_null=True)
     hyperswitch_payment_id = serializers.CharField(allow_null=True)
-    payment_url = serializers.CharField(allow_null=True, help_text="Where to pay; null when nothing is owed.")
+    payment_url = serializers.CharField(
+        allow_null=True,
+        help_text="Where to pay. Null when there is nothing to pay, or while there is no payment page yet.",
+    )
     client_secret = serializers.CharField(
-        allow_null=True, help_text="For an embedded payment form; never stored, so a replayed answer has none."
+        allow_null=True, help_text="For an embedded payment form. It is never stored: null in a replayed response."
     )
 
     class Meta:
@@ -72,32 +75,32 @@ class SubscriptionOffer(SubscriptionOutput):
         )
 
 
-class StandingOutput(serializers.Serializer[Standing]):
+class SubscriptionOverviewOutput(serializers.Serializer[SubscriptionOverview]):
     subscription = SubscriptionOutput(allow_null=True)
-    active = serializers.BooleanField(help_text="Whether it opens doors now.")
-    plan = PlanOutput(allow_null=True, help_text="The plan whose rights it gives now.")
+    active = serializers.BooleanField(help_text="Whether it gives access now.")
+    plan = PlanOutput(allow_null=True, help_text="The plan whose features it gives access to now.")
     period_start_at = serializers.DateTimeField(allow_null=True)
     period_end_at = serializers.DateTimeField(allow_null=True)
     needs_payment = serializers.BooleanField()
-    complete_url = serializers.CharField(allow_null=True, help_text="Where to POST to get a payment page.")
+    complete_url = serializers.CharField(allow_null=True, help_text="Where to POST to get the payment page.")
     message = serializers.CharField()
 
 
-def shown_offer(made: Offer) -> dict[str, Any]:
-    """A subscription as the API writes it, with what it owes and where to pay that."""
-    payment, invoice = made.payment, made.invoice
-    return dict(SubscriptionOutput(made.subscription).data) | {
+def serialize_checkout(checkout: Checkout) -> dict[str, Any]:
+    """A subscription as the API returns it, with its unpaid invoice and where to pay it."""
+    payment, invoice = checkout.payment, checkout.invoice
+    return dict(SubscriptionOutput(checkout.subscription).data) | {
         "invoice": InvoiceOutput(invoice).data if invoice else None,
         "hyperswitch_payment_id": payment.hyperswitch_payment_id if payment else None,
-        "payment_url": made.payment_url or None,
-        "client_secret": made.client_secret or None,
+        "payment_url": checkout.payment_url or None,
+        "client_secret": checkout.client_secret or None,
     }
 
 
-def _status_of(made: Offer, done: int) -> int:
-    """202 while something is owed and the provider has not said where to pay it."""
-    waits = made.payment is not None and made.subscription.status == SubscriptionStatus.PENDING_PAYMENT
-    return 202 if waits and not made.payment_url else done
+def _http_status_of(checkout: Checkout) -> int:
+    """202 while there is something to pay and no payment page yet, otherwise 201."""
+    is_unpaid = checkout.payment is not None and checkout.subscription.status == SubscriptionStatus.PENDING_PAYMENT
+    return 202 if is_unpaid and not checkout.payment_url else 201
 
 
 class Subscribe(APIView):
@@ -106,11 +109,11 @@ class Subscribe(APIView):
     @extend_schema(
         operation_id="create_subscription",
         summary="Subscribe to a plan",
-        description="A free plan and a trial begin at once. A paid plan waits as `pending_payment` for its invoice, "
-        "which is paid at `payment_url`; 202 without one when the payment provider has not answered yet: ask "
-        "`/subscriptions/complete/{id}` a little later.",
+        description="A free plan and a trial begin immediately. A paid plan is `pending_payment` until its invoice is "
+        "paid at `payment_url`; 202 without one when the payment provider has not answered yet: request "
+        "`/subscriptions/complete/{id}` later.",
         request=PlanInput,
-        responses={201: SubscriptionOffer, 202: SubscriptionOffer},
+        responses={201: SubscriptionCheckout, 202: SubscriptionCheckout},
         examples=[
             OpenApiExample("A plan", {"plan_id": "0190a000-0000-7000-8000-000000000001"}, request_only=True),
         ],
@@ -122,14 +125,14 @@ class Subscribe(APIView):
         params.is_valid(raise_exception=True)
         user = request.user
         assert isinstance(user, User)
-        made = subscribing.request_subscription(
+        checkout = subscribing.request_subscription(
             subscription_id=result_id,
             user=user,
             plan_id=params.validated_data["plan_id"],
             cause=cause_of(request),
             at=timezone.now(),
         )
-        return Response(shown_offer(made), status=_status_of(made, 201))
+        return Response(serialize_checkout(checkout), status=_http_status_of(checkout))
 
 
 class Complete(APIView):
@@ -137,31 +140,31 @@ class Complete(APIView):
 
     @extend_schema(
         operation_id="complete_subscription",
-        summary="Get the page where an unpaid subscription is paid",
-        description="The same payment while it lives, a new one when it is dead. 409 `nothing_to_pay` when nothing "
-        "is owed, 409 `payment_under_way` while a payment is being decided.",
+        summary="Get the payment page of an unpaid subscription",
+        description="The last payment while its page is open, otherwise a new one. 409 `nothing_to_pay` when there is "
+        "nothing to pay, 409 `payment_under_way` while a payment is in progress.",
         request=None,
-        responses={200: SubscriptionOffer, 202: SubscriptionOffer},
+        responses={200: SubscriptionCheckout, 202: SubscriptionCheckout},
         tags=["subscriptions"],
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
-        made = completion.request_completion(
+        checkout = completion.request_completion(
             subscription_id=pk,
             payment_id=result_id,
             user_id=user_id_of(request),
             cause=cause_of(request),
             at=timezone.now(),
         )
-        return Response(shown_offer(made), status=200 if made.payment_url else 202)
+        return Response(serialize_checkout(checkout), status=200 if checkout.payment_url else 202)
 
 
 class Cancel(APIView):
     @extend_schema(
         operation_id="cancel_subscription",
-        summary="End your subscription",
-        description="When the paid period ends, or at once with `now`. One that was never paid ends at once. Nothing "
-        "is sent back for the rest of a period.",
+        summary="Cancel your subscription",
+        description="It ends with the paid period, or immediately with `now`. An unpaid one ends immediately. "
+        "The rest of a period is not refunded.",
         request=CancelInput,
         responses=SubscriptionOutput,
         tags=["subscriptions"],
@@ -171,15 +174,15 @@ class Cancel(APIView):
         params = CancelInput(data=request.data)
         params.is_valid(raise_exception=True)
         now = params.validated_data["now"]
-        ended = changes.cancel(user_id=user_id_of(request), now=now, cause=cause_of(request), at=timezone.now())
-        return Response(SubscriptionOutput(ended).data)
+        subscription = changes.cancel(user_id=user_id_of(request), now=now, cause=cause_of(request), at=timezone.now())
+        return Response(SubscriptionOutput(subscription).data)
 
 
 class Change(APIView):
     @extend_schema(
         operation_id="change_subscription",
         summary="Change the plan from the next period on",
-        description="Naming the plan you have goes on with it, and takes a cancellation back.",
+        description="Your current plan undoes an earlier change. A cancellation at the period's end is undone too.",
         request=PlanInput,
         responses=SubscriptionOutput,
         tags=["subscriptions"],
@@ -189,32 +192,33 @@ class Change(APIView):
         params = PlanInput(data=request.data)
         params.is_valid(raise_exception=True)
         plan_id = params.validated_data["plan_id"]
-        changed = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
-        return Response(SubscriptionOutput(changed).data)
+        subscription = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
+        return Response(SubscriptionOutput(subscription).data)
 
 
 class MySubscription(APIView):
     @extend_schema(
         operation_id="get_subscription",
-        summary="How you stand",
-        description="Your subscription with its plan and period, none, or one that needs a payment and how to make it.",
-        responses=StandingOutput,
+        summary="Read your subscription",
+        description="Your subscription with its plan and period, and how to pay if it needs a payment.",
+        responses=SubscriptionOverviewOutput,
         tags=["me"],
     )
     def get(self, request: Request) -> Response:
-        return Response(shown_standing(standing_of(user_id_of(request), at=timezone.now())))
+        return Response(serialize_overview(overview_of(user_id_of(request), at=timezone.now())))
 
 
-def shown_standing(standing: Standing) -> dict[str, Any]:
-    """How somebody stands, as the API writes it."""
-    held, effective = standing.subscription, standing.effective
+def serialize_overview(overview: SubscriptionOverview) -> dict[str, Any]:
+    """The overview as the API returns it."""
+    subscription, payment = overview.subscription, overview.effective_payment
+    complete_path = f"/api/v1/subscriptions/complete/{subscription.pk}" if subscription else None
     return {
-        "subscription": SubscriptionOutput(held).data if held else None,
-        "active": effective is not None,
-        "plan": PlanOutput(effective.plan).data if effective else None,
-        "period_start_at": held.period_start_at if held else None,
-        "period_end_at": held.period_end_at if held else None,
-        "needs_payment": standing.needs_payment,
-        "complete_url": f"/api/v1/subscriptions/complete/{held.pk}" if held and standing.needs_payment else None,
-        "message": standing.message,
+        "subscription": SubscriptionOutput(subscription).data if subscription else None,
+        "active": payment is not None,
+        "plan": PlanOutput(payment.plan).data if payment else None,
+        "period_start_at": subscription.period_start_at if subscription else None,
+        "period_end_at": subscription.period_end_at if subscription else None,
+        "needs_payment": overview.needs_payment,
+        "complete_url": complete_path if overview.needs_payment else None,
+        "message": overview.message,
     }

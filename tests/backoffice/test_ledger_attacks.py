@@ -23,7 +23,7 @@ from tests.buying import (
 )
 from tests.connect.factories import make_seller
 from tests.factories import OfferFactory, ProductFactory
-from tests.subscriptions.subscribing import active
+from tests.subscriptions.subscribing import activate
 from veza.backoffice.verification import verify_ledger
 from veza.core.models import Heartbeat, ReviewItem
 
@@ -63,7 +63,7 @@ def world(sandbox):
     deliver_dispute(payment_of(disputed), "opened")
     seller = make_seller(stripe_account_id=sandbox.create_account())
     unsent = paid(order_of(OfferFactory(product=ProductFactory(seller=seller))))
-    active(sandbox)
+    activate(sandbox)
     book_statement_line(StatementLine("top-up-1", StatementKind.TOP_UP, 18_00, "EUR", timezone.now()))
     return {
         "order": order.pk,

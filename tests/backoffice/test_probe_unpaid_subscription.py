@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from probe.unpaid_attempts import ATTEMPTS
 from subscriptions import access
-from subscriptions.access import Effective
+from subscriptions.access import EffectivePayment
 from subscriptions.models import DistributionSubmission, Subscription
 from tests.buying import envelope, payment_object, signed
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import PlanFactory, active, free_plan, last_payment
+from tests.subscriptions.subscribing import PlanFactory, activate, free_plan, last_payment
 from veza.core.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ def test_a_dry_run_lists_what_it_would_do_and_does_nothing(veza):
 
 
 def test_a_replayed_delivery_of_another_account_grants_nothing(veza, sandbox, tmp_path):
-    other = active(sandbox, user=PersonFactory())
+    other = activate(sandbox, user=PersonFactory())
     body = envelope("payment_succeeded", payment_object(last_payment(other)))
     (tmp_path / "captured.json").write_text(json.dumps({"body": body.decode(), "signature": signed(body)}))
 
@@ -71,7 +71,7 @@ def test_a_replayed_delivery_of_another_account_grants_nothing(veza, sandbox, tm
 
 def test_trust_in_the_status_alone_is_reported(veza, monkeypatch):
     def trust_status(subscription, *, at):
-        return Effective(subscription, subscription.plan, None)
+        return EffectivePayment(subscription, subscription.plan, None)
 
     monkeypatch.setattr(access, "effective_payment", trust_status)
     monkeypatch.setattr(access, "ENTITLING", ("pending_payment", "trialing", "active"))
@@ -101,7 +101,7 @@ def test_an_unreachable_veza_is_not_reported_as_safe():
 
 
 def test_an_account_with_a_paid_plan_is_refused(veza, sandbox):
-    active(sandbox, user=User.objects.get(email="probe@example.com"), at=timezone.now())
+    activate(sandbox, user=User.objects.get(email="probe@example.com"), at=timezone.now())
 
     with pytest.raises(CommandError, match="another account"):
         probe(veza, "--destructive")

@@ -20,7 +20,7 @@ from payments.models import Dispute, Payment, Posting, Refund
 from subscriptions.models import SubscriptionInvoice
 from tests.buying import deliver_dispute, deliver_refund, paid, payment_of, refund_of, two_sellers_order
 from tests.connect.factories import BY_TEST, make_seller, planned
-from tests.subscriptions.subscribing import active
+from tests.subscriptions.subscribing import activate
 from veza.backoffice import proof, verification
 from veza.backoffice.management.commands import verify_ledger
 from veza.backoffice.proof import prove_all, prove_many, prove_payment
@@ -124,7 +124,7 @@ def test_every_pair_of_a_dispute_that_differs_is_named(sandbox, status, term):
 
 @pytest.mark.parametrize("account", ["subscription_income", "tax"])
 def test_an_invoice_that_says_other_than_was_booked_is_named(sandbox, account):
-    active(sandbox)
+    activate(sandbox)
     assert verify()[0] == 0
 
     SubscriptionInvoice.objects.update(net_minor=F("net_minor") - 1, tax_minor=F("tax_minor") + 1)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.settlement.reconcile_seller import settle_order
 from connect.transfers.transfer_requests import plan_transfers
-from marketplace.allocation import accounts_of, sold
+from marketplace.allocation import accounts_of, shares_at_sale
 from marketplace.models import Order, OrderItem, RefundLine
 from payments.ledger.chart_of_accounts import PSP_CLEARING, seller_account
 from payments.ledger.postings import Line, Reference, post, post_applied
@@ -71,7 +71,7 @@ def make_order(*shares: tuple[User, int]) -> Order:
             status="succeeded",
             succeeded_at=now,
         )
-        post_applied(order.pk, accounts_of(sold(items)), payment=payment, at=now)
+        post_applied(order.pk, accounts_of(shares_at_sale(items)), payment=payment, at=now)
     return order
 
 

@@ -29,7 +29,7 @@ def wish_for(offer) -> dict[str, object]:
     return {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
 
 
-def test_anybody_may_look_at_what_is_for_sale():
+def test_the_catalogue_is_public():
     offer = OfferFactory(price_minor=12_50)
     ProductFactory(published=False)
 
@@ -39,7 +39,7 @@ def test_anybody_may_look_at_what_is_for_sale():
     assert page["results"][0]["offers"][0]["price_minor"] == 12_50
 
 
-def test_an_order_answers_with_its_sums_and_its_payment_page(sandbox, api):
+def test_a_placed_order_is_answered_with_its_amounts_and_payment_page(sandbox, api):
     answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
 
     payload = answer.json()
@@ -55,7 +55,7 @@ def test_an_order_answers_with_its_sums_and_its_payment_page(sandbox, api):
     assert payload["client_secret"].startswith(payload["hyperswitch_payment_id"])
 
 
-def test_an_order_whose_page_is_not_known_yet_is_accepted_and_readable(sandbox, api):
+def test_an_order_without_a_payment_page_yet_is_accepted_and_readable(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
 
     answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
@@ -76,7 +76,7 @@ def test_one_idempotency_key_makes_one_order(sandbox, api):
     assert Order.objects.count() == Payment.objects.count() == 1
 
 
-def test_a_202_is_not_final_and_asking_again_gets_the_page_of_the_same_order(sandbox, api):
+def test_a_repeated_request_after_a_202_gets_the_page_of_the_same_order(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
     params = {"path": ORDERS, "data": wish_for(OfferFactory()), "format": "json", "headers": {"Idempotency-Key": "k"}}
     first = api.post(**params)
@@ -106,7 +106,7 @@ def test_a_bad_order_is_refused_with_a_code_and_changes_nothing(api, body, code)
     assert not Order.objects.exists()
 
 
-def test_what_a_buyer_adds_to_an_order_changes_nothing(sandbox, api, buyer):
+def test_extra_fields_in_an_order_are_ignored(sandbox, api, buyer):
     offer = OfferFactory()
     body = wish_for(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
     body["items"][0] |= {"price_minor": 1, "seller_id": str(buyer.pk)}
@@ -139,7 +139,7 @@ def test_a_buyer_sees_a_refund_from_none_to_pending_to_full(sandbox, api, buyer)
     assert snapshot == ["none", "pending", "full"]
 
 
-def test_licenses_in_force_are_listed_and_those_taken_back_on_request(sandbox, api, buyer):
+def test_active_licenses_are_listed_and_revoked_ones_on_request(sandbox, api, buyer):
     order = paid(order_of(OfferFactory(), buyer=buyer))
     sandbox.pay(payment_of(order).provider_key)
     own = "/api/v1/licenses/mine"

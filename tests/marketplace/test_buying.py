@@ -56,7 +56,7 @@ def test_a_price_that_changes_later_does_not_change_the_order(sandbox):
     assert order.items.get().net_minor == 10_00
 
 
-def test_payment_webhook_three_times_gives_one_order_its_licenses_and_transfers_once(sandbox):
+def test_a_payment_webhook_delivered_three_times_is_applied_once(sandbox):
     order = two_sellers_order()
 
     answers = [deliver_payment(payment_of(order), event_id="evt_same").status_code for _ in range(3)]
@@ -118,7 +118,7 @@ def test_a_failed_payment_fails_the_order(sandbox):
     assert payment_of(order).error_code == "card_declined"
 
 
-def test_money_that_comes_after_a_failure_completes_the_order(sandbox):
+def test_a_payment_after_a_failure_completes_the_order(sandbox):
     order = two_sellers_order()
     deliver_payment(payment_of(order), status="failed", amount_received=None)
 
@@ -126,7 +126,7 @@ def test_money_that_comes_after_a_failure_completes_the_order(sandbox):
 
 
 @pytest.mark.parametrize("payload", [{"amount_received": 17_99}, {"amount_received": 18_01}, {"currency": "USD"}])
-def test_the_wrong_money_is_booked_and_fulfils_nothing(sandbox, payload):
+def test_the_wrong_amount_is_booked_and_completes_no_order(sandbox, payload):
     order = two_sellers_order()
 
     deliver_payment(payment_of(order), **payload)
@@ -138,7 +138,7 @@ def test_the_wrong_money_is_booked_and_fulfils_nothing(sandbox, payload):
     assert ReviewItem.objects.get().kind == "payment_mismatch"
 
 
-def test_a_success_that_does_not_say_how_much_is_read_and_not_assumed(sandbox):
+def test_a_success_without_an_amount_is_read_and_not_assumed(sandbox):
     order = two_sellers_order()
 
     answer = deliver_payment(payment_of(order), amount_received=None)
@@ -161,7 +161,7 @@ def test_a_webhook_faster_than_our_own_commit_finds_its_payment(sandbox):
     assert order.status == "completed"
 
 
-def test_an_order_asked_for_twice_under_one_id_is_one_order(sandbox):
+def test_an_order_placed_twice_under_one_id_is_one_order(sandbox):
     offer, buyer, order_id = OfferFactory(), PersonFactory(), new_id()
     lines = [OrderLine(offer.product_id, offer.license)]
 
@@ -171,7 +171,7 @@ def test_an_order_asked_for_twice_under_one_id_is_one_order(sandbox):
     assert Order.objects.count() == Payment.objects.count() == 1
 
 
-def test_a_free_order_is_completed_at_once_without_the_provider(sandbox):
+def test_a_free_order_is_completed_immediately_without_the_provider(sandbox):
     order = order_of(OfferFactory(price_minor=0))
 
     assert order.status == "completed"
@@ -179,7 +179,7 @@ def test_a_free_order_is_completed_at_once_without_the_provider(sandbox):
     assert not ProviderCall.objects.exists()
 
 
-def test_what_is_not_sold_cannot_be_ordered(sandbox):
+def test_an_inactive_offer_cannot_be_ordered(sandbox):
     offer = OfferFactory(active=False)
 
     with pytest.raises(OfferNotFound):
@@ -188,7 +188,7 @@ def test_what_is_not_sold_cannot_be_ordered(sandbox):
     assert not Order.objects.exists()
 
 
-def test_nobody_buys_their_own_work(sandbox):
+def test_a_seller_cannot_buy_their_own_work(sandbox):
     offer = OfferFactory()
 
     with pytest.raises(OrderNotPossible, match="your own work"):

@@ -27,7 +27,7 @@ def add_item(api, offer):
     return api.post(CART, {"product_id": str(offer.product_id), "license": offer.license}, format="json")
 
 
-def test_what_is_put_in_is_listed_once(api):
+def test_an_item_added_twice_is_listed_once(api):
     offer = OfferFactory(price_minor=7_00)
 
     answers = [add_item(api, offer).status_code for _ in range(2)]
@@ -46,7 +46,7 @@ def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
     assert api.get(CART).json() == []
 
 
-def test_checkout_asked_twice_under_one_key_is_one_order(sandbox, api):
+def test_checkout_twice_under_one_key_is_one_order(sandbox, api):
     add_item(api, OfferFactory())
 
     payload = [api.post(f"{CART}/checkout", headers={"Idempotency-Key": "one"}).json()["id"] for _ in range(2)]
@@ -60,7 +60,7 @@ def test_an_empty_cart_cannot_be_ordered(api):
     assert (answer.status_code, answer.json()["code"]) == (400, "order_not_possible")
 
 
-def test_an_order_that_is_refused_leaves_the_cart_as_it_was(api):
+def test_a_refused_order_leaves_the_cart_unchanged(api):
     offer = OfferFactory()
     add_item(api, offer)
     type(offer).objects.update(active=False)
@@ -69,7 +69,7 @@ def test_an_order_that_is_refused_leaves_the_cart_as_it_was(api):
     assert CartItem.objects.count() == 1
 
 
-def test_items_are_taken_out_one_by_one_or_all(api):
+def test_items_are_removed_one_by_one_or_all_together(api):
     first, second = (add_item(api, offer).json()["id"] for offer in OfferFactory.create_batch(2))
 
     assert api.delete(f"{CART}/items/{first}").status_code == 204
@@ -78,11 +78,11 @@ def test_items_are_taken_out_one_by_one_or_all(api):
     assert api.get(CART).json() == []
 
 
-def test_what_is_not_sold_cannot_be_put_in(api):
+def test_an_inactive_offer_cannot_be_added(api):
     assert add_item(api, OfferFactory(active=False)).json()["code"] == "offer_not_found"
 
 
-def test_a_cart_has_an_end(api, buyer):
+def test_a_cart_has_a_maximum_size(api, buyer):
     CartItem.objects.bulk_create(CartItem(owner=buyer, offer=offer) for offer in OfferFactory.create_batch(MOST_ITEMS))
 
     assert add_item(api, OfferFactory()).json()["code"] == "cart_full"

@@ -33,7 +33,7 @@ def titles(query: str = "") -> list[str]:
     return [product["title"] for product in APIClient().get(f"{PRODUCTS}{query}").json()["results"]]
 
 
-def test_a_seller_lists_a_product_and_everybody_sees_it(api, seller):
+def test_a_seller_lists_a_product_and_the_catalogue_shows_it(api, seller):
     answer = api.post(PRODUCTS, NEW, format="json")
 
     assert answer.status_code == 201
@@ -48,7 +48,7 @@ def test_listing_twice_under_one_key_is_one_product(api):
     assert Product.objects.count() == 1
 
 
-def test_somebody_who_is_no_seller_lists_nothing():
+def test_a_user_who_is_no_seller_cannot_list_a_product():
     client = APIClient()
     client.force_authenticate(PersonFactory())
 
@@ -58,7 +58,7 @@ def test_somebody_who_is_no_seller_lists_nothing():
     assert not Product.objects.exists()
 
 
-def test_a_seller_without_a_plan_lists_nothing():
+def test_a_seller_without_a_plan_cannot_list_a_product():
     client = APIClient()
     client.force_authenticate(SellerFactory())
 
@@ -75,7 +75,7 @@ def test_a_seller_cannot_list_in_the_name_of_another(api, seller):
     assert Product.objects.get().seller == seller
 
 
-def test_a_change_leaves_alone_what_it_does_not_name(api, seller):
+def test_a_change_keeps_the_fields_that_it_omits(api, seller):
     offer = OfferFactory(product=ProductFactory(seller=seller, title="Old", description="Kept."))
     OfferFactory(product=offer.product, license="commercial", price_minor=50_00)
     changes = {"title": "New", "offers": [{"license": "personal", "price_minor": 11_00, "currency": "EUR"}]}
@@ -89,7 +89,7 @@ def test_a_change_leaves_alone_what_it_does_not_name(api, seller):
     }
 
 
-def test_a_new_price_does_not_change_what_was_ordered(sandbox, api, seller):
+def test_a_new_price_does_not_change_earlier_orders(sandbox, api, seller):
     offer = OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00)
     order = order_of(offer)
 
@@ -100,7 +100,7 @@ def test_a_new_price_does_not_change_what_was_ordered(sandbox, api, seller):
     assert order.items.get().net_minor == 10_00
 
 
-def test_a_product_taken_off_sale_is_seen_by_nobody(api, seller):
+def test_an_unpublished_product_is_not_shown(api, seller):
     product = OfferFactory(product=ProductFactory(seller=seller)).product
 
     api.patch(f"{PRODUCTS}/{product.pk}", {"published": False}, format="json")
@@ -156,7 +156,7 @@ def test_products_are_ordered_by_title_on_request():
         ("?seller=%00", ""),
     ],
 )
-def test_a_bad_filter_is_refused_and_the_good_ones_are_named(query, named):
+def test_a_bad_filter_is_refused_with_the_list_of_good_ones(query, named):
     answer = APIClient().get(f"{PRODUCTS}{query}")
 
     assert answer.status_code == 400

@@ -59,7 +59,7 @@ def came_to(order: Order) -> dict:
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_a_dashboard_refund_takes_the_items_that_no_refund_under_way_was_promised(order, first):
+def test_an_external_refund_takes_items_that_are_not_reserved(order, first):
     ours = of_the_dear_item(order)
     if first == "ours":
         deliver_refund(ours)
@@ -77,7 +77,7 @@ def test_a_dashboard_refund_takes_the_items_that_no_refund_under_way_was_promise
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_what_both_together_give_back_beyond_the_payment_is_recoverable_with_one_case(order, first):
+def test_refunds_beyond_the_payment_are_recoverable_with_one_review_item(order, first):
     ours = of_the_dear_item(order)
     if first == "ours":
         deliver_refund(ours)
@@ -94,7 +94,7 @@ def test_what_both_together_give_back_beyond_the_payment_is_recoverable_with_one
     }
 
 
-def test_our_own_refund_that_was_overtaken_is_cut_with_its_lines_and_asks_a_person(order):
+def test_our_refund_is_cut_when_an_external_one_took_its_items(order):
     ours = of_the_dear_item(order)
     at_the_dashboard(order, 10_00)
 
@@ -106,7 +106,7 @@ def test_our_own_refund_that_was_overtaken_is_cut_with_its_lines_and_asks_a_pers
     assert ReviewItem.objects.get(kind="refund_exceeds_payment").subject_id == ours.pk
 
 
-def test_what_a_bounce_gave_back_meanwhile_is_taken_before_anything_is_recoverable(order):
+def test_money_returned_by_the_bank_is_taken_before_any_is_recoverable(order):
     cheap = refund_of(order, item_ids=[order.items.get(net_minor=5_00).pk])
     deliver_refund(cheap)
     ours = of_the_dear_item(order)
@@ -119,7 +119,7 @@ def test_what_a_bounce_gave_back_meanwhile_is_taken_before_anything_is_recoverab
     assert payment_of(order).refunded_minor == 16_00
 
 
-def test_each_way_back_of_overlapping_refunds_keeps_the_books_in_agreement(order):
+def test_overlapping_refunds_that_return_keep_the_ledger_balanced(order):
     ours = of_the_dear_item(order)
     at_the_dashboard(order, 10_00)
     deliver_refund(ours)
@@ -143,7 +143,7 @@ def withheld(sandbox):
     return second
 
 
-def test_a_dashboard_refund_of_money_nobody_claimed_charges_no_seller(withheld):
+def test_an_external_refund_of_unapplied_funds_charges_no_seller(withheld):
     deliver_refund(Refund.objects.get(), status="failed")  # Ours came to nothing, so somebody does it there.
 
     at_the_dashboard(withheld, 12_00)
@@ -154,7 +154,7 @@ def test_a_dashboard_refund_of_money_nobody_claimed_charges_no_seller(withheld):
     assert came_to(withheld)["cases"] == {("refund_at_dashboard", 12_00)}
 
 
-def test_money_on_its_own_way_back_is_not_taken_by_a_dashboard_refund(withheld):
+def test_an_external_refund_does_not_take_reserved_unapplied_funds(withheld):
     at_the_dashboard(withheld, 5_00)
     deliver_refund(Refund.objects.get(source="late_payment"))
 

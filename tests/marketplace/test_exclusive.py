@@ -26,15 +26,15 @@ def second(sandbox):
     return second
 
 
-def test_an_exclusive_license_that_is_held_cannot_be_ordered(sandbox):
+def test_an_exclusive_license_that_is_sold_cannot_be_ordered(sandbox):
     offer = OfferFactory(license="exclusive")
     paid(order_of(offer))
 
-    with pytest.raises(ExclusiveSold, match="is sold"):
+    with pytest.raises(ExclusiveSold, match="is already sold"):
         order_of(offer)
 
 
-def test_the_second_payer_gets_everything_else_and_that_line_back(second):
+def test_the_second_buyer_gets_the_other_items_and_a_refund_of_that_one(second):
     refund = Refund.objects.get()
 
     assert second.status == "refund_pending"
@@ -42,13 +42,13 @@ def test_the_second_payer_gets_everything_else_and_that_line_back(second):
     assert (refund.source, refund.amount_minor, refund.send_after is not None) == ("late_payment", 12_00, True)
 
 
-def test_nobody_is_paid_for_what_was_not_given(second):
+def test_no_seller_is_paid_for_a_withheld_item(second):
     transfers = SellerTransfer.objects.filter(order=second)
 
     assert [transfer.amount_minor for transfer in transfers] == [9_00]
 
 
-def test_the_sweep_sends_the_money_back_and_the_books_agree(second, sandbox):
+def test_a_sweep_sends_the_refund_and_the_ledger_balances(second, sandbox):
     resend()
     assert [call["path"] for call in sandbox.calls() if call["method"] == "POST"][-1] == "/refunds"
     deliver_refund(Refund.objects.get())
@@ -58,7 +58,7 @@ def test_the_sweep_sends_the_money_back_and_the_books_agree(second, sandbox):
     assert prove_payment(payment_of(second)).balanced
 
 
-def test_an_order_of_nothing_else_is_refunded_whole(sandbox):
+def test_an_order_with_no_other_item_is_refunded_in_full(sandbox):
     offer = OfferFactory(license="exclusive")
     first, second = order_of(offer), order_of(offer)
     paid(first)
@@ -73,7 +73,7 @@ def test_an_order_of_nothing_else_is_refunded_whole(sandbox):
     assert prove_payment(payment_of(second)).balanced
 
 
-def test_late_money_for_something_bought_again_meanwhile_goes_back(sandbox):
+def test_a_late_payment_of_an_order_bought_again_is_refunded(sandbox):
     offer, buyer = OfferFactory(), PersonFactory()
     given_up = order_of(offer, buyer=buyer)
     deliver_payment(payment_of(given_up), status="failed", amount_received=None)

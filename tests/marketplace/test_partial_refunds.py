@@ -67,7 +67,7 @@ def less(left: list[ItemShares], parts: list[ItemShares]) -> list[ItemShares]:
 
 
 @given(left=items, data=st.data())
-def test_any_sequence_of_partial_refunds_adds_up_and_the_last_one_empties_every_leg(left, data):
+def test_any_sequence_of_partial_refunds_adds_up_and_empties_every_share(left, data):
     while available := sum(part.total_minor for part in left):
         amount = data.draw(st.integers(min_value=max(1, available // 4), max_value=available))
         parts = split(amount, left)
@@ -79,7 +79,7 @@ def test_any_sequence_of_partial_refunds_adds_up_and_the_last_one_empties_every_
     assert all(part.total_minor == 0 for part in left)
 
 
-def test_a_refund_by_item_gives_back_that_item_and_revokes_its_license_alone(order):
+def test_a_refund_of_an_item_revokes_the_license_of_that_item_only(order):
     item = order.items.order_by("net_minor").first()
 
     refund = settled(refund_of(order, item_ids=[item.pk]))
@@ -90,14 +90,14 @@ def test_a_refund_by_item_gives_back_that_item_and_revokes_its_license_alone(ord
     assert [row.item_id for row in held] == [order.items.exclude(pk=item.pk).get().pk]
 
 
-def test_a_refund_by_amount_is_spread_over_all_items_and_keeps_every_license(order):
+def test_a_refund_of_an_amount_is_spread_over_all_items(order):
     refund = settled(refund_of(order, amount_minor=9_00))
 
     assert sorted(line.total_minor for line in refund.lines.all()) == [3_00, 6_00]
     assert License.objects.filter(order=order, status="active").count() == 2
 
 
-def test_an_amount_within_an_item_touches_that_item_alone(order):
+def test_an_amount_within_an_item_is_taken_from_that_item_only(order):
     item = order.items.order_by("net_minor").first()
 
     refund = refund_of(order, item_ids=[item.pk], amount_minor=1_00)
@@ -125,7 +125,7 @@ def test_the_split_of_a_refund_is_fixed_when_it_is_opened(order):
     assert list(RefundLine.objects.filter(refund=refund).values()) == lines
 
 
-def test_sellers_are_asked_only_for_their_part(order):
+def test_each_seller_is_charged_their_part_only(order):
     before = seller_shares(order.pk)
 
     settled(refund_of(order, amount_minor=9_00))
@@ -134,14 +134,14 @@ def test_sellers_are_asked_only_for_their_part(order):
     assert {before[seller] - after[seller] for seller in before} == {4_50, 2_25}
 
 
-def test_more_than_is_left_is_refused(order):
+def test_an_amount_above_what_remains_is_refused(order):
     settled(refund_of(order, amount_minor=10_00))
 
     with pytest.raises(RefundExceedsPayment, match=r"Only 8\.00 EUR is left"):
         refund_of(order, amount_minor=8_01)
 
 
-def test_an_item_given_back_cannot_be_given_back_again(order):
+def test_an_item_cannot_be_refunded_twice(order):
     item = order.items.first()
     settled(refund_of(order, item_ids=[item.pk]))
 
@@ -154,39 +154,39 @@ def test_items_of_another_order_are_not_items_of_this_one(order):
         refund_of(order, item_ids=[new_id()])
 
 
-def test_a_seller_gives_back_their_own_items(order):
+def test_a_seller_refunds_their_own_items(order):
     item = order.items.first()
 
-    refund = refund_of(order, asked_by=item.seller)
+    refund = refund_of(order, requested_by=item.seller)
 
     assert (refund.source, refund.amount_minor) == ("seller", item.total_minor)
 
 
-def test_a_seller_does_not_give_back_what_another_sold(order):
+def test_a_seller_cannot_refund_an_item_of_another_seller(order):
     mine, theirs = order.items.all()
 
     with pytest.raises(RefundForbidden):
-        refund_of(order, asked_by=mine.seller, item_ids=[theirs.pk])
+        refund_of(order, requested_by=mine.seller, item_ids=[theirs.pk])
 
 
 def test_staff_refund_with_the_permission_even_after_the_window(order):
     type(order).objects.filter(pk=order.pk).update(refund_deadline=ago(days=1))
 
-    refund = refund_of(order, asked_by=staff("refund_for_buyer"))
+    refund = refund_of(order, requested_by=staff("refund_for_buyer"))
 
     assert refund.source == "support"
 
 
 def test_staff_without_the_permission_may_not(order):
     with pytest.raises(RefundForbidden):
-        refund_of(order, asked_by=staff())
+        refund_of(order, requested_by=staff())
 
 
 def test_a_seller_is_bound_to_the_window_too(order):
     type(order).objects.filter(pk=order.pk).update(refund_deadline=ago(seconds=1))
 
     with pytest.raises(RefundWindowExpired):
-        refund_of(order, asked_by=order.items.first().seller)
+        refund_of(order, requested_by=order.items.first().seller)
 
 
 def test_an_order_without_a_deadline_can_always_be_refunded(order):
@@ -195,9 +195,9 @@ def test_an_order_without_a_deadline_can_always_be_refunded(order):
     assert refund_of(order).status == "pending"
 
 
-def test_a_stranger_learns_nothing_of_an_order(order):
+def test_another_user_does_not_find_the_order(order):
     with pytest.raises(NotFound):
-        refund_of(order, asked_by=PersonFactory())
+        refund_of(order, requested_by=PersonFactory())
 
 
 def test_a_payment_is_refunded_ten_times_at_most(order):

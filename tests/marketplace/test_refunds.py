@@ -1,13 +1,18 @@
 """A refund's three phases: opened as pending, asked for, and booked when the provider reports."""
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from connect.models import SellerTransfer
+from marketplace.allocation import shares_at_sale
 from marketplace.models import License
-from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired
+from marketplace.purchases import complete_order
+from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired, create_refund_lines
 from payments.models import Posting, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from tests.buying import (
+    BY_BUYER,
     ago,
     deliver_refund,
     order_of,
@@ -87,7 +92,7 @@ def test_a_second_request_while_one_is_pending_is_refused(order):
     assert Refund.objects.count() == 1
 
 
-def test_asking_again_under_the_same_id_finds_the_first_refund(order):
+def test_requesting_again_with_the_same_id_returns_the_first_refund(order):
     refund_id = new_id()
 
     for _ in range(2):
@@ -96,7 +101,7 @@ def test_asking_again_under_the_same_id_finds_the_first_refund(order):
     assert Refund.objects.get().pk == refund_id
 
 
-def test_the_refund_webhook_finishes_refund_order_licenses_ledger_and_transfers_in_one_commit(order):
+def test_a_refund_webhook_updates_everything_in_one_commit(order):
     refund = refund_of(order)
 
     assert deliver_refund(refund).status_code == 200
@@ -111,7 +116,7 @@ def test_the_refund_webhook_finishes_refund_order_licenses_ledger_and_transfers_
     assert {term.label: term.booked_minor for term in proof.terms}["refunded"] == 18_00
 
 
-def test_nothing_of_a_refund_is_kept_when_one_reaction_fails(order, monkeypatch):
+def test_a_failing_reaction_rolls_the_whole_refund_back(order, monkeypatch):
     refund = refund_of(order)
     monkeypatch.setattr("marketplace.licenses.move", lambda *a, **k: 1 / 0)
 
@@ -135,7 +140,7 @@ def test_a_replay_leaves_succeeded_at_untouched(order):
     assert refund.succeeded_at == first
 
 
-def test_a_failed_refund_gives_the_order_back_and_can_be_asked_for_again(order):
+def test_a_failed_refund_restores_the_order_and_can_be_requested_again(order):
     refund = refund_of(order)
 
     deliver_refund(refund, status="failed", error_code="54", error_message="Not possible.")
@@ -146,7 +151,7 @@ def test_a_failed_refund_gives_the_order_back_and_can_be_asked_for_again(order):
     assert refund_of(order).status == "pending"
 
 
-def test_a_refund_that_bounces_gives_everything_back_and_asks_a_person(order):
+def test_a_refund_returned_by_the_bank_restores_all_and_opens_a_review(order):
     refund = refund_of(order)
     deliver_refund(refund)
 
@@ -159,7 +164,7 @@ def test_a_refund_that_bounces_gives_everything_back_and_asks_a_person(order):
     assert ReviewItem.objects.get().kind == "refund_bounced"
 
 
-def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(order):
+def test_a_success_older_than_a_failure_means_that_the_bank_returned_it(order):
     refund = refund_of(order)
     deliver_refund(refund, status="failed")
 
@@ -208,4 +213,18 @@ def test_the_window_closes_at_the_orders_own_deadline(order):
 
 def test_another_persons_order_does_not_exist(order):
     with pytest.raises(NotFound):
-        refund_of(order, asked_by=PersonFactory())
+        refund_of(order, requested_by=PersonFactory())
+
+
+def test_lines_above_the_amount_of_a_refund_are_a_bug(order):
+    refund = refund_of(order, amount_minor=1_00)
+
+    with pytest.raises(AssertionError, match="never exceed its amount"), transaction.atomic():
+        create_refund_lines(refund, shares_at_sale(order.items.all()))
+
+
+def test_completing_an_order_that_costs_something_without_a_payment_is_a_bug(sandbox):
+    order = two_sellers_order()
+
+    with pytest.raises(AssertionError, match="completed by its payment"), transaction.atomic():
+        complete_order(order, payment=None, cause=BY_BUYER, at=timezone.now())

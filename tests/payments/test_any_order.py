@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 from connect.models import SellerTransfer
 from connect.settlement.reconcile_seller import net_paid
-from marketplace.allocation import accounts_of, remaining_of, split
+from marketplace.allocation import accounts_of, remaining_shares, split
 from marketplace.models import License, Order, OrderItem
-from marketplace.refunds import keep_lines
+from marketplace.refunds import create_refund_lines
 from payments import tasks
 from payments.inbox.intake import IncomingDelivery, receive_delivery
 from payments.ledger.postings import balances
@@ -25,7 +25,7 @@ HOUR = "2026-08-12T{:02d}:00:00.000Z"
 
 
 def refund_made_beforehand(order: Order, amount_minor: int) -> Refund:
-    parts = split(amount_minor, remaining_of(list(OrderItem.objects.filter(order=order).order_by("pk"))))
+    parts = split(amount_minor, remaining_shares(list(OrderItem.objects.filter(order=order).order_by("pk"))))
     refund = Refund.objects.create(
         payment=payment_of(order),
         correlation_id=order.pk,
@@ -34,7 +34,7 @@ def refund_made_beforehand(order: Order, amount_minor: int) -> Refund:
         allocation=accounts_of(parts),
         source=Refund.Source.BUYER,
     )
-    keep_lines(refund, parts)
+    create_refund_lines(refund, parts)
     return refund
 
 

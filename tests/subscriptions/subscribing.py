@@ -11,9 +11,9 @@ from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment
 from subscriptions.access import effective_payment
+from subscriptions.checkout import Checkout
 from subscriptions.completion import request_completion
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
-from subscriptions.offers import Offer
 from subscriptions.renewals import run_due
 from subscriptions.subscribing import request_subscription
 from tests.factories import PersonFactory
@@ -46,37 +46,37 @@ def free_plan(**fields: Any) -> Plan:
 
 
 def subscribe(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Subscription:
-    return is_available(plan, user=user, at=at).subscription
+    return request_checkout(plan, user=user, at=at).subscription
 
 
-def is_available(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Offer:
+def request_checkout(plan: Plan, *, user: User | None = None, at: datetime = NOW) -> Checkout:
     user = user or PersonFactory()
     return request_subscription(subscription_id=new_id(), user=user, plan_id=plan.pk, cause=BY_USER, at=at)
 
 
-def complete(subscription: Subscription, *, user_id: Any = None, at: datetime = NOW) -> Offer:
+def complete(subscription: Subscription, *, user_id: Any = None, at: datetime = NOW) -> Checkout:
     user_id = user_id or subscription.user_id
     return request_completion(
         subscription_id=subscription.pk, payment_id=new_id(), user_id=user_id, cause=BY_USER, at=at
     )
 
 
-def active(sandbox, plan: Plan | None = None, *, user: User | None = None, at: datetime = NOW) -> Subscription:
+def activate(sandbox, plan: Plan | None = None, *, user: User | None = None, at: datetime = NOW) -> Subscription:
     """A subscription whose first invoice was paid on the payment page."""
     subscription = subscribe(plan or PlanFactory(), user=user, at=at)
-    press(sandbox, "pay", subscription, at=at)
+    press_button(sandbox, "pay", subscription, at=at)
     assert subscription.status == "active"
     return subscription
 
 
-def press(sandbox, button: str, subscription: Subscription, *, at: datetime = NOW) -> None:
+def press_button(sandbox, button: str, subscription: Subscription, *, at: datetime = NOW) -> None:
     """Press a button of the last payment's page, and hear of what came of it."""
     sandbox.pay(last_payment(subscription).provider_key, button)
-    hear(last_payment(subscription), at=at)
+    deliver_update(last_payment(subscription), at=at)
     subscription.refresh_from_db()
 
 
-def hear(payment: Payment, *, at: datetime = NOW, **payload: Any) -> None:
+def deliver_update(payment: Payment, *, at: datetime = NOW, **payload: Any) -> None:
     """What the provider's webhook about this payment brings, at `at`."""
     outcome = hyperswitch_api.read_payment(payment.provider_key)
     assert isinstance(outcome, Accepted)
@@ -84,12 +84,12 @@ def hear(payment: Payment, *, at: datetime = NOW, **payload: Any) -> None:
         apply_payment(outcome.value, cause=Cause("webhook", actor="hyperswitch"), at=at)
 
 
-def clock(subscription: Subscription, at: datetime) -> Subscription:
+def run_sweep(subscription: Subscription, at: datetime) -> Subscription:
     """The sweep comes by at `at`; if it sent a charge, we hear of it."""
     run_due(subscription.pk, cause=SWEEP, at=at)
     for payment in payments_of(subscription):
         if payment.status == "pending" and payment.off_session:
-            hear(payment, at=at)
+            deliver_update(payment, at=at)
     subscription.refresh_from_db()
     return subscription
 
@@ -110,7 +110,7 @@ def last_invoice(subscription: Subscription) -> SubscriptionInvoice:
     return invoices_of(subscription)[-1]
 
 
-def opens_doors(subscription: Subscription, at: datetime) -> bool:
+def gives_access(subscription: Subscription, at: datetime) -> bool:
     found = Subscription.objects.select_related("plan").get(pk=subscription.pk)
     return effective_payment(found, at=at) is not None
 

@@ -7,7 +7,7 @@ import pytest
 from subscriptions.access import (
     PlanDoesNotAllow,
     SubscriptionPaymentRequired,
-    effective_subscription,
+    effective_payment_of,
     may_sell,
     refuse_unless_may_distribute,
     refuse_unless_may_sell,
@@ -47,12 +47,12 @@ def billed(
 
 
 def opens(subscription: Subscription, at=NOW) -> bool:
-    return effective_subscription(subscription.user_id, at=at) is not None
+    return effective_payment_of(subscription.user_id, at=at) is not None
 
 
 @pytest.mark.parametrize("status", SubscriptionStatus.values)
 @pytest.mark.parametrize("behind_it", ["free", "trial", "trial that is over", "nothing"])
-def test_a_status_alone_opens_nothing(status, behind_it):
+def test_a_status_alone_gives_no_access(status, behind_it):
     plan = free_plan() if behind_it == "free" else PlanFactory()
     trial = {"trial": END, "trial that is over": NOW}.get(behind_it)
 
@@ -62,7 +62,7 @@ def test_a_status_alone_opens_nothing(status, behind_it):
 @pytest.mark.parametrize("status", SubscriptionStatus.values)
 @pytest.mark.parametrize("invoice", InvoiceStatus.values)
 @pytest.mark.parametrize("payment_id", ["pay_1", None])
-def test_only_a_paid_invoice_with_a_payment_id_opens_doors(status, invoice, payment_id):
+def test_only_a_paid_invoice_with_a_payment_id_gives_access(status, invoice, payment_id):
     subscription = held(PlanFactory(), status)
     billed(subscription, invoice, payment_id=payment_id)
 
@@ -76,27 +76,27 @@ def test_only_a_paid_invoice_with_a_payment_id_opens_doors(status, invoice, paym
         ({"trial_ends_at": END, "cancel_at_period_end": True}, END),
     ],
 )
-def test_a_trial_opens_doors_until_it_ends_and_not_a_moment_longer(fields, last):
+def test_a_trial_gives_access_exactly_until_it_ends(fields, last):
     subscription = held(PlanFactory(), "trialing", **fields)
 
     assert (opens(subscription, last - MOMENT), opens(subscription, last)) == (True, False)
 
 
 @pytest.mark.parametrize(("cancelled", "last"), [(False, END + GRACE), (True, END)])
-def test_a_paid_period_opens_doors_to_its_end_and_for_a_grace_unless_cancelled(cancelled, last):
+def test_a_paid_period_has_a_grace_period_unless_cancelled(cancelled, last):
     subscription = held(PlanFactory(), cancel_at_period_end=cancelled)
     billed(subscription)
 
     assert (opens(subscription, last - MOMENT), opens(subscription, last)) == (True, False)
 
 
-def test_a_free_plan_opens_doors_until_it_is_cancelled_and_over():
+def test_a_free_plan_gives_access_until_a_cancellation_takes_effect():
     kept, cancelled = held(free_plan()), held(free_plan(), cancel_at_period_end=True)
 
     assert (opens(kept, END + days(999)), opens(cancelled, END - MOMENT), opens(cancelled, END)) == (True, True, False)
 
 
-def test_a_renewal_that_was_given_back_takes_the_grace_of_the_period_before_with_it():
+def test_a_refunded_renewal_ends_the_grace_of_the_period_before():
     subscription = held(PlanFactory())
     billed(subscription)
     billed(subscription, "refunded", start_at=END, payment_id="pay_2")
@@ -105,7 +105,7 @@ def test_a_renewal_that_was_given_back_takes_the_grace_of_the_period_before_with
 
 
 @pytest.mark.parametrize("unpaid", ["pending", "failed"])
-def test_a_renewal_on_its_way_leaves_the_grace(unpaid):
+def test_an_unpaid_renewal_keeps_the_grace_period(unpaid):
     subscription = held(PlanFactory(), "past_due")
     billed(subscription)
     billed(subscription, unpaid, start_at=END, payment_id=None)
@@ -113,7 +113,7 @@ def test_a_renewal_on_its_way_leaves_the_grace(unpaid):
     assert opens(subscription, END + GRACE - MOMENT)
 
 
-def test_the_rights_are_those_of_the_plan_that_was_paid_for():
+def test_the_features_are_those_of_the_plan_that_was_paid_for():
     paid, wanted = PlanFactory(can_sell_on_marketplace=False), PlanFactory(can_sell_on_marketplace=True)
     subscription = held(wanted)
     billed(subscription, plan=paid)
@@ -123,7 +123,7 @@ def test_the_rights_are_those_of_the_plan_that_was_paid_for():
 
 
 @pytest.mark.parametrize(("sells", "distributes"), [(True, False), (False, True)])
-def test_each_gate_asks_for_its_own_right(sells, distributes):
+def test_each_gate_checks_its_own_feature(sells, distributes):
     user_id = subscribe(free_plan(can_sell_on_marketplace=sells, can_distribute=distributes)).user_id
 
     def refused(gate) -> bool:
@@ -138,14 +138,14 @@ def test_each_gate_asks_for_its_own_right(sells, distributes):
 
 
 @pytest.mark.parametrize("gate", [refuse_unless_may_sell, refuse_unless_may_distribute])
-def test_nobody_passes_a_gate_without_a_subscription(gate):
+def test_every_gate_needs_a_subscription(gate):
     with pytest.raises(SubscriptionPaymentRequired):
         gate(PersonFactory().pk, at=NOW)
 
 
-def test_asking_costs_two_queries_at_most(django_assert_max_num_queries):
+def test_an_access_check_costs_two_queries_at_most(django_assert_max_num_queries):
     subscription = held(PlanFactory())
     billed(subscription)
 
     with django_assert_max_num_queries(2):
-        effective_subscription(subscription.user_id, at=NOW)
+        effective_payment_of(subscription.user_id, at=NOW)

@@ -59,7 +59,7 @@ def test_a_free_plan_answers_with_nothing_to_pay(api):
     assert (payload["status"], payload["invoice"], payload["payment_url"]) == ("active", None, None)
 
 
-def test_without_an_answer_from_the_provider_it_is_accepted_and_completed_later(sandbox, api):
+def test_without_an_answer_it_is_accepted_and_completed_later(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
 
     answer = subscribed(api, PlanFactory())
@@ -91,13 +91,13 @@ def test_a_plan_that_does_not_exist_is_404(api, user):
     assert (answer.status_code, answer.json()["code"]) == (404, "plan_not_found")
 
 
-def test_i_see_that_i_have_none(api):
+def test_the_overview_shows_that_there_is_no_subscription(api):
     payload = standing(api)
 
     assert (payload["subscription"], payload["active"], payload["needs_payment"]) == (None, False, False)
 
 
-def test_i_see_my_plan_and_period(sandbox, api):
+def test_the_overview_shows_plan_and_period(sandbox, api):
     plan = PlanFactory()
     paid(api, plan)
 
@@ -106,7 +106,7 @@ def test_i_see_my_plan_and_period(sandbox, api):
     assert payload["period_end_at"] > payload["period_start_at"]
 
 
-def test_i_see_that_i_have_to_pay_and_how(sandbox, api):
+def test_the_overview_shows_that_a_payment_is_needed_and_how(sandbox, api):
     key = subscribed(api, PlanFactory()).json()["id"]
 
     payload = standing(api)
@@ -120,7 +120,7 @@ def test_an_active_row_without_a_payment_needs_one(api, user):
     assert (standing(api)["active"], standing(api)["needs_payment"]) == (False, True)
 
 
-def test_there_is_nothing_to_complete_for_what_is_paid(sandbox, api):
+def test_a_paid_subscription_has_nothing_to_complete(sandbox, api):
     subscription = paid(api, PlanFactory())
 
     answer = api.post(f"{API}/subscriptions/complete/{subscription.pk}")
@@ -128,7 +128,7 @@ def test_there_is_nothing_to_complete_for_what_is_paid(sandbox, api):
     assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_pay")
 
 
-def test_anothers_subscription_is_404(sandbox, api):
+def test_a_subscription_of_another_user_is_404(sandbox, api):
     key = subscribed(as_client(PersonFactory()), PlanFactory()).json()["id"]
 
     assert api.post(f"{API}/subscriptions/complete/{key}").status_code == 404
@@ -146,13 +146,13 @@ def test_cancel_and_change(sandbox, api):
     assert (later["status"], later["cancel_at_period_end"], now["status"]) == ("active", True, "cancelled")
 
 
-def test_nobody_cancels_nothing(api):
+def test_cancelling_without_a_subscription_is_404(api):
     answer = api.post(f"{API}/subscriptions/cancel", {}, format="json")
 
     assert (answer.status_code, answer.json()["code"]) == (404, "no_subscription")
 
 
-def test_my_invoices_and_nobody_elses(sandbox, api):
+def test_only_own_invoices_are_listed(sandbox, api):
     subscription = paid(api, PlanFactory())
     paid(as_client(PersonFactory()), PlanFactory())
 
@@ -165,21 +165,21 @@ def submitted(api: APIClient):
     return api.post(f"{API}/distribution/submit", {"title": "Song", "artist": "Me"}, format="json")
 
 
-def test_the_gate_of_distribution_wants_a_payment(sandbox, api):
+def test_distribution_needs_a_payment(sandbox, api):
     subscribed(api, PlanFactory())
 
     for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
         assert (answer.status_code, answer.json()["code"]) == (403, "subscription_payment_required")
 
 
-def test_the_gate_of_distribution_wants_the_right_plan(api):
+def test_distribution_needs_a_plan_that_includes_it(api):
     subscribed(api, free_plan(can_distribute=False))
 
     for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
         assert (answer.status_code, answer.json()["code"]) == (403, "plan_does_not_allow")
 
 
-def test_who_has_paid_may_distribute(sandbox, api):
+def test_a_paying_subscriber_may_distribute(sandbox, api):
     plan = PlanFactory()
     paid(api, plan)
 
@@ -187,7 +187,7 @@ def test_who_has_paid_may_distribute(sandbox, api):
     assert submitted(api).status_code == 201
 
 
-def test_anybody_may_become_a_seller_once(api, user):
+def test_any_user_may_become_a_seller_once(api, user):
     first, second = (api.post(f"{API}/me/creator").json() for _ in range(2))
 
     assert (first, first["can_sell"]) == (second, False)
@@ -208,11 +208,11 @@ def test_anybody_may_become_a_seller_once(api, user):
         ("post", "distribution/submit"),
     ],
 )
-def test_strangers_are_asked_to_log_in(method, path):
+def test_every_endpoint_needs_a_login(method, path):
     assert getattr(APIClient(), method)(f"{API}/{path}").status_code == 401
 
 
-def test_anybody_may_see_the_plans():
+def test_the_plans_are_public():
     PlanFactory()
 
     assert APIClient().get(f"{API}/subscriptions/plans").json()["results"][0]["can_distribute"] is True

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
 from payments.reconciliation import refresh as reconcile
 from payments.reviews.mismatches import accept
+from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (
@@ -27,16 +29,17 @@ from tests.subscriptions.subscribing import (
     NOW,
     SWEEP,
     PlanFactory,
-    active,
+    activate,
     complete,
     days,
-    hear,
+    deliver_update,
+    free_plan,
+    gives_access,
     invoices_of,
     last_invoice,
     last_payment,
-    opens_doors,
     payments_of,
-    press,
+    press_button,
     subscribe,
 )
 from veza.backoffice.proof import prove_payment
@@ -55,14 +58,14 @@ def refund_of(invoice: SubscriptionInvoice, amount_minor: int | None = None):
         invoice_id=invoice.pk,
         amount_minor=amount_minor,
         reason="Asked by the subscriber.",
-        asked_by_id=invoice.subscription.user_id,
+        requested_by_id=invoice.subscription.user_id,
         cause=BY_USER,
     )
     refund.refresh_from_db()
     return refund
 
 
-def now_active(sandbox) -> Subscription:
+def activate_by_webhook(sandbox) -> Subscription:
     """Active in the real time that webhooks come in."""
     subscription = subscribe(PlanFactory())
     sandbox.pay(last_payment(subscription).provider_key)
@@ -71,7 +74,7 @@ def now_active(sandbox) -> Subscription:
     return subscription
 
 
-def proved(subscription: Subscription) -> bool:
+def is_proved(subscription: Subscription) -> bool:
     return all(prove_payment(payment).balanced for payment in payments_of(subscription))
 
 
@@ -87,7 +90,7 @@ def test_the_webhook_pays_the_invoice_and_activates_the_subscription(sandbox):
 
 
 def test_a_replay_changes_nothing_and_paid_at_does_not_move(sandbox):
-    subscription = now_active(sandbox)
+    subscription = activate_by_webhook(sandbox)
     before = (last_invoice(subscription).paid_at, subscription.period_end_at, Posting.objects.count())
 
     deliver_payment(last_payment(subscription), event_id="another")
@@ -97,11 +100,11 @@ def test_a_replay_changes_nothing_and_paid_at_does_not_move(sandbox):
 
 
 def test_the_money_is_income_and_tax_and_the_ledger_proves_it(sandbox):
-    subscription = now_active(sandbox)
+    subscription = activate_by_webhook(sandbox)
 
     posted = Posting.objects.filter(kind="applied", subject_id=last_invoice(subscription).pk)
     assert dict(posted.values_list("credit_id", "amount_minor")) == {"subscription_income": 10_00, "tax": 2_00}
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
 def test_a_failure_expires_it_and_a_late_success_opens_it_again(sandbox):
@@ -116,8 +119,8 @@ def test_a_failure_expires_it_and_a_late_success_opens_it_again(sandbox):
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_a_failure_after_the_success_takes_nothing_away(sandbox):
-    subscription = now_active(sandbox)
+def test_a_failure_after_the_success_changes_nothing(sandbox):
+    subscription = activate_by_webhook(sandbox)
 
     deliver_payment(last_payment(subscription), status="failed", event_id="late")
 
@@ -126,7 +129,7 @@ def test_a_failure_after_the_success_takes_nothing_away(sandbox):
 
 
 @pytest.mark.parametrize("status", ["active", "cancelled"])
-def test_a_subscription_that_moved_on_keeps_its_status_while_its_invoice_is_settled(sandbox, status):
+def test_a_subscription_that_moved_on_keeps_its_status_when_it_is_paid(sandbox, status):
     subscription = subscribe(PlanFactory())
     move(subscription, status, cause=Cause("command"), at=NOW)
 
@@ -138,7 +141,7 @@ def test_a_subscription_that_moved_on_keeps_its_status_while_its_invoice_is_sett
 
 
 @pytest.mark.parametrize("status", ["active", "cancelled"])
-def test_a_failed_payment_leaves_the_status_of_a_subscription_that_moved_on(sandbox, status):
+def test_a_subscription_that_moved_on_keeps_its_status_after_a_failure(sandbox, status):
     subscription = subscribe(PlanFactory())
     move(subscription, status, cause=Cause("command"), at=NOW)
 
@@ -148,7 +151,7 @@ def test_a_failed_payment_leaves_the_status_of_a_subscription_that_moved_on(sand
     assert (subscription.status, last_invoice(subscription).status) == (status, "failed")
 
 
-def test_an_orders_payment_is_none_of_our_business(sandbox):
+def test_a_payment_of_an_order_changes_no_invoice(sandbox):
     order = order_of(OfferFactory())
 
     deliver_payment(payment_of(order))
@@ -157,7 +160,7 @@ def test_an_orders_payment_is_none_of_our_business(sandbox):
     assert (order.status, SubscriptionInvoice.objects.count()) == ("completed", 0)
 
 
-def test_the_wrong_amount_opens_no_door(sandbox):
+def test_the_wrong_amount_gives_no_access(sandbox):
     subscription = subscribe(PlanFactory())
 
     deliver_payment(last_payment(subscription), amount_received=1)
@@ -166,18 +169,18 @@ def test_the_wrong_amount_opens_no_door(sandbox):
     assert (subscription.status, last_payment(subscription).status) == ("pending_payment", "mismatched")
 
 
-def test_a_forged_webhook_opens_no_door(sandbox):
+def test_a_webhook_with_an_invalid_signature_gives_no_access(sandbox):
     subscription = subscribe(PlanFactory())
     raw = envelope("payment_succeeded", payment_object(last_payment(subscription)))
 
     assert deliver(raw, signature="00" * 64).status_code == 401
 
-    assert not opens_doors(subscription, NOW)
+    assert not gives_access(subscription, NOW)
 
 
-def test_an_invoice_paid_twice_sends_the_second_money_back(sandbox):
+def test_the_second_payment_of_an_invoice_is_refunded(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
     complete(subscription)
     first, second = payments_of(subscription)
 
@@ -188,21 +191,21 @@ def test_an_invoice_paid_twice_sends_the_second_money_back(sandbox):
     refund = second.refunds.get()
     assert (refund.allocation, refund.amount_minor) == ({"unapplied": 12_00}, 12_00)
     deliver_refund(refund)
-    assert (last_invoice(subscription).status, proved(subscription)) == ("paid", True)
+    assert (last_invoice(subscription).status, is_proved(subscription)) == ("paid", True)
 
 
 def test_a_full_refund_ends_the_access(sandbox):
-    subscription = now_active(sandbox)
+    subscription = activate_by_webhook(sandbox)
 
     deliver_refund(refund_of(last_invoice(subscription)))
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("expired", "refunded")
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_a_partial_refund_does_not_and_the_rest_does(sandbox):
-    subscription = now_active(sandbox)
+def test_a_partial_refund_keeps_the_access_and_the_rest_ends_it(sandbox):
+    subscription = activate_by_webhook(sandbox)
     deliver_refund(refund_of(last_invoice(subscription), 5_00))
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
@@ -210,11 +213,11 @@ def test_a_partial_refund_does_not_and_the_rest_does(sandbox):
     deliver_refund(refund_of(last_invoice(subscription)))
 
     subscription.refresh_from_db()
-    assert (subscription.status, proved(subscription)) == ("expired", True)
+    assert (subscription.status, is_proved(subscription)) == ("expired", True)
 
 
-def test_a_refund_that_bounces_gives_the_access_back(sandbox):
-    subscription = now_active(sandbox)
+def test_a_refund_returned_by_the_bank_restores_the_access(sandbox):
+    subscription = activate_by_webhook(sandbox)
     refund = refund_of(last_invoice(subscription))
     deliver_refund(refund)
 
@@ -223,11 +226,11 @@ def test_a_refund_that_bounces_gives_the_access_back(sandbox):
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
     assert subscription.due_at is not None
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_a_refund_of_a_period_long_past_takes_nothing_from_this_one(sandbox):
-    subscription = active(sandbox, at=NOW - days(400))
+def test_a_refund_of_an_earlier_period_keeps_the_current_one(sandbox):
+    subscription = activate(sandbox, at=NOW - days(400))
     first = last_invoice(subscription)
     second = SubscriptionInvoice.objects.create(
         subscription=subscription,
@@ -250,23 +253,23 @@ def test_a_refund_of_a_period_long_past_takes_nothing_from_this_one(sandbox):
     assert second.status == "paid"
 
 
-def test_the_saved_method_is_remembered_for_renewals(sandbox):
-    subscription = active(sandbox)
+def test_the_payment_method_is_saved_for_renewals(sandbox):
+    subscription = activate(sandbox)
 
     assert subscription.hyperswitch_payment_method_id.startswith("pm_")
     assert subscription.hyperswitch_customer_id == f"cus_{subscription.user_id.hex}"
 
 
-def test_news_heard_twice_in_any_order_settles_once(sandbox):
+def test_repeated_updates_pay_the_invoice_once(sandbox):
     subscription = subscribe(PlanFactory())
     sandbox.pay(last_payment(subscription).provider_key)
     for _ in range(3):
-        hear(last_payment(subscription))
+        deliver_update(last_payment(subscription))
 
     assert Posting.objects.filter(kind="applied").count() == 2
 
 
-def test_a_webhook_that_never_comes_is_made_up_for_by_asking(sandbox):
+def test_reconciliation_replaces_a_webhook_that_never_arrives(sandbox):
     subscription = subscribe(PlanFactory())
     sandbox.pay(last_payment(subscription).provider_key)
     an_hour_ago = timezone.now() - timedelta(hours=1)
@@ -278,7 +281,7 @@ def test_a_webhook_that_never_comes_is_made_up_for_by_asking(sandbox):
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_a_page_that_is_closed_unpaid_ends_the_subscription_that_waited_for_it(sandbox):
+def test_a_payment_page_that_closes_unpaid_ends_the_subscription(sandbox):
     subscription = subscribe(PlanFactory())
 
     close_unpaid(last_payment(subscription).pk, cause=SWEEP)
@@ -287,7 +290,7 @@ def test_a_page_that_is_closed_unpaid_ends_the_subscription_that_waited_for_it(s
     assert (subscription.status, last_invoice(subscription).status) == ("expired", "failed")
 
 
-def test_an_accepted_surplus_activates_and_only_the_surplus_goes_back(sandbox):
+def test_an_accepted_surplus_activates_and_only_the_surplus_is_refunded(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
@@ -295,12 +298,12 @@ def test_an_accepted_surplus_activates_and_only_the_surplus_goes_back(sandbox):
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunds.get().amount_minor) == ("active", 3_00)
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_too_much_for_an_invoice_that_was_paid_already_goes_back_whole(sandbox):
+def test_a_surplus_for_a_paid_invoice_is_refunded_in_full(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
     complete(subscription)
     first, second = payments_of(subscription)
     deliver_payment(first)
@@ -310,10 +313,10 @@ def test_too_much_for_an_invoice_that_was_paid_already_goes_back_whole(sandbox):
 
     assert second.refunds.get().allocation == {"unapplied": 15_00}
     deliver_refund(second.refunds.get())
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_too_much_for_a_subscription_that_wants_it_no_more_goes_back_whole(sandbox):
+def test_a_surplus_for_a_cancelled_subscription_is_refunded_in_full(sandbox):
     subscription = subscribe(PlanFactory())
     move(subscription, "cancelled", cause=Cause("command"), at=NOW)
     deliver_payment(last_payment(subscription), amount_received=15_00)
@@ -323,10 +326,10 @@ def test_too_much_for_a_subscription_that_wants_it_no_more_goes_back_whole(sandb
     refund = last_payment(subscription).refunds.get()
     assert refund.allocation == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
     deliver_refund(refund)
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_asked(sandbox):
+def test_a_late_payment_too_old_to_refund_opens_a_review_item(sandbox):
     subscription = subscribe(PlanFactory())
     move(subscription, "cancelled", cause=Cause("command"), at=NOW)
     Payment.objects.update(created_at=ago(days=366))
@@ -335,10 +338,10 @@ def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_as
 
     assert last_payment(subscription).received_minor == 12_00
     assert ReviewItem.objects.get().kind == "late_money_not_returned"
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbox):
+def test_a_refunded_surplus_does_not_count_as_part_of_the_invoice(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
     accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
@@ -350,7 +353,7 @@ def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbo
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
+def test_a_late_surplus_too_old_to_refund_is_one_review_item(sandbox):
     subscription = subscribe(PlanFactory())
     move(subscription, "cancelled", cause=Cause("command"), at=NOW)
     Payment.objects.update(created_at=ago(days=366))
@@ -360,3 +363,19 @@ def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
 
     [case] = ReviewItem.objects.filter(closed_at=None)
     assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)
+
+
+def test_marking_an_invoice_paid_by_less_than_its_total_is_a_bug(sandbox):
+    subscription = subscribe(PlanFactory())
+    payment, invoice = last_payment(subscription), last_invoice(subscription)
+    period = (invoice.period_start_at, invoice.period_end_at)
+
+    with pytest.raises(AssertionError, match="by its total or more"), transaction.atomic():
+        mark_paid(invoice, payment, period=period, cause=BY_STAFF, at=NOW)
+
+
+def test_an_invoice_of_a_free_plan_is_a_bug():
+    subscription = subscribe(free_plan())
+
+    with pytest.raises(AssertionError, match="a free plan has no invoices"):
+        open_invoice(subscription, subscription.plan, start_at=NOW)

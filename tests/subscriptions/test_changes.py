@@ -13,14 +13,14 @@ from tests.subscriptions.subscribing import (
     NOW,
     SWEEP,
     PlanFactory,
-    active,
-    clock,
+    activate,
     days,
     free_plan,
+    gives_access,
     last_invoice,
     last_payment,
-    opens_doors,
     payments_of,
+    run_sweep,
     saved_card_will,
     subscribe,
 )
@@ -36,27 +36,27 @@ def changed(subscription: Subscription, plan, at=NOW) -> Subscription:
     return change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
 
 
-def test_a_cancelled_subscription_is_kept_to_the_end_of_what_was_paid(sandbox):
-    subscription = active(sandbox)
+def test_a_cancelled_subscription_lasts_to_the_end_of_its_paid_period(sandbox):
+    subscription = activate(sandbox)
     end_at = subscription.period_end_at
 
     assert ended(subscription).status == "active"
-    assert opens_doors(subscription, end_at - days(1))
+    assert gives_access(subscription, end_at - days(1))
 
-    assert clock(subscription, end_at).status == "cancelled"
+    assert run_sweep(subscription, end_at).status == "cancelled"
     assert len(payments_of(subscription)) == 1
 
 
-def test_cancelling_now_closes_the_doors_now(sandbox):
-    subscription = active(sandbox)
+def test_cancelling_immediately_ends_the_access_immediately(sandbox):
+    subscription = activate(sandbox)
 
     assert ended(subscription, now=True).status == "cancelled"
 
-    assert not opens_doors(subscription, NOW)
+    assert not gives_access(subscription, NOW)
 
 
 @pytest.mark.parametrize("now", [True, False])
-def test_cancelling_what_nobody_paid_ends_it_and_its_page(sandbox, now):
+def test_cancelling_an_unpaid_subscription_closes_its_payment_page(sandbox, now):
     subscription = subscribe(PlanFactory())
 
     assert ended(subscription, now=now).status == "cancelled"
@@ -66,7 +66,7 @@ def test_cancelling_what_nobody_paid_ends_it_and_its_page(sandbox, now):
     assert sandbox.pay(last_payment(subscription).provider_key).status_code == 409
 
 
-def test_money_for_an_invoice_that_is_wanted_no_more_goes_back(sandbox):
+def test_a_payment_of_a_void_invoice_is_refunded(sandbox):
     subscription = subscribe(PlanFactory())
     ended(subscription)
 
@@ -82,48 +82,48 @@ def test_there_is_nothing_to_cancel_without_a_subscription():
 
 
 def test_a_change_takes_effect_with_the_next_period_and_its_price(sandbox):
-    subscription, dearer = active(sandbox), PlanFactory(price_minor=20_00)
+    subscription, dearer = activate(sandbox), PlanFactory(price_minor=20_00)
 
     changed(subscription, dearer)
     subscription.refresh_from_db()
     assert subscription.plan_id != dearer.pk
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.plan_id, subscription.next_plan_id) == (dearer.pk, None)
     assert last_invoice(subscription).total_minor == 24_00
 
 
-def test_a_change_to_a_dearer_plan_gives_its_rights_only_when_it_is_paid(sandbox):
-    subscription = active(sandbox, PlanFactory(can_sell_on_marketplace=False))
+def test_a_change_to_a_dearer_plan_takes_effect_only_when_it_is_paid(sandbox):
+    subscription = activate(sandbox, PlanFactory(can_sell_on_marketplace=False))
     dearer = PlanFactory(can_sell_on_marketplace=True)
     changed(subscription, dearer)
     saved_card_will(sandbox, "failed", subscription)
 
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, subscription.plan_id == dearer.pk) == ("past_due", False)
 
 
-def test_a_change_to_a_free_plan_owes_nothing_any_more(sandbox):
-    subscription, free = active(sandbox), free_plan()
+def test_a_change_to_a_free_plan_opens_no_further_invoice(sandbox):
+    subscription, free = activate(sandbox), free_plan()
 
     changed(subscription, free)
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, subscription.plan_id, subscription.invoices.count()) == ("active", free.pk, 1)
 
 
-def test_a_change_from_a_free_plan_leaves_it_until_the_new_one_is_paid(sandbox):
+def test_a_change_from_a_free_plan_keeps_it_until_the_new_one_is_paid(sandbox):
     subscription = subscribe(free_plan(can_sell_on_marketplace=False))
     changed(subscription, PlanFactory())
 
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, subscription.plan.price_minor) == ("past_due", 0)
 
 
-def test_naming_ones_own_plan_takes_change_and_cancellation_back(sandbox):
-    subscription = active(sandbox)
+def test_the_current_plan_undoes_a_change_and_a_cancellation(sandbox):
+    subscription = activate(sandbox)
     changed(subscription, PlanFactory())
     ended(subscription)
 

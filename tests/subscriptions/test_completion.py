@@ -13,16 +13,16 @@ from tests.subscriptions.subscribing import (
     NOW,
     SWEEP,
     PlanFactory,
-    active,
-    clock,
+    activate,
     complete,
     days,
     free_plan,
+    gives_access,
     last_invoice,
     last_payment,
-    opens_doors,
     payments_of,
-    press,
+    press_button,
+    run_sweep,
     saved_card_will,
     subscribe,
 )
@@ -36,7 +36,7 @@ def end_the_session(subscription: Subscription) -> None:
     Payment.objects.filter(correlation_id=subscription.pk).update(first_sent_at=NOW - days(1), created_at=NOW - days(1))
 
 
-def test_a_page_that_lives_is_offered_again(sandbox):
+def test_an_open_page_is_returned_again(sandbox):
     subscription = subscribe(PlanFactory())
 
     made = complete(subscription)
@@ -45,7 +45,7 @@ def test_a_page_that_lives_is_offered_again(sandbox):
     assert (len(payments_of(subscription)), made.client_secret != "") == (1, True)
 
 
-def test_an_answer_that_was_lost_is_asked_for_again(sandbox):
+def test_a_lost_answer_is_read_again(sandbox):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
     subscription = subscribe(PlanFactory())
 
@@ -54,18 +54,18 @@ def test_an_answer_that_was_lost_is_asked_for_again(sandbox):
     assert len(payments_of(subscription)) == 1
 
 
-def test_a_declined_payment_makes_room_for_a_new_one_that_works(sandbox):
+def test_a_declined_payment_is_followed_by_a_new_one_that_can_be_paid(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
 
     made = complete(subscription)
-    press(sandbox, "pay", subscription)
+    press_button(sandbox, "pay", subscription)
 
     assert (made.payment_url != "", len(payments_of(subscription))) == (True, 2)
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_a_cancelled_payment_makes_room_for_a_new_one(sandbox):
+def test_a_cancelled_payment_is_followed_by_a_new_one(sandbox):
     subscription = subscribe(PlanFactory())
     cancel_payment(last_payment(subscription).pk, reason="test", cause=SWEEP)
 
@@ -74,7 +74,7 @@ def test_a_cancelled_payment_makes_room_for_a_new_one(sandbox):
     assert [payment.status for payment in payments_of(subscription)] == ["cancelled", "pending"]
 
 
-def test_a_page_whose_time_is_over_is_closed_before_another_is_opened(sandbox):
+def test_an_expired_page_is_closed_before_another_is_opened(sandbox):
     subscription = subscribe(PlanFactory())
     end_the_session(subscription)
 
@@ -83,7 +83,7 @@ def test_a_page_whose_time_is_over_is_closed_before_another_is_opened(sandbox):
     assert [payment.status for payment in payments_of(subscription)] == ["cancelled", "pending"]
 
 
-def test_a_page_whose_time_is_over_stays_the_only_one_while_the_provider_does_not_answer(sandbox):
+def test_an_expired_page_stays_the_only_one_without_an_answer(sandbox):
     subscription = subscribe(PlanFactory())
     end_the_session(subscription)
     sandbox.fault("drop", "/cancel$", method="POST", when="before")
@@ -94,9 +94,9 @@ def test_a_page_whose_time_is_over_stays_the_only_one_while_the_provider_does_no
     assert len(payments_of(subscription)) == 1
 
 
-def test_money_that_came_on_the_declined_page_meanwhile_is_found_first(sandbox):
+def test_a_payment_on_the_declined_page_is_found_first(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
     sandbox.pay(last_payment(subscription).provider_key)
 
     with pytest.raises(NothingToPay):
@@ -106,9 +106,9 @@ def test_money_that_came_on_the_declined_page_meanwhile_is_found_first(sandbox):
     assert (subscription.status, len(payments_of(subscription))) == ("active", 1)
 
 
-def test_a_new_page_is_closed_when_the_declined_one_is_paid_after_all(sandbox):
+def test_a_new_page_is_closed_when_the_declined_one_is_paid(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
     complete(subscription)
     declined, new = payments_of(subscription)
 
@@ -121,7 +121,7 @@ def test_a_new_page_is_closed_when_the_declined_one_is_paid_after_all(sandbox):
     assert sandbox.hyperswitch("GET", f"/payments/{new.provider_key}").json()["status"] == "cancelled"
 
 
-def test_a_payment_being_decided_is_waited_for(sandbox):
+def test_a_processing_payment_blocks_a_new_one(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), status="processing", amount_received=None)
 
@@ -130,13 +130,13 @@ def test_a_payment_being_decided_is_waited_for(sandbox):
 
 
 @pytest.mark.parametrize("plan", [{"price_minor": 0}, {"trial_days": 3}])
-def test_nothing_is_owed_for_what_is_free_or_on_trial(plan):
+def test_a_free_plan_or_a_trial_has_nothing_to_pay(plan):
     with pytest.raises(NothingToPay):
         complete(subscribe(PlanFactory(**plan)))
 
 
-def test_nothing_is_owed_for_what_is_paid_or_cancelled_or_replaced(sandbox):
-    paid, replaced = active(sandbox), subscribe(PlanFactory())
+def test_a_paid_or_replaced_subscription_has_nothing_to_pay(sandbox):
+    paid, replaced = activate(sandbox), subscribe(PlanFactory())
     subscribe(free_plan(), user=replaced.user)
 
     for subscription in (paid, replaced):
@@ -144,31 +144,31 @@ def test_nothing_is_owed_for_what_is_paid_or_cancelled_or_replaced(sandbox):
             complete(subscription)
 
 
-def test_anothers_subscription_does_not_exist(sandbox):
+def test_a_subscription_of_another_user_is_not_found(sandbox):
     subscription = subscribe(PlanFactory())
 
     with pytest.raises(NotFound):
         complete(subscription, user_id=PersonFactory().pk)
 
 
-def test_one_that_is_active_without_any_payment_gets_an_invoice_and_a_page(sandbox):
+def test_an_active_one_without_a_payment_gets_an_invoice_and_a_page(sandbox):
     plan = PlanFactory()
     stuck = Subscription.objects.create(user=PersonFactory(), plan=plan, status="active", anchor_day=1)
 
     assert complete(stuck).payment_url
-    press(sandbox, "pay", stuck)
+    press_button(sandbox, "pay", stuck)
 
-    assert opens_doors(stuck, NOW)
+    assert gives_access(stuck, NOW)
 
 
-def test_a_renewal_that_failed_is_paid_on_a_page_and_the_new_method_kept(sandbox):
-    subscription = active(sandbox)
+def test_a_failed_renewal_is_paid_on_a_page_and_the_new_method_saved(sandbox):
+    subscription = activate(sandbox)
     saved_card_will(sandbox, "failed", subscription)
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
     old_method = subscription.hyperswitch_payment_method_id
 
     complete(subscription, at=subscription.period_end_at + days(1))
-    press(sandbox, "pay", subscription, at=subscription.period_end_at + days(1))
+    press_button(sandbox, "pay", subscription, at=subscription.period_end_at + days(1))
 
     assert subscription.status == "active"
     assert subscription.hyperswitch_payment_method_id != old_method
@@ -176,7 +176,7 @@ def test_a_renewal_that_failed_is_paid_on_a_page_and_the_new_method_kept(sandbox
 
 def test_completing_twice_with_the_same_id_opens_one_payment(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
     key = new_id()
     params = {"subscription_id": subscription.pk, "payment_id": key, "user_id": subscription.user_id, "at": NOW}
 

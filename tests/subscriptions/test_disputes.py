@@ -9,7 +9,7 @@ from payments.hyperswitch.objects import RemoteDispute, parse_dispute
 from payments.models import Dispute, Payment
 from tests.buying import deliver, deliver_refund, envelope
 from tests.subscriptions.subscribing import SWEEP, last_invoice, last_payment
-from tests.subscriptions.test_billing import now_active, proved, refund_of
+from tests.subscriptions.test_billing import activate_by_webhook, is_proved, refund_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def refunded_at_dashboard(payment: Payment, amount_minor: int):
 
 
 def test_a_dispute_ends_the_access_when_it_is_lost(sandbox):
-    subscription, snapshot = now_active(sandbox), []
+    subscription, snapshot = activate_by_webhook(sandbox), []
 
     for status in ("opened", "lost"):
         bank_says(last_payment(subscription), status)
@@ -49,31 +49,31 @@ def test_a_dispute_ends_the_access_when_it_is_lost(sandbox):
         snapshot.append((subscription.status, last_invoice(subscription).status))
 
     assert snapshot == [("active", "paid"), ("expired", "refunded")]
-    assert proved(subscription)
+    assert is_proved(subscription)
 
 
-def test_a_dispute_that_is_won_takes_nothing_away(sandbox):
-    subscription = now_active(sandbox)
+def test_a_dispute_that_is_won_changes_nothing(sandbox):
+    subscription = activate_by_webhook(sandbox)
 
     for status in ("opened", "won"):
         bank_says(last_payment(subscription), status)
 
     subscription.refresh_from_db()
-    assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)
+    assert (subscription.status, last_invoice(subscription).status, is_proved(subscription)) == ("active", "paid", True)
 
 
-def test_a_part_refunded_and_the_rest_lost_is_all_gone(sandbox):
-    subscription = now_active(sandbox)
+def test_a_partial_refund_and_a_lost_dispute_of_the_rest_end_the_access(sandbox):
+    subscription = activate_by_webhook(sandbox)
     deliver_refund(refund_of(last_invoice(subscription), 5_00))
 
     bank_says(last_payment(subscription), "lost", amount_minor=7_00)
 
     subscription.refresh_from_db()
-    assert (subscription.status, proved(subscription)) == ("expired", True)
+    assert (subscription.status, is_proved(subscription)) == ("expired", True)
 
 
-def test_a_dispute_won_after_all_gives_the_access_back(sandbox):
-    subscription = now_active(sandbox)
+def test_a_dispute_won_after_a_loss_restores_the_access(sandbox):
+    subscription = activate_by_webhook(sandbox)
     bank_says(last_payment(subscription), "lost")
     dispute = last_payment(subscription).disputes.get()
 
@@ -81,7 +81,7 @@ def test_a_dispute_won_after_all_gives_the_access_back(sandbox):
         apply_dispute(as_won(dispute), cause=SWEEP, at=timezone.now(), is_answer=True)
 
     subscription.refresh_from_db()
-    assert (subscription.status, last_invoice(subscription).status, proved(subscription)) == ("active", "paid", True)
+    assert (subscription.status, last_invoice(subscription).status, is_proved(subscription)) == ("active", "paid", True)
 
 
 def as_won(dispute: Dispute) -> RemoteDispute:
@@ -98,11 +98,11 @@ def as_won(dispute: Dispute) -> RemoteDispute:
 
 
 @pytest.mark.parametrize(("amounts", "status"), [((12_00,), "expired"), ((5_00,), "active"), ((5_00, 7_00), "expired")])
-def test_refunds_made_at_the_dashboard_count_like_ours(sandbox, amounts, status):
-    subscription = now_active(sandbox)
+def test_external_refunds_count_like_ours(sandbox, amounts, status):
+    subscription = activate_by_webhook(sandbox)
 
     for amount_minor in amounts:
         refunded_at_dashboard(last_payment(subscription), amount_minor)
 
     subscription.refresh_from_db()
-    assert (subscription.status, proved(subscription)) == (status, True)
+    assert (subscription.status, is_proved(subscription)) == (status, True)

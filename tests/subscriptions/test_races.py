@@ -15,12 +15,12 @@ from tests.buying import deliver_payment
 from tests.factories import PersonFactory
 from tests.subscriptions.subscribing import (
     PlanFactory,
-    active,
+    activate,
     complete,
     invoices_of,
     last_payment,
     payments_of,
-    press,
+    press_button,
     subscribe,
 )
 from veza.core.errors import NotAllowed
@@ -51,7 +51,7 @@ def together(work: Callable[[], Any], *, times: int = 4) -> list[Any]:
     return ends
 
 
-def test_subscribing_at_once_leaves_one_live_subscription(sandbox):
+def test_concurrent_requests_leave_one_live_subscription(sandbox):
     plan, user = PlanFactory(), PersonFactory()
 
     ends = together(lambda: subscribe(plan, user=user))
@@ -60,8 +60,8 @@ def test_subscribing_at_once_leaves_one_live_subscription(sandbox):
     assert Subscription.objects.filter(status="pending_payment").count() == 1
 
 
-def test_beats_at_once_charge_a_period_once(sandbox):
-    subscription = active(sandbox)
+def test_concurrent_sweeps_charge_a_period_once(sandbox):
+    subscription = activate(sandbox)
     Subscription.objects.filter(pk=subscription.pk).update(due_at=subscription.period_end_at)
 
     together(run_due_subscriptions)
@@ -70,16 +70,16 @@ def test_beats_at_once_charge_a_period_once(sandbox):
     assert SubscriptionInvoice.objects.count() == 2
 
 
-def test_completing_at_once_opens_one_page(sandbox):
+def test_concurrent_completions_open_one_page(sandbox):
     subscription = subscribe(PlanFactory())
-    press(sandbox, "decline", subscription)
+    press_button(sandbox, "decline", subscription)
 
     together(lambda: complete(subscription))
 
     assert Payment.objects.filter(status="pending").count() == 1
 
 
-def test_the_same_news_from_several_deliveries_settles_once(sandbox):
+def test_concurrent_deliveries_of_one_update_apply_once(sandbox):
     subscription = subscribe(PlanFactory())
     payment = last_payment(subscription)
 

@@ -13,18 +13,18 @@ from tests.subscriptions.subscribing import (
     NOW,
     SWEEP,
     PlanFactory,
-    active,
-    clock,
+    activate,
     complete,
     days,
+    deliver_update,
     free_plan,
-    hear,
+    gives_access,
     invoices_of,
     last_invoice,
     last_payment,
-    opens_doors,
     payments_of,
-    press,
+    press_button,
+    run_sweep,
     saved_card_will,
     subscribe,
 )
@@ -35,18 +35,18 @@ pytestmark = pytest.mark.django_db
 
 def past_due(sandbox) -> Subscription:
     """A subscription whose renewal was declined at its period's end."""
-    subscription = active(sandbox)
+    subscription = activate(sandbox)
     saved_card_will(sandbox, "failed", subscription)
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
     assert subscription.status == "past_due"
     return subscription
 
 
 def test_a_period_that_ends_is_renewed_by_the_saved_method(sandbox):
-    subscription = active(sandbox)
+    subscription = activate(sandbox)
     end_at = subscription.period_end_at
 
-    clock(subscription, end_at)
+    run_sweep(subscription, end_at)
 
     assert [invoice.status for invoice in invoices_of(subscription)] == ["paid", "paid"]
     assert (subscription.status, subscription.period_start_at) == ("active", end_at)
@@ -54,23 +54,23 @@ def test_a_period_that_ends_is_renewed_by_the_saved_method(sandbox):
 
 
 def test_the_thirty_first_comes_back_after_a_short_month(sandbox):
-    subscription = active(sandbox)
+    subscription = activate(sandbox)
     ends = [subscription.period_end_at]
     for _ in range(2):
-        clock(subscription, ends[-1])
+        run_sweep(subscription, ends[-1])
         ends.append(subscription.period_end_at)
 
     assert [(end.month, end.day) for end in ends] == [(2, 28), (3, 31), (4, 30)]
 
 
 def test_a_year_of_a_yearly_plan_is_one_invoice(sandbox):
-    subscription = active(sandbox, PlanFactory(interval="year"))
+    subscription = activate(sandbox, PlanFactory(interval="year"))
 
     assert subscription.period_end_at == NOW.replace(year=2027)
 
 
-def test_the_person_is_reminded_once_before_it_renews(sandbox):
-    subscription = active(sandbox)
+def test_the_subscriber_is_reminded_once_before_a_renewal(sandbox):
+    subscription = activate(sandbox)
     for before in (4, 3, 2, 1):
         run_due(subscription.pk, cause=SWEEP, at=subscription.period_end_at - days(before))
 
@@ -78,16 +78,16 @@ def test_the_person_is_reminded_once_before_it_renews(sandbox):
     assert (letter.to, "12.00 EUR" in letter.body) == ([subscription.user.email], True)
 
 
-def test_two_beats_open_one_charge(sandbox):
-    subscription = active(sandbox)
+def test_two_sweeps_open_one_charge(sandbox):
+    subscription = activate(sandbox)
     for _ in range(2):
         open_renewal(subscription.pk, cause=SWEEP, at=subscription.period_end_at)
 
     assert (len(invoices_of(subscription)), len(payments_of(subscription))) == (2, 2)
 
 
-def test_the_database_holds_one_invoice_a_period(sandbox):
-    subscription = active(sandbox)
+def test_the_database_allows_one_invoice_per_period(sandbox):
+    subscription = activate(sandbox)
     first = last_invoice(subscription)
     assert open_invoice(subscription, subscription.plan, start_at=first.period_start_at) == first
 
@@ -106,7 +106,7 @@ def test_the_database_holds_one_invoice_a_period(sandbox):
 
 
 def test_a_charge_without_an_answer_is_not_repeated_under_another_id(sandbox):
-    subscription = active(sandbox)
+    subscription = activate(sandbox)
     end_at = subscription.period_end_at
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
     run_due(subscription.pk, cause=SWEEP, at=end_at)
@@ -117,8 +117,8 @@ def test_a_charge_without_an_answer_is_not_repeated_under_another_id(sandbox):
     assert len(payments_of(subscription)) == 2
 
 
-def test_a_charge_whose_webhook_is_lost_is_asked_about(sandbox):
-    subscription = active(sandbox)
+def test_a_charge_whose_webhook_is_lost_is_refreshed(sandbox):
+    subscription = activate(sandbox)
     run_due(subscription.pk, cause=SWEEP, at=subscription.period_end_at)
 
     run_due(subscription.pk, cause=SWEEP, at=subscription.period_end_at + days(0.1))
@@ -126,148 +126,151 @@ def test_a_charge_whose_webhook_is_lost_is_asked_about(sandbox):
     assert [invoice.status for invoice in invoices_of(subscription)] == ["paid", "paid"]
 
 
-def test_a_charge_that_takes_long_leaves_access_within_the_grace(sandbox):
-    subscription = active(sandbox)
+def test_a_processing_charge_keeps_access_within_the_grace_period(sandbox):
+    subscription = activate(sandbox)
     end_at = subscription.period_end_at
     saved_card_will(sandbox, "processing", subscription)
 
-    clock(subscription, end_at)
+    run_sweep(subscription, end_at)
 
     assert (subscription.status, len(payments_of(subscription))) == ("active", 2)
-    assert opens_doors(subscription, end_at + days(1))
+    assert gives_access(subscription, end_at + days(1))
 
 
-def test_a_declined_renewal_is_past_due_with_access_for_the_grace(sandbox):
+def test_a_declined_renewal_is_past_due_with_access_in_the_grace_period(sandbox):
     subscription = past_due(sandbox)
     end_at = subscription.period_end_at
 
     assert last_invoice(subscription).status == "failed"
-    assert (opens_doors(subscription, end_at + days(6.9)), opens_doors(subscription, end_at + days(7))) == (True, False)
+    assert (gives_access(subscription, end_at + days(6.9)), gives_access(subscription, end_at + days(7))) == (
+        True,
+        False,
+    )
 
 
-def test_it_is_tried_again_on_the_days_that_the_settings_name(sandbox, settings):
+def test_a_renewal_is_retried_on_the_days_in_the_settings(sandbox, settings):
     subscription = past_due(sandbox)
     end_at, tried = subscription.period_end_at, []
     for half_days in range(1, 16):
         before = len(payments_of(subscription))
-        clock(subscription, end_at + days(half_days / 2))
+        run_sweep(subscription, end_at + days(half_days / 2))
         tried += [half_days / 2] * (len(payments_of(subscription)) - before)
 
     assert tried == [1, 3, 5]
 
 
-def test_each_try_is_a_new_payment_after_the_last_is_dead(sandbox):
+def test_each_retry_is_a_new_payment_after_the_last_is_dead(sandbox):
     subscription = past_due(sandbox)
     saved_card_will(sandbox, "processing", subscription)
-    clock(subscription, subscription.period_end_at + days(1))
+    run_sweep(subscription, subscription.period_end_at + days(1))
 
-    clock(subscription, subscription.period_end_at + days(4))
+    run_sweep(subscription, subscription.period_end_at + days(4))
 
     assert [payment.status for payment in payments_of(subscription)] == ["succeeded", "failed", "processing"]
 
 
-def test_a_retry_that_succeeds_makes_it_active_in_the_same_rhythm(sandbox):
+def test_a_retry_that_succeeds_keeps_the_period(sandbox):
     subscription = past_due(sandbox)
     end_at = subscription.period_end_at
     saved_card_will(sandbox, "succeeded", subscription)
 
-    clock(subscription, end_at + days(1))
+    run_sweep(subscription, end_at + days(1))
 
     assert (subscription.status, subscription.period_start_at) == ("active", end_at)
     assert subscription.past_due_since_at is None
 
 
-def test_after_the_grace_it_expires_and_the_doors_are_closed(sandbox):
+def test_after_the_grace_period_it_expires(sandbox):
     subscription = past_due(sandbox)
     for day in range(1, 8):
-        clock(subscription, subscription.period_end_at + days(day))
+        run_sweep(subscription, subscription.period_end_at + days(day))
 
     assert (subscription.status, last_invoice(subscription).status) == ("expired", "failed")
     assert subscription.due_at is None
 
 
-def test_late_money_opens_an_expired_subscription_again(sandbox):
+def test_a_late_payment_reactivates_an_expired_subscription(sandbox):
     subscription = past_due(sandbox)
     end_at = subscription.period_end_at
     for day in range(1, 8):
-        clock(subscription, end_at + days(day))
+        run_sweep(subscription, end_at + days(day))
 
     complete(subscription, at=end_at + days(10))
-    press(sandbox, "pay", subscription, at=end_at + days(10))
+    press_button(sandbox, "pay", subscription, at=end_at + days(10))
 
     assert (subscription.status, subscription.period_start_at) == ("active", end_at)
 
 
-def test_money_after_the_whole_period_buys_a_new_one(sandbox):
+def test_a_payment_after_the_whole_period_begins_a_new_one(sandbox):
     subscription = past_due(sandbox)
     much_later = subscription.period_end_at + days(90)
     for day in range(1, 8):
-        clock(subscription, subscription.period_end_at + days(day))
+        run_sweep(subscription, subscription.period_end_at + days(day))
 
     complete(subscription, at=much_later)
-    press(sandbox, "pay", subscription, at=much_later)
+    press_button(sandbox, "pay", subscription, at=much_later)
 
     assert (subscription.status, subscription.period_start_at) == ("active", much_later)
 
 
-def test_a_trial_that_ends_without_a_method_waits_for_its_person_and_gives_nothing_meanwhile(sandbox):
+def test_a_trial_without_a_saved_method_is_past_due_without_access(sandbox):
     subscription = subscribe(PlanFactory(trial_days=14))
     end_at = subscription.period_end_at
 
-    clock(subscription, end_at)
-    assert (subscription.status, opens_doors(subscription, end_at)) == ("past_due", False)
+    run_sweep(subscription, end_at)
+    assert (subscription.status, gives_access(subscription, end_at)) == ("past_due", False)
     complete(subscription, at=end_at + days(2))
-    press(sandbox, "pay", subscription, at=end_at + days(2))
+    press_button(sandbox, "pay", subscription, at=end_at + days(2))
 
     assert (subscription.status, subscription.period_start_at) == ("active", end_at + days(2))
 
 
-def test_a_trial_that_nobody_pays_for_expires(sandbox):
+def test_a_trial_that_stays_unpaid_expires(sandbox):
     subscription = subscribe(PlanFactory(trial_days=14))
     end_at = subscription.period_end_at
 
-    clock(subscription, end_at)
-    clock(subscription, end_at + days(7))
+    run_sweep(subscription, end_at)
+    run_sweep(subscription, end_at + days(7))
 
     assert (subscription.status, payments_of(subscription)) == ("expired", [])
 
 
-def test_a_free_plan_rolls_on_for_nothing():
+def test_a_free_plan_renews_without_an_invoice():
     subscription = subscribe(free_plan())
     end_at = subscription.period_end_at
 
-    clock(subscription, end_at)
+    run_sweep(subscription, end_at)
 
     assert (subscription.period_start_at, invoices_of(subscription)) == (end_at, [])
 
 
-def test_a_first_payment_that_nobody_makes_is_closed_and_let_go(sandbox):
+def test_an_unpaid_first_payment_is_closed_and_the_subscription_expires(sandbox):
     subscription = subscribe(PlanFactory())
 
-    clock(subscription, NOW + days(3_650))
+    run_sweep(subscription, NOW + days(3_650))
 
     assert (subscription.status, last_payment(subscription).status) == ("expired", "cancelled")
 
 
-def test_after_a_week_without_workers_the_method_is_charged_before_anybody_is_let_go(sandbox):
-    subscription = active(sandbox)
+def test_a_late_sweep_charges_the_method_before_it_expires_anything(sandbox):
+    subscription = activate(sandbox)
 
-    clock(subscription, subscription.period_end_at + days(9))
+    run_sweep(subscription, subscription.period_end_at + days(9))
 
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_a_method_that_the_provider_no_longer_has_makes_it_past_due(sandbox):
-    subscription = active(sandbox)
+def test_a_method_unknown_to_the_provider_makes_it_past_due(sandbox):
+    subscription = activate(sandbox)
     Subscription.objects.filter(pk=subscription.pk).update(hyperswitch_payment_method_id="pm_gone")
 
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, last_payment(subscription).status) == ("past_due", "failed")
 
 
-def test_the_sweep_takes_what_is_due_and_nothing_else(sandbox):
-    due, later = active(sandbox, at=NOW), subscribe(free_plan())
+def test_the_sweep_processes_due_subscriptions_only(sandbox):
+    due, later = activate(sandbox, at=NOW), subscribe(free_plan())
     Subscription.objects.filter(pk=later.pk).update(due_at="2999-01-01T00:00:00Z")
     Subscription.objects.filter(pk=due.pk).update(due_at="2020-01-01T00:00:00Z")
 
@@ -276,11 +279,11 @@ def test_the_sweep_takes_what_is_due_and_nothing_else(sandbox):
     assert Heartbeat.objects.get(name="subscriptions.run_due").done == 1
 
 
-def test_a_renewal_paid_twice_by_a_late_webhook_is_settled_once(sandbox):
-    subscription = active(sandbox)
-    clock(subscription, subscription.period_end_at)
+def test_a_late_webhook_does_not_pay_a_renewal_twice(sandbox):
+    subscription = activate(sandbox)
+    run_sweep(subscription, subscription.period_end_at)
 
     deliver_payment(last_payment(subscription), event_id="late")
-    hear(last_payment(subscription))
+    deliver_update(last_payment(subscription))
 
     assert [invoice.status for invoice in invoices_of(subscription)] == ["paid", "paid"]

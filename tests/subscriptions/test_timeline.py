@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import call_command
 
-from tests.subscriptions.subscribing import PlanFactory, active, clock, free_plan, saved_card_will, subscribe
+from tests.subscriptions.subscribing import PlanFactory, activate, free_plan, run_sweep, saved_card_will, subscribe
 from veza.backoffice.timeline import next_steps_of, timeline_of
 
 pytestmark = pytest.mark.django_db
@@ -13,37 +13,37 @@ def told(subscription) -> str:
     return "\n".join(line.text for line in timeline_of(subscription.pk))
 
 
-def test_the_whole_story_is_told(sandbox):
-    subscription = active(sandbox)
+def test_the_history_has_the_subscription_its_invoice_and_its_money(sandbox):
+    subscription = activate(sandbox)
 
     story = told(subscription)
 
     assert f"{subscription.user.email} subscribed" in story
-    assert "An invoice of 12.00 EUR, tax 2.00 EUR, was made" in story
+    assert "An invoice of 12.00 EUR, incl. 2.00 EUR tax, was opened" in story
     assert "went from pending payment to active" in story
     assert "from money not yet claimed to income from subscriptions" in story
 
 
-def test_it_says_what_happens_next(sandbox):
-    subscription = active(sandbox)
+def test_the_next_step_is_the_renewal(sandbox):
+    subscription = activate(sandbox)
 
-    assert any("goes on as" in step for step in next_steps_of(subscription.pk))
+    assert any("renews as" in step for step in next_steps_of(subscription.pk))
 
 
-def test_what_is_owed_is_said(sandbox):
-    subscription = active(sandbox)
+def test_an_unpaid_invoice_is_a_next_step(sandbox):
+    subscription = activate(sandbox)
     saved_card_will(sandbox, "failed", subscription)
-    clock(subscription, subscription.period_end_at)
+    run_sweep(subscription, subscription.period_end_at)
 
-    assert any("12.00 EUR is owed" in step for step in next_steps_of(subscription.pk))
+    assert any("12.00 EUR is due" in step for step in next_steps_of(subscription.pk))
 
 
-def test_a_free_plan_has_a_story_too():
+def test_a_free_plan_has_a_history():
     assert "subscribed" in told(subscribe(free_plan()))
 
 
 def test_the_ledger_of_subscriptions_is_proved(sandbox, capsys):
-    active(sandbox, PlanFactory(trial_days=0))
+    activate(sandbox, PlanFactory(trial_days=0))
 
     call_command("verify_ledger")
 

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from subscriptions.models import Subscription, UnpaidSubscriptionAudit
 from subscriptions.unpaid import expire_unpaid, find_unpaid
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import NOW, SWEEP, PlanFactory, active, free_plan, subscribe
+from tests.subscriptions.subscribing import NOW, SWEEP, PlanFactory, activate, free_plan, subscribe
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +28,8 @@ def run(*options: str) -> dict:
     return json.loads(printed[-1])
 
 
-def test_only_what_nobody_pays_for_is_found(sandbox):
-    active(sandbox), subscribe(free_plan()), subscribe(PlanFactory(trial_days=9)), subscribe(PlanFactory())
+def test_only_subscriptions_without_an_effective_payment_are_found(sandbox):
+    activate(sandbox), subscribe(free_plan()), subscribe(PlanFactory(trial_days=9)), subscribe(PlanFactory())
     unpaid = seeded()
 
     assert list(find_unpaid(at=NOW)) == [unpaid]
@@ -43,7 +43,7 @@ def test_a_dry_run_changes_nothing():
     assert UnpaidSubscriptionAudit.objects.count() == 0
 
 
-def test_it_is_expired_and_the_whole_row_is_kept_with_its_date():
+def test_the_row_is_copied_with_its_date_and_expired():
     unpaid = seeded(hyperswitch_customer_id="cus_old")
 
     assert run() == {"found": 1, "expired": 1, "dry_run": False}
@@ -54,22 +54,22 @@ def test_it_is_expired_and_the_whole_row_is_kept_with_its_date():
     assert (kept.row["hyperswitch_customer_id"], kept.row["id"], kept.invoices) == ("cus_old", str(unpaid.pk), [])
 
 
-def test_doing_it_again_finds_nothing():
+def test_a_second_run_finds_nothing():
     seeded()
     run()
 
     assert run() == {"found": 0, "expired": 0, "dry_run": False}
 
 
-def test_one_that_was_paid_meanwhile_is_left_alone(sandbox):
-    subscription = active(sandbox)
+def test_a_paid_subscription_is_not_expired(sandbox):
+    subscription = activate(sandbox)
 
     assert not expire_unpaid(subscription.pk, cause=SWEEP, at=NOW)
 
 
-def test_what_was_kept_can_not_be_changed():
+def test_the_audit_cannot_be_changed():
     seeded()
     run()
 
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
-        UnpaidSubscriptionAudit.objects.update(why="nothing")
+        UnpaidSubscriptionAudit.objects.update(reason="nothing")

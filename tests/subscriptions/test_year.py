@@ -8,7 +8,7 @@ from veza.backoffice.proof import prove_all
 pytestmark = pytest.mark.django_db
 
 
-def test_a_year_of_subscribers_ends_with_exactly_the_invoices_and_money_it_should(sandbox):
+def test_a_simulated_year_ends_with_the_expected_invoices_and_money(sandbox):
     year = Year(sandbox, subscribers=10)
 
     year.run()

@@ -17,9 +17,9 @@ from tests.subscriptions.subscribing import (
     PlanFactory,
     complete,
     days,
+    deliver_update,
     free_plan,
-    hear,
-    press,
+    press_button,
     saved_card_will,
     subscribe,
 )
@@ -63,16 +63,16 @@ class Year:
         ]
 
     def run(self) -> None:
-        """Day after day: people act, the beats come by twice, the provider's news arrives."""
+        """Day after day: subscribers act, the sweep runs twice, Hyperswitch reports."""
         for day in range(YEAR):
             at = NOW + days(day)
             for person in self.people:
                 self._act(person, at)
             for key in list(Subscription.objects.filter(due_at__lte=at).values_list("pk", flat=True)):
                 run_due(key, cause=SWEEP, at=at)
-                assert open_renewal(key, cause=SWEEP, at=at) is None, "a second beat charges nobody again"
+                assert open_renewal(key, cause=SWEEP, at=at) is None, "a second sweep opens no second charge"
             for payment in Payment.objects.filter(status="pending", off_session=True):
-                hear(payment, at=at)
+                deliver_update(payment, at=at)
 
     def _act(self, person: Subscriber, at: datetime) -> None:
         if at == person.starts_at:
@@ -85,7 +85,7 @@ class Year:
         match person.kind:
             case "trial" if since == days(TRIAL + 1):
                 complete(subscription, at=at)
-                press(self._sandbox, "pay", subscription, at=at)
+                press_button(self._sandbox, "pay", subscription, at=at)
             case "cancels" if since == CANCELS_AFTER:
                 cancel(user_id=subscription.user_id, now=False, cause=BY_USER, at=at)
             case "card dies" if since == DIES_AFTER:
@@ -100,7 +100,7 @@ class Year:
     def _start(self, person: Subscriber, at: datetime) -> None:
         person.subscription = subscribe(self._plan_of(person.kind), at=at)
         if person.subscription.status == "pending_payment":
-            press(self._sandbox, "pay", person.subscription, at=at)
+            press_button(self._sandbox, "pay", person.subscription, at=at)
 
     def _plan_of(self, kind: str) -> Plan:
         return {"yearly": self._yearly, "free": self._free, "trial": self._trial}.get(kind, self._monthly)

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from connect.models import SellerTransfer
-from marketplace.allocation import sold_shares
+from marketplace.allocation import seller_shares_at_sale
 from marketplace.models import Order
 from payments.models import Payment, Refund, WebhookDelivery
 from veza.backoffice.proof import prove_payment
@@ -103,7 +103,7 @@ class OrderEvidence(APIView):
             "order_id": order.pk,
             "status": order.status,
             "payments": payments,
-            "seller_ids": sorted(seller for seller, share in sold_shares(pk).items() if share),
+            "seller_ids": sorted(seller for seller, share in seller_shares_at_sale(pk).items() if share),
             "transfers": SellerTransfer.objects.filter(order=order).order_by("pk"),
             "refunds": Refund.objects.filter(correlation_id=pk).order_by("pk"),
             "deliveries": WebhookDelivery.objects.filter(correlation_id=pk).order_by("received_at"),

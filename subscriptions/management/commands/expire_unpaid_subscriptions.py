@@ -1,4 +1,4 @@
-"""Expire the subscriptions that are active while nobody pays for them."""
+"""Expire the active subscriptions without an effective payment."""
 
 import json
 from typing import Any
@@ -12,8 +12,8 @@ from veza.core.causes import Cause
 
 class Command(BaseCommand):
     help = (
-        "Find active subscriptions without a free plan, an unexpired trial or a paid invoice, keep each row in the "
-        "audit table, and expire it. Run it with --dry-run first. Doing it again finds nothing."
+        "Find active subscriptions without a free plan, an unexpired trial or a paid invoice, copy each row into the "
+        "audit table, and expire it. Run it with --dry-run first. A second run finds nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -22,12 +22,12 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         at, cause = timezone.now(), Cause("command", actor="expire_unpaid_subscriptions")
-        found = expired = 0
+        found_count = expired_count = 0
         for subscription in find_unpaid(at=at):
-            found += 1
+            found_count += 1
             if not options["json"]:
                 self.stdout.write(f"{subscription.pk}  {subscription.user.email}  {subscription.plan.name}")
             if not options["dry_run"]:
-                expired += expire_unpaid(subscription.pk, cause=cause, at=at)
-        summary = {"found": found, "expired": expired, "dry_run": options["dry_run"]}
-        self.stdout.write(json.dumps(summary) if options["json"] else f"{found} found, {expired} expired")
+                expired_count += expire_unpaid(subscription.pk, cause=cause, at=at)
+        summary = {"found": found_count, "expired": expired_count, "dry_run": options["dry_run"]}
+        self.stdout.write(json.dumps(summary) if options["json"] else f"{found_count} found, {expired_count} expired")

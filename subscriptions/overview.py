@@ -1,0 +1,47 @@
+"""A user's subscription at a glance: its plan, whether it gives access, and whether it needs a payment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from subscriptions.access import EffectivePayment, effective_payment
+from subscriptions.models import Subscription
+from subscriptions.states import LIVE
+
+
+@dataclass(frozen=True)
+class SubscriptionOverview:
+    """The user's live subscription and its effective payment, if any.
+
+    `needs_payment` is true when an invoice is unpaid: then `message` says how to pay it.
+    """
+
+    subscription: Subscription | None
+    effective_payment: EffectivePayment | None
+    needs_payment: bool
+    message: str
+
+
+def overview_of(user_id: UUID, *, at: datetime) -> SubscriptionOverview:
+    """The user's overview at `at`."""
+    live = Subscription.objects.filter(user=user_id, status__in=LIVE).select_related("plan", "next_plan").first()
+    if live is None:
+        return SubscriptionOverview(None, None, needs_payment=False, message="You have no subscription.")
+    payment = effective_payment(live, at=at)
+    request = f"pay with POST /api/v1/subscriptions/complete/{live.pk}"
+    if payment is None:
+        message = f"This subscription is not paid: {request}."
+        return SubscriptionOverview(live, None, needs_payment=True, message=message)
+    if live.past_due_since_at is not None:
+        deadline = f" by {payment.until_at:%d %b %Y}" if payment.until_at else ""
+        message = f"The renewal is not paid: {request}{deadline}."
+        return SubscriptionOverview(live, payment, needs_payment=True, message=message)
+    return SubscriptionOverview(live, payment, needs_payment=False, message=_renewal_message(live))
+
+
+def _renewal_message(subscription: Subscription) -> str:
+    day = f"{subscription.period_end_at:%d %b %Y}" if subscription.period_end_at else "the end of the period"
+    if subscription.cancel_at_period_end:
+        return f"It ends on {day}."
+    next_plan = subscription.next_plan or subscription.plan
+    return f"It renews as {next_plan.name} on {day}."
