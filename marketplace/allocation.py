@@ -153,7 +153,7 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
     """What each seller of an order should have now: the share sold, less what succeeded refunds and lost disputes
     took from it; never below zero."""
     items = list(OrderItem.objects.filter(order=order_id))
-    lost = _allocation_of(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
+    lost = _allocation_of(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
     shares = _by_seller(remaining_of(items, REFUNDED_ONLY))
     return {seller: max(0, share - lost[seller_account(seller)]) for seller, share in shares.items()}
 
@@ -183,7 +183,7 @@ def dues_by_account(order_ids: Collection[UUID]) -> dict[UUID, dict[str, int]]:
 
 def is_disputed(order_id: UUID) -> bool:
     """Whether a bank is asking for this order's money and nothing is decided yet."""
-    return disputes_of(order_id).filter(held_at=Dispute.HeldAt.SUSPENSE).exists()
+    return disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.SUSPENSE).exists()
 
 
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:

@@ -58,7 +58,7 @@ def _given_back(items: Sequence[OrderItem], left: Sequence[ItemShares]) -> set[U
 
 
 def _unless_given_back(order: Order) -> LicenseStatus:
-    if disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).exists():
+    if disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).exists():
         return LicenseStatus.REVOKED
     return LicenseStatus.SUSPENDED if is_disputed(order.pk) else LicenseStatus.ACTIVE
 

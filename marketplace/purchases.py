@@ -51,7 +51,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The payment of an order came to nothing: the order failed, was cancelled, or expired, unless it ended before."""
     order = _locked_order(payment)
     status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
-    if status == OrderStatus.CANCELLED and payment.closing_at is not None:
+    if status == OrderStatus.CANCELLED and payment.closing_started_at is not None:
         status = OrderStatus.EXPIRED  # Support did not cancel it: the session of its page ran out.
     if may_move(order, status):
         move(order, status, cause=cause, at=at)
@@ -94,7 +94,7 @@ def _status_of(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
     refunded = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    lost = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    lost = disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).values_list("allocation", flat=True)
     is_all_gone = refunded_minor(items, [*refunded, *lost]) >= order.total_minor
     return OrderStatus.REFUNDED if is_all_gone else OrderStatus.COMPLETED
 

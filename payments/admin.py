@@ -35,8 +35,8 @@ def payment_next(row: Payment) -> Any:
         return "a person decides"
     if row.next_attempt_at is not None:
         return format_html("asked about {}", when(row.next_attempt_at))
-    if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_after is not None:
-        return format_html("closes {}", when(row.close_after))
+    if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_due_at is not None:
+        return format_html("closes {}", when(row.close_due_at))
     return NOTHING
 
 
@@ -90,11 +90,11 @@ class RefundAdmin(HistoryAdmin):
 
 @admin.register(Dispute)
 class DisputeAdmin(HistoryAdmin):
-    list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("answer_by"), age)
+    list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("evidence_due_at"), age)
     list_filter = ("status", AgeFilter, AmountFilter, CurrencyFilter)
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
-    facts = (person("payment.payer", "buyer"), amount, moment("answer_by"), age)
+    facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
     row_actions = (WriteOffShortfall(),)
     empty = "No bank asks for money back."
 

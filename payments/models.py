@@ -59,10 +59,10 @@ class Payment(StatefulRow):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     # When our clock closes it if nobody has paid (NULL: never), and since when it has been trying to.
-    close_after = models.DateTimeField(null=True, blank=True)
-    closing_at = models.DateTimeField(null=True, blank=True)
+    close_due_at = models.DateTimeField(null=True, blank=True)
+    closing_started_at = models.DateTimeField(null=True, blank=True)
     # A delivery about a refund or dispute came before the money and waits for it.
-    awaited = models.BooleanField(default=False, db_default=False)
+    has_waiting_deliveries = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     # `off_session` asks the provider to keep the method, so that it can be charged again without its owner.
@@ -102,7 +102,7 @@ class Payment(StatefulRow):
             models.Index(
                 fields=["created_at"], condition=Q(status__in=["pending", "processing"]), name="payment_unsettled"
             ),
-            models.Index(fields=["close_after"], condition=Q(close_after__isnull=False), name="payment_to_close"),
+            models.Index(fields=["close_due_at"], condition=Q(close_due_at__isnull=False), name="payment_to_close"),
         ]
 
     @property
@@ -151,7 +151,7 @@ class Refund(StatefulRow):
     )
     status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.PENDING)
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
-    bookings = models.PositiveSmallIntegerField(default=0)
+    posting_batches = models.PositiveSmallIntegerField(default=0)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -201,7 +201,7 @@ class Dispute(StatefulRow):
     dispute takes nothing (not yet a dispute, won, cancelled).
     """
 
-    class HeldAt(models.TextChoices):
+    class FundsLocation(models.TextChoices):
         NOWHERE = ""
         SUSPENSE = "suspense"
         BANK = "bank"
@@ -216,10 +216,10 @@ class Dispute(StatefulRow):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     allocation = models.JSONField(default=dict)
-    held_at = models.CharField(max_length=10, choices=HeldAt, default=HeldAt.NOWHERE, blank=True)
-    bookings = models.PositiveIntegerField(default=0)
+    funds_location = models.CharField(max_length=10, choices=FundsLocation, default=FundsLocation.NOWHERE, blank=True)
+    posting_batches = models.PositiveIntegerField(default=0)
     reason = models.CharField(max_length=300, blank=True)
-    answer_by = models.DateTimeField(null=True, blank=True)
+    evidence_due_at = models.DateTimeField(null=True, blank=True)
     # When the provider is asked next: daily while it is young or open, at once after contradicting news.
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())

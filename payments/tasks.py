@@ -61,7 +61,7 @@ def close_unpaid(**_newer: object) -> None:
     cause = by_sweep("payments.close_unpaid")
     tick(
         "payments.close_unpaid",
-        Queue(expiry.to_close(), due="close_after", lease=CLOSE_AGAIN_AFTER),
+        Queue(expiry.to_close(), due="close_due_at", lease=CLOSE_AGAIN_AFTER),
         lambda payment: expiry.close_unpaid(payment.pk, cause=cause),
         until=must_stop,
     )

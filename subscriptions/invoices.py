@@ -140,7 +140,7 @@ def allocation_left(invoice: SubscriptionInvoice, payment: Payment) -> dict[str,
 def refunded_minor(payment: Payment) -> int:
     """How much of what an invoice claimed of its payment refunds and lost disputes took; a surplus is not of it."""
     done = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    lost = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    lost = payment.disputes.filter(funds_location=Dispute.FundsLocation.BANK).values_list("allocation", flat=True)
     return sum(allocation.get(account, 0) for allocation in (*done, *lost) for account in (SUBSCRIPTION_INCOME, TAX))
 
 

@@ -87,7 +87,7 @@ def _on_its_way(seller_id: UUID) -> Counter[str]:
 def _argued_about(seller_id: UUID) -> Counter[str]:
     """By currency, what open disputes hold of the seller's shares."""
     account, held = seller_account(seller_id), Counter[str]()
-    open_ones = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, allocation__has_key=account)
+    open_ones = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE, allocation__has_key=account)
     for currency, allocation in open_ones.values_list("currency", "allocation"):
         held[currency] += allocation[account]
     return held
@@ -111,7 +111,7 @@ def _reasons(seller_id: UUID, order_ids: Iterable[UUID]) -> dict[UUID, list[Reas
     for line in lines.values("refund_id", "item__order_id").annotate(taken=Sum("seller_minor")).order_by("refund_id"):
         found[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["taken"]))
     for order_id, reasons in found.items():
-        for dispute in disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK).order_by("pk"):
+        for dispute in disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK).order_by("pk"):
             if taken := dispute.allocation.get(seller_account(seller_id), 0):
                 reasons.append(Reason("dispute", dispute.pk, taken))
     return found

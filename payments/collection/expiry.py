@@ -15,14 +15,14 @@ log = structlog.get_logger(__name__)
 
 
 def to_close() -> models.QuerySet[Payment]:
-    """Payments that have an end: claimed by `close_after`."""
-    return Payment.objects.filter(close_after__isnull=False)
+    """Payments that have an end: claimed by `close_due_at`."""
+    return Payment.objects.filter(close_due_at__isnull=False)
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
     """Make the pages that are still open for what has been paid otherwise due to be closed: one could pay it twice."""
-    payments = Payment.objects.of(purpose, purpose_id).filter(status__in=PAYMENT_OPEN, close_after__isnull=False)
-    payments.update(close_after=Now())
+    payments = Payment.objects.of(purpose, purpose_id).filter(status__in=PAYMENT_OPEN, close_due_at__isnull=False)
+    payments.update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
@@ -36,7 +36,7 @@ def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
         return "nothing to close"
     payment, result = close_payment_page(payment_id, reason="abandoned", cause=cause)
     if result == PAGE_OVER:
-        Payment.objects.filter(pk=payment_id).exclude(status__in=PAYMENT_OPEN).update(close_after=None)
+        Payment.objects.filter(pk=payment_id).exclude(status__in=PAYMENT_OPEN).update(close_due_at=None)
     log.info(
         "unpaid_closed" if result == PAGE_OVER else "unpaid_not_closed",
         payment=str(payment_id),
@@ -52,9 +52,9 @@ def _begin(payment_id: UUID) -> bool:
     """Commit that it is our clock that closes it: the webhook of the cancel may be faster than the answer."""
     payment = Payment.objects.locked().get(pk=payment_id)
     if payment.status not in PAYMENT_OPEN and not _can_be_paid_again(payment):
-        Payment.objects.filter(pk=payment_id).update(close_after=None)
+        Payment.objects.filter(pk=payment_id).update(close_due_at=None)
         return False
-    Payment.objects.filter(pk=payment_id).update(closing_at=Coalesce("closing_at", Now()))
+    Payment.objects.filter(pk=payment_id).update(closing_started_at=Coalesce("closing_started_at", Now()))
     return True
 
 

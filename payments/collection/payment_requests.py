@@ -76,7 +76,7 @@ def open_payment(
         payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
-        close_after=None if charges_method else timezone.now() + settings.ORDER_SESSION + GRACE,
+        close_due_at=None if charges_method else timezone.now() + settings.ORDER_SESSION + GRACE,
     )
 
 
@@ -137,7 +137,7 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
                 apply_payment(snapshot, cause=cause, at=timezone.now())
             case Refused(code=client.DOES_NOT_EXIST) if payment.status in PAYMENT_OPEN:
                 at = timezone.now()
-                never = {"next_attempt_at": None, "close_after": None}
+                never = {"next_attempt_at": None, "close_due_at": None}
                 move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **never)
                 purchase_of(payment).payment_failed(payment, cause=cause, at=at)
             case Refused() | Unknown() | NotSent():
@@ -165,7 +165,7 @@ def _mark_sent(payment_id: UUID) -> Payment:
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(payment.attempts),
         # The page's session begins when the provider makes it.
-        close_after=None if payment.off_session else Now() + timedelta(seconds=payment.session_seconds) + GRACE,
+        close_due_at=None if payment.off_session else Now() + timedelta(seconds=payment.session_seconds) + GRACE,
         attempts=attempts,
     )
     return payment

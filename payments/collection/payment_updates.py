@@ -156,14 +156,16 @@ def _book(payment: Payment, snapshot: RemotePayment, target: PaymentStatus, *, c
         "next_attempt_at": None,
     }
     if newly:
-        known |= {"received_currency": snapshot.currency, "awaited": False}
+        known |= {"received_currency": snapshot.currency, "has_waiting_deliveries": False}
     if target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
-        known["close_after"] = None  # Else the buyer may still pay, or pay again after a decline: asked for at its end.
+        known["close_due_at"] = (
+            None  # Else the buyer may still pay, or pay again after a decline: asked for at its end.
+        )
     if target == PaymentStatus.SUCCEEDED:
         known["succeeded_at"] = at
     if payment.error_code == _UNCLEAR:
         close_review(UNCLEAR, payment, note=f"The provider says {snapshot.status} now.")
-    was_awaited, was = payment.awaited, payment.status
+    was_awaited, was = payment.has_waiting_deliveries, payment.status
     _keep(payment, target, known, cause=cause, at=at)
     if newly:
         post_received(payment, newly, currency=snapshot.currency, at=at)

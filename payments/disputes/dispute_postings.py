@@ -16,7 +16,7 @@ from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
 
-HeldAt = Dispute.HeldAt
+FundsLocation = Dispute.FundsLocation
 EXCEEDS = "dispute_exceeds_payment"
 
 
@@ -31,7 +31,7 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
         allocation = allocations.allocate_over(dispute.amount_minor, found) if place else {}
         if found:
             left = allocations.subtract(allocation, left)
-        if (dispute.held_at, dispute.allocation) != (place, allocation):
+        if (dispute.funds_location, dispute.allocation) != (place, allocation):
             _bring(dispute, place, allocation, payment=payment, at=at)
             _tell_of_excess(dispute)
     taken = sum(sum(one.allocation.values()) for one in disputes if one.currency == payment.held_currency)
@@ -40,23 +40,23 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
         payment.disputed_minor = taken
 
 
-def _place_of(dispute: Dispute) -> HeldAt:
+def _place_of(dispute: Dispute) -> FundsLocation:
     if dispute.stage == "pre_dispute":
-        return HeldAt.NOWHERE  # A question, not yet a claim.
+        return FundsLocation.NOWHERE  # A question, not yet a claim.
     if dispute.status in DISPUTE_LOST:
-        return HeldAt.BANK
-    return HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else HeldAt.NOWHERE
+        return FundsLocation.BANK
+    return FundsLocation.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else FundsLocation.NOWHERE
 
 
-def _bring(dispute: Dispute, place: HeldAt, allocation: Allocation, *, payment: Payment, at: datetime) -> None:
+def _bring(dispute: Dispute, place: FundsLocation, allocation: Allocation, *, payment: Payment, at: datetime) -> None:
     if dispute.allocation and allocation and sum(dispute.allocation.values()) != sum(allocation.values()):
-        _bring(dispute, HeldAt.NOWHERE, {}, payment=payment, at=at)  # Another amount is another booking.
-    lines = _steps(dispute.held_at, place, dispute.allocation, allocation)
-    dispute.bookings += 1
-    dispute.held_at, dispute.allocation = place, allocation
-    dispute.save(update_fields=["bookings", "held_at", "allocation"])
+        _bring(dispute, FundsLocation.NOWHERE, {}, payment=payment, at=at)  # Another amount is another booking.
+    lines = _steps(dispute.funds_location, place, dispute.allocation, allocation)
+    dispute.posting_batches += 1
+    dispute.funds_location, dispute.allocation = place, allocation
+    dispute.save(update_fields=["posting_batches", "funds_location", "allocation"])
     postings.post(
-        postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.bookings),
+        postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.posting_batches),
         lines,
         payment=payment,
         currency=dispute.currency,
@@ -69,15 +69,15 @@ def _steps(start: str, end: str, old: Mapping[str, int], new: Mapping[str, int])
     """The lines from (start, old legs) to (end, new legs), through suspense, as the bank's own money goes."""
     amount = sum((new or old).values())
     lines = []
-    if start == HeldAt.BANK != end:
+    if start == FundsLocation.BANK != end:
         lines.append(postings.Line(PSP_CLEARING, DISPUTE_SUSPENSE, amount, "back"))
-    if start == HeldAt.NOWHERE:
+    if start == FundsLocation.NOWHERE:
         lines += [postings.Line(account, DISPUTE_SUSPENSE, part, account) for account, part in new.items()]
-    elif end == HeldAt.NOWHERE:
+    elif end == FundsLocation.NOWHERE:
         lines += [postings.Line(DISPUTE_SUSPENSE, account, part, account) for account, part in old.items()]
     else:
         lines += _differences(old, new)
-    if end == HeldAt.BANK != start:
+    if end == FundsLocation.BANK != start:
         lines.append(postings.Line(DISPUTE_SUSPENSE, PSP_CLEARING, amount, "out"))
     return lines
 

@@ -43,7 +43,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
-        Payment.objects.filter(pk=payment.pk).update(awaited=True)
+        Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
     status = _status_of(snapshot.status)
     if status is None:
@@ -95,7 +95,7 @@ def _open(payment: Payment, snapshot: RemoteDispute, status: DisputeStatus, *, a
         amount_minor=snapshot.amount_minor,
         currency=snapshot.currency,
         reason=snapshot.reason,
-        answer_by=snapshot.answer_by,
+        evidence_due_at=snapshot.evidence_due_at,
         next_attempt_at=at + LOOK_AGAIN_AFTER,
     )
 
@@ -110,7 +110,7 @@ def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *,
         "amount_minor": snapshot.amount_minor,
         "currency": snapshot.currency,
         "reason": snapshot.reason,
-        "answer_by": snapshot.answer_by,
+        "evidence_due_at": snapshot.evidence_due_at,
     }
     if dispute.status == status:
         Dispute.objects.filter(pk=dispute.pk).update(**fields)
@@ -125,7 +125,7 @@ def _review_whether_to_answer(dispute: Dispute) -> None:
     if dispute.status != DisputeStatus.OPENED:
         close_review(TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
         return
-    until = f" until {dispute.answer_by:%d %B %Y}" if dispute.answer_by else ""
+    until = f" until {dispute.evidence_due_at:%d %B %Y}" if dispute.evidence_due_at else ""
     open_review(
         TO_ANSWER,
         dispute,

@@ -62,7 +62,7 @@ class RemoteDispute:
     currency: str
     profile_id: str
     reason: str
-    answer_by: datetime | None
+    evidence_due_at: datetime | None
 
 
 def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
@@ -113,7 +113,7 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         currency=_currency(payload),
         profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
-        answer_by=_time(payload, "challenge_required_by"),
+        evidence_due_at=_time(payload, "challenge_required_by"),
     )
 
 

@@ -166,14 +166,17 @@ def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute
     sides = cash.received_minor + recoverable + lost_by_us - cash.returned_minor - disputed
     sides -= sellers + fee + tax + unapplied + income
     refunded = sum(one.amount_minor for one in refunds if one.currency == currency and _is_back(one))
-    places = {place: sum(one.amount_minor for one in own_disputes if one.held_at == place) for place in Dispute.HeldAt}
+    places = {
+        place: sum(one.amount_minor for one in own_disputes if one.funds_location == place)
+        for place in Dispute.FundsLocation
+    }
     return [
         Term("captured", cash.received_minor, payment.received_minor, currency),
         Term("refunded", cash.returned_minor, refunded, currency),
         Term("refunded, as the payment row has it", cash.returned_minor, payment.refunded_minor, currency),
         Term("disputed", disputed, payment.disputed_minor, currency),
-        Term("in suspense", suspense, places[Dispute.HeldAt.SUSPENSE], currency),
-        Term("lost to disputes", cash.lost_minor, places[Dispute.HeldAt.BANK], currency),
+        Term("in suspense", suspense, places[Dispute.FundsLocation.SUSPENSE], currency),
+        Term("lost to disputes", cash.lost_minor, places[Dispute.FundsLocation.BANK], currency),
         Term("sellers", sellers, None, currency),
         Term("platform fee", fee, None, currency),
         Term("tax", tax, None, currency),
@@ -244,23 +247,23 @@ def _refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
     return faults
 
 
-def place_of(dispute: Dispute) -> Dispute.HeldAt:
+def place_of(dispute: Dispute) -> Dispute.FundsLocation:
     """Where a dispute's money must be, by what the bank says of it."""
     if dispute.stage == "pre_dispute":
-        return Dispute.HeldAt.NOWHERE
+        return Dispute.FundsLocation.NOWHERE
     if dispute.status in DISPUTE_LOST:
-        return Dispute.HeldAt.BANK
-    return Dispute.HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.HeldAt.NOWHERE
+        return Dispute.FundsLocation.BANK
+    return Dispute.FundsLocation.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.FundsLocation.NOWHERE
 
 
 def _dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
     """Over all its batches a dispute takes its allocation, and holds it where the bank's decision says."""
     place = place_of(dispute)
     expected: dict[tuple[str, str], int] = defaultdict(int)
-    if place != Dispute.HeldAt.NOWHERE:
+    if place != Dispute.FundsLocation.NOWHERE:
         for account, amount in dispute.allocation.items():
             expected[account, dispute.currency] -= amount
-        purse = DISPUTE_SUSPENSE if place == Dispute.HeldAt.SUSPENSE else PSP_CLEARING
+        purse = DISPUTE_SUSPENSE if place == Dispute.FundsLocation.SUSPENSE else PSP_CLEARING
         expected[purse, dispute.currency] += dispute.amount_minor
     actual: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:

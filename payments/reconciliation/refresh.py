@@ -47,7 +47,7 @@ LEASE = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
 _UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
 OVERTAKEN = "overtaken by news"
-_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "bookings", "next_attempt_at")
+_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 

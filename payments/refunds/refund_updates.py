@@ -43,7 +43,7 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
         return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
         # Faster than the payment's own news: what became of the refund is booked when there is something to give back.
-        Payment.objects.filter(pk=payment.pk).update(awaited=True)
+        Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
     refund = _ours(snapshot) or _import_external(payment, snapshot)
     refund.payment = payment
@@ -210,7 +210,7 @@ def _bounce(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetim
 
 def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
     postings.post(
-        postings.Reference(Posting.Kind.REFUND, refund.pk, refund.bookings),
+        postings.Reference(Posting.Kind.REFUND, refund.pk, refund.posting_batches),
         lines,
         payment=refund.payment,
         currency=refund.currency,
@@ -226,7 +226,7 @@ def _settled(refund: Refund, snapshot: RemoteRefund) -> dict[str, Any]:
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,
-        "bookings": refund.bookings + 1,
+        "posting_batches": refund.posting_batches + 1,
     }
 
 

@@ -27,7 +27,7 @@ def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
     """The open case about what a refund or a lost dispute took beyond what was left. None while a bank may still
     give it back.
     """
-    if isinstance(row, Dispute) and row.held_at != Dispute.HeldAt.BANK:
+    if isinstance(row, Dispute) and row.funds_location != Dispute.FundsLocation.BANK:
         return None
     kind = dispute_postings.EXCEEDS if isinstance(row, Dispute) else review_items.EXCEEDS
     return ReviewItem.objects.filter(kind=kind, subject_id=row.pk, closed_at__isnull=True).first()

@@ -20,7 +20,7 @@ from veza.core.models import ReviewItem
 pytestmark = pytest.mark.django_db
 
 
-def disputed(transfer, held_at="suspense", amount_minor=None):
+def disputed(transfer, funds_location="suspense", amount_minor=None):
     """A dispute over the seller's share, by default all of it, as its floor keeps it."""
     amount_minor = transfer.amount_minor if amount_minor is None else amount_minor
     payment = Payment.objects.get(purpose_id=transfer.order_id)
@@ -33,14 +33,14 @@ def disputed(transfer, held_at="suspense", amount_minor=None):
         amount_minor=amount_minor,
         currency="EUR",
         allocation={seller_account(transfer.seller_id): amount_minor},
-        held_at=held_at,
+        funds_location=funds_location,
     )
 
 
-def decided(dispute, transfer, *, held_at):
+def decided(dispute, transfer, *, funds_location):
     """It ends: lost at the bank, or won and nowhere any more."""
-    allocation = dispute.allocation if held_at else {}
-    Dispute.objects.filter(pk=dispute.pk).update(held_at=held_at, allocation=allocation)
+    allocation = dispute.allocation if funds_location else {}
+    Dispute.objects.filter(pk=dispute.pk).update(funds_location=funds_location, allocation=allocation)
     settle_order(transfer.order, cause=BY_TEST, at=timezone.now())
 
 
@@ -73,7 +73,7 @@ def test_a_dispute_that_is_won_lets_the_transfer_go_at_once(stripe):
     dispute = disputed(transfer)
     send(transfer)
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     assert SellerTransfer.objects.unsent().due().get() == transfer
     stripe.will("create_transfer", sent())
@@ -85,7 +85,7 @@ def test_a_dispute_that_is_lost_cancels_the_transfer_that_waited(stripe):
     dispute = disputed(transfer)
     send(transfer)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     assert SellerTransfer.objects.get(pk=transfer.pk).status == "cancelled"
 
@@ -94,7 +94,7 @@ def test_a_dispute_that_is_lost_takes_back_what_was_sent():
     transfer = completed()
     dispute = disputed(transfer)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     row = SellerTransfer.objects.get(pk=transfer.pk)
     assert (row.status, row.owed_minor) == ("reversal_pending", 9_00)
@@ -114,7 +114,7 @@ def test_one_of_two_disputes_that_ends_lets_nothing_go():
     first, _second = disputed(transfer), disputed(transfer)
     SellerTransfer.objects.filter(pk=transfer.pk).update(waiting_for="dispute", next_retry_at="2099-01-01T00:00Z")
 
-    decided(first, transfer, held_at="")
+    decided(first, transfer, funds_location="")
 
     assert SellerTransfer.objects.get(pk=transfer.pk).waiting_for == "dispute"
 
@@ -137,11 +137,11 @@ def test_what_a_bank_argues_about_is_no_debt_of_the_sellers(sandbox, then):
 def test_a_seller_whose_order_was_lost_and_then_won_is_paid_again_by_a_new_transfer(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = disputed(transfer)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", taken_back())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     rows = SellerTransfer.objects.filter(order=transfer.order).order_by("seq")
     assert [(row.status, row.amount_minor) for row in rows] == [("reversed", 9_00), ("pending", 9_00)]
@@ -162,7 +162,7 @@ def test_a_dispute_lost_while_a_reversal_is_pending_raises_its_target():
     transfer = refunded(completed(amount_minor=9_00), 4_00)
     dispute = disputed(transfer, amount_minor=5_00)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     assert standing(transfer) == [("reversal_pending", 9_00, 9_00)]
 
@@ -170,9 +170,9 @@ def test_a_dispute_lost_while_a_reversal_is_pending_raises_its_target():
 def test_a_dispute_won_while_its_reversal_is_pending_takes_back_only_what_was_refunded():
     transfer = refunded(completed(amount_minor=9_00), 4_00)
     dispute = disputed(transfer, amount_minor=5_00)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     assert standing(transfer) == [("reversal_pending", 9_00, 4_00)]
 
@@ -180,9 +180,9 @@ def test_a_dispute_won_while_its_reversal_is_pending_takes_back_only_what_was_re
 def test_a_dispute_won_before_anything_was_taken_back_leaves_the_seller_what_they_have():
     transfer = completed(amount_minor=9_00)
     dispute = disputed(transfer)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     assert standing(transfer) == [("completed", 9_00, 0)]
 
@@ -190,11 +190,11 @@ def test_a_dispute_won_before_anything_was_taken_back_leaves_the_seller_what_the
 def test_a_dispute_won_while_stripe_has_not_answered_the_reversal_pays_again(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = disputed(transfer)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", unknown())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     assert standing(transfer) == [("reversal_pending", 9_00, 9_00), ("pending", 9_00, 0)]
 
@@ -202,11 +202,11 @@ def test_a_dispute_won_while_stripe_has_not_answered_the_reversal_pays_again(str
 def test_a_lost_dispute_that_is_told_again_changes_nothing_on_a_reversed_transfer(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = disputed(transfer)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", taken_back())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     assert standing(transfer) == [("reversed", 9_00, 9_00)]
 
@@ -217,7 +217,7 @@ def test_a_dispute_lost_after_a_reversal_was_given_up_leaves_all_of_it_to_the_pe
     reverse_transfer(transfer.pk, cause=BY_TEST)
     dispute = disputed(transfer, amount_minor=5_00)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     assert standing(transfer) == [("permanently_failed", 9_00, 9_00)]
     assert ReviewItem.objects.get(kind="reversal_failed").amount_minor == 9_00
@@ -226,11 +226,11 @@ def test_a_dispute_lost_after_a_reversal_was_given_up_leaves_all_of_it_to_the_pe
 def test_a_dispute_won_after_its_reversal_was_given_up_leaves_nothing_to_the_person(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = disputed(transfer)
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", refused("resource_missing", status=404))
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    decided(dispute, transfer, held_at="")
+    decided(dispute, transfer, funds_location="")
 
     assert standing(transfer) == [("completed", 9_00, 0)]
     assert ReviewItem.objects.get(kind="reversal_failed").closed_by == "veza"
@@ -242,7 +242,7 @@ def test_a_dispute_lost_after_a_transfer_was_given_up_unsent_cancels_it(stripe):
     send(transfer)
     dispute = disputed(transfer)
 
-    decided(dispute, transfer, held_at="bank")
+    decided(dispute, transfer, funds_location="bank")
 
     assert standing(transfer) == [("cancelled", 9_00, 0)]
     assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"

@@ -72,7 +72,7 @@ def arrive(raw: bytes) -> None:
 
 
 # What a row's identity and the clock add to it; no rule reads these of rows that are made on the way.
-PASSING = {"id", "bookings", "refund_deadline"}
+PASSING = {"id", "posting_batches", "refund_deadline"}
 READ_BY_RULES = (Payment, Refund, Dispute, Order, License, SellerTransfer)
 
 
@@ -119,7 +119,7 @@ class Walk:
         return (
             tuple(sorted((key, amount) for key, amount in balances().items() if amount)),
             (payment.status, payment.received_minor, payment.refunded_minor, payment.disputed_minor),
-            (Order.objects.get().status, refund.status, dispute.status, dispute.held_at),
+            (Order.objects.get().status, refund.status, dispute.status, dispute.funds_location),
             tuple(sorted(License.objects.values_list("item_id", "status"))),
             tuple(open_cases()),
             tuple(sorted(keeps.items())),

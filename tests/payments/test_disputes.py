@@ -340,7 +340,7 @@ def test_a_dispute_that_enters_a_later_stage_is_booked_once(sandbox, order, stag
     reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert (dispute.stage, dispute.bookings, proved(order)) == (stage, 1, True)
+    assert (dispute.stage, dispute.posting_batches, proved(order)) == (stage, 1, True)
 
 
 @pytest.mark.parametrize(("first", "then"), list(itertools.permutations(DisputeStatus.values, 2)))
