@@ -72,7 +72,7 @@ def test_a_dashboard_refund_takes_the_items_that_no_refund_under_way_was_promise
         "licences": {10_00: "revoked", 5_00: "revoked"},
         "kept": 0,
         "recoverable": 0,
-        "cases": {("refund_at_dashboard", 6_00)},
+        "cases": {("external_refund", 6_00)},
     }
 
 
@@ -90,7 +90,7 @@ def test_what_both_together_give_back_beyond_the_payment_is_recoverable_with_one
         "licences": {10_00: "revoked", 5_00: "revoked"},
         "kept": 0,
         "recoverable": 4_00,
-        "cases": {("refund_at_dashboard", 10_00), ("refund_exceeds_payment", 4_00)},
+        "cases": {("external_refund", 10_00), ("refund_exceeds_payment", 4_00)},
     }
 
 
@@ -151,7 +151,7 @@ def test_a_dashboard_refund_of_money_nobody_claimed_charges_no_seller(withheld):
     assert Refund.objects.get(source="external").allocation == {"unapplied": 12_00}
     assert (came_to(withheld)["order"], came_to(withheld)["kept"]) == ("completed", 9_00)
     assert set(License.objects.filter(order=withheld).values_list("status", flat=True)) == {"active"}
-    assert came_to(withheld)["cases"] == {("refund_at_dashboard", 12_00)}
+    assert came_to(withheld)["cases"] == {("external_refund", 12_00)}
 
 
 def test_money_on_its_own_way_back_is_not_taken_by_a_dashboard_refund(withheld):

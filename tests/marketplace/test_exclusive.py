@@ -55,7 +55,7 @@ def test_the_sweep_sends_the_money_back_and_the_books_agree(second, sandbox):
 
     second.refresh_from_db()
     assert second.status == "completed"
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_an_order_of_nothing_else_is_refunded_whole(sandbox):
@@ -70,7 +70,7 @@ def test_an_order_of_nothing_else_is_refunded_whole(sandbox):
 
     second.refresh_from_db()
     assert second.status == "refunded"
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_late_money_for_something_bought_again_meanwhile_goes_back(sandbox):

@@ -107,7 +107,7 @@ def test_the_refund_webhook_finishes_refund_order_licenses_ledger_and_transfers_
     assert not License.objects.filter(order=order, status="active").exists()
     assert {transfer.status for transfer in SellerTransfer.objects.filter(order=order)} == {"cancelled"}
     proof = prove_payment(payment_of(order))
-    assert proof.balanced
+    assert proof.is_balanced
     assert {term.label: term.booked_minor for term in proof.terms}["refunded"] == 18_00
 
 
@@ -155,8 +155,8 @@ def test_a_refund_that_bounces_gives_everything_back_and_asks_a_person(order):
     order.refresh_from_db()
     assert order.status == "completed"
     assert License.objects.filter(order=order, status="active").count() == 2
-    assert prove_payment(payment_of(order)).balanced
-    assert ReviewItem.objects.get().kind == "refund_bounced"
+    assert prove_payment(payment_of(order)).is_balanced
+    assert ReviewItem.objects.get().kind == "refund_returned"
 
 
 def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(order):
@@ -168,7 +168,7 @@ def test_a_success_older_than_a_known_failure_means_that_the_money_came_back(ord
     refund.refresh_from_db()
     assert refund.status == "bounced"
     assert not Posting.objects.filter(kind="refund").exists()
-    assert ReviewItem.objects.get().kind == "refund_bounced"
+    assert ReviewItem.objects.get().kind == "refund_returned"
 
 
 def test_a_refund_of_another_amount_than_ours_is_not_booked(order):

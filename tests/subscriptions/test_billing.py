@@ -8,7 +8,7 @@ from django.utils import timezone
 from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
 from payments.reconciliation import refresh as reconcile
-from payments.reviews.mismatches import accept
+from payments.reviews.mismatches import accept_received_amount
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (
@@ -72,7 +72,7 @@ def now_active(sandbox) -> Subscription:
 
 
 def proved(subscription: Subscription) -> bool:
-    return all(prove_payment(payment).balanced for payment in payments_of(subscription))
+    return all(prove_payment(payment).is_balanced for payment in payments_of(subscription))
 
 
 def test_the_webhook_pays_the_invoice_and_activates_the_subscription(sandbox):
@@ -291,7 +291,7 @@ def test_an_accepted_surplus_activates_and_only_the_surplus_goes_back(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunds.get().amount_minor) == ("active", 3_00)
@@ -306,7 +306,7 @@ def test_too_much_for_an_invoice_that_was_paid_already_goes_back_whole(sandbox):
     deliver_payment(first)
     deliver_payment(second, amount_received=15_00)
 
-    accept(payment_id=second.pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=second.pk, cause=BY_STAFF)
 
     assert second.refunds.get().allocation == {"unapplied": 15_00}
     deliver_refund(second.refunds.get())
@@ -318,7 +318,7 @@ def test_too_much_for_a_subscription_that_wants_it_no_more_goes_back_whole(sandb
     move(subscription, "cancelled", cause=Cause("command"), at=NOW)
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     refund = last_payment(subscription).refunds.get()
     assert refund.allocation == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
@@ -334,14 +334,14 @@ def test_money_for_a_subscription_too_old_to_refund_is_booked_and_a_person_is_as
     deliver_payment(last_payment(subscription))
 
     assert last_payment(subscription).received_minor == 12_00
-    assert ReviewItem.objects.get().kind == "late_money_not_returned"
+    assert ReviewItem.objects.get().kind == "unapplied_funds"
     assert proved(subscription)
 
 
 def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_invoice(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
     deliver_refund(last_payment(subscription).refunds.get())
 
     deliver_refund(refund_of(last_invoice(subscription), 9_00))
@@ -356,7 +356,7 @@ def test_too_much_too_late_and_too_old_is_one_case_with_all_of_it(sandbox):
     Payment.objects.update(created_at=ago(days=366))
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     [case] = ReviewItem.objects.filter(closed_at=None)
-    assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)
+    assert (case.kind, case.amount_minor) == ("unapplied_funds", 15_00)

@@ -21,7 +21,7 @@ def test_the_whole_story_is_told(sandbox):
     assert f"{subscription.user.email} subscribed" in story
     assert "An invoice of 12.00 EUR, tax 2.00 EUR, was made" in story
     assert "went from pending payment to active" in story
-    assert "from money not yet claimed to income from subscriptions" in story
+    assert "from unapplied funds to income from subscriptions" in story
 
 
 def test_it_says_what_happens_next(sandbox):

@@ -14,4 +14,4 @@ def test_a_year_of_subscribers_ends_with_exactly_the_invoices_and_money_it_shoul
     year.run()
 
     assert year.found() == year.expected()
-    assert [proof for proof in prove_all() if not proof.balanced] == []
+    assert [proof for proof in prove_all() if not proof.is_balanced] == []
