@@ -100,7 +100,7 @@ class DisputeAdmin(HistoryAdmin):
 
 
 class EventFilter(admin.SimpleListFilter):
-    """The events that have a handler: listing those in the log would read all of it."""
+    """The events that have a handler: listing those in the log would read the whole table."""
 
     title, parameter_name = "event", "event_type"
 

@@ -197,7 +197,7 @@ class Refund(StatefulRow):
 class Dispute(StatefulRow):
     """The payer's bank asks for the money back. Hyperswitch makes its id and reports it by webhook.
 
-    `allocation` is what the ledger has posted of it: {account: minor units}, whose money it took. Empty when the
+    `allocation` is what the ledger has posted: {account: minor units}, whose money it took. Empty when the
     dispute takes nothing (an inquiry, won, cancelled). `funds_location` is where that money is.
     """
 
@@ -355,7 +355,7 @@ class Posting(KeyedRow):
 
 
 class WriteOff(KeyedRow):
-    """A loss of ours that finance decided, and how much of it came back since.
+    """A loss of ours that finance decided, and how much was recovered since.
 
     `account` is the account that no longer owes it: the seller's, or `recoverable`. `subject` and `subject_id` name the
     transfer, refund or dispute it was owed for.
@@ -388,7 +388,7 @@ class WriteOff(KeyedRow):
 
     @property
     def lost_minor(self) -> int:
-        """What of it is still our loss, in minor units of `currency`."""
+        """What is still our loss, in minor units of `currency`."""
         return self.amount_minor - self.recovered_minor
 
 

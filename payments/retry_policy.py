@@ -14,8 +14,8 @@ REPLAY_FOR = timedelta(hours=24)
 LEASE = timedelta(minutes=2)
 RECONCILE_LEASE = timedelta(minutes=5)
 
-# Expiry: an unpaid page is closed this long after its session, so that a buyer who pressed the button in the last
-# second is let through; and this long after an attempt to close it that brought no answer.
+# Expiry: an unpaid page is closed this long after its session, so that a buyer who pays in the last second can
+# still finish; and this long after an attempt to close it that brought no answer.
 CLOSE_GRACE = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 

@@ -77,7 +77,7 @@ def open_review_of_unapplied_funds(payment: Payment, amount_minor: int, why: str
 
 
 def close_review_of_unapplied_funds(payment: Payment) -> None:
-    """Close what is open about unapplied funds that are not held any more: they were returned after all, or claimed."""
+    """Close what is open about unapplied funds that are not held any more: they were returned after all, or applied."""
     items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
     refunds = list(_failed_returns(payment))
     if (refunds or items.exists()) and not funds_to_return(payment):
@@ -88,7 +88,7 @@ def close_review_of_unapplied_funds(payment: Payment) -> None:
 
 def funds_to_return(payment: Payment) -> Allocation:
     """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
-    what nobody claims of a payment that is decided.
+    the unapplied part of a payment that is decided.
     """
     remaining = allocations.remaining_of(payment)
     for refund in _failed_returns(payment):
@@ -108,7 +108,7 @@ def _failed_returns(payment: Payment) -> QuerySet[Refund]:
 
 
 def update_reviews_after_failure(refund: Refund) -> None:
-    """Nobody waits for a refund of unapplied funds, so nobody would notice that it failed: finance has to know."""
+    """A refund of unapplied funds was not requested by hand: finance would not notice that it failed."""
     close_review(IN_DOUBT, refund, note="The refund failed.")
     if refund.source == Refund.Source.LATE_PAYMENT:
         error = " ".join(filter(None, (refund.error_code, refund.error_message))) or "Hyperswitch gave no reason"
@@ -119,7 +119,7 @@ def update_reviews_after_failure(refund: Refund) -> None:
 
 
 def update_reviews_after_success(refund: Refund) -> None:
-    """Close what was in doubt about the refund. If it is external, support has to know of it."""
+    """Close what was in doubt about the refund. If it is external, support has to know."""
     for kind in (IN_DOUBT, RETURNED):
         close_review(kind, refund, note="The refund succeeded.")
     close_review_of_unapplied_funds(refund.payment)

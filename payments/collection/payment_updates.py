@@ -183,7 +183,7 @@ def _changes(
 
 
 def _store(payment: Payment, target: PaymentStatus, changes: dict[str, Any], *, cause: Cause, at: datetime) -> None:
-    assert changes["received_minor"] >= payment.received_minor, "what was received is never taken back by an update"
+    assert changes["received_minor"] >= payment.received_minor, "an update never reduces what was received"
     if payment.status != target:
         move(payment, target, cause=cause, at=at, **changes)
         return
@@ -199,7 +199,7 @@ def _follow(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: date
             assert payment.held_currency == payment.currency, "a payment succeeds in the currency of its price"
             purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
             if payment.disputed_minor:
-                book_disputes(payment, at=at)  # They took unapplied funds; now the funds are claimed.
+                book_disputes(payment, at=at)  # They took unapplied funds; now the funds are applied.
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:

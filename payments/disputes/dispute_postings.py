@@ -27,7 +27,7 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
     disputes = list(Dispute.objects.locked().filter(payment=payment))
     for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
         location = _location_for(dispute)
-        # Funds in another currency than the payment's are nobody's share: all of them are recoverable.
+        # Funds in another currency than the payment's belong to no share: all of them are recoverable.
         available = remaining if dispute.currency == payment.held_currency else {}
         allocation = allocations.allocate_over(dispute.amount_minor, available) if location else {}
         if available:

@@ -135,7 +135,7 @@ def _handle(
 
 
 def lock_event(provider: str, event: Event) -> None:
-    """Lock this event until the transaction ends: two deliveries of it are handled one after the other."""
+    """Lock this event until the transaction ends: its deliveries are handled one after the other."""
     assert connection.in_atomic_block, "a lock lasts until the end of its transaction"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{provider}:{event.event_id}"])
@@ -150,7 +150,8 @@ def apply_once(
     at: datetime,
     exclude_id: UUID | None = None,
 ) -> HandlingResult:
-    """Hand a locked event to its handler, unless a delivery of it (other than `exclude_id`) has a final result already.
+    """Hand a locked event to its handler, unless one of its deliveries (other than `exclude_id`) has a final
+    result already.
 
     The handler runs in a savepoint: if it raises, its changes are rolled back and the error is the result.
     """

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection
 # How many of them one process stores each minute. Enough to see an attack and where it is from.
 STORED_PER_ADDRESS = 20
 STORED_IN_TOTAL = 200
-# How much of such a body is stored; its hash is of all of it.
+# How much of such a body is stored; the hash is of the whole body.
 STORED_BYTES = 2_048
 _FLUSH_EVERY_SECONDS = 1.0
 _ADD = """

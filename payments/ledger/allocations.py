@@ -1,4 +1,4 @@
-"""Whose money a payment is now, account by account: what was applied of it, less what was refunded.
+"""Whose money a payment is now, account by account: what was applied to an order, less refunds.
 
 Always computed from rows, never stored, so that the order in which updates arrive does not matter: what was applied to
 the order or invoice, then the succeeded refunds with the allocation they were opened with, and then the disputes in
@@ -54,7 +54,7 @@ def reserved_by_refunds(payment: Payment, *, exclude: Refund | None = None) -> A
 
 
 def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
-    """Allocate a refund of which nobody said whose money it is: first to unapplied funds, then in proportion to what
+    """Allocate a refund that no floor above allocates: first to unapplied funds, then in proportion to what
     no pending refund reserves, and only then to the rest.
     """
     assert amount_minor >= 0, "a refund never takes a negative amount"
@@ -71,7 +71,7 @@ def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
 
 
 def _shares_of(payment: Payment) -> defaultdict[str, int]:
-    """What was received, split by what was applied of it so far."""
+    """What was received, split into what was applied to each account and what was not."""
     shares: defaultdict[str, int] = defaultdict(int)
     shares[UNAPPLIED] = payment.received_minor
     postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, kind=Posting.Kind.APPLIED)

@@ -204,7 +204,7 @@ def explain_payment(
 
 
 def _explain_receipts(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
-    """Each batch is numbered by all that was received so far, and brings what was new of it."""
+    """Each batch is numbered by the sum received so far, and posts what was new."""
     expected, before = [], 0
     for number in sorted({entry.number for entry in entries} | {payment.received_minor} - {0}):
         amount, currency = number - before, payment.held_currency
@@ -282,7 +282,7 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
 
 
 def _explain_write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:
-    """The loss once, and what came back of it in numbered batches."""
+    """The loss once, and its recoveries in numbered batches."""
     loss = Entry(
         Kind.WRITE_OFF,
         write_off.pk,
@@ -310,7 +310,7 @@ def _explain_write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fa
 
 @dataclass(frozen=True)
 class _CashFlow:
-    """What came in and went out through Hyperswitch, and each account's balance of it before payouts to sellers."""
+    """What came in and went out through Hyperswitch, and each account's balance before payouts to sellers."""
 
     received_minor: int
     returned_minor: int

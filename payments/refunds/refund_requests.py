@@ -104,7 +104,7 @@ def _check_limits(payment: Payment, amount_minor: int) -> None:
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:
-    """Send it for somebody who waits. While Hyperswitch is down the worker sends it later."""
+    """Send it for a caller who waits. While Hyperswitch is down the worker sends it later."""
     if not HEALTH.is_down():
         send_refund(refund_id, cause=cause)
 
@@ -125,7 +125,7 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | Non
 def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Move a due refund on if it is still pending: send one that was never sent, refresh one that is unanswered.
 
-    An unanswered automatic refund is sent again under its id. One that somebody requested is only refreshed, and left
+    An unanswered automatic refund is sent again under its id. One requested by hand is only refreshed, and left
     to the reconciler when it becomes an orphan. What Hyperswitch has already, an external refund above all, is never
     sent. Returns the outcome of the call, if there was one.
     """

@@ -25,7 +25,7 @@ class NothingToReturn(NotAllowed):
 
 
 def return_unapplied_funds(payment: Payment, *, surplus: Mapping[str, int] | None = None, reason: str) -> bool:
-    """Return what nobody claims of a locked payment, and a `surplus` that was claimed in vain, in one refund.
+    """Return the unapplied part of a locked payment, and a `surplus` that was applied in vain, in one refund.
 
     In the caller's transaction. It never refuses, because the money was received already: where no refund can be opened
     (too old, one pending, disputed), a review item asks finance. Returns whether a refund was opened.
@@ -76,7 +76,7 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
 
 
 def has_returnable_funds(payment: Payment) -> bool:
-    """Whether unapplied funds of a payment are held and no refund of it is pending."""
+    """Whether unapplied funds of a payment are held and none of its refunds is pending."""
     if not payment.received_minor or payment.refunds.filter(status=RefundStatus.PENDING).exists():
         return False
     return bool(funds_to_return(payment))

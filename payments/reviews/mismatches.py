@@ -40,7 +40,7 @@ def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
     if payment.received_minor < payment.amount_minor or payment.held_currency != payment.currency:
         raise TooLittleReceived("Less than the price was received. Refund it in full, and let the buyer pay again.")
     if not is_applied(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
-        raise TooLittleReceived("Less than the price remains of what was received. Refund the rest of it.")
+        raise TooLittleReceived("Less than the price remains of what was received. Refund the rest.")
     at = timezone.now()
     for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open the second again.
         close_review(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
@@ -52,10 +52,10 @@ def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
 
 @transaction.atomic(durable=True)
 def refund_in_full(*, payment_id: UUID, cause: Cause) -> Payment:
-    """Refund what nobody claimed of a mismatched payment; it is cancelled when that refund has succeeded.
+    """Refund the unapplied part of a mismatched payment; it is cancelled when that refund has succeeded.
 
     If nothing was ever received it is cancelled immediately. Raises NotMismatched, NothingUnclaimed when everything
-    received was claimed, and what `open_refund` raises.
+    received was applied, and what `open_refund` raises.
     """
     payment = _lock_mismatched(payment_id)
     if payment.received_minor == 0:
@@ -64,7 +64,7 @@ def refund_in_full(*, payment_id: UUID, cause: Cause) -> Payment:
     allocation = unapplied_funds(payment)
     if not allocation:
         raise NothingUnclaimed(
-            "This payment was claimed by the order or invoice that was fulfilled. Accept the received amount, then "
+            "This payment was applied to an order or invoice that was fulfilled. Accept the received amount, then "
             "refund the order or invoice."
         )
     open_return_of_funds(

@@ -141,7 +141,7 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
 def test_an_object_that_cannot_be_read_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch):
     at_the_dashboard(sandbox, order, 5_00, status="succeeded")
     rows = iter([Unreadable("amount should be an integer"), None])
-    monkeypatch.setattr(hyperswitch_api, "_parsed", lambda row, parse: next(rows, None) or parse(row))
+    monkeypatch.setattr(hyperswitch_api, "_parse_entry", lambda row, parse: next(rows, None) or parse(row))
     at_the_dashboard(sandbox, order, 1_00, status="succeeded")
 
     findings = compare()
