@@ -51,6 +51,6 @@ def worker_exit(_server: object, _worker: object) -> None:
     from payments.inbox.invalid_signatures import invalid_signatures
 
     try:
-        invalid_signatures.tell()
+        invalid_signatures.flush()
     except Exception:
         logging.getLogger("gunicorn.error").exception("the last invalid signatures could not be counted")

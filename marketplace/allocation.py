@@ -166,14 +166,14 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
     Never negative.
     """
     items = list(OrderItem.objects.filter(order=order_id))
-    losses = _sum_of_allocations(disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK))
+    losses = _sum_of_allocations(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
     shares = _by_seller(remaining_shares(items, REFUNDED_ONLY))
     return {seller: max(0, share - losses[seller_account(seller)]) for seller, share in shares.items()}
 
 
 def is_disputed(order_id: UUID) -> bool:
     """Whether a dispute of this order is open."""
-    return disputes_of(order_id).filter(held_at=Dispute.HeldAt.SUSPENSE).exists()
+    return disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.SUSPENSE).exists()
 
 
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:

@@ -72,7 +72,7 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     items, payment = _items_of(refund), refund.payment
     remaining, free_shares = remaining_shares(items, REFUNDED_ONLY), remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment).values())
-    reserved_minor = allocations.reserved_by_refunds(payment, besides=refund).get(UNAPPLIED, 0)
+    reserved_minor = allocations.reserved_by_refunds(payment, exclude=refund).get(UNAPPLIED, 0)
     division = _Division(refund.amount_minor)
     division.take_unapplied(min(unapplied_minor, available_minor))
     division.take(cap_shares(lines, remaining))

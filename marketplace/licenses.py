@@ -66,7 +66,7 @@ def _ids_refunded_in_full(items: Sequence[OrderItem], remaining: Sequence[ItemSh
 
 
 def _status_by_disputes(order: Order) -> LicenseStatus:
-    if disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).exists():
+    if disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).exists():
         return LicenseStatus.REVOKED
     return LicenseStatus.SUSPENDED if is_disputed(order.pk) else LicenseStatus.ACTIVE
 

@@ -54,21 +54,21 @@ class OrderFacts:
         """What disputes whose money is in one of `places` took of each account."""
         sums: dict[str, int] = defaultdict(int)
         for dispute in self.disputes:
-            if dispute.held_at in places and dispute.currency == self.order.currency:
+            if dispute.funds_location in places and dispute.currency == self.order.currency:
                 for account, amount in dispute.allocation.items():
                     sums[account] += amount
         return sums
 
     def due(self) -> dict[str, int]:
         """What each account should hold of the order now, before sellers are paid out."""
-        refunded, taken = self.refunded(), self.disputed(Dispute.HeldAt.SUSPENSE, Dispute.HeldAt.BANK)
+        refunded, taken = self.refunded(), self.disputed(Dispute.FundsLocation.SUSPENSE, Dispute.FundsLocation.BANK)
         accounts = {*self.applied(), *refunded} | {one for one in taken if one not in (UNAPPLIED, RECOVERABLE)}
         applied = self.applied()
         return {one: applied.get(one, 0) - refunded.get(one, 0) - taken.get(one, 0) for one in accounts}
 
     def shares(self) -> dict[UUID, int]:
         """What each seller should end with: the share at sale, less what refunds and lost disputes took of it."""
-        refunded, lost = self.refunded(), self.disputed(Dispute.HeldAt.BANK)
+        refunded, lost = self.refunded(), self.disputed(Dispute.FundsLocation.BANK)
         applied = self.applied()
         shares = {item.seller_id: 0 for item in self.items}
         for account, amount in applied.items():

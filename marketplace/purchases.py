@@ -60,7 +60,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before."""
     order = _lock_order(payment)
     status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
-    if status == OrderStatus.CANCELLED and payment.closing_at is not None:
+    if status == OrderStatus.CANCELLED and payment.closing_started_at is not None:
         status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
     if may_move(order, status):
         move(order, status, cause=cause, at=at)
@@ -114,7 +114,9 @@ def _status_of(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
     if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
         return OrderStatus.REFUND_PENDING
     by_refunds = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    by_disputes = disputes_of(order.pk).filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    by_disputes = (
+        disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).values_list("allocation", flat=True)
+    )
     is_refunded_in_full = refunded_minor(items, [*by_refunds, *by_disputes]) >= order.total_minor
     return OrderStatus.REFUNDED if is_refunded_in_full else OrderStatus.COMPLETED
 

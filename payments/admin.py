@@ -18,7 +18,7 @@ from payments.admin_actions import (
     RetryReturnOfFunds,
     WriteOffShortfall,
 )
-from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
+from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
@@ -32,11 +32,11 @@ from veza.core.logs import masked_json
 @column("next")
 def payment_next(row: Payment) -> Any:
     if row.status == PaymentStatus.MISMATCHED:
-        return "a person decides"
+        return "needs review"
     if row.next_attempt_at is not None:
-        return format_html("asked about {}", when(row.next_attempt_at))
-    if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_after is not None:
-        return format_html("closes {}", when(row.close_after))
+        return format_html("refreshed {}", when(row.next_attempt_at))
+    if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_due_at is not None:
+        return format_html("closes {}", when(row.close_due_at))
     return NOTHING
 
 
@@ -54,7 +54,7 @@ class PaymentAdmin(HistoryAdmin):
         RetryReturnOfFunds(),
         ImportExternalRefund(),
     )
-    empty = "No payment matches. A payment is made with its order or invoice."
+    empty = "No payment matches. A payment is opened with its order or invoice."
 
     def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":
         """Mismatched, or open for longer than the reconciler waits."""
@@ -68,8 +68,8 @@ def refund_next(row: Refund) -> Any:
     if row.status != RefundStatus.PENDING:
         return row.error_message or NOTHING
     if row.next_attempt_at is not None:
-        return format_html("asked about {}", when(row.next_attempt_at))
-    return "sent by the worker" if row.first_sent_at is None else "Hyperswitch reports"
+        return format_html("refreshed {}", when(row.next_attempt_at))
+    return "sent by the worker" if row.first_sent_at is None else "waiting for Hyperswitch"
 
 
 @admin.register(Refund)
@@ -80,7 +80,7 @@ class RefundAdmin(HistoryAdmin):
     search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
     row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall())
-    empty = "No refund matches. A refund is asked for on the order's page."
+    empty = "No refund matches. A refund is requested on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
         """Pending for longer than the reconciler waits."""
@@ -90,17 +90,17 @@ class RefundAdmin(HistoryAdmin):
 
 @admin.register(Dispute)
 class DisputeAdmin(HistoryAdmin):
-    list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("answer_by"), age)
+    list_display = (short_id, person("payment.payer", "buyer"), amount, status, "stage", moment("evidence_due_at"), age)
     list_filter = ("status", AgeFilter, AmountFilter, CurrencyFilter)
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
-    facts = (person("payment.payer", "buyer"), amount, moment("answer_by"), age)
+    facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
     row_actions = (WriteOffShortfall(),)
-    empty = "No bank asks for money back."
+    empty = "No dispute matches."
 
 
 class EventFilter(admin.SimpleListFilter):
-    """The events that somebody handles: asking the log which there are would read all of it."""
+    """The events that have a handler: listing those in the log would read the whole table."""
 
     title, parameter_name = "event", "event_type"
 
@@ -115,7 +115,7 @@ class SignatureFilter(admin.SimpleListFilter):
     title, parameter_name = "signature", "signature"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        return [("bad", "Bad: an attack, or a wrong secret"), ("good", "Good")]
+        return [("bad", "Invalid: an attack, or a wrong secret"), ("good", "Valid")]
 
     def queryset(self, request: Any, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         return queryset.filter(signature_valid=self.value() == "good") if self.value() else queryset
@@ -125,7 +125,7 @@ class ResultFilter(admin.SimpleListFilter):
     title, parameter_name = "result", "result"
 
     def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
-        return [("ok", "Handled"), ("error", "Failed"), ("waiting", "Still tried"), ("skipped", "Skipped")]
+        return [("ok", "Handled"), ("error", "Failed"), ("waiting", "To be retried"), ("skipped", "Skipped")]
 
     def queryset(self, request: Any, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         match self.value():
@@ -134,7 +134,7 @@ class ResultFilter(admin.SimpleListFilter):
             case "waiting":
                 return queryset.filter(next_attempt_at__isnull=False)
             case "error" | "skipped" as word:
-                # Named this way, the index of all that is not ok finds them.
+                # In this form the query uses the index of all that is not ok.
                 return queryset.exclude(processing_result="ok").filter(processing_result__startswith=word)
         return queryset
 
@@ -152,7 +152,7 @@ def result(row: WebhookDelivery) -> Any:
 
 @column("signature")
 def signature(row: WebhookDelivery) -> Any:
-    return badge("good") if row.signature_valid else badge("bad")
+    return badge("valid") if row.signature_valid else badge("invalid")
 
 
 @admin.register(WebhookDelivery)
@@ -161,7 +161,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_filter = (SignatureFilter, ResultFilter, StuckFilter, AgeFilter, EventFilter)
     search_keys = ("id", "event_id", "correlation_id")
     facts = (moment("received_at", "received"), result, signature)
-    exclude = ("payload",)  # It holds the browser's secret of the payment: shown masked, exported never.
+    exclude = ("payload",)  # It contains the browser's secret of the payment: displayed masked, never exported.
     row_actions = (ReplayWebhook(),)
     row_template = "admin/delivery.html"
     empty = "No delivery matches. Deliveries are kept for as long as HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS says."
@@ -170,12 +170,12 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         return {"payload": masked_json(row.payload)}
 
     def stuck(self, rows: "QuerySet[WebhookDelivery]") -> "QuerySet[WebhookDelivery]":
-        """Not settled, and tried again for more than ten minutes."""
+        """Without a final result after ten minutes of retries."""
         return rows.filter(next_attempt_at__isnull=False, received_at__lt=timezone.now() - timedelta(minutes=10))
 
 
-@column("story")
-def short_story(row: Posting) -> Any:
+@column("history")
+def short_correlation_id(row: Posting) -> Any:
     return format_html("<code>{}</code>", str(row.correlation_id)[-8:])
 
 
@@ -190,17 +190,17 @@ def credit(row: Posting) -> str:
 
 
 def _account(code: str) -> str:
-    return f"seller {code[-8:]}" if seller_of(code) else IN_WORDS.get(code, code)
+    return f"seller {code[-8:]}" if seller_of(code) else ACCOUNT_NAMES.get(code, code)
 
 
-@column("because of")
-def because(row: Posting) -> str:
+@column("reference")
+def reference(row: Posting) -> str:
     return f"{row.get_kind_display()} {str(row.subject_id)[-8:]}"
 
 
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
-    list_display = (moment("at", "when"), debit, credit, amount, because, short_story)
+    list_display = (moment("at", "when"), debit, credit, amount, reference, short_correlation_id)
     list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
     search_keys = ("id", "subject_id", "correlation_id", "debit_id", "credit_id")
     empty = "Nothing has been booked yet."

@@ -1,4 +1,4 @@
-"""What staff may do about a payment, a refund and a delivery."""
+"""What staff may do about a payment, a refund, a dispute and a webhook delivery."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from payments.refunds.external_refunds import import_external_refund, mark_refun
 from payments.refunds.refund_requests import check_refund
 from payments.review_items import EXTERNAL_REFUND, funds_to_return
 from payments.reviews import mismatches
-from payments.reviews.automatic_refunds import funds_are_returnable, retry_return_of_funds
+from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
@@ -25,42 +25,39 @@ from veza.core.money import format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
-
-# What a handler's result means to a person.
-_IN_WORDS: Mapping[str, str] = {
-    Result.OK: "its word is booked",
-    Result.DUPLICATE: "nothing new: it was handled before",
-    Result.STALE: "nothing new",
-    Result.IGNORED: "nothing that concerns us",
-    Result.UNMATCHED: "nothing we know of",
-    Result.WAITING: "something that cannot be booked yet",
+# A handler's result, as staff read it.
+_SENTENCES: Mapping[str, str] = {
+    Result.OK: "Applied.",
+    Result.DUPLICATE: "No change: it was handled before.",
+    Result.STALE: "No change.",
+    Result.IGNORED: "Not relevant.",
+    Result.UNMATCHED: "Not found in Veza.",
+    Result.WAITING: "Waiting: it cannot be applied yet.",
 }
 
 
-def _in_words(payload: str) -> str:
-    return _IN_WORDS.get(payload, payload)
+def _sentence_of(result: str) -> str:
+    return _SENTENCES.get(result, f"{result[:1].upper()}{result[1:]}.")
 
 
-class _AskProvider(AdminAction):
-    permission = "payments.ask_provider"
+class _RefreshAction(AdminAction):
+    label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
     def preview(self, row: Any, *, params: ActionRequest) -> list[str]:
         return [
-            f"Hyperswitch is asked about {row.provider_key} now: one call that moves no money.",
-            "What it says is booked exactly as its webhook would have been. No answer changes nothing.",
+            f"{row.provider_key} is read from Hyperswitch now: one call that moves no money.",
+            "Its status is applied exactly as its webhook would be. Without an answer nothing changes.",
         ]
 
-    def _came_of_it(self, row: Any, payload: str) -> str:
+    def _describe_result(self, row: Any, result: str) -> str:
         before = row.status
         row.refresh_from_db()
         if row.status != before:
-            return f"Hyperswitch answered: the {row._meta.verbose_name} went from {before} to {row.status}."
-        return f"Hyperswitch was asked ({_in_words(payload)}): the {row._meta.verbose_name} is still {row.status}."
+            return f"Refreshed 1 item. The {row._meta.verbose_name} went from {before} to {row.status}."
+        return f"Refreshed 1 item. {_sentence_of(result)} The {row._meta.verbose_name} is still {row.status}."
 
 
-class RefreshPayment(_AskProvider):
-    label = "Ask the provider now"
-
+class RefreshPayment(_RefreshAction):
     def is_available(self, row: Payment) -> bool:
         return row.status in _OPEN_PAYMENT
 
@@ -68,48 +65,46 @@ class RefreshPayment(_AskProvider):
         if row.hyperswitch_payment_id is not None:
             return super().preview(row, params=params)
         amount = format_amount(row.amount_minor, row.currency)
-        does = "the saved method is charged" if row.off_session else "its payment page is made; nothing is charged"
+        effect = "the saved method is charged" if row.off_session else "its payment page is made; nothing is charged"
         return [
-            f"Hyperswitch never acknowledged this payment of {amount}. It is sent again, under the same id: {does}.",
-            "If the first request arrived after all, no second payment comes of it.",
+            f"Hyperswitch never acknowledged this payment of {amount}. It is sent again, under the same id: {effect}.",
+            "If Hyperswitch received the first request after all, this makes no second payment.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
         if row.hyperswitch_payment_id is None:
             check_payment(row.pk, cause=cause)
-            return self._came_of_it(row, "it had never acknowledged this payment")
-        return self._came_of_it(row, refresh.refresh_payment(row.pk, cause=cause))
+            return self._describe_result(row, "it was sent again")
+        return self._describe_result(row, refresh.refresh_payment(row.pk, cause=cause))
 
 
-class RefreshRefund(_AskProvider):
-    label = "Ask the provider now"
-
+class RefreshRefund(_RefreshAction):
     def is_available(self, row: Refund) -> bool:
         return row.status == RefundStatus.PENDING
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         amount = format_amount(row.amount_minor, row.currency)
         if _was_never_sent(row):
-            return [f"This refund has never been sent. It is sent now: {amount} goes back to the buyer."]
-        told = super().preview(row, params=params)
+            return [f"This refund was never sent. It is sent now: {amount} goes back to the buyer."]
+        steps = super().preview(row, params=params)
         if row.hyperswitch_refund_id is None and row.send_after is not None:
-            told.append(f"If Hyperswitch does not know it, it is sent again under the same id: {amount} goes back.")
-        return told
+            steps.append(f"If Hyperswitch does not know it, it is sent again under the same id: {amount} goes back.")
+        return steps
 
     def perform(self, row: Refund, *, cause: Cause, params: ActionRequest) -> str:
         if _was_never_sent(row):
             check_refund(row.pk, cause=cause)
-            return self._came_of_it(row, "it had never been sent")
-        return self._came_of_it(row, refresh.refresh_refund(row.pk, cause=cause))
+            return self._describe_result(row, "it was sent")
+        return self._describe_result(row, refresh.refresh_refund(row.pk, cause=cause))
 
 
 def _was_never_sent(row: Refund) -> bool:
-    """One that was made at the provider's dashboard was never sent by us, and is there."""
+    """An external refund was never sent by us either, and exists at Hyperswitch."""
     return row.first_sent_at is None and row.hyperswitch_refund_id is None
 
 
 class ReplayWebhook(AdminAction):
-    label, permission = "Handle it again", "payments.replay_delivery"
+    label, permission = "Replay webhook", "payments.replay_delivery"
 
     def is_available(self, row: WebhookDelivery) -> bool:
         return row.signature_valid
@@ -120,85 +115,86 @@ class ReplayWebhook(AdminAction):
     def preview(self, row: WebhookDelivery, *, params: ActionRequest) -> list[str]:
         return [
             f"The stored {row.event_type or 'delivery'} is handed to its handler again.",
-            "What was booked already stays as it is: an event counts once, however often it is handled.",
+            "What was applied already stays as it is: an event counts once, however often it is replayed.",
         ]
 
     def perform(self, row: WebhookDelivery, *, cause: Cause, params: ActionRequest) -> str:
-        return f"Handled again: {_in_words(replay(row.pk, cause=cause).text)}."
+        return f"Replayed. {_sentence_of(replay(row.pk, cause=cause).text)}"
 
 
-class _Mismatch(AdminAction):
+class _MismatchAction(AdminAction):
     permission = "payments.resolve_mismatch"
 
     def is_available(self, row: Payment) -> bool:
         return row.status == PaymentStatus.MISMATCHED
 
-    def _came(self, row: Payment) -> str:
-        came, wanted = (
+    def _describe_amounts(self, row: Payment) -> str:
+        amount, price = (
             format_amount(row.received_minor, row.held_currency),
             format_amount(row.amount_minor, row.currency),
         )
-        return f"{came} came where {wanted} was asked for."
+        return f"{amount} was received; the price is {price}."
 
 
-class AcceptReceivedAmount(_Mismatch):
-    label = "Accept what was paid"
+class AcceptReceivedAmount(_MismatchAction):
+    label = "Accept received amount"
 
     def is_available(self, row: Payment) -> bool:
-        enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
-        return super().is_available(row) and enough
+        is_enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
+        return super().is_available(row) and is_enough
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
-        fulfilled = is_applied(row)
-        surplus = sum(unapplied_funds(row).values()) - (0 if fulfilled else row.amount_minor)
-        follows = (
-            "What it pays for was fulfilled already, and stays so."
-            if fulfilled
-            else "What it pays for is fulfilled: licences are given and transfers planned."
+        already_applied = is_applied(row)
+        surplus_minor = sum(unapplied_funds(row).values()) - (0 if already_applied else row.amount_minor)
+        effect = (
+            "The order or invoice was fulfilled already, and stays so."
+            if already_applied
+            else "The order or invoice is fulfilled: licences are granted and transfers planned."
         )
-        steps = [self._came(row), follows]
-        if surplus > 0:
-            steps.append(f"The surplus of {format_amount(surplus, row.currency)} goes back to the buyer by itself.")
+        steps = [self._describe_amounts(row), effect]
+        if surplus_minor > 0:
+            amount = format_amount(surplus_minor, row.currency)
+            steps.append(f"The surplus of {amount} is returned to the buyer automatically.")
         return steps
 
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
-        mismatches.accept(payment_id=row.pk, cause=cause)
-        return "The payment is accepted."
+        mismatches.accept_received_amount(payment_id=row.pk, cause=cause)
+        return "The received amount is accepted."
 
 
-class RefundMismatchInFull(_Mismatch):
-    label = "Give it all back"
+class RefundMismatchInFull(_MismatchAction):
+    label = "Refund in full"
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if not row.received_minor:
-            return ["Nothing was received, so nothing goes back. The payment is cancelled, and what it was to pay for."]
+            return ["Nothing was received, so nothing is refunded. The payment and its order or invoice are cancelled."]
         amount = format_amount(sum(unapplied_funds(row).values()), row.held_currency)
         return [
-            self._came(row),
-            f"{amount} of it that nobody claimed goes back to the buyer: a refund is opened and the worker sends it.",
-            "Nothing more is fulfilled. The payment is cancelled once all that came has gone back.",
+            self._describe_amounts(row),
+            f"{amount} of unapplied funds is refunded to the buyer: a refund is opened and the worker sends it.",
+            "Nothing more is fulfilled. The payment is cancelled once everything received has been refunded.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
-        payment = mismatches.give_back(payment_id=row.pk, cause=cause)
+        payment = mismatches.refund_in_full(payment_id=row.pk, cause=cause)
         if payment.status == PaymentStatus.CANCELLED:
             return "Nothing was received. The payment is cancelled."
         return "The refund is opened; the worker sends it."
 
 
 class RetryReturnOfFunds(AdminAction):
-    """Money that pays for nothing, whose refund came to nothing."""
+    """For unapplied funds whose automatic refund failed."""
 
-    label, permission = "Send it back again", "payments.resolve_mismatch"
+    label, permission = "Retry return of funds", "payments.resolve_mismatch"
 
     def is_available(self, row: Payment) -> bool:
-        return funds_are_returnable(row)
+        return has_returnable_funds(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         amount = format_amount(sum(funds_to_return(row).values()), row.held_currency)
         return [
-            f"{amount} that pays for nothing goes back to the buyer: a new refund is opened and the worker sends it.",
-            "The case about it is closed when that has succeeded.",
+            f"{amount} of unapplied funds is returned to the buyer: a new refund is opened and the worker sends it.",
+            "The review item about them is closed when that refund has succeeded.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
@@ -209,16 +205,16 @@ class RetryReturnOfFunds(AdminAction):
 class ExternalRefundForm(ActionForm):
     hyperswitch_refund_id = forms.RegexField(
         r"^[A-Za-z0-9_-]{1,64}$",
-        label="The refund's id",
+        label="Refund id at Hyperswitch",
         help_text="As Hyperswitch's dashboard shows it, such as ref_…",
     )
     field_order = ("hyperswitch_refund_id", "reason")
 
 
 class ImportExternalRefund(AdminAction):
-    """A refund made at the provider's dashboard, of which no webhook told us."""
+    """For a refund made in Hyperswitch's dashboard that no webhook reported."""
 
-    label, permission, for_selection = "Take in a refund made there", "payments.adopt_refund", False
+    label, permission, for_selection = "Import external refund", "payments.adopt_refund", False
 
     def is_available(self, row: Payment) -> bool:
         return row.received_minor > row.refunded_minor
@@ -228,40 +224,40 @@ class ImportExternalRefund(AdminAction):
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         return [
-            "Hyperswitch is asked for that refund. If it is of this payment, it is booked as it stands there.",
-            "No money moves by this: it has moved already. Sellers' shares follow, and a case says who has to know.",
+            "That refund is read from Hyperswitch. If it belongs to this payment, it is applied with its status there.",
+            "No money moves: it has moved already. Sellers' shares follow, and a review item is opened for support.",
         ]
 
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
-        named = params.answers["hyperswitch_refund_id"]
-        payload = import_external_refund(payment_id=row.pk, hyperswitch_refund_id=named, cause=cause)
-        return "Taken in." if payload == Result.OK else f"Hyperswitch was asked: {_in_words(payload)}."
+        refund_id = params.answers["hyperswitch_refund_id"]
+        result = import_external_refund(payment_id=row.pk, hyperswitch_refund_id=refund_id, cause=cause)
+        return "Imported." if result == Result.OK else _sentence_of(result)
 
 
 class MarkRefundExpected(AdminAction):
-    label, permission = "Dismiss: it was meant", "payments.adopt_refund"
+    label, permission = "Mark as expected", "payments.adopt_refund"
 
     def is_available(self, row: Refund) -> bool:
-        waits = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=row.pk, closed_at__isnull=True)
-        return row.source == Refund.Source.EXTERNAL and waits.exists()
+        items = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=row.pk, closed_at__isnull=True)
+        return row.source == Refund.Source.EXTERNAL and items.exists()
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
-        return ["The case about it is closed with your reason. The books follow the refund already; no money moves."]
+        return ["The review item is closed with your reason. The books include the refund already; no money moves."]
 
     def perform(self, row: Refund, *, cause: Cause, params: ActionRequest) -> str:
         mark_refund_expected(refund_id=row.pk, cause=cause)
-        return "The case is closed."
+        return "The review item is closed."
 
 
 class WriteOffShortfall(AdminAction):
-    label, permission, for_selection = "Write off what is missing", "payments.write_off", False
+    label, permission, for_selection = "Write off shortfall", "payments.write_off", False
 
     def is_available(self, row: Refund | Dispute) -> bool:
         return open_shortfall(row) is not None and shortfall_minor(row) > 0
 
     def preview(self, row: Refund | Dispute, *, params: ActionRequest) -> list[str]:
-        missing = format_amount(shortfall_minor(row), row.currency)
-        return [f"{missing} that went out and nobody had becomes our loss. No money moves, and the case is closed."]
+        amount = format_amount(shortfall_minor(row), row.currency)
+        return [f"The shortfall of {amount} becomes our loss. No money moves, and the review item is closed."]
 
     def perform(self, row: Refund | Dispute, *, cause: Cause, params: ActionRequest) -> str:
-        return f"{format_amount(write_off_shortfall(row, cause=cause), row.currency)} is written off."
+        return f"{format_amount(write_off_shortfall(row, cause=cause), row.currency)} was written off."

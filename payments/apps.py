@@ -13,7 +13,7 @@ class PaymentsConfig(AppConfig):
         post_migrate.connect(open_system_accounts, sender=self)
 
 
-def open_system_accounts(sender: AppConfig, **_given: Any) -> None:
-    """The ledger's own accounts are there after every migrate; a migration inserts no rows."""
+def open_system_accounts(sender: AppConfig, **_options: Any) -> None:
+    """Create the ledger's own accounts after every migrate, so that no migration has to insert rows."""
     account = sender.get_model("LedgerAccount")
     account._default_manager.bulk_create([account(code=code) for code in SYSTEM_ACCOUNTS], ignore_conflicts=True)

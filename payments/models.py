@@ -1,4 +1,4 @@
-"""Payments, refunds, disputes, what the provider sent us, and the ledger. Amounts are minor units of `currency`."""
+"""Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
 
 from typing import ClassVar, Self
 
@@ -22,12 +22,12 @@ from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
 class PaymentQuerySet(LockableQuerySet["Payment"]):
     def of(self, purpose: str, purpose_id: object) -> Self:
-        """The payments made for one order or invoice, in the order they were tried."""
+        """The payments of one order or invoice, oldest first."""
         return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
 
 
 class Payment(StatefulRow):
-    """The buyer's wish to pay for one order or invoice, and what came of it."""
+    """One attempt to collect the price of an order or invoice from its buyer, and its result."""
 
     class Purpose(models.TextChoices):
         ORDER = "order"
@@ -48,28 +48,28 @@ class Payment(StatefulRow):
     received_minor = models.BigIntegerField(default=0)
     refunded_minor = models.BigIntegerField(default=0)
     disputed_minor = models.BigIntegerField(default=0)
-    # In what it came; empty as long as nothing did. Another currency than ours is booked as it came.
+    # The currency of `received_minor`; empty until something is received. It may differ from that of the price.
     received_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
-    # NULL until the provider acknowledged it; `provider_key` is what it will be.
+    # NULL until Hyperswitch acknowledges the payment; `provider_key` is the value it will have.
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     payment_url = models.URLField(max_length=500, blank=True)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
-    # NULL = never sent; a time and no acknowledgement = unanswered. The two have different workers.
+    # NULL: never sent. A time without an acknowledgement: unanswered.
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # When our clock closes it if nobody has paid (NULL: never), and since when it has been trying to.
-    close_after = models.DateTimeField(null=True, blank=True)
-    closing_at = models.DateTimeField(null=True, blank=True)
-    # A delivery about a refund or dispute came before the money and waits for it.
-    awaited = models.BooleanField(default=False, db_default=False)
+    # When the worker closes the unpaid page next (NULL: never), and when it first tried to.
+    close_due_at = models.DateTimeField(null=True, blank=True)
+    closing_started_at = models.DateTimeField(null=True, blank=True)
+    # A webhook about a refund or dispute arrived before the payment was received, and waits for it.
+    has_waiting_deliveries = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
-    # `off_session` asks the provider to keep the method, so that it can be charged again without its owner.
+    # `off_session` asks Hyperswitch to save the method, so that it can be charged again without the buyer.
     future_usage = models.CharField(max_length=12, blank=True, default="", db_default="")
-    # A charge without the payer: no page, the saved method is used at once.
+    # A charge without the buyer: no page, the saved method is charged immediately.
     off_session = models.BooleanField(default=False, db_default=False)
-    # The provider's id of the saved method that was charged, or kept.
+    # Hyperswitch's id of the method that was charged or saved.
     payment_method_id = models.CharField(max_length=64, blank=True, default="", db_default="")
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -102,32 +102,32 @@ class Payment(StatefulRow):
             models.Index(
                 fields=["created_at"], condition=Q(status__in=["pending", "processing"]), name="payment_unsettled"
             ),
-            models.Index(fields=["close_after"], condition=Q(close_after__isnull=False), name="payment_to_close"),
+            models.Index(fields=["close_due_at"], condition=Q(close_due_at__isnull=False), name="payment_to_close"),
         ]
 
     @property
     def held_currency(self) -> str:
-        """The currency of the money we have, whatever was asked for."""
+        """The currency of the money we hold; that of the price until something is received."""
         return self.received_currency or self.currency
 
     @property
     def provider_key(self) -> str:
-        """The id we give the provider: known before the call, found again after any crash."""
+        """The id that we give Hyperswitch: it exists before the call, so a crash cannot lose it."""
         return provider_id("pay", self.pk)
 
     @property
     def customer_key(self) -> str:
-        """The id under which the provider keeps the payer's saved methods."""
+        """The id under which Hyperswitch stores the payer's saved methods."""
         return f"cus_{self.payer_id.hex}"
 
     def refundable_minor(self) -> int:
-        """What was received and neither given back, disputed, nor promised to a refund under way."""
-        under_way = sum(self.refunds.filter(status=RefundStatus.PENDING).values_list("amount_minor", flat=True))
-        return self.received_minor - self.refunded_minor - self.disputed_minor - under_way
+        """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
+        pending = sum(self.refunds.filter(status=RefundStatus.PENDING).values_list("amount_minor", flat=True))
+        return self.received_minor - self.refunded_minor - self.disputed_minor - pending
 
 
 class Refund(StatefulRow):
-    """Money on its way back to the buyer. `legs` says whose money it is, fixed when the refund is made."""
+    """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked."""
 
     class Source(models.TextChoices):
         BUYER = "buyer"
@@ -151,12 +151,12 @@ class Refund(StatefulRow):
     )
     status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.PENDING)
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
-    bookings = models.PositiveSmallIntegerField(default=0)
+    posting_batches = models.PositiveSmallIntegerField(default=0)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # Set for a refund that no person sends: the sweep does, from this time on.
+    # Set for an automatic refund: the worker sends it from this time on.
     send_after = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
@@ -190,18 +190,18 @@ class Refund(StatefulRow):
 
     @property
     def provider_key(self) -> str:
-        """The id the provider knows it by: ours, unless it was made at the provider's dashboard."""
+        """Hyperswitch's id of the refund: ours, unless it is external."""
         return self.hyperswitch_refund_id or provider_id("ref", self.pk)
 
 
 class Dispute(StatefulRow):
-    """The payer's bank asks for the money back. The provider makes its id; we hear of it when it is there.
+    """The payer's bank asks for the money back. Hyperswitch makes its id and reports it by webhook.
 
-    `legs` is what the ledger holds of it now: {account: minor units}, from whom the money was taken. Empty when the
-    dispute takes nothing (not yet a dispute, won, cancelled).
+    `allocation` is what the ledger has posted: {account: minor units}, whose money it took. Empty when the
+    dispute takes nothing (an inquiry, won, cancelled). `funds_location` is where that money is.
     """
 
-    class HeldAt(models.TextChoices):
+    class FundsLocation(models.TextChoices):
         NOWHERE = ""
         SUSPENSE = "suspense"
         BANK = "bank"
@@ -216,11 +216,11 @@ class Dispute(StatefulRow):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     allocation = models.JSONField(default=dict)
-    held_at = models.CharField(max_length=10, choices=HeldAt, default=HeldAt.NOWHERE, blank=True)
-    bookings = models.PositiveIntegerField(default=0)
+    funds_location = models.CharField(max_length=10, choices=FundsLocation, default=FundsLocation.NOWHERE, blank=True)
+    posting_batches = models.PositiveIntegerField(default=0)
     reason = models.CharField(max_length=300, blank=True)
-    answer_by = models.DateTimeField(null=True, blank=True)
-    # When the provider is asked next: daily while it is young or open, at once after contradicting news.
+    evidence_due_at = models.DateTimeField(null=True, blank=True)
+    # When it is refreshed next: daily while it is open or young, immediately after a contradictory update.
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -238,7 +238,7 @@ class Dispute(StatefulRow):
 
 
 class WebhookDelivery(KeyedRow):
-    """One delivery from a provider with its final result, written in the commit of its effects."""
+    """One webhook delivery with its result, written in the commit of its effects."""
 
     provider = models.CharField(max_length=20)
     event_id = models.CharField(max_length=100, null=True, blank=True)
@@ -275,7 +275,7 @@ class WebhookDelivery(KeyedRow):
 
 
 class InvalidSignatureCount(models.Model):
-    """Deliveries with a bad signature in one minute, beyond those that were kept."""
+    """How many deliveries with an invalid signature arrived in one minute, beyond those that were stored."""
 
     provider = models.CharField(max_length=20)
     minute_at = models.DateTimeField()
@@ -355,7 +355,7 @@ class Posting(KeyedRow):
 
 
 class WriteOff(KeyedRow):
-    """A loss of ours that finance decided, and how much of it came back since.
+    """A loss of ours that finance decided, and how much was recovered since.
 
     `account` is the account that no longer owes it: the seller's, or `recoverable`. `subject` and `subject_id` name the
     transfer, refund or dispute it was owed for.
@@ -388,7 +388,7 @@ class WriteOff(KeyedRow):
 
     @property
     def lost_minor(self) -> int:
-        """What of it is still our loss, in minor units of `currency`."""
+        """What is still our loss, in minor units of `currency`."""
         return self.amount_minor - self.recovered_minor
 
 

@@ -1,8 +1,8 @@
-"""What payments asks of the floors above: what follows when the money of an order or an invoice moves.
+"""The ports of payments: what follows on the floors above when the money of an order or an invoice moves.
 
-This floor defines the questions and knows none of the answers; `veza/wiring.py` assigns them, one set for each purpose
-a payment can have. Everything runs in the transaction that makes the event true: an error rolls the event back, and
-nothing here calls a provider.
+This floor defines the ports and imports no implementation; `veza/wiring.py` assigns them, one set for each purpose of a
+payment. Everything runs in the transaction of the event: an error rolls the event back, and nothing here calls a
+provider.
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ class AllocateRefund(Protocol):
 
 @dataclass(frozen=True)
 class Purchase:
-    """What is bought with a payment, and what becomes of it.
+    """What follows for the order or invoice that a payment pays for.
 
-    `allocate_external_refund` says whose money a refund made at the provider's dashboard is; `reallocate_refund` says
-    it again for a refund about to be applied after others took from the same payment. Both return
+    `allocate_external_refund` says whose money an external refund is; `reallocate_refund` says it again for a refund
+    about to be booked after others took from the same payment. Both return
     {ledger account: minor units of the refund's currency}, which add up to the refund.
     """
 
@@ -54,11 +54,11 @@ _purchases: dict[str, Purchase] = {}
 
 
 def assign_purchases(purchases: Mapping[Payment.Purpose, Purchase]) -> None:
-    """Take the answers, once, when the process starts. Every purpose needs a set."""
-    assert set(purchases) == set(Payment.Purpose), "every purpose of a payment says what follows from it"
+    """Set the implementations, once, when the process starts. Every purpose needs a set."""
+    assert set(purchases) == set(Payment.Purpose), "every purpose of a payment has its implementations"
     _purchases.update({purpose.value: purchase for purpose, purchase in purchases.items()})
 
 
 def purchase_of(payment: Payment) -> Purchase:
-    """What follows for the order or invoice that `payment` pays for."""
+    """The implementations for the order or invoice that `payment` pays for."""
     return _purchases[payment.purpose]

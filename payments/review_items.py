@@ -1,36 +1,126 @@
-"""What a person has to know about a refund: opened when a fact asks for it, closed when a later one settles it."""
+"""Review items about payments, refunds and disputes: opened by one update, closed when another one resolves them.
+
+The kinds, as they are stored, are named here and nowhere else.
+"""
 
 from django.db.models import QuerySet
 
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
-from payments.models import Payment, Refund
-from payments.states import PaymentStatus, RefundStatus
+from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.states import DisputeStatus, PaymentStatus, RefundStatus
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
+from veza.core.words import format_date
 
-EXTERNAL_REFUND = "refund_at_dashboard"
-UNAPPLIED_FUNDS = "late_money_not_returned"
-BOUNCED = "refund_bounced"
-EXCEEDS = "refund_exceeds_payment"
+MISMATCH = "payment_mismatch"
+PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
+UNAPPLIED_FUNDS = "unapplied_funds"
+EXTERNAL_REFUND = "external_refund"
+RETURNED = "refund_returned"
+REFUND_EXCESS = "refund_exceeds_payment"
 IN_DOUBT = "refund_in_doubt"
+DISPUTE_TO_ANSWER = "dispute_to_answer"
+DISPUTE_EXCESS = "dispute_exceeds_payment"
+DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
+UNKNOWN_PROFILE = "unknown_profile"
+
+_RETRY_RETURN = (
+    "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
+)
+_RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
+
+
+# --- Payments
+
+
+def open_review_of_mismatch(payment: Payment, why: str) -> None:
+    """The amount or currency received is wrong: finance decides about the money."""
+    open_review(
+        MISMATCH,
+        payment,
+        why=why,
+        what_to_do="Finance: compare the payment with Hyperswitch's dashboard, then accept the received amount or "
+        "refund it in full.",
+        amount_minor=payment.received_minor,
+        currency=payment.held_currency,
+    )
+
+
+def open_review_of_payment_status(payment: Payment, remote_status: str) -> None:
+    """Nothing can be accepted or refunded: the payment stays as it is until Hyperswitch reports a known status."""
+    open_review(
+        PAYMENT_STATUS_UNKNOWN,
+        payment,
+        why=f"Hyperswitch reports the status {remote_status!r}, which Veza does not know. The payment stays "
+        f"{payment.status}.",
+        what_to_do="Support: check the payment in Hyperswitch's dashboard. This item closes when its status is a known "
+        "one.",
+        amount_minor=payment.received_minor,
+        currency=payment.held_currency,
+    )
+
+
+def open_review_of_unapplied_funds(payment: Payment, amount_minor: int, why: str) -> None:
+    """The buyer paid for nothing, and the money could not be returned automatically."""
+    assert amount_minor > 0, "unapplied funds are an amount that is held"
+    amount = format_amount(amount_minor, payment.held_currency)
+    open_review(
+        UNAPPLIED_FUNDS,
+        payment,
+        why=f"{amount} received from the buyer pays for nothing and was not returned. {why}",
+        what_to_do=_RETRY_RETURN,
+        amount_minor=amount_minor,
+        currency=payment.held_currency,
+    )
+
+
+def close_review_of_unapplied_funds(payment: Payment) -> None:
+    """Close what is open about unapplied funds that are not held any more: they were returned after all, or applied."""
+    items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
+    refunds = list(_failed_returns(payment))
+    if (refunds or items.exists()) and not funds_to_return(payment):
+        close_review(UNAPPLIED_FUNDS, payment, note="The funds are not held any more.")
+        for refund in refunds:
+            close_review(RETURNED, refund, note="Another refund returned the funds.")
+
+
+def funds_to_return(payment: Payment) -> Allocation:
+    """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
+    the unapplied part of a payment that is decided.
+    """
+    remaining = allocations.remaining_of(payment)
+    for refund in _failed_returns(payment):
+        if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
+            return dict(refund.allocation)
+    is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
+    return allocations.unapplied_funds(payment) if is_decided else {}
+
+
+def _failed_returns(payment: Payment) -> QuerySet[Refund]:
+    """Automatic refunds of unapplied funds that failed or were returned by the bank, newest first."""
+    statuses = (RefundStatus.FAILED, RefundStatus.BOUNCED)
+    return payment.refunds.filter(source=Refund.Source.LATE_PAYMENT, status__in=statuses).order_by("-pk")
+
+
+# --- Refunds
 
 
 def update_reviews_after_failure(refund: Refund) -> None:
-    """Nobody asked for a refund of late money, so nobody would notice that it failed: a person is told."""
+    """A refund of unapplied funds was not requested by hand: finance would not notice that it failed."""
     close_review(IN_DOUBT, refund, note="The refund failed.")
     if refund.source == Refund.Source.LATE_PAYMENT:
-        payload = " ".join(filter(None, (refund.error_code, refund.error_message))) or "the provider gave no reason"
-        close_review(UNAPPLIED_FUNDS, refund.payment, note="Tried again, and not returned.")
+        error = " ".join(filter(None, (refund.error_code, refund.error_message))) or "Hyperswitch gave no reason"
+        close_review(UNAPPLIED_FUNDS, refund.payment, note="Retried; the refund failed again.")
         open_review_of_unapplied_funds(
-            refund.payment, refund.amount_minor, f"The refund that should return it failed: {payload}."
+            refund.payment, refund.amount_minor, f"The refund that should return it failed: {error}."
         )
 
 
 def update_reviews_after_success(refund: Refund) -> None:
-    """Whatever was in doubt about it is settled. Of one that was made past us, somebody has to know."""
-    for kind in (IN_DOUBT, BOUNCED):
+    """Close what was in doubt about the refund. If it is external, support has to know."""
+    for kind in (IN_DOUBT, RETURNED):
         close_review(kind, refund, note="The refund succeeded.")
     close_review_of_unapplied_funds(refund.payment)
     if refund.source == Refund.Source.EXTERNAL:
@@ -38,65 +128,28 @@ def update_reviews_after_success(refund: Refund) -> None:
         open_review(
             EXTERNAL_REFUND,
             refund,
-            why=f"{amount} was given back at the provider's dashboard, past us.",
-            what_to_do="The books follow it. Ask whoever did it to refund here, where sellers are told.",
+            why=f"{amount} was refunded in Hyperswitch's dashboard instead of in Veza.",
+            what_to_do="The books are up to date. Support: mark the refund as expected, and refund in Veza next time, "
+            "where sellers are notified.",
             amount_minor=refund.amount_minor,
             currency=refund.currency,
         )
 
 
-def open_review_of_unapplied_funds(payment: Payment, amount_minor: int, why: str) -> None:
-    """A case about money that pays for nothing and could not be returned."""
-    amount = format_amount(amount_minor, payment.held_currency)
-    open_review(
-        UNAPPLIED_FUNDS,
-        payment,
-        why=f"{amount} of the buyer's money pays for nothing. {why}",
-        what_to_do="Send it back again on the payment's page, or pay the buyer another way and close this case.",
-        amount_minor=amount_minor,
-        currency=payment.held_currency,
-    )
-
-
-def close_review_of_unapplied_funds(payment: Payment) -> None:
-    """Close what is open about late money that is not here any more: it was returned after all, or claimed."""
-    about = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
-    tried = list(_tried(payment))
-    if (tried or about.exists()) and not funds_to_return(payment):
-        close_review(UNAPPLIED_FUNDS, payment, note="The money is not here any more.")
-        for refund in tried:
-            close_review(BOUNCED, refund, note="Another refund returned it.")
-
-
-def funds_to_return(payment: Payment) -> Allocation:
-    """Late money that should have gone back and is still here: as the last refund of it that came to nothing had it,
-    or what nobody claims of a payment about which everything is decided."""
-    left = allocations.remaining_of(payment)
-    for refund in _tried(payment):
-        if all(left.get(account, 0) >= amount for account, amount in refund.allocation.items()):
-            return dict(refund.allocation)
-    decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
-    return allocations.unapplied_funds(payment) if decided else {}
-
-
-def _tried(payment: Payment) -> QuerySet[Refund]:
-    """Refunds of late money that came to nothing, newest first."""
-    came_to_nothing = (RefundStatus.FAILED, RefundStatus.BOUNCED)
-    return payment.refunds.filter(source=Refund.Source.LATE_PAYMENT, status__in=came_to_nothing).order_by("-pk")
-
-
 def open_review_of_returned_refund(refund: Refund) -> None:
-    """The money left and came back: somebody has to find the buyer another way."""
-    for kind in (IN_DOUBT, EXCEEDS, EXTERNAL_REFUND):
-        close_review(kind, refund, note="The buyer's bank sent it back.")
-    what_to_do = "Ask the buyer for another way to be paid, then refund again; the licences are theirs meanwhile."
+    """The bank returned the money: support has to pay the buyer another way."""
+    for kind in (IN_DOUBT, REFUND_EXCESS, EXTERNAL_REFUND):
+        close_review(kind, refund, note="The refund was returned by the buyer's bank.")
+    what_to_do = (
+        "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."
+    )
     if refund.source == Refund.Source.LATE_PAYMENT:
-        close_review(UNAPPLIED_FUNDS, refund.payment, note="The buyer's bank sent it back.")
-        what_to_do = "Send it back again on the payment's page, or pay the buyer another way and close this case."
+        close_review(UNAPPLIED_FUNDS, refund.payment, note="The refund was returned by the buyer's bank.")
+        what_to_do = _RETRY_RETURN
     open_review(
-        BOUNCED,
+        RETURNED,
         refund,
-        why="The refund had succeeded and was then sent back by the buyer's bank.",
+        why="The refund had succeeded and was then returned by the buyer's bank.",
         what_to_do=what_to_do,
         amount_minor=refund.amount_minor,
         currency=refund.currency,
@@ -104,24 +157,94 @@ def open_review_of_returned_refund(refund: Refund) -> None:
 
 
 def open_review_of_refund_in_doubt(refund: Refund, why: str) -> None:
-    """The provider says something of it that only a person there can clear up."""
+    """Hyperswitch reports something about the refund that only its own staff can resolve."""
     open_review(
         IN_DOUBT,
         refund,
         why=why,
-        what_to_do="Look at the refund in the provider's dashboard; Veza keeps it pending until the provider decides.",
+        what_to_do="Finance: check the refund in Hyperswitch's dashboard. It stays pending here until Hyperswitch "
+        "decides.",
         amount_minor=refund.amount_minor,
         currency=refund.currency,
     )
 
 
 def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
-    """More was given back than there was: it is nobody's money but ours."""
+    """More was refunded than remained: the excess is ours to recover."""
+    assert excess_minor > 0, "an excess is what was refunded beyond the payment"
     open_review(
-        EXCEEDS,
+        REFUND_EXCESS,
         refund,
-        why=f"{format_amount(excess_minor, refund.currency)} more was given back than was left of the payment.",
-        what_to_do="Recover it from the buyer or the provider, or write it off.",
+        why=f"{format_amount(excess_minor, refund.currency)} more was refunded than remained of the payment.",
+        what_to_do=_RECOVER,
         amount_minor=excess_minor,
         currency=refund.currency,
+    )
+
+
+# --- Disputes
+
+
+def update_review_of_answer(dispute: Dispute) -> None:
+    """Open a review item while the dispute waits for our evidence; close it afterwards."""
+    if dispute.status != DisputeStatus.OPENED:
+        close_review(DISPUTE_TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
+        return
+    deadline = f" by {format_date(dispute.evidence_due_at)}" if dispute.evidence_due_at else ""
+    amount = format_amount(dispute.amount_minor, dispute.currency)
+    open_review(
+        DISPUTE_TO_ANSWER,
+        dispute,
+        why=f"The buyer's bank asks for {amount} back ({dispute.reason or 'no reason given'}).",
+        what_to_do=f"Support: submit evidence or accept the dispute in Hyperswitch's dashboard{deadline}.",
+        amount_minor=dispute.amount_minor,
+        currency=dispute.currency,
+    )
+
+
+def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None:
+    """Open a review item for what the bank takes beyond the payment; close an earlier one first."""
+    assert excess_minor >= 0, "an excess is what is disputed beyond the payment"
+    excess, amount = (format_amount(minor, dispute.currency) for minor in (excess_minor, dispute.amount_minor))
+    close_review(DISPUTE_EXCESS, dispute, note=f"Not covered now: {excess}.")
+    if not excess_minor:
+        return
+    open_review(
+        DISPUTE_EXCESS,
+        dispute,
+        why=f"The bank takes {amount}, of which {excess} is not covered by what remains of the payment.",
+        what_to_do=_RECOVER,
+        amount_minor=excess_minor,
+        currency=dispute.currency,
+    )
+
+
+def open_review_of_dispute_status(
+    payment: Payment, *, hyperswitch_dispute_id: str, remote_status: str, amount_minor: int, currency: str
+) -> None:
+    """The dispute is not booked: Veza does not know what its status means."""
+    open_review(
+        DISPUTE_STATUS_UNKNOWN,
+        payment,
+        why=f"Hyperswitch reports the status {remote_status!r} for dispute {hyperswitch_dispute_id}, which Veza does "
+        "not know.",
+        what_to_do="Support: check the dispute in Hyperswitch's dashboard. Its amount is not booked.",
+        amount_minor=amount_minor,
+        currency=currency,
+    )
+
+
+# --- Webhooks
+
+
+def open_review_of_unknown_profile(delivery: WebhookDelivery, owner: str) -> None:
+    """One review item stands for all such deliveries: Hyperswitch's configuration is wrong, not an event."""
+    if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
+        return
+    open_review(
+        UNKNOWN_PROFILE,
+        delivery,
+        why=f"A delivery was signed with our secret and is about {owner[:200]}.",
+        what_to_do="Ops: check at Hyperswitch which profiles send webhooks to Veza, and whether another one uses our "
+        "secret.",
     )

@@ -1,8 +1,8 @@
-"""What happened to a story's money on this floor, in sentences, and what happens next."""
+"""This floor's part of an order history, in sentences, and what happens next."""
 
 from uuid import UUID
 
-from payments.ledger.chart_of_accounts import IN_WORDS, seller_of
+from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import DISPUTE_UNDER_WAY, PaymentStatus, RefundStatus
 from veza.core.models import User
@@ -11,28 +11,26 @@ from veza.core.timeline import TimelineLine
 
 
 def lines(correlation_id: UUID) -> list[TimelineLine]:
-    """Payments opened, refunds asked for, disputes, deliveries taken in and postings made, in no order."""
-    told = [*_payments(correlation_id), *_refunds(correlation_id), *_disputes(correlation_id)]
-    return [*told, *_deliveries(correlation_id), *_postings(correlation_id)]
+    """Payments opened, refunds requested, disputes, deliveries received and postings, in no order."""
+    rows = [*_payments(correlation_id), *_refunds(correlation_id), *_disputes(correlation_id)]
+    return [*rows, *_deliveries(correlation_id), *_postings(correlation_id)]
 
 
 def next_steps(correlation_id: UUID) -> list[str]:
     """What will happen to open payments and refunds, and when."""
     steps = []
     for payment in Payment.objects.filter(correlation_id=correlation_id, status=PaymentStatus.CREATED):
-        steps.append(
-            f"Hyperswitch is asked about payment {payment.shown_id} again at {payment.next_attempt_at:%H:%M:%S}."
-        )
+        steps.append(f"Payment {payment.shown_id} is refreshed from Hyperswitch at {payment.next_attempt_at:%H:%M:%S}.")
     for payment in Payment.objects.filter(correlation_id=correlation_id, status=PaymentStatus.PENDING):
         steps.append(f"The buyer can pay at {payment.payment_url}.")
     for refund in Refund.objects.filter(correlation_id=correlation_id, status=RefundStatus.PENDING):
         steps.append(
             f"Hyperswitch will report on refund {refund.shown_id}."
             if refund.next_attempt_at is None
-            else f"Hyperswitch is asked about refund {refund.shown_id} again at {refund.next_attempt_at:%H:%M:%S}."
+            else f"Refund {refund.shown_id} is refreshed from Hyperswitch at {refund.next_attempt_at:%H:%M:%S}."
         )
     for dispute in Dispute.objects.filter(correlation_id=correlation_id, status__in=DISPUTE_UNDER_WAY):
-        steps.append(f"The bank will decide dispute {dispute.hyperswitch_dispute_id}; it is read every day.")
+        steps.append(f"The bank will decide dispute {dispute.hyperswitch_dispute_id}; it is refreshed every day.")
     return steps
 
 
@@ -51,7 +49,7 @@ def _refunds(correlation_id: UUID) -> list[TimelineLine]:
     return [
         TimelineLine(
             refund.created_at,
-            f"A refund of {format_amount(refund.amount_minor, refund.currency)} was asked for by the {refund.source} "
+            f"A refund of {format_amount(refund.amount_minor, refund.currency)} was requested by the {refund.source} "
             f"({refund.provider_key}): {refund.reason.rstrip('.') or 'no reason given'}.",
             "open",
         )
@@ -98,7 +96,7 @@ def _postings(correlation_id: UUID) -> list[TimelineLine]:
 
 
 def account_names(codes: set[str]) -> dict[str, str]:
-    """What a person calls each account: a seller by their e-mail."""
+    """The display name of each account: that of a seller is their e-mail address."""
     sellers = {seller_id: code for code in codes if (seller_id := seller_of(code))}
     emails = User.objects.filter(pk__in=sellers).values_list("pk", "email")
-    return {code: code for code in codes} | IN_WORDS | {sellers[seller_id]: email for seller_id, email in emails}
+    return {code: code for code in codes} | ACCOUNT_NAMES | {sellers[seller_id]: email for seller_id, email in emails}

@@ -1,4 +1,4 @@
-"""Hyperswitch's webhooks: is it really from them, what does it say, and which verb books it."""
+"""Hyperswitch's webhooks: checking the signature, parsing the event, and the verb that applies each type."""
 
 import hashlib
 import hmac
@@ -14,48 +14,45 @@ from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_paymen
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result
 from payments.models import WebhookDelivery
 from payments.refunds.refund_updates import apply_refund
+from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.models import ReviewItem
-from veza.core.reviews import open_review
 from veza.core.strict_json import strict_json
-
-UNKNOWN_PROFILE = "delivery_of_a_stranger"
 
 
 class Remote(Protocol):
-    """An object of the provider's that names the profile it belongs to."""
+    """An object of Hyperswitch that names the profile it belongs to."""
 
     @property
     def profile_id(self) -> str: ...
 
 
 Snapshot = TypeVar("Snapshot", bound=Remote)
-Applied = TypeVar("Applied", bound=Remote, contravariant=True)
+Remote_contra = TypeVar("Remote_contra", bound=Remote, contravariant=True)
 
 
-class Apply(Protocol[Applied]):
-    """The verb that brings a row of ours to where the provider says it is."""
+class Apply(Protocol[Remote_contra]):
+    """The verb that brings a row of ours to its status at Hyperswitch."""
 
-    def __call__(self, snapshot: Applied, /, *, cause: Cause, at: datetime) -> HandlingResult: ...
+    def __call__(self, snapshot: Remote_contra, /, *, cause: Cause, at: datetime) -> HandlingResult: ...
 
 
 def is_signed_by_hyperswitch(raw: bytes, signature: str | None, *, secrets: Sequence[str]) -> bool:
     """Whether `signature` is the hex HMAC-SHA512 of exactly these bytes under one of `secrets`.
 
-    Two secrets may be in force while one is being replaced. No secret means no: never an open door.
+    Two secrets may be valid while one is being replaced. Without a secret no signature is valid.
     """
     try:
-        given = bytes.fromhex(signature or "")
+        digest = bytes.fromhex(signature or "")
     except ValueError:
         return False
-    right = (hmac.digest(secret.encode(), raw, hashlib.sha512) for secret in secrets if secret)
-    return any(hmac.compare_digest(digest, given) for digest in right)
+    candidates = (hmac.digest(secret.encode(), raw, hashlib.sha512) for secret in secrets if secret)
+    return any(hmac.compare_digest(candidate, digest) for candidate in candidates)
 
 
 def read_event(raw: bytes) -> Event:
-    """Read Hyperswitch's envelope. Raises NotAnEvent with a sentence that says what is missing."""
+    """Parse Hyperswitch's envelope. Raises NotAnEvent with a sentence that says what is missing."""
     try:
         envelope = strict_json(raw)
     except ValueError as error:
@@ -88,15 +85,15 @@ def _object_of(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
 def apply_ours(
     apply: Apply[Snapshot], snapshot: Snapshot, /, *, merchant_id: str = "", cause: Cause, at: datetime
 ) -> HandlingResult:
-    """Apply an object that Hyperswitch showed us unasked, if it belongs to our merchant and profile."""
+    """Apply an object from a webhook or a list, if it belongs to our merchant and profile."""
     if owner := _other_owner(snapshot.profile_id, merchant_id):
-        _open_review_of_unknown_profile(owner, cause)
+        open_review_of_unknown_profile(WebhookDelivery(pk=cause.id or new_id()), owner)
         return HandlingResult(Result.IGNORED)
     return apply(snapshot, cause=cause, at=at)
 
 
 def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapshot]) -> Handler:
-    """Parse the object, see that it is ours, apply it: the same for every class of event."""
+    """Parse the object, check that it is ours, apply it: the same for every type of event."""
 
     def handle(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
         try:
@@ -109,24 +106,12 @@ def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapsh
 
 
 def _other_owner(profile_id: str, merchant_id: str) -> str:
-    """Whose object it is, if not ours: the signing key is one profile's, but Hyperswitch does not promise that."""
+    """Whose object it is, if not ours: Hyperswitch does not guarantee that a secret signs for one profile only."""
     if merchant_id and settings.HYPERSWITCH_MERCHANT_ID not in ("", merchant_id):
         return f"merchant {merchant_id}"
     if profile_id and settings.HYPERSWITCH_PROFILE_ID not in ("", profile_id):
         return f"profile {profile_id}"
     return ""
-
-
-def _open_review_of_unknown_profile(owner: str, cause: Cause) -> None:
-    """One case stands for all of them: it is the provider's configuration that is wrong, not an event."""
-    if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
-        return
-    open_review(
-        UNKNOWN_PROFILE,
-        WebhookDelivery(pk=cause.id or new_id()),
-        why=f"A delivery was signed with our secret and is about {owner[:200]}.",
-        what_to_do="See at the provider which profiles send here, and whether the secret is used anywhere else.",
-    )
 
 
 _apply_payment = _handler(parse_payment, apply_payment)

@@ -42,7 +42,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
-    return_unapplied_funds(payment, claimed=invoices.allocation_of(invoice), reason=reason)
+    return_unapplied_funds(payment, surplus=invoices.allocation_of(invoice), reason=reason)
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:

@@ -152,7 +152,9 @@ def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict
 def refunded_minor(payment: Payment) -> int:
     """How much of the invoice's total its refunds and lost disputes took; a surplus is not part of the total."""
     by_refunds = payment.refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    by_disputes = payment.disputes.filter(held_at=Dispute.HeldAt.BANK).values_list("allocation", flat=True)
+    by_disputes = payment.disputes.filter(funds_location=Dispute.FundsLocation.BANK).values_list(
+        "allocation", flat=True
+    )
     allocations = [*by_refunds, *by_disputes]
     return sum(allocation.get(account, 0) for allocation in allocations for account in (SUBSCRIPTION_INCOME, TAX))
 

@@ -52,4 +52,4 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
 @pytest.fixture(autouse=True)
 def nobody_has_forged_yet() -> None:
     """What one test forges must not keep the next one's from the log."""
-    invalid_signatures.forget()
+    invalid_signatures.reset()

@@ -105,7 +105,7 @@ def _due() -> Iterator[Family]:
         ("refunds", Refund.objects.all(), "next_attempt_at"),
         ("disputes", dispute_updates.due(), "next_attempt_at"),
         ("deliveries", WebhookDelivery.objects.all(), "next_attempt_at"),
-        ("unpaid_pages", expiry.to_close(), "close_after"),
+        ("unpaid_pages", expiry.to_close(), "close_due_at"),
         ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),
         ("reversals", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("subscriptions", Subscription.objects.all(), "due_at"),

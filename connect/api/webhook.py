@@ -27,6 +27,6 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         "stripe",
         is_signed=is_signed,
         no_secret=None if settings.STRIPE_WEBHOOK_SECRETS else NO_SECRET,
-        read=read_event,
+        parse_event=read_event,
         handlers=HANDLERS,
     )

@@ -86,7 +86,7 @@ def _under_reversal(seller_id: UUID) -> Counter[str]:
 def _in_dispute(seller_id: UUID) -> Counter[str]:
     """By currency, what open disputes hold of the seller's shares."""
     account, sums = seller_account(seller_id), Counter[str]()
-    disputes = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE, allocation__has_key=account)
+    disputes = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE, allocation__has_key=account)
     for currency, allocation in disputes.values_list("currency", "allocation"):
         sums[currency] += allocation[account]
     return sums
@@ -117,7 +117,7 @@ def _reasons(seller_id: UUID, order_ids: Iterable[UUID]) -> dict[UUID, list[Reas
     for line in lines.values("refund_id", "item__order_id").annotate(sum=Sum("seller_minor")).order_by("refund_id"):
         by_order[line["item__order_id"]].append(Reason("refund", line["refund_id"], line["sum"]))
     for order_id, reasons in by_order.items():
-        for dispute in disputes_of(order_id).filter(held_at=Dispute.HeldAt.BANK).order_by("pk"):
+        for dispute in disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK).order_by("pk"):
             if amount := dispute.allocation.get(seller_account(seller_id), 0):
                 reasons.append(Reason("dispute", dispute.pk, amount))
     return by_order

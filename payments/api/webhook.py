@@ -1,4 +1,4 @@
-"""The door for a provider's deliveries. It reads bytes, checks the signature and hands over; it decides nothing."""
+"""The endpoint for webhooks. It reads bytes, checks the signature and calls the inbox; it decides nothing."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from veza.core.api.requests import request_id_of, source_address
 
 log = structlog.get_logger(__name__)
 MAX_BYTES = 64 * 1024
-MAX_DIGITS = 12  # Of a declared length: a longer number costs time to read.
+MAX_DIGITS = 12  # Of the Content-Length: a longer number costs time to parse.
 NO_SECRET = HandlingResult("error: HYPERSWITCH_WEBHOOK_SECRET is not set", http_status=500)
 BAD_SIGNATURE = HandlingResult("signature_invalid", http_status=401)
 
@@ -25,7 +25,7 @@ BAD_SIGNATURE = HandlingResult("signature_invalid", http_status=401)
 @csrf_exempt
 @require_POST
 def hyperswitch_webhook(request: HttpRequest) -> HttpResponse:
-    """Take in one delivery: 200 when it is settled, anything else when Hyperswitch should send it again."""
+    """Receive one delivery: 200 when it was handled, anything else when Hyperswitch should send it again."""
 
     def is_signed(raw: bytes) -> bool:
         signature = request.headers.get("x-webhook-signature-512")
@@ -36,7 +36,7 @@ def hyperswitch_webhook(request: HttpRequest) -> HttpResponse:
         "hyperswitch",
         is_signed=is_signed,
         no_secret=None if settings.HYPERSWITCH_WEBHOOK_SECRETS else NO_SECRET,
-        read=read_event,
+        parse_event=read_event,
         handlers=HANDLERS,
     )
 
@@ -47,29 +47,29 @@ def receive(
     *,
     is_signed: Callable[[bytes], bool],
     no_secret: HandlingResult | None,
-    read: Callable[[bytes], Event],
+    parse_event: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
 ) -> HttpResponse:
-    """What every provider's door does: bounds, signature, inbox, answer. `no_secret` is the result without one."""
-    declared = request.META.get("CONTENT_LENGTH") or ""
-    if not declared.isdecimal():
-        # A chunked body reaches WSGI as nothing at all: a signature over nothing would be checked.
+    """What every provider's endpoint does: limits, signature, inbox, answer. `no_secret` is the result without one."""
+    content_length = request.META.get("CONTENT_LENGTH") or ""
+    if not content_length.isdecimal():
+        # A chunked body reaches WSGI empty: the signature of an empty body would be checked.
         return _answer(HTTPStatus.LENGTH_REQUIRED, "send a Content-Length")
-    if len(declared) > MAX_DIGITS or int(declared) > MAX_BYTES:
+    if len(content_length) > MAX_DIGITS or int(content_length) > MAX_BYTES:
         return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KB")
     raw = request.read(MAX_BYTES + 1)
-    signed = is_signed(raw)
-    arrived = IncomingDelivery(
+    signature_valid = is_signed(raw)
+    delivery = IncomingDelivery(
         provider=provider,
         raw=raw,
-        signature_valid=signed,
+        signature_valid=signature_valid,
         source_ip=source_address(request),
         user_agent=request.headers.get("User-Agent", ""),
         request_id=request_id_of(request),
     )
-    refused = None if signed else no_secret or BAD_SIGNATURE
+    rejection = None if signature_valid else no_secret or BAD_SIGNATURE
     try:
-        result = receive_delivery(arrived, read=read, handlers=handlers, refused=refused)
+        result = receive_delivery(delivery, parse_event=parse_event, handlers=handlers, rejection=rejection)
     except (OperationalError, InterfaceError):
         log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")

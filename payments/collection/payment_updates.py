@@ -1,4 +1,4 @@
-"""What the provider says became of a payment, from a webhook or from asking: booked once, whatever the order."""
+"""Applying Hyperswitch's status of a payment, from a webhook or a refresh: once, whatever the order of the updates."""
 
 from datetime import datetime
 from typing import Any
@@ -13,16 +13,22 @@ from payments.ledger import allocations
 from payments.ledger.postings import post_received
 from payments.models import Payment
 from payments.ports import purchase_of
-from payments.review_items import UNAPPLIED_FUNDS
+from payments.review_items import (
+    MISMATCH,
+    PAYMENT_STATUS_UNKNOWN,
+    UNAPPLIED_FUNDS,
+    open_review_of_mismatch,
+    open_review_of_payment_status,
+)
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
 from veza.core.ids import row_id
 from veza.core.models import StatusChange
 from veza.core.money import format_amount
-from veza.core.reviews import close_review, open_review
+from veza.core.reviews import close_review
 from veza.core.states import may_move, move
 
-# Hyperswitch's word for the status of a payment, and ours. What stands for a problem becomes `mismatched`.
+# Hyperswitch's status of a payment, and ours. Each that means a problem with the money becomes `mismatched`.
 STATUS_OF = {
     "succeeded": PaymentStatus.SUCCEEDED,
     "processing": PaymentStatus.PROCESSING,
@@ -41,18 +47,16 @@ STATUS_OF = {
     "cancelled_post_capture": PaymentStatus.MISMATCHED,
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
-MISMATCH = "payment_mismatch"
-UNCLEAR = "payment_unclear"
-_UNCLEAR = "unclear"  # In a payment's error_code, until the provider says something we know.
-_HAS_CAPTURED = frozenset({"succeeded", "partially_captured"})
+_STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.
+_CAPTURES = frozenset({"succeeded", "partially_captured"})
 
 
 def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
-    """Bring our payment to where the provider says it is, with everything that follows, in this transaction.
+    """Bring our payment to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    An object older than what we know, or one the table of moves forbids, is old news and changes nothing.
+    An update older than the last one applied, or one that the table of moves forbids, is stale and changes nothing.
     """
-    assert connection.in_atomic_block, "what a provider said is booked in one commit"
+    assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
@@ -61,172 +65,158 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
         return HandlingResult(Result.STALE, payment.correlation_id)
     target = STATUS_OF.get(snapshot.status)
     if target is None:
-        _ask_about_word(payment, snapshot)
+        _mark_status_unknown(payment, snapshot)
         return HandlingResult(Result.IGNORED, payment.correlation_id)
     if snapshot.status == "succeeded" and snapshot.received_minor is None:
-        return _learn_how_much(snapshot, payment)
+        return _request_received_amount(snapshot, payment)
     if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
         target = PaymentStatus.MISMATCHED
-    moves = may_move(payment, target) or _brings_more(snapshot, payment)
-    if not moves or _was_decided(snapshot, target, payment) or _would_hide_money(target, payment):
-        return _old_news(payment)
-    _book(payment, snapshot, target, cause=cause, at=at)
+    if not _is_applicable(snapshot, target, payment):
+        return _ignore_stale(payment)
+    _apply(payment, snapshot, target, cause=cause, at=at)
     return HandlingResult(Result.OK, payment.correlation_id)
 
 
 def _is_older(snapshot: RemotePayment, payment: Payment) -> bool:
-    known = payment.provider_updated_at
-    return known is not None and snapshot.updated_at is not None and snapshot.updated_at < known
+    last = payment.provider_updated_at
+    return last is not None and snapshot.updated_at is not None and snapshot.updated_at < last
 
 
-def _old_news(payment: Payment) -> HandlingResult:
-    """Nothing changes. A settled payment that was to be read has been: it is not asked about for ever."""
+def _is_applicable(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
+    has_more = payment.status == PaymentStatus.MISMATCHED and _added_minor(snapshot, payment) > 0
+    if not may_move(payment, target) and not has_more:
+        return False
+    return not _is_decided(snapshot, target, payment) and not _holds_mismatched_funds(target, payment)
+
+
+def _ignore_stale(payment: Payment) -> HandlingResult:
+    """Nothing changes. A final payment that was due for a refresh has had it: it is not refreshed again."""
     if payment.next_attempt_at is not None and payment.status not in _OPEN:
         Payment.objects.filter(pk=payment.pk).update(next_attempt_at=None)
     return HandlingResult(Result.STALE, payment.correlation_id)
 
 
-def _would_hide_money(target: PaymentStatus, payment: Payment) -> bool:
-    """Whether a wrong payment would be called cancelled while we hold its money: a person decides about that first."""
-    is_wrong = payment.status == PaymentStatus.MISMATCHED
-    return is_wrong and target == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor
+def _holds_mismatched_funds(target: PaymentStatus, payment: Payment) -> bool:
+    """Whether a mismatched payment would be cancelled while we hold its money: finance decides about that first."""
+    is_mismatched = payment.status == PaymentStatus.MISMATCHED
+    return is_mismatched and target == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor
 
 
-def _learn_how_much(snapshot: RemotePayment, payment: Payment) -> HandlingResult:
-    """Never assume that everything was captured: the sweep reads the payment, unless its answer is booked already."""
-    known = payment.provider_updated_at
-    answered = (
-        payment.received_minor
-        and known is not None
-        and snapshot.updated_at is not None
-        and snapshot.updated_at <= known
-    )
-    if answered or payment.status == PaymentStatus.SUCCEEDED:
+def _request_received_amount(snapshot: RemotePayment, payment: Payment) -> HandlingResult:
+    """Never assume that everything was captured: have the worker refresh the payment, unless it has already."""
+    last = payment.provider_updated_at
+    is_refreshed = last is not None and snapshot.updated_at is not None and snapshot.updated_at <= last
+    if (payment.received_minor and is_refreshed) or payment.status == PaymentStatus.SUCCEEDED:
         return HandlingResult(Result.STALE, payment.correlation_id)
     Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now())
     return HandlingResult(Result.WAITING, payment.correlation_id)
 
 
-def _newly_received(snapshot: RemotePayment, payment: Payment) -> int:
-    if snapshot.status not in _HAS_CAPTURED or snapshot.received_minor is None:
+def _added_minor(snapshot: RemotePayment, payment: Payment) -> int:
+    """What Hyperswitch received since the last update."""
+    if snapshot.status not in _CAPTURES or snapshot.received_minor is None:
         return 0
     if payment.received_currency not in ("", snapshot.currency):
-        return 0  # A person looks at it: one payment does not come in two currencies.
+        return 0  # One payment does not arrive in two currencies: it is mismatched, and finance decides.
     return max(0, snapshot.received_minor - payment.received_minor)
 
 
-def _brings_more(snapshot: RemotePayment, payment: Payment) -> bool:
-    return payment.status == PaymentStatus.MISMATCHED and _newly_received(snapshot, payment) > 0
-
-
-def _was_decided(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
-    """Whether this is about money that has gone back already, or about a mismatch that a person has decided."""
-    if _newly_received(snapshot, payment):
+def _is_decided(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
+    """Whether the update is about money that was refunded already, or about a mismatch that finance has decided."""
+    if _added_minor(snapshot, payment):
         return False
     if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED) and payment.received_minor:
         return True
-    if (
-        target != PaymentStatus.MISMATCHED
-        or snapshot.updated_at is None
-        or snapshot.updated_at != payment.provider_updated_at
-    ):
+    is_same_update = snapshot.updated_at is not None and snapshot.updated_at == payment.provider_updated_at
+    if target != PaymentStatus.MISMATCHED or not is_same_update:
         return False
-    # A decision is ours and has no time at the provider: what it said last is what was decided about.
+    # A decision is ours and has no time at Hyperswitch: it was made about the last update.
     return StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.MISMATCHED).exists()
 
 
-def _is_right(payment: Payment, snapshot: RemotePayment) -> bool:
-    """Whether the money that was asked for has come, and has not gone back before anything was given for it."""
+def _is_exact(payment: Payment, snapshot: RemotePayment) -> bool:
+    """Whether the price was received exactly, and not refunded before the purchase was fulfilled."""
     if (snapshot.currency, snapshot.received_minor) != (payment.currency, payment.amount_minor):
         return False
     return not payment.refunded_minor or allocations.is_applied(payment)
 
 
-def _book(payment: Payment, snapshot: RemotePayment, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:
-    newly = _newly_received(snapshot, payment)
-    if target == PaymentStatus.SUCCEEDED and not _is_right(payment, snapshot):
+def _apply(payment: Payment, snapshot: RemotePayment, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:
+    added_minor = _added_minor(snapshot, payment)
+    if target == PaymentStatus.SUCCEEDED and not _is_exact(payment, snapshot):
         target = PaymentStatus.MISMATCHED
-    known: dict[str, Any] = {
+    if payment.error_code == _STATUS_UNKNOWN:
+        close_review(PAYMENT_STATUS_UNKNOWN, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
+    had_waiting_deliveries, previous_status = payment.has_waiting_deliveries, payment.status
+    _store(payment, target, _changes(payment, snapshot, target, added_minor, at=at), cause=cause, at=at)
+    if added_minor:
+        assert payment.received_currency == snapshot.currency, "a payment is received in one currency"
+        post_received(payment, added_minor, currency=snapshot.currency, at=at)
+        if had_waiting_deliveries:
+            wake_waiting(payment.correlation_id)
+    if previous_status == PaymentStatus.MISMATCHED and (added_minor or payment.status != previous_status):
+        for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open them again.
+            close_review(kind, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
+    _follow(payment, snapshot, cause=cause, at=at)
+
+
+def _changes(
+    payment: Payment, snapshot: RemotePayment, target: PaymentStatus, added_minor: int, *, at: datetime
+) -> dict[str, Any]:
+    """The fields that an applied update sets, the status not among them."""
+    changes: dict[str, Any] = {
         "hyperswitch_payment_id": snapshot.payment_id,
         "provider_updated_at": snapshot.updated_at or payment.provider_updated_at,
-        "received_minor": payment.received_minor + newly,
+        "received_minor": payment.received_minor + added_minor,
         "payment_method_id": snapshot.payment_method_id or payment.payment_method_id,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,
     }
-    if newly:
-        known |= {"received_currency": snapshot.currency, "awaited": False}
+    if added_minor:
+        changes |= {"received_currency": snapshot.currency, "has_waiting_deliveries": False}
     if target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
-        known["close_after"] = None  # Else the buyer may still pay, or pay again after a decline: asked for at its end.
+        changes["close_due_at"] = None  # Otherwise the buyer may still pay: the page is closed after its session.
     if target == PaymentStatus.SUCCEEDED:
-        known["succeeded_at"] = at
-    if payment.error_code == _UNCLEAR:
-        close_review(UNCLEAR, payment, note=f"The provider says {snapshot.status} now.")
-    was_awaited, was = payment.awaited, payment.status
-    _keep(payment, target, known, cause=cause, at=at)
-    if newly:
-        post_received(payment, newly, currency=snapshot.currency, at=at)
-    if newly and was_awaited:
-        wake_waiting(payment.correlation_id)
-    if was == PaymentStatus.MISMATCHED and (newly or payment.status != was):
-        for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open them anew.
-            close_review(kind, payment, note=f"The provider's newer word is {snapshot.status}.")
-    _tell(payment, snapshot, cause=cause, at=at)
+        changes["succeeded_at"] = at
+    return changes
 
 
-def _keep(payment: Payment, target: PaymentStatus, known: dict[str, Any], *, cause: Cause, at: datetime) -> None:
+def _store(payment: Payment, target: PaymentStatus, changes: dict[str, Any], *, cause: Cause, at: datetime) -> None:
+    assert changes["received_minor"] >= payment.received_minor, "an update never reduces what was received"
     if payment.status != target:
-        move(payment, target, cause=cause, at=at, **known)
+        move(payment, target, cause=cause, at=at, **changes)
         return
-    Payment.objects.filter(pk=payment.pk).update(**known)
-    for name, value in known.items():
+    Payment.objects.filter(pk=payment.pk).update(**changes)
+    for name, value in changes.items():
         setattr(payment, name, value)
 
 
-def _tell(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
+def _follow(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
     match payment.status:
         case PaymentStatus.SUCCEEDED:
+            assert payment.received_minor >= payment.amount_minor, "a payment succeeds when its price was received"
+            assert payment.held_currency == payment.currency, "a payment succeeds in the currency of its price"
             purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
             if payment.disputed_minor:
-                book_disputes(payment, at=at)  # Taken from money nobody had claimed; now somebody has.
+                book_disputes(payment, at=at)  # They took unapplied funds; now the funds are applied.
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:
-            open_review_of_mismatch(payment, _what_came(payment, snapshot))
+            open_review_of_mismatch(payment, _describe_mismatch(payment, snapshot))
 
 
-def _what_came(payment: Payment, snapshot: RemotePayment) -> str:
-    """In words: what was asked for, what is booked, and what the provider says where that is something else."""
-    params = format_amount(payment.amount_minor, payment.currency)
-    came = format_amount(payment.received_minor, payment.held_currency) if payment.received_minor else "nothing"
-    says = snapshot.status
-    booked = (payment.received_minor, payment.held_currency)
-    if snapshot.received_minor is not None and (snapshot.received_minor, snapshot.currency) != booked:
-        says += f", {format_amount(snapshot.received_minor, snapshot.currency)}"
-    return f"{params} was asked for and {came} was received (the provider says {says})."
+def _describe_mismatch(payment: Payment, snapshot: RemotePayment) -> str:
+    """In words: the price, what was received, and what Hyperswitch reports where that is something else."""
+    price = format_amount(payment.amount_minor, payment.currency)
+    amount = format_amount(payment.received_minor, payment.held_currency) if payment.received_minor else "nothing"
+    report = snapshot.status
+    remote = (snapshot.received_minor, snapshot.currency)
+    if snapshot.received_minor is not None and remote != (payment.received_minor, payment.held_currency):
+        report += f", {format_amount(snapshot.received_minor, snapshot.currency)}"
+    return f"The price is {price}; {amount} was received (Hyperswitch reports {report})."
 
 
-def open_review_of_mismatch(payment: Payment, why: str) -> None:
-    """A person decides about the money of a wrong payment."""
-    open_review(
-        MISMATCH,
-        payment,
-        why=why,
-        what_to_do="Compare the payment with the provider's dashboard, then accept it or give the money back.",
-        amount_minor=payment.received_minor,
-        currency=payment.held_currency,
-    )
-
-
-def _ask_about_word(payment: Payment, snapshot: RemotePayment) -> None:
-    """There is nothing to accept or give back: the payment stays as it is until the provider says what we know."""
-    Payment.objects.filter(pk=payment.pk).update(error_code=_UNCLEAR)
-    open_review(
-        UNCLEAR,
-        payment,
-        why=f"The provider calls the payment {snapshot.status!r}, a status we do not know. It stays {payment.status}.",
-        what_to_do="Look at the payment at the provider's dashboard. The case closes when it has a status we know.",
-        amount_minor=payment.received_minor,
-        currency=payment.held_currency,
-    )
+def _mark_status_unknown(payment: Payment, snapshot: RemotePayment) -> None:
+    Payment.objects.filter(pk=payment.pk).update(error_code=_STATUS_UNKNOWN)
+    open_review_of_payment_status(payment, snapshot.status)

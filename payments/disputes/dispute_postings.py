@@ -1,62 +1,83 @@
-"""What disputes take out of a payment, booked as the difference between what is booked and what should be.
+"""Posting what disputes take from a payment, as the difference between what is posted and what should be.
 
-A dispute's money is nowhere (it takes nothing), in suspense (it is argued about), or at the bank (it is lost). It
-moves along that line step by step. From whom it is taken follows from everything else that is known of the payment,
-so each new fact about a refund or a dispute computes all of them anew and posts only what differs.
+A dispute's funds are nowhere (it takes nothing), in suspense (undecided), or at the bank (lost). They move along that
+line step by step. Whose money they are follows from everything else that is known of the payment, so each new update of
+a refund or a dispute computes all of them again and posts only the difference.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 
+from django.db import connection
+
 from payments.ledger import allocations, postings
 from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
 from payments.models import Dispute, Payment, Posting
+from payments.review_items import update_review_of_dispute_excess
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
-from veza.core.money import format_amount
-from veza.core.reviews import close_review, open_review
 
-HeldAt = Dispute.HeldAt
-EXCEEDS = "dispute_exceeds_payment"
+FundsLocation = Dispute.FundsLocation
 
 
 def book_disputes(payment: Payment, *, at: datetime) -> None:
-    """Bring the postings of all disputes of a locked payment to where the facts say they should be."""
-    left = allocations.remaining_of(payment)
+    """Bring the postings of all disputes of a locked payment to where they should be."""
+    assert connection.in_atomic_block, "the payment is locked while its disputes are booked"
+    remaining = allocations.remaining_of(payment)
     disputes = list(Dispute.objects.locked().filter(payment=payment))
     for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
-        place = _place_of(dispute)
-        # Money in another currency than ours cannot be taken from anybody's share: it is all to be recovered.
-        found = left if dispute.currency == payment.held_currency else {}
-        allocation = allocations.allocate_over(dispute.amount_minor, found) if place else {}
-        if found:
-            left = allocations.subtract(allocation, left)
-        if (dispute.held_at, dispute.allocation) != (place, allocation):
-            _bring(dispute, place, allocation, payment=payment, at=at)
-            _tell_of_excess(dispute)
-    taken = sum(sum(one.allocation.values()) for one in disputes if one.currency == payment.held_currency)
-    if taken != payment.disputed_minor:
-        Payment.objects.filter(pk=payment.pk).update(disputed_minor=taken)
-        payment.disputed_minor = taken
+        location = _location_for(dispute)
+        # Funds in another currency than the payment's belong to no share: all of them are recoverable.
+        available = remaining if dispute.currency == payment.held_currency else {}
+        allocation = allocations.allocate_over(dispute.amount_minor, available) if location else {}
+        if available:
+            remaining = allocations.subtract(allocation, remaining)
+        if (dispute.funds_location, dispute.allocation) != (location, allocation):
+            _move_funds(dispute, location, allocation, payment=payment, at=at)
+            update_review_of_dispute_excess(dispute, dispute.allocation.get(RECOVERABLE, 0))
+    same_currency = (one for one in disputes if one.currency == payment.held_currency)
+    disputed_minor = sum(sum(one.allocation.values()) for one in same_currency)
+    if disputed_minor != payment.disputed_minor:
+        Payment.objects.filter(pk=payment.pk).update(disputed_minor=disputed_minor)
+        payment.disputed_minor = disputed_minor
 
 
-def _place_of(dispute: Dispute) -> HeldAt:
+def _location_for(dispute: Dispute) -> FundsLocation:
+    """Where the funds belong in the dispute's present stage and status."""
     if dispute.stage == "pre_dispute":
-        return HeldAt.NOWHERE  # A question, not yet a claim.
+        return FundsLocation.NOWHERE  # An inquiry of the bank, not yet a claim.
     if dispute.status in DISPUTE_LOST:
-        return HeldAt.BANK
-    return HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else HeldAt.NOWHERE
+        return FundsLocation.BANK
+    return FundsLocation.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else FundsLocation.NOWHERE
 
 
-def _bring(dispute: Dispute, place: HeldAt, allocation: Allocation, *, payment: Payment, at: datetime) -> None:
-    if dispute.allocation and allocation and sum(dispute.allocation.values()) != sum(allocation.values()):
-        _bring(dispute, HeldAt.NOWHERE, {}, payment=payment, at=at)  # Another amount is another booking.
-    lines = _steps(dispute.held_at, place, dispute.allocation, allocation)
-    dispute.bookings += 1
-    dispute.held_at, dispute.allocation = place, allocation
-    dispute.save(update_fields=["bookings", "held_at", "allocation"])
+def _move_funds(
+    dispute: Dispute, location: FundsLocation, allocation: Allocation, *, payment: Payment, at: datetime
+) -> None:
+    assert dispute.payment_id == payment.pk, "a dispute takes from its own payment"
+    assert sum(allocation.values()) == (dispute.amount_minor if location else 0), "an allocation adds up to the dispute"
+    if dispute.funds_location and location and sum(dispute.allocation.values()) != sum(allocation.values()):
+        # The amount has changed: undo what is posted, then post the new amount.
+        lines = _lines(dispute.funds_location, FundsLocation.NOWHERE, dispute.allocation, {})
+        _post(dispute, lines, FundsLocation.NOWHERE, {}, payment=payment, at=at)
+    lines = _lines(dispute.funds_location, location, dispute.allocation, allocation)
+    _post(dispute, lines, location, allocation, payment=payment, at=at)
+
+
+def _post(
+    dispute: Dispute,
+    lines: list[postings.Line],
+    location: FundsLocation,
+    allocation: Allocation,
+    *,
+    payment: Payment,
+    at: datetime,
+) -> None:
+    dispute.posting_batches += 1
+    dispute.funds_location, dispute.allocation = location, allocation
+    dispute.save(update_fields=["posting_batches", "funds_location", "allocation"])
     postings.post(
-        postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.bookings),
+        postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.posting_batches),
         lines,
         payment=payment,
         currency=dispute.currency,
@@ -65,49 +86,34 @@ def _bring(dispute: Dispute, place: HeldAt, allocation: Allocation, *, payment: 
     )
 
 
-def _steps(start: str, end: str, old: Mapping[str, int], new: Mapping[str, int]) -> list[postings.Line]:
-    """The lines from (start, old legs) to (end, new legs), through suspense, as the bank's own money goes."""
+def _lines(start: str, end: str, old: Mapping[str, int], new: Mapping[str, int]) -> list[postings.Line]:
+    """The lines from (start, old allocation) to (end, new allocation), through suspense, as the bank's money moves."""
     amount = sum((new or old).values())
     lines = []
-    if start == HeldAt.BANK != end:
+    if start == FundsLocation.BANK != end:
         lines.append(postings.Line(PSP_CLEARING, DISPUTE_SUSPENSE, amount, "back"))
-    if start == HeldAt.NOWHERE:
+    if start == FundsLocation.NOWHERE:
         lines += [postings.Line(account, DISPUTE_SUSPENSE, part, account) for account, part in new.items()]
-    elif end == HeldAt.NOWHERE:
+    elif end == FundsLocation.NOWHERE:
         lines += [postings.Line(DISPUTE_SUSPENSE, account, part, account) for account, part in old.items()]
     else:
         lines += _differences(old, new)
-    if end == HeldAt.BANK != start:
+    if end == FundsLocation.BANK != start:
         lines.append(postings.Line(DISPUTE_SUSPENSE, PSP_CLEARING, amount, "out"))
     return lines
 
 
 def _differences(old: Mapping[str, int], new: Mapping[str, int]) -> list[postings.Line]:
-    """Give back to whom too much was taken from, out of those too little was."""
-    more = {account: new.get(account, 0) - old.get(account, 0) for account in sorted({*old, *new})}
-    owing = {account: amount for account, amount in more.items() if amount > 0}
+    """Move what was taken from one account too much from those of which too little was taken."""
+    assert sum(old.values()) == sum(new.values()), "another amount is undone and posted again, never shifted"
+    changes = {account: new.get(account, 0) - old.get(account, 0) for account in sorted({*old, *new})}
+    debtors = {account: amount for account, amount in changes.items() if amount > 0}
     lines = []
-    for account, surplus in ((account, -amount) for account, amount in more.items() if amount < 0):
+    for account, surplus in ((account, -amount) for account, amount in changes.items() if amount < 0):
         while surplus:
-            debtor = next(iter(owing))
-            part = min(surplus, owing[debtor])
+            debtor = next(iter(debtors))
+            part = min(surplus, debtors[debtor])
             lines.append(postings.Line(debtor, account, part, f"{account}>{debtor}"))
             surplus -= part
-            owing = allocations.subtract({debtor: part}, owing)
+            debtors = allocations.subtract({debtor: part}, debtors)
     return lines
-
-
-def _tell_of_excess(dispute: Dispute) -> None:
-    excess = dispute.allocation.get(RECOVERABLE, 0)
-    close_review(EXCEEDS, dispute, note=f"Not covered now: {format_amount(excess, dispute.currency)}.")
-    if not excess:
-        return
-    open_review(
-        EXCEEDS,
-        dispute,
-        why=f"The bank takes {format_amount(dispute.amount_minor, dispute.currency)}, of which "
-        f"{format_amount(excess, dispute.currency)} is not covered by what is left of the payment.",
-        what_to_do="Recover it from the buyer or the provider, or write it off.",
-        amount_minor=excess,
-        currency=dispute.currency,
-    )

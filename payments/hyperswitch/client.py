@@ -39,94 +39,97 @@ Answer = Any  # What the JSON held: an object, or a list of them.
 
 
 def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemotePayment]:
-    """Make a payment under `fields["payment_id"]`, or find the one that is there already."""
+    """Make a payment under `fields["payment_id"]`, or find the one that exists already."""
     outcome = _post("/payments", fields, idempotency_key=idempotency_key)
-    snapshot = _understood(outcome, parse_payment, fields["payment_id"], lambda snapshot: snapshot.payment_id)
+    snapshot = _parse_answer(outcome, parse_payment, fields["payment_id"], lambda snapshot: snapshot.payment_id)
     return _unless_it_exists(snapshot, lambda: read_payment(fields["payment_id"]))
 
 
 def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[RemotePayment]:
-    """What Hyperswitch knows of our payment. Refused with HE_02 means that it has none."""
+    """Read our payment. Refused with HE_02 means that Hyperswitch does not have it."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/payments/{payment_id}{query}")
-    return _understood(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
+    return _parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
 
 
 def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[RemotePayment]:
-    """Close a payment that nobody has paid. Refused means that it stands as it is; reading it says how."""
+    """Close an unpaid payment. Refused means that it stays as it is; reading it shows its status."""
     outcome = _post(f"/payments/{payment_id}/cancel", {"cancellation_reason": reason}, idempotency_key=idempotency_key)
-    return _understood(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
+    return _parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
 
 
 def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemoteRefund]:
-    """Give back `fields["amount"]` minor units under `fields["refund_id"]`, or find the refund that is there already.
+    """Refund `fields["amount"]` minor units under `fields["refund_id"]`, or find the refund that exists already.
 
-    The amount must be given: left out, Hyperswitch refunds everything.
+    The amount is required: without one, Hyperswitch refunds everything.
     """
-    assert type(fields["amount"]) is int, "a refund always names its amount"
+    assert type(fields["amount"]) is int, "a refund always has an amount"
+    assert fields["amount"] > 0, "a refund pays the buyer something"
     outcome = _post("/refunds", fields, idempotency_key=idempotency_key)
-    snapshot = _understood(outcome, parse_refund, fields["refund_id"], lambda snapshot: snapshot.refund_id)
+    snapshot = _parse_answer(outcome, parse_refund, fields["refund_id"], lambda snapshot: snapshot.refund_id)
     return _unless_it_exists(snapshot, lambda: read_refund(fields["refund_id"]))
 
 
 def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RemoteRefund]:
-    """What Hyperswitch knows of our refund. Refused with HE_02 means that it has none."""
+    """Read our refund. Refused with HE_02 means that Hyperswitch does not have it."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/refunds/{refund_id}{query}")
-    return _understood(outcome, parse_refund, refund_id, lambda snapshot: snapshot.refund_id)
+    return _parse_answer(outcome, parse_refund, refund_id, lambda snapshot: snapshot.refund_id)
 
 
 def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
-    """What Hyperswitch knows of a dispute."""
+    """Read a dispute."""
     outcome = _call("GET", f"/disputes/{quote(dispute_id, safe='')}")
-    return _understood(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
+    return _parse_answer(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
 def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteRefund | Unreadable]]:
     """One page of the refunds made between two times; one with fewer than PAGE rows is the last."""
-    params = {"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset}
-    return _listed(_call("POST", "/refunds/list", body=params), "data", parse_refund)
+    params = {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
+    return _parse_list(_call("POST", "/refunds/list", body=params), "data", parse_refund)
 
 
 def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteDispute | Unreadable]]:
     """One page of the disputes opened between two times; one with fewer than PAGE rows is the last."""
-    params = urlencode({"start_time": _written(since), "end_time": _written(until), "limit": PAGE, "offset": offset})
-    return _listed(_call("GET", f"/disputes/list?{params}"), None, parse_dispute)
+    params = urlencode(
+        {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
+    )
+    return _parse_list(_call("GET", f"/disputes/list?{params}"), None, parse_dispute)
 
 
-def _listed(
+def _parse_list(
     outcome: Outcome[Answer], key: str | None, parse: Callable[[Fields], Snapshot]
 ) -> Outcome[list[Snapshot | Unreadable]]:
     if not isinstance(outcome, Accepted):
         return outcome
     rows = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
     if not isinstance(rows, list):
-        return Unknown("the answer is no list", outcome.call)
-    return Accepted([_parsed(row, parse) for row in rows], outcome.call)
+        return Unknown("the answer is not a list", outcome.call)
+    return Accepted([_parse_entry(row, parse) for row in rows], outcome.call)
 
 
-def _parsed(row: Answer, parse: Callable[[Fields], Snapshot]) -> Snapshot | Unreadable:
+def _parse_entry(row: Answer, parse: Callable[[Fields], Snapshot]) -> Snapshot | Unreadable:
     if not isinstance(row, Mapping):
-        return Unreadable("an object of the list is none")
+        return Unreadable("an entry of the list is not an object")
     try:
         return parse(row)
     except Unreadable as error:
         return error
 
 
-def _written(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def _understood(
-    outcome: Outcome[Answer], read: Callable[[Fields], Snapshot], our_id: str, id_of: Callable[[Snapshot], str]
+def _parse_answer(
+    outcome: Outcome[Answer], parse: Callable[[Fields], Snapshot], our_id: str, id_of: Callable[[Snapshot], str]
 ) -> Outcome[Snapshot]:
     if not isinstance(outcome, Accepted):
         return outcome
     if not isinstance(outcome.value, Mapping):
         return Unknown("the answer could not be read", outcome.call)
     try:
-        snapshot = read(outcome.value)
+        snapshot = parse(outcome.value)
     except Unreadable as error:
         return Unknown(f"the answer could not be read: {error}", outcome.call)
     if id_of(snapshot) != our_id:
@@ -134,17 +137,18 @@ def _understood(
     return Accepted(snapshot, outcome.call)
 
 
-def _unless_it_exists(made: Outcome[Snapshot], look: Callable[[], Outcome[Snapshot]]) -> Outcome[Snapshot]:
-    if not isinstance(made, Refused):
-        return made
-    found = look()
-    match found:
+def _unless_it_exists(outcome: Outcome[Snapshot], read: Callable[[], Outcome[Snapshot]]) -> Outcome[Snapshot]:
+    """Believe a refusal only when reading our id says that it does not exist."""
+    if not isinstance(outcome, Refused):
+        return outcome
+    existing = read()
+    match existing:
         case Accepted():
-            return found
+            return existing
         case Refused(code=code) if code == DOES_NOT_EXIST:
-            return made
+            return outcome
         case _:
-            return Unknown(f"refused ({made.code}), and reading it back gave no answer", made.call)
+            return Unknown(f"refused ({outcome.code}), and reading it gave no answer", outcome.call)
 
 
 def _post(path: str, fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[Answer]:
@@ -157,13 +161,13 @@ def _call(
     method: str, path: str, *, body: Fields | None = None, headers: Mapping[str, str] | None = None
 ) -> Outcome[Answer]:
     def call(status: int = 0) -> Call:
-        return Call("hyperswitch", method, path.partition("?")[0], status, round((time.monotonic() - started) * 1000))
+        return Call("hyperswitch", method, path.partition("?")[0], status, round((time.monotonic() - start) * 1000))
 
-    started = time.monotonic()
+    start = time.monotonic()
     if not settings.HYPERSWITCH_ENABLED or not settings.HYPERSWITCH_API_KEY:
         return NotSent("Hyperswitch is switched off: set HYPERSWITCH_ENABLED and HYPERSWITCH_API_KEY", call())
     wait_for_turn("hyperswitch", per_second=settings.HYPERSWITCH_RATE_PER_SECOND)
-    started = time.monotonic()  # Queueing for our turn is not the provider's time.
+    start = time.monotonic()  # Queueing for our turn is not the provider's time.
     try:
         with session_for("hyperswitch").request(
             method,
@@ -174,7 +178,7 @@ def _call(
             allow_redirects=False,
             stream=True,
         ) as response:
-            deadline = started + settings.HYPERSWITCH_DEADLINE_SECONDS
+            deadline = start + settings.HYPERSWITCH_DEADLINE_SECONDS
             raw = read_bounded(response, limit=MAX_ANSWER_BYTES, deadline=deadline)
     except requests.RequestException as error:
         if never_connected(error):

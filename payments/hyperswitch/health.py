@@ -1,4 +1,4 @@
-"""Hyperswitch's gate, where our key is asked for."""
+"""Whether Hyperswitch is reachable and accepts our key."""
 
 from veza.core.provider_health import ProviderHealth
 

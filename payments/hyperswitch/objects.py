@@ -1,8 +1,8 @@
-"""What Hyperswitch says about a payment, a refund or a dispute, read strictly from its JSON.
+"""Hyperswitch's payments, refunds and disputes, parsed strictly from its JSON.
 
-The same object arrives as the answer to a call and inside a webhook, so it is read in one place. Amounts must be
-integers (a bool is none; a dispute's amount is text), currencies known, ids and statuses text; anything else is an
-Unreadable, never a guess. `said` keeps the object as it was written, for whoever hands it on.
+The same object arrives as the answer to a call and inside a webhook, so it is parsed in one place. Amounts must be
+integers (a bool is not; a dispute's amount is text), currencies those of ISO 4217, ids and statuses text; anything else
+is an Unreadable, never a guess.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from veza.core.money import MAX_MINOR, exponent
 
 
 class Unreadable(ValueError):
-    """The object lacks something we need, or it is of the wrong kind."""
+    """The object lacks a field that we need, or the field has the wrong type."""
 
 
 @dataclass(frozen=True)
 class RemotePayment:
-    """A payment as Hyperswitch sees it. `received_minor` is None when it did not say."""
+    """A payment at Hyperswitch. `received_minor` is None when the object does not contain it."""
 
     payment_id: str
     status: str
@@ -39,6 +39,8 @@ class RemotePayment:
 
 @dataclass(frozen=True)
 class RemoteRefund:
+    """A refund at Hyperswitch. `refund_id` is ours, unless the refund is external."""
+
     refund_id: str
     payment_id: str
     status: str
@@ -52,7 +54,7 @@ class RemoteRefund:
 
 @dataclass(frozen=True)
 class RemoteDispute:
-    """A dispute as Hyperswitch sees it. `status` is its own word, such as `dispute_opened`."""
+    """A dispute at Hyperswitch. `status` is Hyperswitch's own, such as `dispute_opened`."""
 
     dispute_id: str
     payment_id: str
@@ -62,11 +64,11 @@ class RemoteDispute:
     currency: str
     profile_id: str
     reason: str
-    answer_by: datetime | None
+    evidence_due_at: datetime | None
 
 
 def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
-    """Read a `PaymentsResponse`. Raises Unreadable, naming the field."""
+    """Parse a `PaymentsResponse`. Raises Unreadable, naming the field."""
     link = payload.get("payment_link")
     return RemotePayment(
         payment_id=_text(payload, "payment_id"),
@@ -85,7 +87,7 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
 
 
 def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
-    """Read a `RefundResponse`. Raises Unreadable, naming the field."""
+    """Parse a `RefundResponse`. Raises Unreadable, naming the field."""
     return RemoteRefund(
         refund_id=_text(payload, "refund_id"),
         payment_id=_text(payload, "payment_id"),
@@ -100,7 +102,7 @@ def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
 
 
 def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
-    """Read a `DisputeResponse`, whose amount is a text of minor units. Raises Unreadable, naming the field."""
+    """Parse a `DisputeResponse`, whose amount is text in minor units. Raises Unreadable, naming the field."""
     reason = " ".join(
         part for part in (_optional(payload, "connector_reason_code"), _optional(payload, "connector_reason"))
     )
@@ -109,18 +111,18 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         payment_id=_text(payload, "payment_id"),
         status=_text(payload, "dispute_status"),
         stage=_text(payload, "dispute_stage"),
-        amount_minor=_written_minor(payload, "amount"),
+        amount_minor=_minor_as_text(payload, "amount"),
         currency=_currency(payload),
         profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
-        answer_by=_time(payload, "challenge_required_by"),
+        evidence_due_at=_time(payload, "challenge_required_by"),
     )
 
 
 def _text(payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name)
     if not isinstance(value, str) or not value or len(value) > 255 or not value.isprintable():
-        raise Unreadable(f"{name} should be text and is {_shown(value)}")
+        raise Unreadable(f"{name} should be text and is {_describe(value)}")
     return value
 
 
@@ -136,11 +138,11 @@ def _currency(payload: Mapping[str, Any]) -> str:
     try:
         exponent(currency)
     except ValueError:
-        raise Unreadable(f"currency should be a code of ISO 4217 and is {_shown(currency)}") from None
+        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}") from None
     return currency
 
 
-def _written_minor(payload: Mapping[str, Any], name: str) -> int:
+def _minor_as_text(payload: Mapping[str, Any], name: str) -> int:
     value = payload.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         return _minor({name: int(value)}, name)
@@ -150,7 +152,7 @@ def _written_minor(payload: Mapping[str, Any], name: str) -> int:
 def _minor(payload: Mapping[str, Any], name: str) -> int:
     value = payload.get(name)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
-        raise Unreadable(f"{name} should be an integer of minor units and is {_shown(value)}")
+        raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
     return value
 
 
@@ -159,13 +161,13 @@ def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        read = parse_datetime(value) if isinstance(value, str) else None
+        at = parse_datetime(value) if isinstance(value, str) else None
     except ValueError:
-        read = None
-    if read is None or read.tzinfo is None:
-        raise Unreadable(f"{name} should be a time with a zone and is {_shown(value)}")
-    return read
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Unreadable(f"{name} should be a time with a zone and is {_describe(value)}")
+    return at
 
 
-def _shown(value: object) -> str:
+def _describe(value: object) -> str:
     return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!a}"

@@ -1,7 +1,7 @@
-"""A flood of forged deliveries cannot fill the disk: a few of each address are kept, the rest is only counted.
+"""A flood of deliveries with invalid signatures cannot fill the disk: a few per address are stored, the rest counted.
 
-Each web process counts for itself: with four of them up to four times as many rows are kept. One that ends tells what
-it has counted (gunicorn.conf.py); one that is killed takes the last second's count with it.
+Each web process counts for itself: with four of them up to four times as many rows are stored. One that is stopped
+writes its counts first (gunicorn.conf.py); one that is killed loses those of the last second.
 """
 
 import time
@@ -12,75 +12,75 @@ from threading import Lock
 
 from django.db import DatabaseError, connection
 
-# What one process keeps of deliveries with a bad signature, each minute. Enough to see an attack and where it is from.
-KEPT_PER_ADDRESS = 20
-KEPT_IN_ALL = 200
-# How much of such a body is kept; its hash is of all of it.
-KEPT_BYTES = 2_048
-_TELL_EVERY_SECONDS = 1.0
+# How many of them one process stores each minute. Enough to see an attack and where it is from.
+STORED_PER_ADDRESS = 20
+STORED_IN_TOTAL = 200
+# How much of such a body is stored; the hash is of the whole body.
+STORED_BYTES = 2_048
+_FLUSH_EVERY_SECONDS = 1.0
 _ADD = """
-INSERT INTO webhook_forgeries AS known (provider, minute_at, deliveries, bytes)
+INSERT INTO webhook_forgeries AS minute (provider, minute_at, deliveries, bytes)
 VALUES (%s, date_trunc('minute', now()), %s, %s)
 ON CONFLICT (provider, minute_at) DO UPDATE
-    SET deliveries = known.deliveries + excluded.deliveries, bytes = known.bytes + excluded.bytes
+    SET deliveries = minute.deliveries + excluded.deliveries, bytes = minute.bytes + excluded.bytes
 """
 
 
 class InvalidSignatureLimit:
-    """Who sent us how many deliveries with a bad signature, in the running minute."""
+    """How many deliveries with an invalid signature each network has sent in the current minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, Lock()
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Start anew: for tests."""
+    def reset(self) -> None:
+        """Forget every count: for tests."""
         self._minute = -1.0
-        self._kept: Counter[str] = Counter()
-        self._deliveries: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
-        self._told_at = 0.0
+        self._stored_counts: Counter[str] = Counter()
+        self._unstored_counts: Counter[str] = Counter()
+        self._unstored_bytes: Counter[str] = Counter()
+        self._flushed_at = 0.0
 
-    def keeps(self, source_ip: str | None, size_bytes: int, *, provider: str) -> bool:
-        """Whether this one is to be kept. If not, it has been counted."""
+    def may_store(self, source_ip: str | None, size_bytes: int, *, provider: str) -> bool:
+        """Whether this delivery is within the limit. If not, it has been counted."""
         now = self._clock()
         with self._lock:
             if self._minute != now // 60:
-                self._minute, self._kept = now // 60, Counter()
+                self._minute, self._stored_counts = now // 60, Counter()
             network = _network(source_ip)
-            if self._kept[network] < KEPT_PER_ADDRESS and self._kept.total() < KEPT_IN_ALL:
-                self._kept[network] += 1
+            if self._stored_counts[network] < STORED_PER_ADDRESS and self._stored_counts.total() < STORED_IN_TOTAL:
+                self._stored_counts[network] += 1
                 return True
-            self._deliveries[provider] += 1
-            self._bytes[provider] += size_bytes
+            self._unstored_counts[provider] += 1
+            self._unstored_bytes[provider] += size_bytes
         return False
 
-    def tell_now_and_then(self) -> None:
-        """Tell the database what was counted, once a second: every delivery asks, whoever sent it."""
+    def flush_if_due(self) -> None:
+        """Write the counts to the database, once a second. Every delivery calls this, whoever sent it."""
         with self._lock:
             now = self._clock()
-            if not self._deliveries or now - self._told_at < _TELL_EVERY_SECONDS:
+            if not self._unstored_counts or now - self._flushed_at < _FLUSH_EVERY_SECONDS:
                 return
-            self._told_at = now
-        self.tell()
+            self._flushed_at = now
+        self.flush()
 
-    def tell(self) -> None:
-        """Tell the database what was counted and not told yet. What it could not be told stays counted."""
-        for provider in tuple(self._deliveries):
+    def flush(self) -> None:
+        """Add the counts since the last time to the database. Those that could not be written are kept."""
+        for provider in tuple(self._unstored_counts):
             with self._lock:
-                counted = self._deliveries.pop(provider, 0), self._bytes.pop(provider, 0)
+                count, size = self._unstored_counts.pop(provider, 0), self._unstored_bytes.pop(provider, 0)
             try:
                 with connection.cursor() as cursor:
-                    cursor.execute(_ADD, [provider, *counted])
+                    cursor.execute(_ADD, [provider, count, size])
             except DatabaseError:
                 with self._lock:
-                    self._deliveries[provider] += counted[0]
-                    self._bytes[provider] += counted[1]
+                    self._unstored_counts[provider] += count
+                    self._unstored_bytes[provider] += size
                 raise
 
 
 def _network(source_ip: str | None) -> str:
-    """Who counts as one sender: an address, or the /64 that one customer of IPv6 has to choose from."""
+    """What counts as one sender: an IPv4 address, or the IPv6 /64 that one customer usually has."""
     if source_ip and isinstance(ip_address(source_ip), IPv6Address):
         return str(ip_network(f"{source_ip}/64", strict=False))
     return source_ip or ""

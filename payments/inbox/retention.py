@@ -1,4 +1,4 @@
-"""The webhook log is kept for a while and no longer. What a delivery did is told by status changes for ever."""
+"""The webhook log is deleted after a while. Status changes, which name their delivery, are kept for ever."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,35 +22,37 @@ DELETE FROM webhook_log WHERE id = ANY(ARRAY(
 """
 
 
-def oldest_to_keep(days: int) -> datetime:
+def deletion_limit(days: int) -> datetime:
     """The time before which deliveries are deleted."""
     return timezone.now() - timedelta(days=days)
 
 
-def outdated(days: int) -> int:
+def count_outdated(days: int) -> int:
     """How many deliveries are older than `days`."""
-    return WebhookDelivery.objects.filter(received_at__lt=oldest_to_keep(days)).count()
+    return WebhookDelivery.objects.filter(received_at__lt=deletion_limit(days)).count()
 
 
-def clean(days: int, *, stopping: Event | None = None, tell: Callable[[int], object] = lambda done: None) -> int:
+def clean(
+    days: int, *, stopping: Event | None = None, report_progress: Callable[[int], object] = lambda count: None
+) -> int:
     """Delete deliveries older than `days`, batch by batch with a pause between; how many there were.
 
-    Each batch is a commit of its own. Ends after the running one when `stopping` is set; `tell` hears the sum so far.
-    Coming to the end leaves a heartbeat.
+    Each batch is a commit of its own. Ends after the running one when `stopping` is set; `report_progress` is called
+    with the count so far. Coming to the end leaves a heartbeat.
     """
     assert days > 0, "a log that is deleted as it is written proves nothing"
-    stopping, before, done = stopping or Event(), oldest_to_keep(days), 0
+    stopping, before, count = stopping or Event(), deletion_limit(days), 0
     while not stopping.is_set():
         with connection.cursor() as cursor:
             cursor.execute(_DELETE, [before, BATCH])
-            deleted = cursor.rowcount
-        done += deleted
-        tell(done)
-        if deleted < BATCH:
+            batch_count = cursor.rowcount
+        count += batch_count
+        report_progress(count)
+        if batch_count < BATCH:
             break
         stopping.wait(PAUSE_SECONDS)
     InvalidSignatureCount.objects.filter(minute_at__lt=before).delete()
     if not stopping.is_set():
-        beat(WORKER, Tally(done=done))
-    log.info("webhook_log_cleaned", deleted=done, before=before.isoformat(), stopped=stopping.is_set())
-    return done
+        beat(WORKER, Tally(done=count))
+    log.info("webhook_log_cleaned", deleted=count, before=before.isoformat(), stopped=stopping.is_set())
+    return count

@@ -1,8 +1,8 @@
-"""Whose money a payment is now, account by account: what was claimed of it, less what went back.
+"""Whose money a payment is now, account by account: what was applied to an order, less refunds.
 
-Always computed from the facts, never remembered, so that it does not matter in which order they became known: the
-claims of the floors above, the refunds that succeeded with the legs they were opened with, and after them the
-disputes by the provider's id, each spread over what is left. What finds nothing left is `recoverable`.
+Always computed from rows, never stored, so that the order in which updates arrive does not matter: what was applied to
+the order or invoice, then the succeeded refunds with the allocation they were opened with, and then the disputes in
+the order of Hyperswitch's ids, each spread over what remains. What exceeds the remaining amounts is `recoverable`.
 """
 
 from collections import defaultdict
@@ -17,59 +17,61 @@ Allocation = dict[str, int]
 
 
 def remaining_of(payment: Payment) -> Allocation:
-    """What each account has of the payment after its succeeded refunds; minor units of the currency we hold."""
-    left = _applied(payment)
-    given_back = Refund.objects.filter(
-        payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency
-    ).values_list("allocation", flat=True)
-    for allocation in given_back:
+    """What each account has of the payment after its succeeded refunds; minor units of the received currency."""
+    remaining = _shares_of(payment)
+    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency)
+    for allocation in refunds.values_list("allocation", flat=True):
         for account, amount in allocation.items():
             if account != RECOVERABLE:
-                left[account] -= amount
-    return {account: amount for account, amount in left.items() if amount > 0}
+                remaining[account] -= amount
+    return {account: amount for account, amount in remaining.items() if amount > 0}
 
 
 def unapplied_funds(payment: Payment) -> Allocation:
-    """What nobody has claimed of the payment and nobody was given back."""
+    """The part of the payment that was received, applied to nothing, and not refunded."""
     return unapplied_in(remaining_of(payment))
 
 
 def unapplied_in(allocation: Mapping[str, int]) -> Allocation:
-    """The part of some legs that nobody has claimed."""
+    """The part of an allocation that was applied to nothing."""
     return {account: amount for account, amount in allocation.items() if account == UNAPPLIED}
 
 
 def is_applied(payment: Payment) -> bool:
-    """Whether what the payment pays for was fulfilled with it."""
+    """Whether the order or invoice was fulfilled with the payment."""
     return Posting.objects.filter(payment=payment, kind=Posting.Kind.APPLIED).exists()
 
 
-def reserved_by_refunds(payment: Payment, *, besides: Refund | None = None) -> Allocation:
-    """What refunds under way are going to take of each account; `besides` is not one of them."""
-    under_way = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
-    if besides is not None:
-        under_way = under_way.exclude(pk=besides.pk)
+def reserved_by_refunds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
+    """What pending refunds are going to take from each account, `exclude` not counted."""
+    pending = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
+    if exclude is not None:
+        pending = pending.exclude(pk=exclude.pk)
     sums: Allocation = {}
-    for allocation in under_way.values_list("allocation", flat=True):
+    for allocation in pending.values_list("allocation", flat=True):
         sums = combine(sums, allocation)
     return sums
 
 
 def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
-    """From whom a refund is taken when nobody said: first from what nobody claimed, then from what is promised to no
-    refund under way, in proportion, and only then from the rest."""
-    left = remaining_of(payment)
-    free = subtract(reserved_by_refunds(payment), left)
+    """Allocate a refund that no floor above allocates: first to unapplied funds, then in proportion to what
+    no pending refund reserves, and only then to the rest.
+    """
+    assert amount_minor >= 0, "a refund never takes a negative amount"
+    remaining = remaining_of(payment)
+    free = subtract(reserved_by_refunds(payment), remaining)
     allocation: Allocation = {}
-    for purse in (unapplied_in(free), free, left):
-        there = subtract(allocation, purse)
-        allocation = combine(
-            allocation, allocate_over(min(amount_minor - sum(allocation.values()), sum(there.values())), there)
-        )
-    return combine(allocation, {RECOVERABLE: amount_minor - sum(allocation.values())})
+    for source in (unapplied_in(free), free, remaining):
+        available = subtract(allocation, source)
+        part_minor = min(amount_minor - sum(allocation.values()), sum(available.values()))
+        allocation = combine(allocation, allocate_over(part_minor, available))
+    allocation = combine(allocation, {RECOVERABLE: amount_minor - sum(allocation.values())})
+    assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
+    return allocation
 
 
-def _applied(payment: Payment) -> defaultdict[str, int]:
+def _shares_of(payment: Payment) -> defaultdict[str, int]:
+    """What was received, split into what was applied to each account and what was not."""
     shares: defaultdict[str, int] = defaultdict(int)
     shares[UNAPPLIED] = payment.received_minor
     postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, kind=Posting.Kind.APPLIED)
@@ -79,29 +81,41 @@ def _applied(payment: Payment) -> defaultdict[str, int]:
     return shares
 
 
-def allocate_over(amount_minor: int, left: Mapping[str, int]) -> Allocation:
-    """Take `amount_minor` from the accounts in proportion to what each has left; the rest is recoverable."""
-    accounts = sorted(left)
-    found = min(amount_minor, sum(left.values()))
-    parts = dict(zip(accounts, allocate(found, [left[account] for account in accounts]), strict=True))
-    return nonzero(parts | {RECOVERABLE: amount_minor - found})
+def allocate_over(amount_minor: int, remaining: Mapping[str, int]) -> Allocation:
+    """Take `amount_minor` from the accounts in proportion to what each has; the excess is recoverable."""
+    assert amount_minor >= 0, "an allocation takes from accounts and gives to none"
+    assert all(amount >= 0 for amount in remaining.values()), "no account has less than nothing to take from"
+    accounts = sorted(remaining)
+    covered_minor = min(amount_minor, sum(remaining.values()))
+    parts = dict(zip(accounts, allocate(covered_minor, [remaining[account] for account in accounts]), strict=True))
+    assert all(parts[account] <= remaining[account] for account in accounts), "no account gives more than it has"
+    return nonzero(parts | {RECOVERABLE: amount_minor - covered_minor})
 
 
-def capped_to(wanted: Mapping[str, int], left: Mapping[str, int]) -> Allocation:
-    """`wanted` legs, cut to what each account has left; what was cut is spread over the others, or recoverable."""
-    parts = {account: min(amount, left.get(account, 0)) for account, amount in wanted.items() if account != RECOVERABLE}
-    return combine(parts, allocate_over(sum(wanted.values()) - sum(parts.values()), subtract(parts, left)))
+def capped_to(allocation: Mapping[str, int], remaining: Mapping[str, int]) -> Allocation:
+    """The allocation, limited to what each account has; the excess is spread over the others, or recoverable."""
+    parts = {
+        account: min(amount, remaining.get(account, 0))
+        for account, amount in allocation.items()
+        if account != RECOVERABLE
+    }
+    excess_minor = sum(allocation.values()) - sum(parts.values())
+    result = combine(parts, allocate_over(excess_minor, subtract(parts, remaining)))
+    assert sum(result.values()) == sum(allocation.values()), "limiting an allocation keeps its sum"
+    return result
 
 
-def subtract(allocation: Mapping[str, int], left: Mapping[str, int]) -> Allocation:
-    """What is left after `legs` were taken; never less than nothing."""
-    return nonzero({account: max(0, amount - allocation.get(account, 0)) for account, amount in left.items()})
+def subtract(allocation: Mapping[str, int], remaining: Mapping[str, int]) -> Allocation:
+    """What remains after `allocation` was taken; never less than nothing."""
+    assert all(amount >= 0 for amount in allocation.values()), "an allocation takes from accounts and gives to none"
+    return nonzero({account: max(0, amount - allocation.get(account, 0)) for account, amount in remaining.items()})
 
 
-def combine(allocation: Mapping[str, int], more: Mapping[str, int]) -> Allocation:
+def combine(allocation: Mapping[str, int], other: Mapping[str, int]) -> Allocation:
     """Both together, account by account."""
-    return nonzero({account: allocation.get(account, 0) + more.get(account, 0) for account in {**allocation, **more}})
+    return nonzero({account: allocation.get(account, 0) + other.get(account, 0) for account in {**allocation, **other}})
 
 
 def nonzero(allocation: Mapping[str, int]) -> Allocation:
+    """The allocation without the accounts that have no part in it."""
     return {account: amount for account, amount in allocation.items() if amount}

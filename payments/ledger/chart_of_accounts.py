@@ -1,6 +1,7 @@
 """The codes of the ledger's accounts.
 
-Assets (`psp_clearing`, `stripe_balance`) stand below zero by what is there; what we owe (sellers, tax) stands above.
+The balance of an asset (`psp_clearing`, `stripe_balance`) is negative by the amount in it; what we owe (sellers, tax)
+is positive.
 """
 
 from uuid import UUID
@@ -17,20 +18,20 @@ DISPUTE_LOSS = "dispute_loss"
 PSP_FEES = "psp_fees"
 _SELLER = "seller:"
 
-# What a person calls the ledger's own accounts.
-IN_WORDS = {
+# The names of the ledger's own accounts, as staff read them.
+ACCOUNT_NAMES = {
     PSP_CLEARING: "Hyperswitch",
-    UNAPPLIED: "money not yet claimed",
+    UNAPPLIED: "unapplied funds",
     PLATFORM_FEE: "our fee",
     TAX: "tax",
-    RECOVERABLE: "money to be recovered",
+    RECOVERABLE: "recoverable",
     STRIPE_BALANCE: "our balance at Stripe",
     SUBSCRIPTION_INCOME: "income from subscriptions",
-    DISPUTE_SUSPENSE: "money in dispute",
+    DISPUTE_SUSPENSE: "dispute suspense",
     DISPUTE_LOSS: "our losses",
     PSP_FEES: "the provider's fees",
 }
-SYSTEM_ACCOUNTS = tuple(IN_WORDS)
+SYSTEM_ACCOUNTS = tuple(ACCOUNT_NAMES)
 
 
 def seller_account(seller_id: UUID) -> str:

@@ -1,6 +1,6 @@
-"""Losses of ours: written off by finance with a reason, and posted back as far as the money is recovered later.
+"""Our losses: written off by finance with a reason, and posted back as far as the money is recovered later.
 
-A write-off is a loss, not a gift: whatever comes back of it belongs to the loss first, and to nobody else twice.
+Whatever is recovered later reduces the loss first.
 """
 
 from datetime import datetime

@@ -36,7 +36,7 @@ Key = tuple[str, UUID]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is not true of the world: a sentence that names the row, and the amount that is in question."""
+    """Something that is not true: a sentence that names the row, and the amount in question."""
 
     text: str
     amount_minor: int
@@ -63,9 +63,9 @@ class Term:
     def fault(self) -> Fault:
         """What is wrong with a term that does not hold."""
         assert self.expected_minor is not None, "a term that nothing knows otherwise holds"
-        booked, expected = self.booked_minor, self.expected_minor
         return Fault(
-            f"{self.label} is {booked} in the ledger and {expected} in the rows ({self.currency})",
+            f"{self.label} is {self.booked_minor} in the ledger and {self.expected_minor} in the rows "
+            f"({self.currency})",
             abs(self.booked_minor - self.expected_minor),
             self.currency,
         )
@@ -97,21 +97,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is shown of one payment, and what is wrong with it."""
+    """The terms of one payment, for display, and everything that is wrong with it."""
 
     payment_id: UUID
     terms: list[Term]
     faults: list[Fault] = field(default_factory=list)
 
     @property
-    def balanced(self) -> bool:
+    def is_balanced(self) -> bool:
         return not self.faults and all(term.holds for term in self.terms)
 
     @property
     def differences(self) -> list[Fault]:
         """Everything that is wrong, each naming the payment."""
-        found = [term.fault for term in self.terms if not term.holds] + self.faults
-        return [replace(fault, text=f"payment {self.payment_id}: {fault}") for fault in found]
+        faults = [term.fault for term in self.terms if not term.holds] + self.faults
+        return [replace(fault, text=f"payment {self.payment_id}: {fault}") for fault in faults]
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Books:
         for entries in self.entries.values():
             yield from entries
 
-    def unexplained(self) -> list[Fault]:
+    def find_unexplained(self) -> list[Fault]:
         """What no fact has asked for."""
         return [entry.fault("posted and explained by nothing") for entry in self.all_entries()]
 
@@ -155,34 +155,37 @@ def books_of(payments: Sequence[Payment]) -> dict[UUID, Books]:
 def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute]) -> list[Term]:
     """The equation of one payment, in the currency it holds."""
     payment, currency = books.payment, books.payment.held_currency
-    cash = _cash(books, currency)
-    own_disputes = [one for one in disputes if one.currency == currency]
-    held = cash.balances
-    suspense = held.get(DISPUTE_SUSPENSE, 0)
-    recoverable, lost_by_us = -held.get(RECOVERABLE, 0), -held.get(DISPUTE_LOSS, 0)
-    sellers = sum(amount for account, amount in held.items() if seller_of(account))
-    fee, tax, unapplied = held.get(PLATFORM_FEE, 0), held.get(TAX, 0), held.get(UNAPPLIED, 0)
-    income, disputed = held.get(SUBSCRIPTION_INCOME, 0), suspense + cash.lost_minor
-    sides = cash.received_minor + recoverable + lost_by_us - cash.returned_minor - disputed
-    sides -= sellers + fee + tax + unapplied + income
-    refunded = sum(one.amount_minor for one in refunds if one.currency == currency and _is_back(one))
-    places = {place: sum(one.amount_minor for one in own_disputes if one.held_at == place) for place in Dispute.HeldAt}
-    return [
-        Term("captured", cash.received_minor, payment.received_minor, currency),
-        Term("refunded", cash.returned_minor, refunded, currency),
-        Term("refunded, as the payment row has it", cash.returned_minor, payment.refunded_minor, currency),
-        Term("disputed", disputed, payment.disputed_minor, currency),
-        Term("in suspense", suspense, places[Dispute.HeldAt.SUSPENSE], currency),
-        Term("lost to disputes", cash.lost_minor, places[Dispute.HeldAt.BANK], currency),
-        Term("sellers", sellers, None, currency),
-        Term("platform fee", fee, None, currency),
-        Term("tax", tax, None, currency),
-        Term("subscriptions", income, None, currency),
-        Term("unapplied", unapplied, None, currency),
-        Term("recoverable", recoverable, None, currency),
-        Term("written off", lost_by_us, None, currency),
-        Term("captured + recoverable - everything else", sides, 0, currency),
+    cash = _cash_flow(books, currency)
+    suspense_minor = cash.balance_of(DISPUTE_SUSPENSE)
+    disputed_minor = suspense_minor + cash.lost_minor
+    refunded_minor = sum(one.amount_minor for one in refunds if one.currency == currency and _is_paid_out(one))
+    locations = Dispute.FundsLocation
+    pairs = [
+        ("captured", cash.received_minor, payment.received_minor),
+        ("refunded", cash.returned_minor, refunded_minor),
+        ("refunded (payment row)", cash.returned_minor, payment.refunded_minor),
+        ("disputed", disputed_minor, payment.disputed_minor),
+        ("in suspense", suspense_minor, _disputed_at(locations.SUSPENSE, disputes, currency)),
+        ("lost to disputes", cash.lost_minor, _disputed_at(locations.BANK, disputes, currency)),
     ]
+    shares = {
+        "sellers": sum(amount for account, amount in cash.balances.items() if seller_of(account)),
+        "platform fee": cash.balance_of(PLATFORM_FEE),
+        "tax": cash.balance_of(TAX),
+        "subscriptions": cash.balance_of(SUBSCRIPTION_INCOME),
+        "unapplied": cash.balance_of(UNAPPLIED),
+    }
+    additions = {"recoverable": -cash.balance_of(RECOVERABLE), "written off": -cash.balance_of(DISPUTE_LOSS)}
+    sources_minor = cash.received_minor + sum(additions.values())
+    difference = sources_minor - cash.returned_minor - disputed_minor - sum(shares.values())
+    terms = [Term(*pair, currency) for pair in pairs]
+    terms += [Term(label, amount, None, currency) for label, amount in {**shares, **additions}.items()]
+    return [*terms, Term("captured + recoverable - everything else", difference, 0, currency)]
+
+
+def _disputed_at(location: str, disputes: Iterable[Dispute], currency: str) -> int:
+    rows = (one for one in disputes if (one.currency, one.funds_location) == (currency, location))
+    return sum(one.amount_minor for one in rows)
 
 
 def explain_payment(
@@ -190,18 +193,18 @@ def explain_payment(
 ) -> list[Fault]:
     """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
     payment = books.payment
-    faults = _received(payment, books.take(Kind.RECEIVED, payment.pk))
+    faults = _explain_receipts(payment, books.take(Kind.RECEIVED, payment.pk))
     for refund in refunds:
-        faults += _refund(refund, books.take(Kind.REFUND, refund.pk))
+        faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk))
     for dispute in disputes:
-        faults += _dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
+        faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
     for write_off in write_offs:
-        faults += _write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
+        faults += _explain_write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
     return faults
 
 
-def _received(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
-    """Each batch is numbered by all that was received so far, and brings what was new of it."""
+def _explain_receipts(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
+    """Each batch is numbered by the sum received so far, and posts what was new."""
     expected, before = [], 0
     for number in sorted({entry.number for entry in entries} | {payment.received_minor} - {0}):
         amount, currency = number - before, payment.held_currency
@@ -210,11 +213,11 @@ def _received(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
     return faults_between(expected, entries)
 
 
-def _is_back(refund: Refund) -> bool:
+def _is_paid_out(refund: Refund) -> bool:
     return refund.status == RefundStatus.SUCCEEDED
 
 
-def _refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
+def _explain_refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
     """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does."""
     faults: list[Fault] = []
     out: list[tuple[str, int]] = []
@@ -230,38 +233,38 @@ def _refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
             elif (account, entry.amount_minor) not in out:
                 faults.append(entry.fault("returned otherwise than it went out"))
         out = [(entry.debit, entry.amount_minor) for entry in batch] if is_out else []
-    wanted = sorted(refund.allocation.items()) if _is_back(refund) else []
-    if sorted(out) != wanted:
+    target = sorted(refund.allocation.items()) if _is_paid_out(refund) else []
+    if sorted(out) != target:
         amount = format_amount(refund.amount_minor, refund.currency)
         text = (
-            f"refund {refund.pk} of {amount} is {refund.status}: {wanted or 'nothing'} should have gone out by its "
+            f"refund {refund.pk} of {amount} is {refund.status}: {target or 'nothing'} should have gone out by its "
             f"last posting and {sorted(out) or 'nothing'} has"
         )
         faults.append(Fault(text, refund.amount_minor, refund.currency))
-    if wanted and sum(refund.allocation.values()) != refund.amount_minor:
+    if target and sum(refund.allocation.values()) != refund.amount_minor:
         text = f"refund {refund.pk}: its allocation does not add up to {refund.amount_minor}"
         faults.append(Fault(text, refund.amount_minor, refund.currency))
     return faults
 
 
-def place_of(dispute: Dispute) -> Dispute.HeldAt:
-    """Where a dispute's money must be, by what the bank says of it."""
+def location_for(dispute: Dispute) -> Dispute.FundsLocation:
+    """Where a dispute's money must be, by the bank's decision."""
     if dispute.stage == "pre_dispute":
-        return Dispute.HeldAt.NOWHERE
+        return Dispute.FundsLocation.NOWHERE
     if dispute.status in DISPUTE_LOST:
-        return Dispute.HeldAt.BANK
-    return Dispute.HeldAt.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.HeldAt.NOWHERE
+        return Dispute.FundsLocation.BANK
+    return Dispute.FundsLocation.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.FundsLocation.NOWHERE
 
 
-def _dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
+def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
     """Over all its batches a dispute takes its allocation, and holds it where the bank's decision says."""
-    place = place_of(dispute)
+    location = location_for(dispute)
     expected: dict[tuple[str, str], int] = defaultdict(int)
-    if place != Dispute.HeldAt.NOWHERE:
+    if location != Dispute.FundsLocation.NOWHERE:
         for account, amount in dispute.allocation.items():
             expected[account, dispute.currency] -= amount
-        purse = DISPUTE_SUSPENSE if place == Dispute.HeldAt.SUSPENSE else PSP_CLEARING
-        expected[purse, dispute.currency] += dispute.amount_minor
+        holder = DISPUTE_SUSPENSE if location == Dispute.FundsLocation.SUSPENSE else PSP_CLEARING
+        expected[holder, dispute.currency] += dispute.amount_minor
     actual: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
         actual[entry.debit, entry.currency] -= entry.amount_minor
@@ -278,8 +281,8 @@ def _dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
     ]
 
 
-def _write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:
-    """The loss once, and what came back of it in numbered batches."""
+def _explain_write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:
+    """The loss once, and its recoveries in numbered batches."""
     loss = Entry(
         Kind.WRITE_OFF,
         write_off.pk,
@@ -295,41 +298,44 @@ def _write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:
         sides = (entry.debit, entry.credit, entry.currency)
         if sides != (write_off.account_id, DISPUTE_LOSS, write_off.currency) or entry.number > write_off.recoveries:
             faults.append(entry.fault("posted and not true"))
-    recovered = sum(entry.amount_minor for entry in recoveries)
-    if recovered != write_off.recovered_minor:
+    recovered_minor = sum(entry.amount_minor for entry in recoveries)
+    if recovered_minor != write_off.recovered_minor:
         text = (
-            f"write-off {write_off.pk}: {format_amount(recovered, write_off.currency)} is posted as recovered and its "
-            f"row says {format_amount(write_off.recovered_minor, write_off.currency)}"
+            f"write-off {write_off.pk}: {format_amount(recovered_minor, write_off.currency)} is posted as recovered "
+            f"and its row says {format_amount(write_off.recovered_minor, write_off.currency)}"
         )
-        faults.append(Fault(text, abs(recovered - write_off.recovered_minor), write_off.currency))
+        faults.append(Fault(text, abs(recovered_minor - write_off.recovered_minor), write_off.currency))
     return faults
 
 
 @dataclass(frozen=True)
-class _Cash:
-    """What came in and went out through the provider, and what each account holds before sellers are paid out."""
+class _CashFlow:
+    """What came in and went out through Hyperswitch, and each account's balance before payouts to sellers."""
 
     received_minor: int
     returned_minor: int
     lost_minor: int
     balances: Mapping[str, int]
 
+    def balance_of(self, account: str) -> int:
+        return self.balances.get(account, 0)
 
-def _cash(books: Books, currency: str) -> _Cash:
-    received = returned = lost = 0
+
+def _cash_flow(books: Books, currency: str) -> _CashFlow:
+    received_minor = returned_minor = lost_minor = 0
     balances: dict[str, int] = defaultdict(int)
     for entry in books.all_entries():
         if entry.currency != currency or STRIPE_BALANCE in (entry.debit, entry.credit):
-            continue  # Paying a seller out does not change whose money it is.
+            continue  # A transfer to a seller does not change whose money it is.
         balances[entry.debit] -= entry.amount_minor
         balances[entry.credit] += entry.amount_minor
         if PSP_CLEARING not in (entry.debit, entry.credit):
             continue
-        outgoing = entry.amount_minor if entry.credit == PSP_CLEARING else -entry.amount_minor
+        outflow_minor = entry.amount_minor if entry.credit == PSP_CLEARING else -entry.amount_minor
         if entry.kind == Kind.RECEIVED:
-            received -= outgoing
+            received_minor -= outflow_minor
         elif entry.kind == Kind.DISPUTE:
-            lost += outgoing
+            lost_minor += outflow_minor
         else:
-            returned += outgoing
-    return _Cash(received, returned, lost, dict(balances))
+            returned_minor += outflow_minor
+    return _CashFlow(received_minor, returned_minor, lost_minor, balances)

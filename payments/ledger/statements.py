@@ -1,6 +1,6 @@
-"""What only a statement tells: money that went from the provider to our balance at Stripe, and what the provider kept.
+"""What only a statement shows: top-ups of our Stripe balance from Hyperswitch's payouts, and the provider's fees.
 
-No webhook brings these. An operator books them, line by line, from the provider's statement or the bank's.
+No webhook reports these. Finance books them, line by line, from the provider's statement or the bank's.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LONGEST_NAME = 100
 
 
 class StatementKind(StrEnum):
-    """What a line of a statement is: money paid into our Stripe balance, or a fee the provider kept."""
+    """A top-up of our Stripe balance, or a fee that the provider deducted."""
 
     TOP_UP = "top_up"
     FEE = "fee"
@@ -49,11 +49,11 @@ ACCOUNTS = {
 
 @transaction.atomic
 def book_statement_line(line: StatementLine) -> bool:
-    """Book one line; False when it was booked before, as it is.
+    """Book one line; False when the same line was booked before.
 
-    Raises InvalidStatementLine when the line makes no sense, or was booked before with something else in it.
+    Raises InvalidStatementLine when a value is invalid, or the line was booked before with other values.
     """
-    _refuse_nonsense(line)
+    _refuse_invalid(line)
     facts = {"kind": line.kind, "amount_minor": line.amount_minor, "currency": line.currency, "at": line.at}
     entry, is_new = StatementEntry.objects.get_or_create(name=line.name, defaults=facts)
     if not is_new:
@@ -61,7 +61,7 @@ def book_statement_line(line: StatementLine) -> bool:
             raise InvalidStatementLine(f"Line {line.name!r} was booked before, and differently. Nothing was changed.")
         return False
     debit, credit = ACCOUNTS[line.kind]
-    # A line of a statement belongs to no order: its history is its own.
+    # A line of a statement belongs to no order: it has a history of its own.
     post(
         Reference(Posting.Kind.STATEMENT, entry.pk),
         [Line(debit, credit, line.amount_minor, line.kind)],
@@ -73,7 +73,7 @@ def book_statement_line(line: StatementLine) -> bool:
     return True
 
 
-def _refuse_nonsense(line: StatementLine) -> None:
+def _refuse_invalid(line: StatementLine) -> None:
     if not line.name.strip() or len(line.name) > LONGEST_NAME:
         raise InvalidStatementLine(f"A line has a name of 1 to {LONGEST_NAME} characters, not {line.name!r}.")
     if not 0 < line.amount_minor <= MAX_MINOR:
@@ -81,4 +81,4 @@ def _refuse_nonsense(line: StatementLine) -> None:
     try:
         exponent(line.currency)
     except ValueError as error:
-        raise InvalidStatementLine(f"Line {line.name!r}: {line.currency!r} is no currency.") from error
+        raise InvalidStatementLine(f"Line {line.name!r}: {line.currency!r} is not a currency.") from error

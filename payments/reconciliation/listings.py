@@ -1,6 +1,6 @@
-"""A daily comparison with the provider's own lists: what it knows and we do not is imported.
+"""A daily comparison with Hyperswitch's own lists: what it has and we do not is imported.
 
-The lists are of what was made in a time, not of what changed: what is open on our side is refreshed by id instead
+The lists are of what was created in a period, not of what changed: what is open on our side is refreshed by id instead
 (payments/reconciliation/refresh.py).
 """
 
@@ -29,11 +29,13 @@ from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
 WORKER = "payments.compare_lists"
-# Each object is compared on eight days: a provider that is away for a week costs nothing.
+# Each object is compared on eight days: an outage of a week loses nothing.
 WINDOW = timedelta(days=8)
 
 
-class Listed(Protocol):
+class ListEntry(Protocol):
+    """What every object on a list has."""
+
     @property
     def payment_id(self) -> str: ...
 
@@ -44,12 +46,12 @@ class Listed(Protocol):
     def status(self) -> str: ...
 
 
-Snapshot = TypeVar("Snapshot", bound=Listed)
+Snapshot = TypeVar("Snapshot", bound=ListEntry)
 
 
 @dataclass(frozen=True)
 class Listing(Generic[Snapshot]):
-    """One of the provider's lists, and how an object on it is compared and applied."""
+    """One of Hyperswitch's lists, and how an object on it is compared and applied."""
 
     kind: str
     page: Callable[..., Outcome[list[Snapshot | Unreadable]]]
@@ -60,13 +62,13 @@ class Listing(Generic[Snapshot]):
 
 @dataclass
 class Findings:
-    """How many objects the provider listed, how many were new or could not be applied, whether every page came, and
-    what went wrong last.
+    """How many objects were on the lists, how many of them were imported or failed, whether every page could be read,
+    and the last error.
     """
 
-    listed: int = 0
-    news: int = 0
-    failed: int = 0
+    entries: int = 0
+    imports: int = 0
+    failures: int = 0
     complete: bool = True
     last_error: str = ""
 
@@ -85,24 +87,24 @@ REFUNDS = Listing("refund", client.list_refunds, lambda one: one.refund_id, _is_
 
 
 def compare(*, cause: Cause, until: datetime | None = None) -> Findings:
-    """Import disputes and refunds of the last days that we do not know, or know otherwise.
+    """Import disputes and refunds of the last days that we do not have, or have with another status.
 
-    One that cannot be applied is logged and counted, and stops none of the others. Disputes come first: they have a
-    day by which to be answered. Coming to the end leaves a heartbeat, which tells of a list that could not be read.
+    One that cannot be applied is logged and counted, and the others continue. Disputes come first: their evidence has a
+    deadline. Coming to the end leaves a heartbeat, which reports a list that could not be read.
     """
-    until = until or timezone.now() + timedelta(minutes=1)  # The provider's clock may be ahead of ours.
+    until = until or timezone.now() + timedelta(minutes=1)  # Hyperswitch's clock may be ahead of ours.
     findings = Findings()
     _compare(DISPUTES, until, findings, cause=cause)
     _compare(REFUNDS, until, findings, cause=cause)
     log.info("drift_compared", origin="reconcile", **asdict(findings))
-    beat(WORKER, Tally(findings.listed, findings.failed + (not findings.complete), findings.last_error))
+    beat(WORKER, Tally(findings.entries, findings.failures + (not findings.complete), findings.last_error))
     return findings
 
 
 def _compare(listing: Listing[Snapshot], until: datetime, findings: Findings, *, cause: Cause) -> None:
     for snapshot in _objects(listing, until, findings):
         if isinstance(snapshot, Unreadable):
-            findings.failed += 1
+            findings.failures += 1
             findings.last_error = f"a {listing.kind} could not be read: {snapshot}"
             log.error("drift_unreadable", origin="reconcile", kind=listing.kind, error=str(snapshot))
             continue
@@ -110,9 +112,9 @@ def _compare(listing: Listing[Snapshot], until: datetime, findings: Findings, *,
             if not listing.is_known(snapshot):
                 _import(listing, snapshot, findings, cause=cause)
         except SoftTimeLimitExceeded:
-            raise  # The time of the whole is over: no fault of this one.
+            raise  # The time of the whole comparison is over: this object is not at fault.
         except Exception as error:
-            findings.failed += 1
+            findings.failures += 1
             findings.last_error = f"{listing.id_of(snapshot)}: {type(error).__name__}: {error}"
             log.exception("drift_failed", origin="reconcile", **_labels(listing, snapshot))
 
@@ -131,7 +133,7 @@ def _objects(listing: Listing[Snapshot], until: datetime, findings: Findings) ->
             findings.last_error = f"{outcome.call.path} could not be read (status {outcome.call.status})"
             return
         yield from outcome.value
-        findings.listed += len(outcome.value)
+        findings.entries += len(outcome.value)
         offset += len(outcome.value)
         if len(outcome.value) < client.PAGE:
             return
@@ -141,10 +143,10 @@ def _import(listing: Listing[Snapshot], snapshot: Snapshot, findings: Findings, 
     result = _apply(listing, snapshot, cause=cause)
     payment_key = row_id("pay", snapshot.payment_id)
     if result.text == Result.WAITING and payment_key is not None:
-        # Money went back that we have not heard of coming: first the payment, then this.
+        # We do not know yet that the payment was received: apply the payment first, then this.
         refresh_payment(payment_key, cause=cause)
         result = _apply(listing, snapshot, cause=cause)
-    findings.news += result.text == Result.OK
+    findings.imports += result.text == Result.OK
     log.info("drift", origin="reconcile", **_labels(listing, snapshot), result=result.text)
 
 

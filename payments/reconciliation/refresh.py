@@ -1,19 +1,19 @@
-"""Refreshing from Hyperswitch what should have been settled by now, because a webhook may never come.
+"""Refreshing from Hyperswitch what should be final by now, because a webhook may never arrive.
 
-The answer is applied by the same verb as a webhook's object. It has no row in the webhook log, which tells what was
-sent to us; that we asked is a ProviderCall, and what followed names `reconcile` as its cause. Without an answer nothing
+The answer is applied by the same verb as a webhook's object. It has no row in the webhook log, which records what was
+sent to us; the call is a ProviderCall, and what followed names `reconcile` as its cause. Without an answer nothing
 changes, and only that row waits longer.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -28,6 +28,7 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
+from payments.retry_policy import FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
 from payments.states import PaymentStatus, RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
@@ -41,120 +42,116 @@ Snapshot = TypeVar("Snapshot")
 # Payments, refunds, orphans and disputes.
 KINDS = 4
 BATCH = 50
-# Calls under way side by side: an answer takes the provider long, and one at a time would not come near its rate.
-AT_ONCE = 8
-LEASE = timedelta(minutes=5)
-_FIRST_PAUSE = timedelta(minutes=1)
-_UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
-OVERTAKEN = "overtaken by news"
-_NEWS_OF_DISPUTE = ("status", "stage", "amount_minor", "bookings", "next_attempt_at")
+# How many calls run side by side: an answer takes Hyperswitch long, and one at a time would not use its rate.
+CONCURRENT_CALLS = 8
+SUPERSEDED = "superseded by an update"
+_FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
 
 def stuck_payments() -> models.QuerySet[Payment]:
-    """Payments that the provider has and that are still open after RECONCILE_ORDER_STUCK_AFTER."""
+    """Payments that Hyperswitch has and that are still open after RECONCILE_ORDER_STUCK_AFTER."""
     old = Q(created_at__lte=Now() - settings.RECONCILE_ORDER_STUCK_AFTER)
     return Payment.objects.filter(old, _DUE, status__in=_OPEN_PAYMENT, hyperswitch_payment_id__isnull=False)
 
 
 def stuck_refunds() -> models.QuerySet[Refund]:
-    """Refunds that the provider has and that are still pending after RECONCILE_REFUND_STUCK_AFTER."""
+    """Refunds that Hyperswitch has and that are still pending after RECONCILE_REFUND_STUCK_AFTER."""
     old = Q(created_at__lte=Now() - settings.RECONCILE_REFUND_STUCK_AFTER)
     return Refund.objects.filter(old, _DUE, status=RefundStatus.PENDING, hyperswitch_refund_id__isnull=False)
 
 
 def orphan_refunds() -> models.QuerySet[Refund]:
-    """Refunds that were sent and never answered, so long ago that no request can be under way any more."""
+    """Refunds that were sent and never answered, so long ago that no request can be in progress any more."""
     old = Q(first_sent_at__lte=Now() - refund_requests.orphan_after())
     return Refund.objects.filter(old, _DUE, status=RefundStatus.PENDING, hyperswitch_refund_id__isnull=True)
 
 
 def due_disputes() -> models.QuerySet[Dispute]:
-    """Open and recent disputes that nobody has asked about for a day."""
+    """Open and recent disputes whose daily refresh is due."""
     return dispute_updates.due().filter(next_attempt_at__lte=Now())
 
 
 def by_reconciler(reason: str = "") -> Cause:
-    """The cause of everything that follows from our asking."""
+    """The cause of everything that follows from a refresh."""
     return Cause("reconcile", actor="payments.reconcile", reason=reason)
 
 
 def run(*, cause: Cause, call_for_help: Callable[[], object] | None = None) -> dict[str, Tally]:
-    """Ask about everything that is stuck, oldest due first. The four kinds share a tick's time evenly, so that no
-    backlog of one keeps the others waiting.
+    """Refresh everything that is stuck, oldest due first. The four kinds share a tick's time evenly, so that no
+    backlog of one delays the others.
     """
 
-    def params(name: str, rows: models.QuerySet[Row], ask: Callable[[UUID], str]) -> Tally:
-        return _drain(name, rows, ask, call_for_help=call_for_help)
+    def drain(name: str, rows: models.QuerySet[Row], refresh: Callable[..., str]) -> Tally:
+        return _drain(name, rows, partial(refresh, cause=cause), call_for_help=call_for_help)
 
-    about_refund = partial(refresh_refund, cause=cause)
     return {
-        "payments": params("payments.reconcile", stuck_payments(), partial(refresh_payment, cause=cause)),
-        "refunds": params("refunds.reconcile", stuck_refunds(), about_refund),
-        "orphans": params("orphans.reconcile", orphan_refunds(), about_refund),
-        "disputes": params("disputes.reconcile", due_disputes(), partial(refresh_dispute, cause=cause)),
+        "payments": drain("payments.reconcile", stuck_payments(), refresh_payment),
+        "refunds": drain("refunds.reconcile", stuck_refunds(), refresh_refund),
+        "orphans": drain("orphans.reconcile", orphan_refunds(), refresh_refund),
+        "disputes": drain("disputes.reconcile", due_disputes(), refresh_dispute),
     }
 
 
 def refresh_correlated(correlation_id: UUID, *, cause: Cause) -> int:
-    """Ask about everything open in one order's or subscription's story now, however young; how many were asked."""
-    payments, pending, argued = open_rows_of(correlation_id)
+    """Refresh everything open of one order or subscription now, however young; how many rows were refreshed."""
+    payments, refunds, disputes = open_rows_of(correlation_id)
     for payment in payments:
         refresh_payment(payment.pk, cause=cause)
-    for refund in pending:
+    for refund in refunds:
         refresh_refund(refund.pk, cause=cause)
-    for dispute in argued:
+    for dispute in disputes:
         refresh_dispute(dispute.pk, cause=cause)
-    return len(payments) + len(pending) + len(argued)
+    return len(payments) + len(refunds) + len(disputes)
 
 
 def open_rows_of(correlation_id: UUID) -> tuple[list[Payment], list[Refund], list[Dispute]]:
-    """What of a story the provider could be asked about: what it was told of and has not settled, and disputes."""
-    known = Payment.objects.filter(correlation_id=correlation_id, hyperswitch_payment_id__isnull=False)
-    sent = Refund.objects.filter(correlation_id=correlation_id, first_sent_at__isnull=False)
+    """What of an order or subscription can be refreshed: open payments and refunds that were sent, and disputes."""
+    payments = Payment.objects.filter(correlation_id=correlation_id, hyperswitch_payment_id__isnull=False)
+    refunds = Refund.objects.filter(correlation_id=correlation_id, first_sent_at__isnull=False)
     return (
-        list(known.filter(status__in=_OPEN_PAYMENT)),
-        list(sent.filter(status=RefundStatus.PENDING)),
+        list(payments.filter(status__in=_OPEN_PAYMENT)),
+        list(refunds.filter(status=RefundStatus.PENDING)),
         list(Dispute.objects.filter(correlation_id=correlation_id)),
     )
 
 
 def advance_payment(payment: Payment, *, cause: Cause) -> str:
-    """Do what a due payment needs: ask about one the provider has, send one that it never acknowledged.
+    """Advance a due payment: refresh one that Hyperswitch has, send one that it never acknowledged.
 
-    Returns what came of it. `cause` is that of the sending; what an answer brings is the reconciler's.
+    Returns the result. `cause` is that of sending; what follows from a refresh is caused by the reconciler.
     """
     if payment.hyperswitch_payment_id is None:
-        return _came_to(payment_requests.check_payment(payment.pk, cause=cause))
+        return _result_of(payment_requests.check_payment(payment.pk, cause=cause))
     return refresh_payment(payment.pk, cause=by_reconciler())
 
 
 def advance_refund(refund: Refund, *, cause: Cause) -> str:
-    """The same for a due refund: one the provider has is asked about at the reconciler's pace, never sent."""
+    """The same for a due refund: one that Hyperswitch has is refreshed at the reconciler's pace, never sent."""
     if refund.hyperswitch_refund_id is None:
-        return _came_to(refund_requests.check_refund(refund.pk, cause=cause))
+        return _result_of(refund_requests.check_refund(refund.pk, cause=cause))
     return refresh_refund(refund.pk, cause=by_reconciler())
 
 
-def _came_to(outcome: Outcome[object] | None) -> str:
+def _result_of(outcome: Outcome[object] | None) -> str:
     return HEALTH.stop_reason(outcome) or "moved on"
 
 
 def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
-    """Read a payment at Hyperswitch and apply what it says, as its webhook would be. Returns what came of it."""
+    """Read a payment at Hyperswitch and apply it as its webhook would be. Returns the result."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    put_off = partial(_put_off, still_open=Q(status__in=_OPEN_PAYMENT))
-    return _apply_answer("payment", payment, outcome, apply_payment, put_off=put_off, cause=cause)
+    postpone = partial(_postpone, still_open=Q(status__in=_OPEN_PAYMENT))
+    return _apply_answer("payment", payment, outcome, apply_payment, postpone=postpone, cause=cause)
 
 
 def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
-    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again by a sweep."""
+    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again if it is automatic."""
     refund = Refund.objects.get(pk=refund_id)
     outcome = client.read_refund(refund.provider_key, force_sync=True)
-    put_off = partial(_put_off, still_open=Q(status=RefundStatus.PENDING))
-    result = _apply_answer("refund", refund, outcome, apply_refund, put_off=put_off, cause=cause)
+    postpone = partial(_postpone, still_open=Q(status=RefundStatus.PENDING))
+    result = _apply_answer("refund", refund, outcome, apply_refund, postpone=postpone, cause=cause)
     is_missing = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if not is_missing or refund.hyperswitch_refund_id is not None or not refund_requests.is_orphan(refund):
         return result
@@ -162,7 +159,7 @@ def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
         refund_requests.send_refund(refund_id, cause=cause)
         return "sent again"
     at = timezone.now()
-    if not refund_requests.give_up_refund(refund_id, cause=cause, at=at):
+    if not refund_requests.fail_orphan(refund_id, cause=cause, at=at):
         return result
     outcome_of_orphan = {"became": RefundStatus.FAILED.value, "result": "orphan failed"}
     log.error("reconcile", origin="reconcile", kind="refund", **_labels(refund, at=at), **outcome_of_orphan)
@@ -170,11 +167,11 @@ def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
 
 
 def refresh_dispute(dispute_id: UUID, *, cause: Cause) -> str:
-    """The same for a dispute; only this may take an end of it back, and not if an update came while we asked."""
+    """The same for a dispute; only this moves it away from an end, unless an update arrived during the call."""
     dispute = Dispute.objects.get(pk=dispute_id)
     outcome = client.read_dispute(dispute.hyperswitch_dispute_id)
     apply = partial(apply_dispute, is_answer=True)
-    return _apply_answer("dispute", dispute, outcome, apply, put_off=_put_off_dispute, cause=cause)
+    return _apply_answer("dispute", dispute, outcome, apply, postpone=_postpone_dispute, cause=cause)
 
 
 def _apply_answer(
@@ -183,14 +180,15 @@ def _apply_answer(
     outcome: Outcome[Snapshot],
     apply: Callable[..., HandlingResult],
     *,
-    put_off: Callable[[Row, Outcome[Snapshot], str], None],
+    postpone: Callable[[Row, Outcome[Snapshot], str], None],
     cause: Cause,
 ) -> str:
+    """Apply the answer and schedule the next refresh, in one commit; the result in words."""
     at = timezone.now()
     with transaction.atomic(durable=True):
         match outcome:
-            case Accepted() | Refused() if isinstance(row, Dispute) and _was_overtaken(row):
-                result = OVERTAKEN
+            case Accepted() | Refused() if isinstance(row, Dispute) and _is_superseded(row):
+                result = SUPERSEDED
             case Accepted(value=snapshot):
                 result = apply(snapshot, cause=cause, at=at).text
             case Refused(code=code):
@@ -199,17 +197,17 @@ def _apply_answer(
                 result = why
         calls.record(outcome, subject=row, our_id=_provider_key(row))
         result = HEALTH.stop_reason(outcome) or result
-        put_off(row, outcome, result)
+        postpone(row, outcome, result)
         HEALTH.open_review_if_rejected(outcome, row)
         status = type(row)._default_manager.values_list("status", flat=True).get(pk=row.pk)
-    # Hyperswitch said what we knew: to whoever asked that is an answer, and nothing that came late.
+    # A refresh without a change is an answer, where a webhook without one would be a late one.
     result = "nothing new" if result == Result.STALE and status == row.status else str(result)
     log.info("reconcile", origin="reconcile", kind=kind, **_labels(row, at=at), became=status, result=result)
     return result
 
 
 def _labels(row: Payment | Refund | Dispute, *, at: datetime) -> dict[str, object]:
-    """What every line of the log says of the row that was refreshed: as it was before."""
+    """The row as every log line names it: as it was before the refresh."""
     age = round((at - row.created_at).total_seconds())
     return {"id": str(row.pk), "correlation_id": str(row.correlation_id), "age_seconds": age, "status": row.status}
 
@@ -218,23 +216,24 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
     return row.hyperswitch_dispute_id if isinstance(row, Dispute) else row.provider_key
 
 
-def _was_overtaken(dispute: Dispute) -> bool:
-    """Whether anything was heard of a dispute while the provider was asked: its answer may be the older of the two.
+def _is_superseded(dispute: Dispute) -> bool:
+    """Whether an update of the dispute was applied during the call: the answer may be the older of the two.
 
-    Disputes have no clock that would tell. Leaves the dispute locked, and its payment before it.
+    Disputes have no clock that would show it. Leaves the dispute locked, and its payment before it.
     """
+    assert connection.in_atomic_block, "the dispute stays locked while the answer is applied"
     list(Payment.objects.locked().filter(pk=dispute.payment_id))
-    now = Dispute.objects.locked().get(pk=dispute.pk)
-    return any(getattr(now, fact) != getattr(dispute, fact) for fact in _NEWS_OF_DISPUTE)
+    current = Dispute.objects.locked().get(pk=dispute.pk)
+    return any(getattr(current, field) != getattr(dispute, field) for field in _FIELDS_OF_UPDATE)
 
 
-def _put_off(row: Payment | Refund, outcome: Outcome[object], result: str, *, still_open: Q) -> None:
-    """When a payment or refund is refreshed next: an open one later; one that is settled by an answer, never."""
+def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, still_open: Q) -> None:
+    """Schedule the next refresh of a payment or refund: an open one later; one that an answer made final, never."""
     rows = type(row)._default_manager.filter(pk=row.pk)
     is_answered = isinstance(outcome, Accepted)
-    later = {"next_attempt_at": Now() + settings.RECONCILE_INTERVAL, "attempts": 0} if is_answered else _longer(row)
+    later = {"next_attempt_at": Now() + settings.RECONCILE_INTERVAL, "attempts": 0} if is_answered else _backoff(row)
     if must_stop(result):
-        later = {"next_attempt_at": Now() + _FIRST_PAUSE}
+        later = {"next_attempt_at": Now() + FIRST_PAUSE}
     if is_answered and result != Result.WAITING:
         rows.filter(still_open).update(**later)
         rows.exclude(still_open).update(next_attempt_at=None)
@@ -242,37 +241,37 @@ def _put_off(row: Payment | Refund, outcome: Outcome[object], result: str, *, st
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
 
 
-def _put_off_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:
+def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:
     rows = Dispute.objects.filter(pk=dispute.pk)
-    if result == OVERTAKEN:
+    if result == SUPERSEDED:
         rows.update(next_attempt_at=Now())
     elif isinstance(outcome, Accepted | Refused):
         dispute_updates.refresh_later(dispute.pk)
-    else:  # What came meanwhile and made it due at once stays so.
-        rows.filter(next_attempt_at=dispute.next_attempt_at).update(next_attempt_at=Now() + _UNANSWERED_DISPUTE_AFTER)
+    else:  # If an update has made it due immediately, it stays due.
+        rows.filter(next_attempt_at=dispute.next_attempt_at).update(next_attempt_at=Now() + UNANSWERED_DISPUTE_AFTER)
 
 
-def _longer(row: Payment | Refund) -> dict[str, Any]:
-    """Only this row waits, each time for twice as long."""
-    pause = min(_FIRST_PAUSE * 2 ** min(row.attempts, 10), settings.RECONCILE_INTERVAL)
+def _backoff(row: Payment | Refund) -> dict[str, Any]:
+    """Only this row waits, twice as long each time."""
+    pause = min(FIRST_PAUSE * 2 ** min(row.attempts, 10), settings.RECONCILE_INTERVAL)
     return {"next_attempt_at": Now() + pause, "attempts": min(row.attempts + 1, 1_000)}
 
 
 def _drain(
     name: str,
     rows: models.QuerySet[Row],
-    ask: Callable[[UUID], str],
+    refresh: Callable[[UUID], str],
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
-    # A row that nobody was going to ask about becomes due now: the sweep of due rows helps with a large backlog.
+    # A row without a scheduled refresh becomes due now: the sweep of due rows helps with a large backlog.
     rows.filter(next_attempt_at__isnull=True).update(next_attempt_at=Now())
     return tick(
         name,
-        Queue(rows, due="next_attempt_at", lease=LEASE, batch=BATCH),
-        lambda row: ask(row.pk),
+        Queue(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
+        lambda row: refresh(row.pk),
         until=must_stop,
-        at_once=HEALTH.calls_at_once(AT_ONCE),
+        at_once=HEALTH.calls_at_once(CONCURRENT_CALLS),
         lasting=TICK_FOR / KINDS,
         call_for_help=call_for_help,
     )

@@ -1,4 +1,4 @@
-"""Refunds made at the provider's dashboard of which no webhook told us: a person names one, and it is taken in."""
+"""Refunds made in Hyperswitch's dashboard that no webhook reported: support enters the id, and Veza imports it."""
 
 from uuid import UUID
 
@@ -27,9 +27,9 @@ class NoRefundToConfirm(NotAllowed):
 
 
 def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, cause: Cause) -> str:
-    """Read a refund at the provider and book it as its webhook would have been; returns what came of it.
+    """Read a refund at Hyperswitch and apply it as its webhook would be; returns the result's text.
 
-    Raises RefundUnknownThere when the provider does not show it, or shows it for another payment.
+    Raises ExternalRefundNotFound when Hyperswitch does not return it, or returns it for another payment.
     """
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_refund(hyperswitch_refund_id, force_sync=True)
@@ -41,13 +41,14 @@ def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, caus
         case Accepted():
             raise ExternalRefundNotFound("That refund belongs to another payment.")
         case Refused() | NotSent() | Unknown():
-            raise ExternalRefundNotFound("Hyperswitch does not show a refund by that id now.")
+            raise ExternalRefundNotFound("Hyperswitch does not return a refund with that id now.")
 
 
 def mark_refund_expected(*, refund_id: UUID, cause: Cause) -> None:
-    """Say that a refund made at the dashboard was meant; the books follow it already. Raises NothingToDismiss."""
+    """Confirm that an external refund was intended; the books follow it already. Raises NoRefundToConfirm."""
     refund = Refund.objects.get(pk=refund_id)
-    case = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=refund.pk, closed_at__isnull=True).first()
-    if case is None:
-        raise NoRefundToConfirm("No case waits about this refund.")
-    close_review_by_hand(case_id=case.pk, cause=cause)
+    item = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=refund.pk, closed_at__isnull=True).first()
+    if item is None:
+        raise NoRefundToConfirm("No review item about this refund is open.")
+    assert refund.source == Refund.Source.EXTERNAL, "only an external refund has a review item of this kind"
+    close_review_by_hand(case_id=item.pk, cause=cause)

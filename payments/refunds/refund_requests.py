@@ -1,8 +1,8 @@
-"""Giving money back, in three phases: open the refund, ask the provider, and book what the provider reports.
+"""Refunding a buyer, in three phases: open the refund, send it to Hyperswitch, and apply what Hyperswitch reports.
 
-Whatever the provider answers to our call, the refund stays pending: only a webhook, or reading the refund back, says
-that it succeeded. A refusal that is certain fails it; an answer we did not understand changes nothing, because a refund
-marked failed on a timeout and sent again under another id would pay the buyer twice.
+Whatever Hyperswitch answers to our call, the refund stays pending: only a webhook, or a refresh, makes it succeed. A
+definite refusal fails it; an answer that we could not understand changes nothing, because a refund marked failed on a
+timeout and sent again under another id would pay the buyer twice.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from django.db import connection, transaction
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments.collection.payment_requests import retry_after
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
+from payments.retry_policy import retry_after
 from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
@@ -62,22 +62,19 @@ def open_refund(
     requested_by_id: UUID | None,
     send_after: datetime | None = None,
 ) -> Refund:
-    """Record a refund that nobody has told the provider about yet, in the caller's transaction.
+    """Record a refund that was not sent yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in the currency that came and `legs` says from whom it comes,
-    account by account. A refund that no person sends has `send_after`: the sweep does, from then on. Asking again with
-    the same id returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    `payment` is locked by the caller; `amount_minor` is in the received currency and `allocation` says whose money it
+    is, account by account. An automatic refund has `send_after`: the worker sends it from then on. The same id again
+    returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
-    assert sum(allocation.values()) == amount_minor, "the legs of a refund add up to it"
+    assert amount_minor > 0, "a refund pays the buyer something"
+    assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
+    assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
-    if payment.refunds.filter(status=RefundStatus.PENDING).exists():
-        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    _refuse_beyond_the_limits(payment)
-    left = payment.refundable_minor()
-    if amount_minor > left:
-        raise RefundExceedsPayment(f"Only {format_amount(left, payment.currency)} is left to refund.")
+    _check_limits(payment, amount_minor)
     return payment.refunds.create(
         pk=refund_id,
         correlation_id=payment.correlation_id,
@@ -92,101 +89,123 @@ def open_refund(
     )
 
 
-def _refuse_beyond_the_limits(payment: Payment) -> None:
+def _check_limits(payment: Payment, amount_minor: int) -> None:
+    if payment.refunds.filter(status=RefundStatus.PENDING).exists():
+        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
     if payment.refunds.count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
+    refundable_minor = payment.refundable_minor()
+    if amount_minor > refundable_minor:
+        raise RefundExceedsPayment(
+            f"Only {format_amount(refundable_minor, payment.held_currency)} can still be refunded."
+        )
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:
-    """Send it for a person who waits. While the provider fails for everybody the sweep does it later."""
+    """Send it for a caller who waits. While Hyperswitch is down the worker sends it later."""
     if not HEALTH.is_down():
         send_refund(refund_id, cause=cause)
 
 
 def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
-    """Ask the provider to give the money back and record its answer. Safe to repeat: the id stays the same.
+    """Send the refund to Hyperswitch and record the outcome. Safe to repeat: the id stays the same.
 
-    One that is settled meanwhile is not sent, and None returned: whoever was slow must not give back what was given up.
+    One that is not pending any more is not sent, and None returned: a slow process must not send a failed refund.
     """
     refund = _mark_sent(refund_id)
     if refund is None:
         return None
     outcome = client.create_refund(_fields(refund), idempotency_key=str(refund.pk))
-    _record_sent(refund_id, outcome, first=refund.first_sent_at is None, cause=cause)
+    _record_outcome(refund_id, outcome, is_first=refund.first_sent_at is None, cause=cause)
     return outcome
 
 
 def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
-    """Move on a due refund that is still pending: send what was never sent, ask about what was never answered.
+    """Move a due refund on if it is still pending: send one that was never sent, refresh one that is unanswered.
 
-    An unanswered one is sent again under its id if a sweep sends it anyway. One that a person asked for is only asked
-    about, and left to the reconciler when it becomes an orphan. What the provider has already, one made at its
-    dashboard above all, is never sent. Returns the outcome of the call, if there was one.
+    An unanswered automatic refund is sent again under its id. One requested by hand is only refreshed, and left
+    to the reconciler when it becomes an orphan. What Hyperswitch has already, an external refund above all, is never
+    sent. Returns the outcome of the call, if there was one.
     """
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
-        Refund.objects.filter(pk=refund_id).update(next_attempt_at=None)
+        _stop_checking(refund)
         return None
-    theirs = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
-    if not theirs and (refund.first_sent_at is None or refund.send_after is not None):
-        sent = send_refund(refund_id, cause=cause)  # Under the same id: no second refund comes of it.
+    is_remote = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
+    if not is_remote and (refund.first_sent_at is None or refund.send_after is not None):
+        outcome = send_refund(refund_id, cause=cause)  # Under the same id: this makes no second refund.
         with transaction.atomic(durable=True):
-            HEALTH.open_review_if_rejected(sent, refund)
-        return sent
+            HEALTH.open_review_if_rejected(outcome, refund)
+        return outcome
     if is_orphan(refund):
-        Refund.objects.filter(pk=refund_id).update(next_attempt_at=None)
+        _stop_checking(refund)
         return None
+    return _refresh_unanswered(refund, cause=cause)
+
+
+def _stop_checking(refund: Refund) -> None:
+    Refund.objects.filter(pk=refund.pk).update(next_attempt_at=None)
+
+
+def _refresh_unanswered(refund: Refund, *, cause: Cause) -> Outcome[RemoteRefund]:
     outcome = client.read_refund(refund.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
-        if isinstance(outcome, Accepted):
-            apply_refund(
-                outcome.value, cause=cause, at=timezone.now()
-            )  # Locks the payment, before we touch the refund.
-        unanswered = Refund.objects.filter(pk=refund_id, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
-        params = refund.attempts + (not auth_rejected(outcome))
-        unanswered.update(next_attempt_at=Now() + retry_after(refund.attempts), attempts=params)
+        if isinstance(outcome, Accepted):  # This locks the payment, before the refund is updated.
+            apply_refund(outcome.value, cause=cause, at=timezone.now())
+        rows = Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
+        attempts = refund.attempts + (not auth_rejected(outcome))
+        rows.update(next_attempt_at=Now() + retry_after(refund.attempts), attempts=attempts)
         calls.record(outcome, subject=refund, our_id=refund.provider_key)
         HEALTH.open_review_if_rejected(outcome, refund)
     return outcome
 
 
 def orphan_after() -> timedelta:
-    """How long after it was sent an unanswered refund is an orphan: no request of ours can still be under way."""
+    """How long after it was sent an unanswered refund is an orphan: no request of ours can be in progress then."""
     return max(settings.RECONCILE_REFUND_ORPHAN_AFTER, timedelta(seconds=2 * settings.HYPERSWITCH_DEADLINE_SECONDS))
 
 
 def is_orphan(refund: Refund) -> bool:
     """Whether a refund was sent, never answered, and left alone long enough for the reconciler to decide.
 
-    By the database's clock, which wrote when it was sent: ours may be ahead, and a request still under way.
+    By the database's clock, which recorded when it was sent: ours may be ahead, and a request still in progress.
     """
-    unanswered = Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None)
-    return unanswered.filter(first_sent_at__lte=Now() - orphan_after()).exists()
+    rows = Refund.objects.filter(pk=refund.pk, hyperswitch_refund_id=None)
+    return rows.filter(first_sent_at__lte=Now() - orphan_after()).exists()
 
 
 @transaction.atomic(durable=True)
-def give_up_refund(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
-    """Fail a refund that the provider does not know, so that it can be asked for again. False if it has moved on."""
-    payment = Payment.objects.locked().get(refunds=refund_id)
-    refund = Refund.objects.locked().get(pk=refund_id)
-    refund.payment = payment
+def fail_orphan(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
+    """Fail a refund that Hyperswitch does not know, so that it can be requested again. False if it has moved on."""
+    refund = _lock_refund(refund_id)
     if refund.status != RefundStatus.PENDING or refund.hyperswitch_refund_id is not None:
         return False
-    why = {"error_code": "never_arrived", "error_message": "The provider does not know this refund."}
-    book_failure(refund, cause=cause, at=at, next_attempt_at=None, **why)
+    assert refund.first_sent_at is not None, "a refund that was never sent is sent, not failed"
+    error = {"error_code": "never_arrived", "error_message": "Hyperswitch does not know this refund."}
+    book_failure(refund, cause=cause, at=at, next_attempt_at=None, **error)
     return True
+
+
+def _lock_refund(refund_id: UUID) -> Refund:
+    """The refund, locked after its payment as everywhere in the house."""
+    assert connection.in_atomic_block, "a lock lasts until the end of its transaction"
+    payment = Payment.objects.locked().get(refunds=refund_id)
+    refund = Refund.objects.locked().get(pk=refund_id)
+    assert refund.payment_id == payment.pk, "a refund stays with its payment"
+    refund.payment = payment
+    return refund
 
 
 @transaction.atomic(durable=True)
 def _mark_sent(refund_id: UUID) -> Refund | None:
-    """Commit that it is about to be sent; None if there is nothing to send any more."""
-    payment = Payment.objects.locked().get(refunds=refund_id)
-    refund = Refund.objects.locked().get(pk=refund_id)
-    refund.payment = payment
+    """Commit that it is about to be sent; None if it is not pending any more."""
+    refund = _lock_refund(refund_id)
     if refund.status != RefundStatus.PENDING:
         return None
+    assert refund.source != Refund.Source.EXTERNAL, "an external refund exists at Hyperswitch and is never sent"
+    assert sum(refund.allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(refund.attempts),
@@ -196,6 +215,8 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
 
 
 def _fields(refund: Refund) -> Mapping[str, Any]:
+    assert refund.amount_minor > 0, "a refund always has an amount: without one Hyperswitch refunds everything"
+    assert refund.currency == refund.payment.held_currency, "a refund is in the currency that was received"
     return {
         "refund_id": refund.provider_key,
         "payment_id": refund.payment.provider_key,
@@ -207,11 +228,9 @@ def _fields(refund: Refund) -> Mapping[str, Any]:
 
 
 @transaction.atomic(durable=True)
-def _record_sent(refund_id: UUID, outcome: Outcome[RemoteRefund], *, first: bool, cause: Cause) -> None:
-    """Keep what came of sending. `first`: nothing can have reached the provider before this try."""
-    payment = Payment.objects.locked().get(refunds=refund_id)
-    refund = Refund.objects.locked().get(pk=refund_id)
-    refund.payment = payment
+def _record_outcome(refund_id: UUID, outcome: Outcome[RemoteRefund], *, is_first: bool, cause: Cause) -> None:
+    """Record the outcome of sending. `is_first`: nothing can have reached Hyperswitch before this attempt."""
+    refund = _lock_refund(refund_id)
     calls.record(outcome, subject=refund, our_id=refund.provider_key)
     at = timezone.now()
     match outcome:
@@ -220,10 +239,10 @@ def _record_sent(refund_id: UUID, outcome: Outcome[RemoteRefund], *, first: bool
         case Accepted(value=snapshot):
             acknowledge_refund(refund, snapshot)
         case Refused(code=code, message=message) if refund.status == RefundStatus.PENDING:
-            why: dict[str, Any] = {"error_code": code, "error_message": message, "next_attempt_at": None}
-            book_failure(refund, cause=cause, at=at, **why)
-        case NotSent() if first and refund.hyperswitch_refund_id is None:
-            # It was never sent, and so is no orphan: the sweep sends it.
+            error: dict[str, Any] = {"error_code": code, "error_message": message, "next_attempt_at": None}
+            book_failure(refund, cause=cause, at=at, **error)
+        case NotSent() if is_first and refund.hyperswitch_refund_id is None:
+            # It was never sent and so is no orphan: the worker sends it.
             Refund.objects.filter(pk=refund_id).update(first_sent_at=None)
         case Refused() | Unknown() | NotSent():
-            pass  # The row stays pending and its next check is set already.
+            pass  # The row stays pending and its next attempt is scheduled already.

@@ -1,9 +1,9 @@
-"""Money that pays for nothing goes back to the buyer without anybody asking: a refund is opened, a sweep sends it."""
+"""Unapplied funds are returned to the buyer automatically: a refund is opened, and the worker sends it."""
 
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from payments.ledger.allocations import combine, reserved_by_refunds, subtract, unapplied_funds
@@ -24,27 +24,29 @@ class NothingToReturn(NotAllowed):
     code = "nothing_to_send_back"
 
 
-def return_unapplied_funds(payment: Payment, *, claimed: Mapping[str, int] | None = None, reason: str) -> bool:
-    """Send back what nobody claims of a locked payment, and legs that were `claimed` for nothing: all in one refund.
+def return_unapplied_funds(payment: Payment, *, surplus: Mapping[str, int] | None = None, reason: str) -> bool:
+    """Return the unapplied part of a locked payment, and a `surplus` that was applied in vain, in one refund.
 
-    In the caller's transaction. It never refuses, because what it reacts to has happened: where no refund can be opened
-    (too old, one under way, disputed), a case asks a person. Returns whether one was opened.
+    In the caller's transaction. It never refuses, because the money was received already: where no refund can be opened
+    (too old, one pending, disputed), a review item asks finance. Returns whether a refund was opened.
     """
-    allocation = combine(subtract(reserved_by_refunds(payment), unapplied_funds(payment)), claimed or {})
+    assert connection.in_atomic_block, "the payment is locked while its unapplied funds are returned"
+    assert all(amount > 0 for amount in (surplus or {}).values()), "money is returned, never taken, from an account"
+    allocation = combine(subtract(reserved_by_refunds(payment), unapplied_funds(payment)), surplus or {})
     if not allocation:
         return False
     try:
         open_return_of_funds(payment, allocation, refund_id=new_id(), reason=reason)
-    except (RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as no:
+    except (RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as error:
         open_review_of_unapplied_funds(
-            payment, sum(allocation.values()), f"{reason} No refund of it could be opened: {no.text}"
+            payment, sum(allocation.values()), f"{reason} No refund could be opened: {error.text}"
         )
         return False
     return True
 
 
 def open_return_of_funds(payment: Payment, allocation: Mapping[str, int], *, refund_id: UUID, reason: str) -> Refund:
-    """Open a refund that a sweep sends from now on; the payment is locked. Raises what opening a refund raises."""
+    """Open a refund that the worker sends from now on; the payment is locked. Raises what `open_refund` raises."""
     return open_refund(
         refund_id=refund_id,
         payment=payment,
@@ -59,9 +61,9 @@ def open_return_of_funds(payment: Payment, allocation: Mapping[str, int], *, ref
 
 @transaction.atomic(durable=True)
 def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> Refund:
-    """Open a refund of late money again, under a new id, after the last one came to nothing.
+    """Open another refund of unapplied funds, under a new id, after the last one failed.
 
-    Asking again with the same id returns the first. Raises NothingToSendBack when that money is not here any more,
+    The same id again returns the first. Raises NothingToReturn when the funds are not held any more,
     RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     payment = Payment.objects.locked().get(pk=payment_id)
@@ -69,12 +71,12 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
         return earlier
     allocation = funds_to_return(payment)
     if not allocation:
-        raise NothingToReturn("Nothing of this payment waits to be sent back.")
+        raise NothingToReturn("This payment has no unapplied funds to return.")
     return open_return_of_funds(payment, allocation, refund_id=refund_id, reason=reason)
 
 
-def funds_are_returnable(payment: Payment) -> bool:
-    """Whether late money of a payment is here and on no way back."""
+def has_returnable_funds(payment: Payment) -> bool:
+    """Whether unapplied funds of a payment are held and none of its refunds is pending."""
     if not payment.received_minor or payment.refunds.filter(status=RefundStatus.PENDING).exists():
         return False
     return bool(funds_to_return(payment))

@@ -9,7 +9,7 @@ from connect.admin_actions import RetryReversal
 from connect.models import SellerTransfer
 from connect.reversals.reversal_requests import retry
 from payments.models import Dispute, Refund
-from payments.reviews.mismatches import accept
+from payments.reviews.mismatches import accept_received_amount
 from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
@@ -301,14 +301,14 @@ def test_what_is_known_already_is_told_in_words(sandbox):
         for _ in range(2)
     ]
 
-    assert "Taken in." in pages[0]
-    assert "Hyperswitch was asked: nothing new." in pages[1]
+    assert "Imported." in pages[0]
+    assert "No change." in pages[1]
 
 
 def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves_money(sandbox):
     payment = payment_of(order_of(OfferFactory()))
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
-    accept(payment_id=payment.pk, cause=BY_TEST)
+    accept_received_amount(payment_id=payment.pk, cause=BY_TEST)
     refund = Refund.objects.get()
 
     page = browser(staff("finance")).post(address(refund, "refresh-refund"))
@@ -324,7 +324,7 @@ def test_a_refund_that_the_provider_does_not_show_is_not_taken_in(sandbox):
         address(payment, "import-external-refund"), answer(payment, hyperswitch_refund_id="ref_unknown"), follow=True
     )
 
-    assert "Hyperswitch does not show a refund by that id now." in page.content.decode()
+    assert "Hyperswitch does not return a refund with that id now." in page.content.decode()
 
 
 def subscription_of(*, paid_for: bool):
@@ -412,7 +412,7 @@ def test_finance_writes_off_what_a_bank_took_beyond_the_payment(sandbox):
 def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
     payment = payment_of(order_of(OfferFactory()))
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
-    accept(payment_id=payment.pk, cause=BY_TEST)
+    accept_received_amount(payment_id=payment.pk, cause=BY_TEST)
     deliver_refund(Refund.objects.get(), status="failed")
     payment.refresh_from_db()
     client, payload = browser(staff("finance")), answer(payment)
@@ -422,7 +422,7 @@ def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
     for _ in range(2):
         client.post(address(payment, "retry-return-of-funds"), payload)
 
-    assert "5.00 EUR that pays for nothing goes back to the buyer" in preview.content.decode()
+    assert "5.00 EUR of unapplied funds is returned to the buyer" in preview.content.decode()
     assert list(Refund.objects.order_by("pk").values_list("amount_minor", "status")) == [
         (500, "failed"),
         (500, "pending"),

@@ -116,7 +116,7 @@ def test_stuck_rows_are_the_overdue_ones(support):
 def test_an_empty_list_says_what_it_means(support):
     page = support.get(reverse("admin:payments_dispute_changelist"))
 
-    assert "No bank asks for money back." in page.content.decode()
+    assert "No dispute matches." in page.content.decode()
 
 
 def test_last_characters_are_looked_up_only_where_an_index_stands_behind_them():

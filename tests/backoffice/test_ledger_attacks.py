@@ -160,7 +160,7 @@ ATTACKS = {
     ),
     "a payment forgets its refund": (
         "UPDATE payments_payment SET refunded_minor = 0 WHERE id = %(payment)s",
-        "refunded, as the payment row has it",
+        "refunded (payment row)",
     ),
     "a refund is said to have failed": ("UPDATE refunds SET status = 'failed'", "is failed"),
     "a refund takes from another account": (

@@ -102,9 +102,9 @@ def test_every_pair_that_differs_is_named_and_the_status_is_1(order, term):
 IN_DISPUTE = {
     ("opened", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
     ("opened", "in suspense"): lambda: Dispute.objects.update(amount_minor=1),
-    ("opened", "lost to disputes"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.BANK),
+    ("opened", "lost to disputes"): lambda: Dispute.objects.update(funds_location=Dispute.FundsLocation.BANK),
     ("lost", "disputed"): lambda: Payment.objects.update(disputed_minor=0),
-    ("lost", "in suspense"): lambda: Dispute.objects.update(held_at=Dispute.HeldAt.SUSPENSE),
+    ("lost", "in suspense"): lambda: Dispute.objects.update(funds_location=Dispute.FundsLocation.SUSPENSE),
     ("lost", "lost to disputes"): lambda: Dispute.objects.update(amount_minor=1),
 }
 

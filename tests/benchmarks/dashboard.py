@@ -62,7 +62,7 @@ INSERT INTO payments_payment (id, purpose, purpose_id, correlation_id, payer_id,
     CASE WHEN n % 37 = 0 THEN 'cancelled' WHEN n > {rows} - 200 THEN 'pending' WHEN n % 100003 = 0 THEN 'mismatched'
       ELSE 'succeeded' END, 1200, 0, 0, '', 0, '', '', pg_temp.at(n), 'pay_' || n FROM generate_series(1, {rows}) n;
 INSERT INTO refunds (id, payment_id, correlation_id, amount_minor, currency, allocation, source, reason, status,
-    bookings, attempts,
+    posting_batches, attempts,
     error_code, error_message, created_at)
   SELECT pg_temp.v7(n, 'r'), pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), 1200, 'EUR', '{{}}', 'buyer', '',
     CASE WHEN n % 20000 = 0 THEN 'pending' ELSE 'succeeded' END, 1, 0, '', '', pg_temp.at(n)

@@ -23,4 +23,4 @@ def test_a_year_of_a_thousand_subscribers(sandbox):
     seconds, found = time.perf_counter() - started, year.found()
     print(f"\n{SUBSCRIBERS} subscribers, {found.charges} charges, {seconds:.0f} s, {found}")
     assert found == year.expected()
-    assert [proof for proof in prove_all() if not proof.balanced] == []
+    assert [proof for proof in prove_all() if not proof.is_balanced] == []

@@ -72,7 +72,7 @@ def test_an_external_refund_takes_items_that_are_not_reserved(order, first):
         "licences": {10_00: "revoked", 5_00: "revoked"},
         "kept": 0,
         "recoverable": 0,
-        "cases": {("refund_at_dashboard", 6_00)},
+        "cases": {("external_refund", 6_00)},
     }
 
 
@@ -90,7 +90,7 @@ def test_refunds_beyond_the_payment_are_recoverable_with_one_review_item(order, 
         "licences": {10_00: "revoked", 5_00: "revoked"},
         "kept": 0,
         "recoverable": 4_00,
-        "cases": {("refund_at_dashboard", 10_00), ("refund_exceeds_payment", 4_00)},
+        "cases": {("external_refund", 10_00), ("refund_exceeds_payment", 4_00)},
     }
 
 
@@ -151,7 +151,7 @@ def test_an_external_refund_of_unapplied_funds_charges_no_seller(withheld):
     assert Refund.objects.get(source="external").allocation == {"unapplied": 12_00}
     assert (came_to(withheld)["order"], came_to(withheld)["kept"]) == ("completed", 9_00)
     assert set(License.objects.filter(order=withheld).values_list("status", flat=True)) == {"active"}
-    assert came_to(withheld)["cases"] == {("refund_at_dashboard", 12_00)}
+    assert came_to(withheld)["cases"] == {("external_refund", 12_00)}
 
 
 def test_an_external_refund_does_not_take_reserved_unapplied_funds(withheld):

@@ -55,7 +55,7 @@ def test_a_sweep_sends_the_refund_and_the_ledger_balances(second, sandbox):
 
     second.refresh_from_db()
     assert second.status == "completed"
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_an_order_with_no_other_item_is_refunded_in_full(sandbox):
@@ -70,7 +70,7 @@ def test_an_order_with_no_other_item_is_refunded_in_full(sandbox):
 
     second.refresh_from_db()
     assert second.status == "refunded"
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_a_late_payment_of_an_order_bought_again_is_refunded(sandbox):

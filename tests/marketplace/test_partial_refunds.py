@@ -113,7 +113,7 @@ def test_three_partial_refunds_empty_the_order(order):
     assert order.status == "refunded"
     assert not License.objects.filter(order=order, status="active").exists()
     assert set(seller_shares(order.pk).values()) == {0}
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_the_split_of_a_refund_is_fixed_when_it_is_opened(order):

@@ -112,7 +112,7 @@ def test_a_refund_webhook_updates_everything_in_one_commit(order):
     assert not License.objects.filter(order=order, status="active").exists()
     assert {transfer.status for transfer in SellerTransfer.objects.filter(order=order)} == {"cancelled"}
     proof = prove_payment(payment_of(order))
-    assert proof.balanced
+    assert proof.is_balanced
     assert {term.label: term.booked_minor for term in proof.terms}["refunded"] == 18_00
 
 
@@ -160,8 +160,8 @@ def test_a_refund_returned_by_the_bank_restores_all_and_opens_a_review(order):
     order.refresh_from_db()
     assert order.status == "completed"
     assert License.objects.filter(order=order, status="active").count() == 2
-    assert prove_payment(payment_of(order)).balanced
-    assert ReviewItem.objects.get().kind == "refund_bounced"
+    assert prove_payment(payment_of(order)).is_balanced
+    assert ReviewItem.objects.get().kind == "refund_returned"
 
 
 def test_a_success_older_than_a_failure_means_that_the_bank_returned_it(order):
@@ -173,7 +173,7 @@ def test_a_success_older_than_a_failure_means_that_the_bank_returned_it(order):
     refund.refresh_from_db()
     assert refund.status == "bounced"
     assert not Posting.objects.filter(kind="refund").exists()
-    assert ReviewItem.objects.get().kind == "refund_bounced"
+    assert ReviewItem.objects.get().kind == "refund_returned"
 
 
 def test_a_refund_of_another_amount_than_ours_is_not_booked(order):

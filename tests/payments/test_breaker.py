@@ -52,7 +52,7 @@ def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox
     ids=["reconcile", "resend", "close unpaid"],
 )
 def test_a_tick_knocks_at_one_row_and_counts_nothing(sandbox, outage, sweep, calls):
-    Payment.objects.update(close_after=timezone.now() - timedelta(minutes=1))
+    Payment.objects.update(close_due_at=timezone.now() - timedelta(minutes=1))
     before = len(sandbox.calls())
 
     sweep()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from payments.collection.payment_requests import retry_after
 from payments.hyperswitch import client as hyperswitch_api
+from payments.retry_policy import retry_after
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
 from tests.sandbox.schemas import FOLDER, HYPERSWITCH, validator_of

@@ -74,7 +74,7 @@ def test_an_open_dispute_asks_a_person_for_an_answer(order):
     deliver_dispute(payment_of(order), "opened")
     case = ReviewItem.objects.get()
     assert (case.kind, case.amount_minor) == ("dispute_to_answer", 18_00)
-    assert "20 October 2026" in case.what_to_do
+    assert "20 Oct 2026" in case.what_to_do
 
     deliver_dispute(payment_of(order), "challenged")
 
@@ -162,7 +162,7 @@ def test_the_case_of_an_excess_closes_when_the_refund_bounces(order):
     deliver_refund(refund, status="failed")
 
     assert in_the_books(order) == {}
-    assert set(ReviewItem.objects.filter(closed_at=None).values_list("kind", flat=True)) == {"refund_bounced"}
+    assert set(ReviewItem.objects.filter(closed_at=None).values_list("kind", flat=True)) == {"refund_returned"}
 
 
 @pytest.mark.parametrize("late", ["opened", "challenged"])
@@ -340,7 +340,7 @@ def test_a_dispute_that_enters_a_later_stage_is_booked_once(sandbox, order, stag
     reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
 
     dispute.refresh_from_db()
-    assert (dispute.stage, dispute.bookings, proved(order)) == (stage, 1, True)
+    assert (dispute.stage, dispute.posting_batches, proved(order)) == (stage, 1, True)
 
 
 @pytest.mark.parametrize(("first", "then"), list(itertools.permutations(DisputeStatus.values, 2)))

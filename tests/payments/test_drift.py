@@ -38,14 +38,14 @@ def compare() -> drift.Findings:
 def test_a_refund_made_at_the_dashboard_is_taken_in_with_its_items_and_a_case(sandbox, order):
     at_the_dashboard(sandbox, order, 18_00, status="succeeded")
 
-    assert compare().news == 1
+    assert compare().imports == 1
 
     order.refresh_from_db()
     assert (order.status, Refund.objects.get().source) == ("refunded", "external")
     assert not License.objects.filter(status="active").exists()
     assert sum(net_paid(row) for row in SellerTransfer.objects.all()) == 0
-    assert ReviewItem.objects.get().kind == "refund_at_dashboard"
-    assert prove_payment(payment_of(order)).balanced
+    assert ReviewItem.objects.get().kind == "external_refund"
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_part_given_back_at_the_dashboard_leaves_the_licenses(sandbox, order):
@@ -56,14 +56,14 @@ def test_a_part_given_back_at_the_dashboard_leaves_the_licenses(sandbox, order):
     order.refresh_from_db()
     assert (order.status, License.objects.filter(status="active").count()) == ("completed", 2)
     assert payment_of(order).refunded_minor == 5_00
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_comparing_again_finds_nothing_new(sandbox, order):
     at_the_dashboard(sandbox, order, 5_00, status="succeeded")
     compare()
 
-    assert compare().news == 0
+    assert compare().imports == 0
     assert Refund.objects.count() == 1
 
 
@@ -101,7 +101,7 @@ def test_a_refund_of_a_payment_that_is_not_ours_changes_nothing(sandbox):
     sandbox.control("payments/pay_of_another", status="succeeded", silent=True)
     sandbox.control("dashboard_refunds", payment_id="pay_of_another", amount=100, status="succeeded", silent=True)
 
-    assert compare().news == 0
+    assert compare().imports == 0
     assert not Refund.objects.exists()
 
 
@@ -110,7 +110,7 @@ def test_every_page_of_a_list_is_read(sandbox, order, monkeypatch):
     for _ in range(5):
         at_the_dashboard(sandbox, order, 1_00, status="succeeded")
 
-    assert compare() == drift.Findings(listed=5, news=5)
+    assert compare() == drift.Findings(entries=5, imports=5)
 
 
 def test_a_list_that_cannot_be_read_is_said(sandbox, order):
@@ -132,7 +132,7 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
         lambda listing, one, **how: 1 / (one.refund_id != bad["refund_id"]) and apply(listing, one, **how),
     )
 
-    assert (compare().news, compare().failed) == (1, 1)
+    assert (compare().imports, compare().failures) == (1, 1)
 
     (failed, _again) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert all(word in failed.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
@@ -141,12 +141,12 @@ def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandb
 def test_an_object_that_cannot_be_read_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch):
     at_the_dashboard(sandbox, order, 5_00, status="succeeded")
     rows = iter([Unreadable("amount should be an integer"), None])
-    monkeypatch.setattr(hyperswitch_api, "_parsed", lambda row, parse: next(rows, None) or parse(row))
+    monkeypatch.setattr(hyperswitch_api, "_parse_entry", lambda row, parse: next(rows, None) or parse(row))
     at_the_dashboard(sandbox, order, 1_00, status="succeeded")
 
     findings = compare()
 
-    assert (findings.listed, findings.news, findings.failed) == (2, 1, 1)
+    assert (findings.entries, findings.imports, findings.failures) == (2, 1, 1)
     assert "amount should be an integer" in findings.last_error
 
 
@@ -186,8 +186,8 @@ def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, or
 
     terms = {term.label: term.booked_minor for term in prove_payment(payment_of(order)).terms}
     assert (terms["refunded"], terms["recoverable"]) == (22_00, 4_00)
-    assert prove_payment(payment_of(order)).balanced
-    assert ReviewItem.objects.filter(kind="refund_at_dashboard").count() == 1
+    assert prove_payment(payment_of(order)).is_balanced
+    assert ReviewItem.objects.filter(kind="external_refund").count() == 1
 
 
 def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_money(sandbox):
@@ -202,4 +202,4 @@ def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_m
     order.refresh_from_db()
     payment.refresh_from_db()
     assert (payment.status, order.status) == ("cancelled", "cancelled")
-    assert prove_payment(payment).balanced
+    assert prove_payment(payment).is_balanced

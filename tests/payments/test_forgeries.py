@@ -5,7 +5,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 
 from payments.inbox import invalid_signatures as invalid_signatures
-from payments.inbox.invalid_signatures import KEPT_BYTES, KEPT_IN_ALL, KEPT_PER_ADDRESS, InvalidSignatureLimit
+from payments.inbox.invalid_signatures import STORED_BYTES, STORED_IN_TOTAL, STORED_PER_ADDRESS, InvalidSignatureLimit
 from payments.models import InvalidSignatureCount, WebhookDelivery
 from tests.buying import WEBHOOK, deliver, deliver_payment, order_of, payment_of
 from tests.factories import OfferFactory
@@ -30,24 +30,24 @@ def counted() -> dict[str, tuple[int, int]]:
 
 
 def test_forged_deliveries_beyond_a_few_are_counted_and_not_kept(sandbox, clock):
-    assert flood(KEPT_PER_ADDRESS + 15, b"x" * 10_000) == {401}
-    invalid_signatures.invalid_signatures.tell()
+    assert flood(STORED_PER_ADDRESS + 15, b"x" * 10_000) == {401}
+    invalid_signatures.invalid_signatures.flush()
 
-    assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {KEPT_BYTES}
-    assert WebhookDelivery.objects.count() == KEPT_PER_ADDRESS
+    assert {len(row.payload) for row in WebhookDelivery.objects.all()} == {STORED_BYTES}
+    assert WebhookDelivery.objects.count() == STORED_PER_ADDRESS
     assert counted() == {"hyperswitch": (15, 150_000)}
 
 
 def test_a_flood_from_many_addresses_is_capped_too(sandbox, clock):
-    for number in range(KEPT_IN_ALL + 20):
+    for number in range(STORED_IN_TOTAL + 20):
         Client(REMOTE_ADDR=f"198.51.{number // 250}.{number % 250 + 1}").post(WEBHOOK, b"x", content_type="text/plain")
 
-    assert WebhookDelivery.objects.count() == KEPT_IN_ALL
+    assert WebhookDelivery.objects.count() == STORED_IN_TOTAL
 
 
 def test_a_real_delivery_in_the_middle_of_a_flood_is_kept_whole_and_tells_what_was_counted(sandbox, clock):
     payment = payment_of(order_of(OfferFactory()))
-    flood(KEPT_PER_ADDRESS + 7)
+    flood(STORED_PER_ADDRESS + 7)
     clock[0] += 2
 
     assert deliver_payment(payment).json() == {"result": "ok"}
@@ -56,7 +56,7 @@ def test_a_real_delivery_in_the_middle_of_a_flood_is_kept_whole_and_tells_what_w
 
 
 def test_the_database_is_told_once_a_second_and_not_with_each_of_them(sandbox, clock, django_assert_num_queries):
-    flood(KEPT_PER_ADDRESS + 1)
+    flood(STORED_PER_ADDRESS + 1)
 
     with django_assert_num_queries(0):
         flood(5)
@@ -69,25 +69,25 @@ def test_the_database_is_told_once_a_second_and_not_with_each_of_them(sandbox, c
 
 def test_each_provider_has_its_own_count(clock):
     mine = InvalidSignatureLimit(clock=lambda: clock[0])
-    for _ in range(KEPT_PER_ADDRESS + 2):
-        mine.keeps("192.0.2.1", 10, provider="hyperswitch")
+    for _ in range(STORED_PER_ADDRESS + 2):
+        mine.may_store("192.0.2.1", 10, provider="hyperswitch")
     for _ in range(3):
-        mine.keeps("192.0.2.1", 10, provider="stripe")
+        mine.may_store("192.0.2.1", 10, provider="stripe")
 
-    mine.tell()
+    mine.flush()
 
     assert counted() == {"hyperswitch": (2, 20), "stripe": (3, 30)}
 
 
 def test_what_the_database_could_not_be_told_stays_counted(monkeypatch, clock):
     mine = InvalidSignatureLimit(clock=lambda: clock[0])
-    for _ in range(KEPT_PER_ADDRESS + 3):
-        mine.keeps("192.0.2.1", 10, provider="stripe")
+    for _ in range(STORED_PER_ADDRESS + 3):
+        mine.may_store("192.0.2.1", 10, provider="stripe")
     with monkeypatch.context() as away:
         away.setattr(invalid_signatures, "_ADD", "SELECT %s::text, %s::int, %s::int FROM nowhere")
         with pytest.raises(DatabaseError), transaction.atomic():
-            mine.tell()
+            mine.flush()
 
-    mine.tell()
+    mine.flush()
 
     assert counted() == {"stripe": (3, 30)}

@@ -69,7 +69,7 @@ def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings
 
 def test_closing_unpaid_pages_stops_at_the_gate(three_orders, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
-    Payment.objects.update(close_after=timezone.now())
+    Payment.objects.update(close_due_at=timezone.now())
 
     tasks.close_unpaid()
 

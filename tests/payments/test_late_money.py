@@ -7,7 +7,7 @@ from payments import tasks
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from payments.reviews.automatic_refunds import NothingToReturn, retry_return_of_funds
-from payments.reviews.mismatches import accept
+from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
     ago,
     deliver,
@@ -61,7 +61,7 @@ def test_late_money_whose_refund_is_refused_when_sent_asks_a_person_with_the_pro
     refund = refused(sandbox, second)
 
     case = ReviewItem.objects.get()
-    assert (case.kind, case.amount_minor, case.subject_id) == ("late_money_not_returned", 12_00, refund.payment_id)
+    assert (case.kind, case.amount_minor, case.subject_id) == ("unapplied_funds", 12_00, refund.payment_id)
     assert refund.error_code in case.why
     assert refund.error_message in case.why
 
@@ -73,7 +73,7 @@ def test_late_money_whose_refund_answers_that_it_failed_asks_a_person(sandbox, s
 
     deliver_refund(refund, status="failed", error_code="54", error_message="No credit possible.")
 
-    assert open_cases() == {("late_money_not_returned", 12_00)}
+    assert open_cases() == {("unapplied_funds", 12_00)}
     assert "54 No credit possible." in ReviewItem.objects.get().why
 
 
@@ -100,7 +100,7 @@ def test_the_case_closes_when_the_refund_succeeds_after_all(sandbox, second):
     deliver_refund(refund)
 
     assert open_cases() == set()
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_a_person_sends_it_back_again_and_the_case_closes_when_that_has_succeeded(sandbox, second):
@@ -108,12 +108,12 @@ def test_a_person_sends_it_back_again_and_the_case_closes_when_that_has_succeede
 
     again = sent_again(second)
     tasks.resend()
-    assert open_cases() == {("late_money_not_returned", 12_00)}
+    assert open_cases() == {("unapplied_funds", 12_00)}
     deliver_refund(again)
 
     second.refresh_from_db()
     assert (second.status, open_cases()) == ("refunded", set())
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced
 
 
 def test_what_is_on_its_way_back_is_not_sent_twice(sandbox, second):
@@ -153,21 +153,21 @@ def paid_too_much_for_what_is_gone(surplus_minor: int):
 def test_a_surplus_and_what_is_gone_go_back_in_one_refund(sandbox):
     order = paid_too_much_for_what_is_gone(surplus_minor=3_00)
 
-    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
 
     order.refresh_from_db()
     assert (Refund.objects.get().amount_minor, order.status, open_cases()) == (15_00, "completed", set())
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_surplus_that_went_back_is_not_sent_again_when_a_later_doubt_is_accepted(sandbox):
     order = paid_too_much_for_what_is_gone(surplus_minor=3_00)
-    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
     deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
 
-    accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
     assert Refund.objects.count() == 1
 
@@ -182,7 +182,7 @@ def test_money_too_old_to_refund_is_booked_and_a_person_is_asked(sandbox):
 
     second.refresh_from_db()
     assert (second.status, payment_of(second).received_minor) == ("completed", 24_00)
-    assert open_cases() == {("late_money_not_returned", 12_00)}
+    assert open_cases() == {("unapplied_funds", 12_00)}
     assert "older than a year" in ReviewItem.objects.get().why
 
 
@@ -199,9 +199,9 @@ def test_late_money_that_bounced_is_sent_again_and_its_case_closes(sandbox, seco
     refund = Refund.objects.get()
     deliver_refund(refund)
     deliver_refund(refund, status="failed")
-    assert open_cases() == {("refund_bounced", 12_00)}
+    assert open_cases() == {("refund_returned", 12_00)}
 
     deliver_refund(sent_again(second))
 
     assert open_cases() == set()
-    assert prove_payment(payment_of(second)).balanced
+    assert prove_payment(payment_of(second)).is_balanced

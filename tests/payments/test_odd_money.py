@@ -46,7 +46,7 @@ def test_a_late_success_completes_an_order_that_was_given_up(order, end):
     deliver_payment(payment_of(order), status=end, amount_received=None)
 
     assert paid(order).status == "completed"
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 ODD = {
@@ -65,7 +65,7 @@ def test_wrong_money_is_booked_as_it_came_fulfils_nothing_and_opens_a_case(order
     assert balances()["unapplied", currency] == amount
     assert payment_of(order).status == "mismatched"
     assert (License.objects.count(), open_cases()) == (0, {"payment_mismatch"})
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 @pytest.mark.parametrize("status", ["review", "conflicted", "cancelled_post_capture", "failed"])
@@ -76,7 +76,7 @@ def test_doubt_after_a_success_opens_a_case_and_takes_nothing_from_the_buyer(ord
 
     assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch"})
     assert License.objects.get().status == "active"
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_doubt_that_names_no_amount_is_told_with_what_we_hold(order):
@@ -84,7 +84,7 @@ def test_a_doubt_that_names_no_amount_is_told_with_what_we_hold(order):
 
     deliver(envelope("action_required", payment_object(payment_of(order), status="review", amount_received=None)))
 
-    assert "and 12.00 EUR was received (the provider says review)" in ReviewItem.objects.get().why
+    assert "12.00 EUR was received (Hyperswitch reports review)" in ReviewItem.objects.get().why
 
 
 def test_money_in_a_second_currency_is_told_with_what_the_provider_says(order):
@@ -98,8 +98,8 @@ def test_money_in_a_second_currency_is_told_with_what_the_provider_says(order):
 
 def test_a_word_we_do_not_know_is_a_case_of_its_own_until_one_we_know_comes(order):
     deliver(envelope("action_required", payment_object(payment_of(order), status="pondering")))
-    assert (payment_of(order).status, open_cases()) == ("pending", {"payment_unclear"})
-    assert "give the money back" not in ReviewItem.objects.get().what_to_do
+    assert (payment_of(order).status, open_cases()) == ("pending", {"payment_status_unknown"})
+    assert "refund" not in ReviewItem.objects.get().what_to_do
 
     paid(order)
     assert open_cases() == set()
@@ -111,7 +111,7 @@ def test_the_rest_that_arrives_completes_the_order(order):
 
     assert paid(order).status == "completed"
     assert open_cases() == set()
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_person_accepts_too_much_and_the_surplus_goes_back_by_itself(sandbox, order):
@@ -119,7 +119,7 @@ def test_a_person_accepts_too_much_and_the_surplus_goes_back_by_itself(sandbox, 
     sandbox.control(f"payments/{payment.provider_key}", amount_received=15_00, silent=True)
     deliver_payment(payment, amount_received=15_00)
 
-    mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+    mismatches.accept_received_amount(payment_id=payment.pk, cause=BY_STAFF)
     tasks.resend()
     deliver_refund(Refund.objects.get())
 
@@ -127,14 +127,14 @@ def test_a_person_accepts_too_much_and_the_surplus_goes_back_by_itself(sandbox, 
     assert (order.status, open_cases()) == ("completed", set())
     assert (Refund.objects.get().amount_minor, Refund.objects.get().status) == (3_00, "succeeded")
     assert License.objects.get().status == "active"
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_surplus_that_went_back_does_not_count_as_a_part_of_the_order(sandbox, order):
     payment = payment_of(order)
     sandbox.control(f"payments/{payment.provider_key}", amount_received=15_00, silent=True)
     deliver_payment(payment, amount_received=15_00)
-    mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+    mismatches.accept_received_amount(payment_id=payment.pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
     order.refresh_from_db()
 
@@ -152,7 +152,7 @@ def test_too_little_cannot_be_accepted(order):
     deliver_payment(payment_of(order), amount_received=11_99)
 
     with pytest.raises(TooLittleReceived):
-        mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+        mismatches.accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_too_little_cannot_be_accepted(order):
 def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, order, payload):
     deliver_payment(payment_of(order), **payload)
 
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
 
     order.refresh_from_db()
@@ -172,7 +172,7 @@ def test_a_person_gives_wrong_money_back_and_the_order_is_cancelled(sandbox, ord
 def test_the_case_of_wrong_money_stays_open_until_it_has_gone_back(sandbox, order):
     deliver_payment(payment_of(order), **ODD["too little"])
 
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
     assert open_cases() == {"payment_mismatch"}
 
     deliver_refund(Refund.objects.get())
@@ -199,20 +199,20 @@ def test_a_doubt_that_ends_in_a_cancel_before_anything_came_is_over(sandbox, ord
 
 def test_a_price_of_which_a_part_went_back_meanwhile_fulfils_nothing(sandbox, order):
     deliver_payment(payment_of(order), **ODD["too little"])
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
 
     assert paid(order).status == "cancelled"  # One cent is new, and all the others are gone.
 
     assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch"})
-    with pytest.raises(TooLittleReceived, match="is left"):
-        mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    with pytest.raises(TooLittleReceived, match="Less than the price remains"):
+        mismatches.accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
     assert balances()["unapplied", "EUR"] == 1
 
 
 def test_what_the_provider_says_of_money_that_has_gone_back_is_old_news_however_new(sandbox, order):
     deliver_payment(payment_of(order), **ODD["too little"])
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
 
     assert deliver_payment(payment_of(order), **ODD["too little"]).json() == {"result": "skipped: stale"}
@@ -223,7 +223,7 @@ def test_what_the_provider_says_of_money_that_has_gone_back_is_old_news_however_
 def test_a_review_after_a_decision_about_an_earlier_one_is_news(order):
     paid(order)
     deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
-    mismatches.accept(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
     deliver(envelope("action_required", payment_object(payment_of(order), status="review")))
 
@@ -236,7 +236,7 @@ def test_what_was_fulfilled_is_not_given_back_as_if_nobody_had_claimed_it(sandbo
     deliver(envelope("action_required", payment_object(payment_of(order), status=status)))
 
     with pytest.raises(NothingUnclaimed, match="was fulfilled"):
-        mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+        mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
     assert (Refund.objects.count(), open_cases()) == (0, {"payment_mismatch"})
 
@@ -245,7 +245,7 @@ def test_a_mismatch_of_which_nothing_came_is_cancelled_with_its_order(sandbox, o
     payload = payment_object(payment_of(order), status="conflicted", amount_received=None)
     deliver(envelope("action_required", payload))
 
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
     order.refresh_from_db()
     assert (payment_of(order).status, order.status) == ("cancelled", "cancelled")
@@ -264,7 +264,7 @@ def test_there_is_nothing_to_decide_about_the_right_money(order):
     paid(order)
 
     with pytest.raises(NotMismatched):
-        mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+        mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
 
 def test_a_refund_in_review_stays_pending_with_a_case_until_it_is_decided(sandbox, order):
@@ -299,7 +299,7 @@ def test_a_bounced_refund_that_succeeds_after_all_leaves_nobody_to_be_paid_twice
         deliver_refund(refund, status=status)
 
     assert open_cases() == set()
-    assert prove_payment(payment_of(order)).balanced
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_what_a_refund_exceeded_is_no_case_when_it_bounces(order):
@@ -307,11 +307,11 @@ def test_what_a_refund_exceeded_is_no_case_when_it_bounces(order):
     deliver_refund(refund_of(order))
     there = {"refund_id": "ref_there", "payment_id": payment_of(order).provider_key, "amount": 4_00, "currency": "EUR"}
     deliver(envelope("refund_succeeded", there | {"status": "succeeded"}))
-    assert open_cases() == {"refund_at_dashboard", "refund_exceeds_payment"}
+    assert open_cases() == {"external_refund", "refund_exceeds_payment"}
 
     deliver(envelope("refund_failed", there | {"status": "failed"}))
 
-    assert open_cases() == {"refund_bounced"}
+    assert open_cases() == {"refund_returned"}
 
 
 @pytest.mark.parametrize("status", ["failed", "pending"])
@@ -326,13 +326,13 @@ def test_a_dashboard_refund_that_gave_nothing_back_is_not_said_to_have(order, st
 
 def test_wrong_money_that_bounces_back_to_us_is_decided_about_anew(order):
     deliver_payment(payment_of(order), **ODD["too little"])
-    mismatches.give_back(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    mismatches.refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
     deliver_refund(Refund.objects.get())
 
     deliver_refund(Refund.objects.get(), status="failed")
 
-    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch", "refund_bounced"})
-    assert prove_payment(payment_of(order)).balanced
+    assert (payment_of(order).status, open_cases()) == ("mismatched", {"payment_mismatch", "refund_returned"})
+    assert prove_payment(payment_of(order)).is_balanced
 
 
 def test_a_refund_that_bounces_gives_license_and_share_back_with_a_case(order):
@@ -343,5 +343,5 @@ def test_a_refund_that_bounces_gives_license_and_share_back_with_a_case(order):
     deliver_refund(refund, status="failed")
 
     order.refresh_from_db()
-    assert (order.status, License.objects.get().status, open_cases()) == ("completed", "active", {"refund_bounced"})
-    assert prove_payment(payment_of(order)).balanced
+    assert (order.status, License.objects.get().status, open_cases()) == ("completed", "active", {"refund_returned"})
+    assert prove_payment(payment_of(order)).is_balanced

@@ -216,7 +216,7 @@ def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sa
         sandbox.pay(payment_of(order).provider_key)
     older(Payment, minutes=31)
     monkeypatch.setattr(hyperswitch_api, "read_payment", with_the_others)
-    monkeypatch.setattr(reconcile, "AT_ONCE", 4)
+    monkeypatch.setattr(reconcile, "CONCURRENT_CALLS", 4)
 
     tally = reconcile.run(cause=RECONCILE)["payments"]
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from marketplace.models import License, Order
 from payments import tasks
-from payments.inbox.intake import TRY_AGAIN_AFTER
 from payments.inbox.replay import ReplayForbidden, replay
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
+from payments.retry_policy import REPLAY_SCHEDULE
 from payments.reviews import mismatches
 from tests.buying import (
     deliver,
@@ -69,13 +69,13 @@ def test_tries_grow_further_apart(sandbox, monkeypatch):
     deliver_payment(payment_of(order_of(OfferFactory())))
     pauses = []
 
-    for _ in range(len(TRY_AGAIN_AFTER) + 1):
+    for _ in range(len(REPLAY_SCHEDULE) + 1):
         row = WebhookDelivery.objects.get()
         pauses.append(row.next_attempt_at - row.processed_at)
         due_now()
         tasks.retry_deliveries()
 
-    assert pauses == [*TRY_AGAIN_AFTER, TRY_AGAIN_AFTER[-1]]
+    assert pauses == [*REPLAY_SCHEDULE, REPLAY_SCHEDULE[-1]]
 
 
 def test_what_fails_for_a_day_becomes_a_case_and_is_left_alone(sandbox, monkeypatch):
@@ -211,9 +211,9 @@ def wrong_money_that_people_decided_about() -> None:
     deliver(envelope("action_required", payment_object(doubted, status="review")))
     deliver(envelope("action_required", payment_object(never_came, status="conflicted", amount_received=None)))
     for payment in (given_back, never_came):
-        mismatches.give_back(payment_id=payment.pk, cause=BY_STAFF)
+        mismatches.refund_in_full(payment_id=payment.pk, cause=BY_STAFF)
     for payment in (accepted, doubted):
-        mismatches.accept(payment_id=payment.pk, cause=BY_STAFF)
+        mismatches.accept_received_amount(payment_id=payment.pk, cause=BY_STAFF)
     for refund in Refund.objects.filter(source="late_payment"):
         deliver_refund(refund)
 

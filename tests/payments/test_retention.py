@@ -65,7 +65,7 @@ def test_it_goes_in_batches_with_a_pause_of_100_ms_between(monkeypatch):
     deliveries(5, days_old=91)
     sums, waits = [], Waits()
 
-    assert retention.clean(90, stopping=waits, tell=sums.append) == 5
+    assert retention.clean(90, stopping=waits, report_progress=sums.append) == 5
     assert (sums, waits.seconds) == ([2, 4, 5], [0.1, 0.1])
 
 
@@ -73,7 +73,7 @@ def test_a_batch_is_of_10_000():
     many_deliveries(10_001, signature_valid=True, days_old=91)
     sums = []
 
-    retention.clean(90, stopping=Waits(), tell=sums.append)
+    retention.clean(90, stopping=Waits(), report_progress=sums.append)
 
     assert sums == [10_000, 10_001]
 
@@ -83,7 +83,7 @@ def test_it_ends_after_the_running_batch_when_it_is_stopped(monkeypatch):
     deliveries(5, days_old=91)
     stopping = Event()
 
-    assert retention.clean(90, stopping=stopping, tell=lambda done: stopping.set()) == 2
+    assert retention.clean(90, stopping=stopping, report_progress=lambda done: stopping.set()) == 2
 
 
 def test_the_counts_of_forged_deliveries_go_with_them():
@@ -167,7 +167,7 @@ def sigterm_is_ours():
 
 def test_sigterm_ends_the_command_after_the_running_batch(monkeypatch, sigterm_is_ours):
     monkeypatch.setattr(retention, "BATCH", 2)
-    monkeypatch.setattr(Command, "_progress", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(Command, "_write_progress", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     deliveries(5, days_old=91)
     out = io.StringIO()
 

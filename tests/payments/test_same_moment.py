@@ -86,7 +86,7 @@ def test_all_that_is_said_of_an_order_in_one_moment_ends_as_in_any_order(sandbox
     assert (order.status, Refund.objects.get().status, open_cases()) == (
         "completed",
         "bounced",
-        [("refund_bounced", 18_00)],
+        [("refund_returned", 18_00)],
     )
     assert set(License.objects.values_list("status", flat=True)) == {"active"}
     assert prove_payment(payment_of(order)).differences == []

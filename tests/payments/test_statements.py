@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_it_would_book_and_books_nothing(book):
         ("x,refund,100,EUR,2026-11-20", "kind is 'refund'"),
         ("x,fee,1.50,EUR,2026-11-20", "amount_minor is '1.50'"),
         ("x,fee,0,EUR,2026-11-20", "a positive number"),
-        ("x,fee,100,EURO,2026-11-20", "'EURO' is no currency"),
+        ("x,fee,100,EURO,2026-11-20", "'EURO' is not a currency"),
         ("x,fee,100,EUR,20.11.2026", "date is '20.11.2026'"),
         (",fee,100,EUR,2026-11-20", "a name of 1 to 100 characters"),
     ],
@@ -67,7 +67,7 @@ def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path,
     (tmp_path / "statement.csv").write_text(f"{HEAD}{line}\nfee-2,fee,5,EUR,2026-11-21\n")
     err = io.StringIO()
 
-    with pytest.raises(CommandError, match="1 lines are wrong"):
+    with pytest.raises(CommandError, match="Not booked: 1 invalid line"):
         call_command("book_statement", str(tmp_path / "statement.csv"), stdout=io.StringIO(), stderr=err)
 
     assert "row 2" in err.getvalue()

@@ -19,7 +19,7 @@ def order(sandbox):
 
 
 def session_over() -> None:
-    Payment.objects.filter(close_after__isnull=False).update(close_after=timezone.now() - timedelta(seconds=1))
+    Payment.objects.filter(close_due_at__isnull=False).update(close_due_at=timezone.now() - timedelta(seconds=1))
 
 
 def standing(order) -> tuple[str, str]:
@@ -28,7 +28,7 @@ def standing(order) -> tuple[str, str]:
 
 
 def test_a_page_lives_for_its_session_and_five_minutes(order, settings):
-    left = payment_of(order).close_after - timezone.now()
+    left = payment_of(order).close_due_at - timezone.now()
 
     assert settings.ORDER_SESSION + timedelta(minutes=4) < left <= settings.ORDER_SESSION + timedelta(minutes=5)
 
@@ -70,7 +70,7 @@ def test_a_payment_under_way_never_expires(sandbox, order):
     tasks.close_unpaid()
 
     assert standing(order) == ("pending", "processing")
-    assert payment_of(order).close_after is None
+    assert payment_of(order).close_due_at is None
 
 
 def test_a_buyer_who_paid_in_the_last_second_gets_the_order(sandbox, order):
@@ -98,7 +98,7 @@ def test_a_declined_buyer_who_paid_on_the_same_page_gets_the_order_though_nobody
     tasks.close_unpaid()
 
     assert standing(declined) == ("completed", "succeeded")
-    assert payment_of(declined).close_after is None
+    assert payment_of(declined).close_due_at is None
 
 
 def test_a_declined_payment_that_nobody_paid_again_is_asked_about_once_when_its_page_is_over(sandbox, declined):
@@ -107,7 +107,7 @@ def test_a_declined_payment_that_nobody_paid_again_is_asked_about_once_when_its_
     tasks.close_unpaid()
 
     assert standing(declined) == ("failed", "failed")
-    assert payment_of(declined).close_after is None
+    assert payment_of(declined).close_due_at is None
 
 
 def test_a_declined_payment_whose_page_is_closed_at_the_provider_has_no_end_any_more(sandbox, declined):
@@ -117,7 +117,7 @@ def test_a_declined_payment_whose_page_is_closed_at_the_provider_has_no_end_any_
     tasks.close_unpaid()
 
     assert standing(declined) == ("failed", "failed")
-    assert payment_of(declined).close_after is None
+    assert payment_of(declined).close_due_at is None
     assert sandbox.hyperswitch("GET", f"/payments/{payment_of(declined).provider_key}").json()["status"] == "cancelled"
 
 
@@ -128,7 +128,7 @@ def test_without_an_answer_a_declined_payment_is_asked_about_again(sandbox, decl
 
     tasks.close_unpaid()
 
-    assert payment_of(declined).close_after > timezone.now()
+    assert payment_of(declined).close_due_at > timezone.now()
 
 
 def test_a_declined_payment_that_has_no_page_has_no_end(sandbox):
@@ -139,7 +139,7 @@ def test_a_declined_payment_that_has_no_page_has_no_end(sandbox):
 
     tasks.close_unpaid()
 
-    assert payment_of(order).close_after is None
+    assert payment_of(order).close_due_at is None
     assert not [call for call in sandbox.calls() if call["path"].endswith("/cancel")]
 
 
@@ -163,14 +163,14 @@ def test_without_an_answer_the_order_stays_and_is_tried_again_later(sandbox, ord
     tasks.close_unpaid()
 
     assert standing(order) == ("pending", "pending")
-    assert payment_of(order).close_after > timezone.now()
+    assert payment_of(order).close_due_at > timezone.now()
     assert "unpaid_closed" not in caplog.text
 
 
 def test_a_paid_order_has_no_end(order):
     paid(order)
 
-    assert payment_of(order).close_after is None
+    assert payment_of(order).close_due_at is None
 
 
 def test_money_that_comes_for_an_expired_order_completes_it(order):

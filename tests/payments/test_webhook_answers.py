@@ -338,7 +338,7 @@ def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger)
         body["content"]["object"] |= {"profile_id": stranger.get("profile_id", payload["profile_id"])}
         assert deliver(json.dumps(body).encode()).json() == {"result": "skipped: ignored"}
 
-    assert ReviewItem.objects.get().kind == "delivery_of_a_stranger"
+    assert ReviewItem.objects.get().kind == "unknown_profile"
     assert nothing_happened(payment)
 
 

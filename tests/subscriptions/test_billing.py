@@ -9,7 +9,7 @@ from django.utils import timezone
 from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
 from payments.reconciliation import refresh as reconcile
-from payments.reviews.mismatches import accept
+from payments.reviews.mismatches import accept_received_amount
 from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
@@ -294,7 +294,7 @@ def test_an_accepted_surplus_activates_and_only_the_surplus_is_refunded(sandbox)
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunds.get().amount_minor) == ("active", 3_00)
@@ -309,7 +309,7 @@ def test_a_surplus_for_a_paid_invoice_is_refunded_in_full(sandbox):
     deliver_payment(first)
     deliver_payment(second, amount_received=15_00)
 
-    accept(payment_id=second.pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=second.pk, cause=BY_STAFF)
 
     assert second.refunds.get().allocation == {"unapplied": 15_00}
     deliver_refund(second.refunds.get())
@@ -321,7 +321,7 @@ def test_a_surplus_for_a_cancelled_subscription_is_refunded_in_full(sandbox):
     move(subscription, "cancelled", cause=Cause("command"), at=NOW)
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     refund = last_payment(subscription).refunds.get()
     assert refund.allocation == {"subscription_income": 10_00, "tax": 2_00, "unapplied": 3_00}
@@ -344,7 +344,7 @@ def test_a_late_payment_too_old_to_refund_opens_a_review_item(sandbox):
 def test_a_refunded_surplus_does_not_count_as_part_of_the_invoice(sandbox):
     subscription = subscribe(PlanFactory())
     deliver_payment(last_payment(subscription), amount_received=15_00)
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
     deliver_refund(last_payment(subscription).refunds.get())
 
     deliver_refund(refund_of(last_invoice(subscription), 9_00))
@@ -359,7 +359,7 @@ def test_a_late_surplus_too_old_to_refund_is_one_review_item(sandbox):
     Payment.objects.update(created_at=ago(days=366))
     deliver_payment(last_payment(subscription), amount_received=15_00)
 
-    accept(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
+    accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     [case] = ReviewItem.objects.filter(closed_at=None)
     assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)

@@ -21,7 +21,7 @@ def test_the_history_has_the_subscription_its_invoice_and_its_money(sandbox):
     assert f"{subscription.user.email} subscribed" in story
     assert "An invoice of 12.00 EUR, incl. 2.00 EUR tax, was opened" in story
     assert "went from pending payment to active" in story
-    assert "from money not yet claimed to income from subscriptions" in story
+    assert "from unapplied funds to income from subscriptions" in story
 
 
 def test_the_next_step_is_the_renewal(sandbox):

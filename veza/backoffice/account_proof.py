@@ -162,7 +162,7 @@ def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:
         offsets = SetOff.objects.filter(**{f"{side}__in": sellers}).values_list(side, "currency")
         for seller, currency, total in offsets.annotate(total=Sum(standing)):
             due[seller_account(seller), currency] += sign * total
-    held = Dispute.objects.filter(held_at=Dispute.HeldAt.SUSPENSE).values_list("currency", "allocation")
+    held = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE).values_list("currency", "allocation")
     for currency, allocation in held.iterator():
         for code, amount in allocation.items():
             if code in codes:

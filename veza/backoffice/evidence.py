@@ -108,6 +108,6 @@ class OrderEvidence(APIView):
             "refunds": Refund.objects.filter(correlation_id=pk).order_by("pk"),
             "deliveries": WebhookDelivery.objects.filter(correlation_id=pk).order_by("received_at"),
             "timeline": [line.text for line in timeline_of(pk)],
-            "balanced": all(prove_payment(payment).balanced for payment in payments),
+            "balanced": all(prove_payment(payment).is_balanced for payment in payments),
         }
         return Response(EvidenceOutput(evidence).data)

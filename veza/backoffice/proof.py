@@ -126,7 +126,7 @@ def _prove(payment: Payment, chunk: _Chunk) -> Proof:
         if invoice is not None:
             applied = books.take(Kind.APPLIED, invoice.pk)
             faults += faults_between(subscriptions.proof.entries_of(invoice), applied)
-    return Proof(payment.pk, terms, faults + books.unexplained())
+    return Proof(payment.pk, terms, faults + books.find_unexplained())
 
 
 def proof_lines(correlation_id: UUID) -> list[ProofLine]:

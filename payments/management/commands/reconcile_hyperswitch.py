@@ -11,18 +11,19 @@ from django.core.management.base import BaseCommand, CommandError
 from payments.models import Dispute, Payment, Refund
 from payments.reconciliation import refresh
 from veza.core.causes import Cause
+from veza.core.words import count_of
 
-SHOWN = 50
+MAX_LINES = 50
 
 
 class Command(BaseCommand):
-    help = "Ask Hyperswitch about payments, refunds and disputes that should have been settled by now."
+    help = "Refresh from Hyperswitch the payments, refunds and disputes that should be final by now."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--once", action="store_true", help="until nothing is due; without it, again every RECONCILE_INTERVAL"
         )
-        parser.add_argument("--dry-run", action="store_true", help="show what would be asked about and ask nothing")
+        parser.add_argument("--dry-run", action="store_true", help="show what would be refreshed and make no call")
         parser.add_argument("--order", type=UUID, metavar="ID", help="only this order (or subscription), now")
         parser.add_argument("--json", action="store_true", help="answer with one JSON line a minute")
 
@@ -31,46 +32,49 @@ class Command(BaseCommand):
         if dry_run:
             self._show(_rows(order), as_json=json)
         elif order is not None:
-            params = refresh.refresh_correlated(order, cause=cause)
-            self._tell({"asked": params, "failed": 0}, as_json=json)
+            count = refresh.refresh_correlated(order, cause=cause)
+            self._write({"asked": count, "failed": 0}, as_json=json)
         elif once:
             self._until_nothing_is_due(cause, as_json=json)
         else:
-            self._go_on(cause, as_json=json)
+            self._run_for_ever(cause, as_json=json)
 
     def _until_nothing_is_due(self, cause: Cause, *, as_json: bool) -> None:
-        failed, finished = 0, False
-        while not finished:
-            newly_failed, finished = self._round(cause, as_json=as_json)
-            failed += newly_failed
-        if failed:
-            raise CommandError(f"{failed} rows failed on our own side: the log says why.")
+        failures, is_complete = 0, False
+        while not is_complete:
+            round_failures, is_complete = self._run_round(cause, as_json=as_json)
+            failures += round_failures
+        if failures:
+            raise CommandError(f"{count_of(failures, 'row')} failed in Veza: the log has the errors.")
 
-    def _go_on(self, cause: Cause, *, as_json: bool) -> None:
+    def _run_for_ever(self, cause: Cause, *, as_json: bool) -> None:
         stopping = Event()
-        signal.signal(signal.SIGTERM, lambda *_received: stopping.set())
+        signal.signal(signal.SIGTERM, lambda *_arguments: stopping.set())
         while not stopping.is_set():
-            _failed, finished = self._round(cause, as_json=as_json)  # A poisoned row must not end it.
-            stopping.wait(settings.RECONCILE_INTERVAL.total_seconds() if finished else 0)
+            _failures, is_complete = self._run_round(cause, as_json=as_json)  # One row's error must not end it.
+            stopping.wait(settings.RECONCILE_INTERVAL.total_seconds() if is_complete else 0)
 
-    def _round(self, cause: Cause, *, as_json: bool) -> tuple[int, bool]:
-        """Ask about what is stuck, a minute at most, and tell; how many rows failed, and whether none is left."""
+    def _run_round(self, cause: Cause, *, as_json: bool) -> tuple[int, bool]:
+        """Refresh what is stuck, for a minute at most; how many rows failed, and whether none remains."""
         tallies = refresh.run(cause=cause)
-        failed = sum(tally.failed for tally in tallies.values())
-        told = {kind: tally.done for kind, tally in tallies.items()}
-        self._tell({"asked": sum(told.values()), "failed": failed, **told}, as_json=as_json)
-        return failed, not any(tally.unfinished for tally in tallies.values())
+        failures = sum(tally.failed for tally in tallies.values())
+        counts = {kind: tally.done for kind, tally in tallies.items()}
+        self._write({"asked": sum(counts.values()), "failed": failures, **counts}, as_json=as_json)
+        return failures, not any(tally.unfinished for tally in tallies.values())
 
-    def _tell(self, told: dict[str, int], *, as_json: bool) -> None:
-        self.stdout.write(json.dumps(told) if as_json else f"Asked about {told['asked']}; {told['failed']} failed.")
+    def _write(self, summary: dict[str, int], *, as_json: bool) -> None:
+        count, failures = summary["asked"], summary["failed"]
+        self.stdout.write(
+            json.dumps(summary) if as_json else f"Refreshed {count_of(count, 'item')}; {failures} failed."
+        )
 
     def _show(self, rows: list[Payment | Refund | Dispute], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"would_ask": [str(row.pk) for row in rows], "dry_run": True}))
             return
-        for row in rows[:SHOWN]:
+        for row in rows[:MAX_LINES]:
             self.stdout.write(f"{row._meta.verbose_name:8} {row.pk}  {row.status:10}  since {row.created_at:%F %T}")
-        self.stdout.write(f"{len(rows)} would be asked about; nothing was changed.")
+        self.stdout.write(f"{count_of(len(rows), 'item')} would be refreshed; nothing was changed.")
 
 
 def _rows(order: UUID | None) -> list[Payment | Refund | Dispute]:

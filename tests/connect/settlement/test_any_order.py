@@ -192,18 +192,18 @@ class History:
         if mistakes := [row for row in rows if row.reissuable_minor > 0]:
             reissue_transfer(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
 
-    def dispute(self, which: int, held_at: str) -> None:
+    def dispute(self, which: int, funds_location: str) -> None:
         order = self.orders[which % len(self.orders)]
-        allocation = {seller_account(self.seller.pk): SHARE} if held_at else {}
+        allocation = {seller_account(self.seller.pk): SHARE} if funds_location else {}
         made = {"payment": Payment.objects.get(purpose_id=order.pk), "amount_minor": SHARE, "currency": "EUR"}
         Dispute.objects.update_or_create(
             hyperswitch_dispute_id=f"dp_{order.pk.hex}",
-            defaults={"allocation": allocation, "held_at": held_at},
+            defaults={"allocation": allocation, "funds_location": funds_location},
             create_defaults={
                 "status": "opened",
                 "correlation_id": order.pk,
                 "allocation": allocation,
-                "held_at": held_at,
+                "funds_location": funds_location,
                 **made,
             },
         )

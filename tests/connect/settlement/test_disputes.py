@@ -21,7 +21,7 @@ from veza.core.models import ReviewItem
 pytestmark = pytest.mark.django_db
 
 
-def open_dispute(transfer, held_at="suspense", amount_minor=None):
+def open_dispute(transfer, funds_location="suspense", amount_minor=None):
     """A dispute over the seller's share, by default all of it, as its floor keeps it."""
     amount_minor = transfer.amount_minor if amount_minor is None else amount_minor
     payment = Payment.objects.get(purpose_id=transfer.order_id)
@@ -34,14 +34,14 @@ def open_dispute(transfer, held_at="suspense", amount_minor=None):
         amount_minor=amount_minor,
         currency="EUR",
         allocation={seller_account(transfer.seller_id): amount_minor},
-        held_at=held_at,
+        funds_location=funds_location,
     )
 
 
-def close(dispute, transfer, *, held_at):
+def close(dispute, transfer, *, funds_location):
     """The dispute ends: lost to the bank, or won."""
-    allocation = dispute.allocation if held_at else {}
-    Dispute.objects.filter(pk=dispute.pk).update(held_at=held_at, allocation=allocation)
+    allocation = dispute.allocation if funds_location else {}
+    Dispute.objects.filter(pk=dispute.pk).update(funds_location=funds_location, allocation=allocation)
     settle_order(transfer.order, cause=BY_TEST, at=timezone.now())
 
 
@@ -69,7 +69,7 @@ def test_a_dispute_that_is_won_lets_the_transfer_go_at_once(stripe):
     dispute = open_dispute(transfer)
     send(transfer)
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     assert SellerTransfer.objects.unsent().due().get() == transfer
     stripe.will("create_transfer", accepts_transfer())
@@ -81,7 +81,7 @@ def test_a_dispute_that_is_lost_cancels_the_transfer_that_waited(stripe):
     dispute = open_dispute(transfer)
     send(transfer)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     assert SellerTransfer.objects.get(pk=transfer.pk).status == "cancelled"
 
@@ -90,7 +90,7 @@ def test_a_dispute_that_is_lost_reverses_what_was_sent():
     transfer = completed()
     dispute = open_dispute(transfer)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     row = SellerTransfer.objects.get(pk=transfer.pk)
     assert (row.status, row.outstanding_minor) == ("reversal_pending", 9_00)
@@ -110,7 +110,7 @@ def test_one_of_two_disputes_that_ends_lets_nothing_go():
     first, _second = open_dispute(transfer), open_dispute(transfer)
     SellerTransfer.objects.filter(pk=transfer.pk).update(waiting_for="dispute", next_retry_at="2099-01-01T00:00Z")
 
-    close(first, transfer, held_at="")
+    close(first, transfer, funds_location="")
 
     assert SellerTransfer.objects.get(pk=transfer.pk).waiting_for == "dispute"
 
@@ -133,11 +133,11 @@ def test_what_a_bank_argues_about_is_no_debt_of_the_sellers(sandbox, then):
 def test_a_dispute_lost_and_then_won_pays_by_a_new_transfer(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = open_dispute(transfer)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", accepts_reversal())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     rows = SellerTransfer.objects.filter(order=transfer.order).order_by("seq")
     assert [(row.status, row.amount_minor) for row in rows] == [("reversed", 9_00), ("pending", 9_00)]
@@ -158,7 +158,7 @@ def test_a_dispute_lost_while_a_reversal_is_pending_raises_its_target():
     transfer = after_refund(completed(amount_minor=9_00), 4_00)
     dispute = open_dispute(transfer, amount_minor=5_00)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     assert rows_of(transfer) == [("reversal_pending", 9_00, 9_00)]
 
@@ -166,9 +166,9 @@ def test_a_dispute_lost_while_a_reversal_is_pending_raises_its_target():
 def test_a_dispute_won_before_its_reversal_leaves_only_the_refund():
     transfer = after_refund(completed(amount_minor=9_00), 4_00)
     dispute = open_dispute(transfer, amount_minor=5_00)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     assert rows_of(transfer) == [("reversal_pending", 9_00, 4_00)]
 
@@ -176,9 +176,9 @@ def test_a_dispute_won_before_its_reversal_leaves_only_the_refund():
 def test_a_dispute_won_before_any_reversal_changes_nothing():
     transfer = completed(amount_minor=9_00)
     dispute = open_dispute(transfer)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     assert rows_of(transfer) == [("completed", 9_00, 0)]
 
@@ -186,11 +186,11 @@ def test_a_dispute_won_before_any_reversal_changes_nothing():
 def test_a_dispute_won_during_an_unanswered_reversal_pays_again(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = open_dispute(transfer)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", times_out())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     assert rows_of(transfer) == [("reversal_pending", 9_00, 9_00), ("pending", 9_00, 0)]
 
@@ -198,11 +198,11 @@ def test_a_dispute_won_during_an_unanswered_reversal_pays_again(stripe):
 def test_a_dispute_lost_twice_changes_nothing_on_a_reversed_transfer(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = open_dispute(transfer)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", accepts_reversal())
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     assert rows_of(transfer) == [("reversed", 9_00, 9_00)]
 
@@ -213,7 +213,7 @@ def test_a_dispute_lost_after_a_failed_reversal_raises_the_review_amount(stripe)
     reverse_transfer(transfer.pk, cause=BY_TEST)
     dispute = open_dispute(transfer, amount_minor=5_00)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     assert rows_of(transfer) == [("permanently_failed", 9_00, 9_00)]
     assert ReviewItem.objects.get(kind="reversal_failed").amount_minor == 9_00
@@ -222,11 +222,11 @@ def test_a_dispute_lost_after_a_failed_reversal_raises_the_review_amount(stripe)
 def test_a_dispute_won_after_a_failed_reversal_closes_the_review_item(stripe):
     transfer = completed(amount_minor=9_00)
     dispute = open_dispute(transfer)
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
     stripe.will("create_reversal", refuses("resource_missing", status=404))
     reverse_transfer(transfer.pk, cause=BY_TEST)
 
-    close(dispute, transfer, held_at="")
+    close(dispute, transfer, funds_location="")
 
     assert rows_of(transfer) == [("completed", 9_00, 0)]
     assert ReviewItem.objects.get(kind="reversal_failed").closed_by == "veza"
@@ -238,7 +238,7 @@ def test_a_dispute_lost_after_a_transfer_failed_unsent_cancels_it(stripe):
     send(transfer)
     dispute = open_dispute(transfer)
 
-    close(dispute, transfer, held_at="bank")
+    close(dispute, transfer, funds_location="bank")
 
     assert rows_of(transfer) == [("cancelled", 9_00, 0)]
     assert ReviewItem.objects.get(kind="transfer_failed").closed_by == "veza"

@@ -43,4 +43,4 @@ def _as_json(lines: list[str], proofs: list[Proof]) -> str:
         for proof in proofs
         for term in proof.terms
     ]
-    return json.dumps({"lines": lines, "proof": terms, "balanced": all(proof.balanced for proof in proofs)})
+    return json.dumps({"lines": lines, "proof": terms, "balanced": all(proof.is_balanced for proof in proofs)})
