@@ -12,6 +12,7 @@ from payments.hyperswitch.objects import RemoteRefund
 from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations, postings
 from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
+from payments.ledger.losses import recover_losses
 from payments.models import Payment, Posting, Refund
 from payments.ports import purchase_of
 from payments.review_items import (
@@ -214,10 +215,15 @@ def book_failure(refund: Refund, *, cause: Cause, at: datetime, **changes: Any) 
 
 
 def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> None:
-    """The bank returned the money: reverse the postings; support has to pay the buyer another way."""
+    """The bank returned the money: reverse the postings; support has to pay the buyer another way.
+
+    What had been written off of it has come back too.
+    """
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_final_fields(refund, snapshot))
     _add_to_refunded(refund, -refund.amount_minor)
     _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
+    if excess_minor := refund.allocation.get(RECOVERABLE, 0):
+        recover_losses(refund, up_to_minor=excess_minor, at=at)
     open_review_of_returned_refund(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)
