@@ -12,7 +12,7 @@ from veza.core.causes import Cause
 from veza.core.money import format_amount
 
 
-class RetryTransfer(AdminAction):
+class RetryTransfer(AdminAction[SellerTransfer]):
     label, permission = "Retry transfer", "connect.retry_transfer"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -30,7 +30,7 @@ class RetryTransfer(AdminAction):
         return "The worker sends the transfer within a minute."
 
 
-class RetryReversal(AdminAction):
+class RetryReversal(AdminAction[SellerTransfer]):
     label, permission = "Retry reversal", "connect.retry_reversal"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -48,7 +48,7 @@ class RetryReversal(AdminAction):
         return "The worker reverses the transfer within a minute."
 
 
-class ReissueTransfer(AdminAction):
+class ReissueTransfer(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Reissue transfer", "connect.retry_transfer", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -69,7 +69,7 @@ class ReissueTransfer(AdminAction):
         return f"Reissued {format_amount(amount, row.currency)} to the seller."
 
 
-class WriteOffDebt(AdminAction):
+class WriteOffDebt(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Write off debt", "connect.write_off", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -89,7 +89,7 @@ class WriteOffDebt(AdminAction):
         return f"Wrote off {format_amount(amount, row.currency)}."
 
 
-class DisconnectAccount(AdminAction):
+class DisconnectAccount(AdminAction[ConnectedAccount]):
     label, permission, for_selection = "Disconnect account", "connect.retry_transfer", False
 
     def is_available(self, row: ConnectedAccount) -> bool:

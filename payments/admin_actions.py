@@ -1,7 +1,7 @@
 """What staff may do about a payment, a refund, a dispute and a webhook delivery."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 
@@ -40,16 +40,19 @@ def _sentence_of(result: str) -> str:
     return _SENTENCES.get(result, f"{result[:1].upper()}{result[1:]}.")
 
 
-class _RefreshAction(AdminAction):
+Refreshable = TypeVar("Refreshable", Payment, Refund)
+
+
+class _RefreshAction(AdminAction[Refreshable]):
     label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
-    def preview(self, row: Any, *, params: ActionRequest) -> list[str]:
+    def preview(self, row: Refreshable, *, params: ActionRequest) -> list[str]:
         return [
             f"{row.provider_key} is read from Hyperswitch now: one call that moves no money.",
             "Its status is applied exactly as its webhook would be. Without an answer nothing changes.",
         ]
 
-    def _describe_result(self, row: Any, result: str) -> str:
+    def _describe_result(self, row: Refreshable, result: str) -> str:
         before = row.status
         row.refresh_from_db()
         if row.status != before:
@@ -57,7 +60,7 @@ class _RefreshAction(AdminAction):
         return f"Refreshed 1 item. {_sentence_of(result)} The {row._meta.verbose_name} is still {row.status}."
 
 
-class RefreshPayment(_RefreshAction):
+class RefreshPayment(_RefreshAction[Payment]):
     def is_available(self, row: Payment) -> bool:
         return row.status in _OPEN_PAYMENT
 
@@ -78,7 +81,7 @@ class RefreshPayment(_RefreshAction):
         return self._describe_result(row, refresh.refresh_payment(row.pk, cause=cause))
 
 
-class RefreshRefund(_RefreshAction):
+class RefreshRefund(_RefreshAction[Refund]):
     def is_available(self, row: Refund) -> bool:
         return row.status == RefundStatus.PENDING
 
@@ -103,7 +106,7 @@ def _was_never_sent(row: Refund) -> bool:
     return row.first_sent_at is None and row.hyperswitch_refund_id is None
 
 
-class ReplayWebhook(AdminAction):
+class ReplayWebhook(AdminAction[WebhookDelivery]):
     label, permission = "Replay webhook", "payments.replay_delivery"
 
     def is_available(self, row: WebhookDelivery) -> bool:
@@ -122,7 +125,7 @@ class ReplayWebhook(AdminAction):
         return f"Replayed. {_sentence_of(replay(row.pk, cause=cause).text)}"
 
 
-class _MismatchAction(AdminAction):
+class _MismatchAction(AdminAction[Payment]):
     permission = "payments.resolve_mismatch"
 
     def is_available(self, row: Payment) -> bool:
@@ -182,7 +185,7 @@ class RefundMismatchInFull(_MismatchAction):
         return "The refund is opened; the worker sends it."
 
 
-class RetryReturnOfFunds(AdminAction):
+class RetryReturnOfFunds(AdminAction[Payment]):
     """For unapplied funds whose automatic refund failed."""
 
     label, permission = "Retry return of funds", "payments.resolve_mismatch"
@@ -211,7 +214,7 @@ class ExternalRefundForm(ActionForm):
     field_order = ("hyperswitch_refund_id", "reason")
 
 
-class ImportExternalRefund(AdminAction):
+class ImportExternalRefund(AdminAction[Payment]):
     """For a refund made in Hyperswitch's dashboard that no webhook reported."""
 
     label, permission, for_selection = "Import external refund", "payments.adopt_refund", False
@@ -219,7 +222,7 @@ class ImportExternalRefund(AdminAction):
     def is_available(self, row: Payment) -> bool:
         return row.received_minor > row.refunded_minor
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return ExternalRefundForm(data)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
@@ -234,7 +237,7 @@ class ImportExternalRefund(AdminAction):
         return "Imported." if result == Result.OK else _sentence_of(result)
 
 
-class MarkRefundExpected(AdminAction):
+class MarkRefundExpected(AdminAction[Refund]):
     label, permission = "Mark as expected", "payments.adopt_refund"
 
     def is_available(self, row: Refund) -> bool:
@@ -249,7 +252,7 @@ class MarkRefundExpected(AdminAction):
         return "The review item is closed."
 
 
-class WriteOffShortfall(AdminAction):
+class WriteOffShortfall(AdminAction[Refund | Dispute]):
     label, permission, for_selection = "Write off shortfall", "payments.write_off", False
 
     def is_available(self, row: Refund | Dispute) -> bool:
