@@ -162,17 +162,18 @@ def test_all_720_orders_with_a_dispute_that_is_won_end_the_same(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("refunded", "disputed", "standing"),
-    [(7_01, 12_99, "completed"), (18_00, 25_00, "refunded")],
+    ("refunded", "disputed", "standing", "licence"),
+    [(7_01, 12_99, "completed", "active"), (18_00, 25_00, "refunded", "revoked")],
 )
-def test_all_720_orders_with_a_dispute_that_is_lost_end_the_same(sandbox, refunded, disputed, standing):
+def test_all_720_orders_with_a_dispute_that_is_lost_end_the_same(sandbox, refunded, disputed, standing, licence):
     order = two_sellers_order()
     deliveries = six_deliveries(order, refunded=refunded, disputed=disputed, ends="lost")
 
     end = the_end(order, deliveries)
 
     assert end[2] == (standing, "bounced", "lost", "bank")
-    assert {status for _, status in end[3]} == {"revoked"}
+    assert {status for _, status in end[3]} == {licence}
+    assert (("order_disputed_in_part", disputed) in end[4]) == (standing == "completed")
     assert ("dispute_exceeds_payment", disputed - 18_00) in end[4] or disputed <= 18_00
     assert end[6:] == (0, ())
 
