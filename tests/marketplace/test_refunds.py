@@ -176,16 +176,6 @@ def test_a_success_older_than_a_failure_means_that_the_bank_returned_it(order):
     assert ReviewItem.objects.get().kind == "refund_returned"
 
 
-def test_a_refund_of_another_amount_than_ours_is_not_booked(order):
-    refund = refund_of(order)
-
-    deliver_refund(refund, amount=1)
-
-    refund.refresh_from_db()
-    assert refund.status == "pending"
-    assert ReviewItem.objects.get().kind == "refund_in_doubt"
-
-
 def test_an_unpaid_order_cannot_be_refunded(sandbox):
     with pytest.raises(OrderNotRefundable, match="this one is pending"):
         refund_of(two_sellers_order())
