@@ -41,6 +41,7 @@ def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
     """The shares summed by ledger account; an account without money is not listed."""
     sums: dict[str, int] = defaultdict(int)
     for share in shares:
+        assert not share.is_negative, "no share of an item is negative"
         sums[seller_account(share.seller_id)] += share.seller_minor
         sums[PLATFORM_FEE] += share.fee_minor
         sums[TAX] += share.tax_minor
@@ -148,6 +149,9 @@ def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares
     for share, total in zip(remaining, allocate(amount_minor, totals), strict=True):
         seller, fee, tax = allocate(total, [share.seller_minor, share.fee_minor, share.tax_minor])
         parts.append(ItemShares(share.item_id, share.seller_id, seller, fee, tax))
+    assert sum(part.total_minor for part in parts) == amount_minor, "the parts of a split add up to its amount"
+    assert cap_shares(parts, remaining) == parts, "no part of a split exceeds what remains of its item"
+    assert not any(part.is_negative for part in parts), "no part of a split is negative"
     return parts
 
 

@@ -8,6 +8,8 @@ a refund that was requested here finds its items as it left them, whichever arri
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from django.db import connection
+
 from marketplace.allocation import (
     REFUNDED_ONLY,
     ItemShares,
@@ -66,6 +68,7 @@ def _items_of(refund: Refund) -> list[OrderItem]:
 
 def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: int) -> Allocation:
     """Allocate the whole refund, beginning with the items and unapplied funds that it had."""
+    assert connection.in_atomic_block, "a refund's lines change in the transaction that posts it"
     items, payment = _items_of(refund), refund.payment
     remaining, free_shares = remaining_shares(items, REFUNDED_ONLY), remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment).values())
@@ -81,7 +84,12 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     RefundLine.objects.filter(refund=refund).delete()
     create_refund_lines(refund, parts)
     others = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
-    return allocations.combine(accounts_of(parts), others)
+    allocation = allocations.combine(accounts_of(parts), others)
+    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    assert all(amount > 0 for amount in allocation.values()), (
+        "a refund takes a positive amount from each of its accounts"
+    )
+    return allocation
 
 
 @dataclass

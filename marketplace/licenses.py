@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
+
 from marketplace.allocation import ItemShares, disputes_of, is_disputed
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
@@ -16,6 +18,7 @@ from veza.core.states import move
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
     """Grant the buyer one licence for each item, with the rights as they were sold."""
+    assert connection.in_atomic_block, "licences are granted in the transaction that completes their order"
     rows = [
         License(
             item=item,
@@ -28,6 +31,7 @@ def grant(order: Order, items: Iterable[OrderItem]) -> None:
         for item in items
         if not item.withheld
     ]
+    assert all(row.item.order_id == order.pk for row in rows), "an order grants licences of its own items only"
     License.objects.bulk_create(rows)
 
 
@@ -38,6 +42,8 @@ def update_licenses(
 
     Revoked: the item was refunded in full, or the dispute was lost. Suspended: a dispute is open. Otherwise active.
     """
+    assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
+    assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
     refunded_ids = _ids_refunded_in_full(items, remaining)
     status_of_others = _status_by_disputes(order)
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)

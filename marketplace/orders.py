@@ -86,6 +86,7 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
         )
     except IntegrityError as error:
         raise OrderNotPossible("This order is being placed by another request. Try again in a moment.") from error
+    assert order.total_minor == sum(item.total_minor for item in items), "the items of an order add up to its total"
     OrderItem.objects.bulk_create(items)
     CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
@@ -96,7 +97,7 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
 
 
 def _open_payment(order: Order, items: Sequence[OrderItem]) -> None:
-    open_payment(
+    payment = open_payment(
         payment_id=new_id(),
         purpose=Payment.Purpose.ORDER,
         purpose_id=order.pk,
@@ -107,6 +108,8 @@ def _open_payment(order: Order, items: Sequence[OrderItem]) -> None:
         description=", ".join(item.title for item in items)[:200],
         return_url=f"{settings.PUBLIC_BASE_URL}/paid",
     )
+    assert payment.currency == order.currency, "an order and its payment have one currency"
+    assert payment.amount_minor == order.total_minor > 0, "the payment of an order is of its total"
 
 
 def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
@@ -139,6 +142,7 @@ def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
 
 def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:
     fee = basis_points_of(offer.price_minor, settings.PLATFORM_FEE_BASIS_POINTS)
+    assert 0 <= fee <= offer.price_minor, "our fee never exceeds the price"
     return OrderItem(
         order_id=order_id,
         offer=offer,

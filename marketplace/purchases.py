@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 
 from marketplace import licenses
@@ -39,6 +40,8 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
     """Grant the licences of a locked order and allocate its money; `payment` is None for a free order."""
+    assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
+    assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = list(order.items.all())
     withheld_items = _withhold_unavailable(order, items)
     deadline = at + settings.REFUND_WINDOW
@@ -78,12 +81,17 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 def _lock_order(payment: Payment) -> Order:
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
-    return Order.objects.locked().get(pk=payment.purpose_id)
+    assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
+    order = Order.objects.locked().get(pk=payment.purpose_id)
+    assert payment.currency == order.currency, "an order and its payment have one currency"
+    return order
 
 
 def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
     """Post each party's share of the payment; the money of withheld items stays unapplied."""
     allocation = accounts_of(shares_at_sale(items))
+    withheld_minor = sum(item.total_minor for item in items if item.withheld)
+    assert sum(allocation.values()) + withheld_minor == order.total_minor, "the shares of an order add up to its total"
     post_claimed(f"order:{order.pk}:fulfilled", allocation, payment=payment, at=at)
 
 

@@ -98,6 +98,7 @@ def place_refund(
         reason=refund_request.reason,
         requested_by_id=requested_by.pk,
     )
+    assert refund.currency == payment.currency == order.currency, "order, payment and refund have one currency"
     create_refund_lines(refund, parts)
     move(order, OrderStatus.REFUND_PENDING, cause=cause)
     return refund
@@ -132,7 +133,7 @@ def _refuse_unless_refundable(order: Order, payment: Payment | None, source: Ref
     if payment is None:
         raise PaymentMissing("No payment of this order has been received, so there is nothing to refund.")
     if payment.status != PaymentStatus.SUCCEEDED:
-        raise PaymentMissing("The payment of this order needs review. It can be refunded after that.")
+        raise PaymentMissing("The payment of this order is in doubt. It can be refunded after a review.")
     return payment
 
 
@@ -163,6 +164,8 @@ def _split_request(order: Order, items: Sequence[OrderItem], refund_request: Ref
 
 def create_refund_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
     """Record how much of each item a refund gives back."""
+    assert not any(part.is_negative for part in parts), "no part of a refund is negative"
+    assert sum(part.total_minor for part in parts) <= refund.amount_minor, "a refund's lines never exceed its amount"
     RefundLine.objects.bulk_create(
         RefundLine(
             refund=refund,

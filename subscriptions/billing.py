@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
+
 from payments.collection.expiry import close_pages_soon
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
@@ -72,7 +74,9 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
     """Allocate an external refund: an invoice has no items, so it is spread over the payment's accounts."""
-    return allocations.allocate_refund(refund.amount_minor, refund.payment)
+    allocation = allocations.allocate_refund(refund.amount_minor, refund.payment)
+    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    return allocation
 
 
 def reallocate_refund(refund: Refund, /) -> Allocation:
@@ -100,6 +104,8 @@ def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
 
 def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
     """Mark the subscription past due for an unpaid renewal, and schedule the retry, in the caller's transaction."""
+    assert connection.in_atomic_block, "a subscription becomes past due in the transaction that locks it"
+    assert invoice.subscription_id == subscription.pk, "a subscription is past due for an invoice of its own"
     due_at = _retry_due_at(subscription, invoice, since_at=at)
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)
 
@@ -107,9 +113,11 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
 def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
     """Lock the subscription, then the invoice. The caller has locked the payment already."""
     assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
+    assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
     owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
     subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=owner)
     invoice = SubscriptionInvoice.objects.locked().select_related("plan").get(pk=payment.purpose_id)
+    assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     return subscription, invoice
 
 

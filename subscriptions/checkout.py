@@ -45,6 +45,8 @@ def open_checkout(
     subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause
 ) -> Checkout:
     """Create the payment's page at Hyperswitch, or read it. Without an answer it has no address yet."""
+    assert payment.purpose_id == invoice.pk, "a checkout's payment is of its invoice"
+    assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     if payment.status == PaymentStatus.CREATED:
         secret = send_now(payment.pk, cause=cause)
         payment.refresh_from_db()

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 
 from payments.collection.payment_requests import open_payment
 from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
@@ -28,6 +29,7 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
 
     There is one for each period: opening it again returns the first.
     """
+    assert not plan.is_free, "a free plan has no invoices"
     tax = basis_points_of(plan.price_minor, plan.tax_basis_points)
     invoice, _ = SubscriptionInvoice.objects.get_or_create(
         subscription=subscription,
@@ -41,6 +43,7 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
             "currency": plan.currency,
         },
     )
+    assert invoice.total_minor == invoice.net_minor + invoice.tax_minor, "an invoice's net and tax add up to its total"
     return invoice
 
 
@@ -82,7 +85,8 @@ def _open_payment(
     future_usage: str = "",
     charges_method: str = "",
 ) -> Payment:
-    return open_payment(
+    assert invoice.status in PAYABLE, "only an unpaid invoice gets another payment"
+    payment = open_payment(
         payment_id=payment_id,
         purpose=Payment.Purpose.INVOICE,
         purpose_id=invoice.pk,
@@ -95,6 +99,9 @@ def _open_payment(
         future_usage=future_usage,
         charges_method=charges_method,
     )
+    assert payment.amount_minor == invoice.total_minor, "the payment of an invoice is of its total"
+    assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
+    return payment
 
 
 def mark_paid(
@@ -106,6 +113,9 @@ def mark_paid(
     at: datetime,
 ) -> None:
     """Mark the invoice as paid by `payment` for `period`, and post its allocation, in the caller's transaction."""
+    assert connection.in_atomic_block, "an invoice is paid in the transaction that books its payment"
+    assert payment.purpose_id == invoice.pk, "an invoice is paid by a payment of its own"
+    assert payment.received_minor >= invoice.total_minor, "an invoice is paid by its total or more"
     move(
         invoice,
         InvoiceStatus.PAID,
@@ -121,7 +131,9 @@ def mark_paid(
 
 def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:
     """The total of a paid invoice, divided over income and tax."""
+    assert min(invoice.net_minor, invoice.tax_minor) >= 0, "no part of an invoice is negative"
     allocation = {SUBSCRIPTION_INCOME: invoice.net_minor, TAX: invoice.tax_minor}
+    assert sum(allocation.values()) == invoice.total_minor, "an invoice's allocation adds up to its total"
     return {account: amount for account, amount in allocation.items() if amount}
 
 
@@ -147,6 +159,7 @@ def refunded_minor(payment: Payment) -> int:
 
 def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
     """Move the unpaid invoices to `status`: failed may still be paid late, void may not."""
+    assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
     unpaid = SubscriptionInvoice.objects.locked().filter(subscription=subscription, status__in=PAYABLE)
     for invoice in unpaid:
         if invoice.status != status:

@@ -49,7 +49,7 @@ def place_refund(
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
     allocation = _split_request(invoice, payment, amount_minor)
-    return open_refund(
+    refund = open_refund(
         refund_id=refund_id,
         payment=payment,
         amount_minor=sum(allocation.values()),
@@ -58,6 +58,8 @@ def place_refund(
         reason=reason,
         requested_by_id=requested_by_id,
     )
+    assert refund.currency == payment.currency == invoice.currency, "invoice, payment and refund have one currency"
+    return refund
 
 
 def _split_request(invoice: SubscriptionInvoice, payment: Payment, amount_minor: int | None) -> dict[str, int]:
@@ -67,4 +69,6 @@ def _split_request(invoice: SubscriptionInvoice, payment: Payment, amount_minor:
     if amount <= 0 or amount > available:
         raise RefundExceedsPayment(f"Only {format_amount(available, payment.currency)} is left to refund.")
     parts = allocate(amount, list(remaining.values()))
+    assert sum(parts) == amount, "the parts of a refund add up to its amount"
+    assert min(parts) >= 0, "no part of a refund is negative"
     return {account: part for account, part in zip(remaining, parts, strict=True) if part}

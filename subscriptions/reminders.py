@@ -38,6 +38,7 @@ def _reminder_text(subscription: Subscription) -> str:
         if subscription.hyperswitch_payment_method_id
         else "You have no saved payment method: we will ask you to pay."
     )
+    assert total > 0, "only a renewal that costs something is announced"
     return (
         f"On {subscription.period_end_at:%d %b %Y} your subscription to {plan.name} renews for "
         f"{format_amount(total, plan.currency)}, incl. tax.\n{method}\n"

@@ -126,6 +126,7 @@ def _payments(subscription_id: UUID) -> PaymentQuerySet:
 
 def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> Payment | None:
     """Open the next charge of `invoice` if one is due; otherwise past due, or expired after the grace period."""
+    assert invoice.subscription_id == subscription.pk, "a subscription is charged for an invoice of its own"
     attempts = invoices.payments_of(invoice.pk)
     if attempts and attempts[-1].status not in PAYMENT_DEAD:
         _reschedule(subscription, at + REFRESH_AFTER)
@@ -164,6 +165,7 @@ def _expire(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
 def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     """Begin a free plan's next period, which has no invoice, where the last one ends."""
     plan, start_at = subscription.next_plan or subscription.plan, subscription.period_end_at or at
+    assert plan.is_free, "only a free plan is renewed without an invoice"
     end_at = end_of(start_at, plan.interval, anchor_day=subscription.anchor_day)
     fields = {
         "plan": plan,

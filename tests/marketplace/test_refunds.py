@@ -1,13 +1,18 @@
 """A refund's three phases: opened as pending, asked for, and booked when the provider reports."""
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
 
 from connect.models import SellerTransfer
+from marketplace.allocation import shares_at_sale
 from marketplace.models import License
-from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired
+from marketplace.purchases import complete_order
+from marketplace.refunds import OrderNotRefundable, PaymentMissing, RefundWindowExpired, create_refund_lines
 from payments.models import Posting, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from tests.buying import (
+    BY_BUYER,
     ago,
     deliver_refund,
     order_of,
@@ -209,3 +214,17 @@ def test_the_window_closes_at_the_orders_own_deadline(order):
 def test_another_persons_order_does_not_exist(order):
     with pytest.raises(NotFound):
         refund_of(order, requested_by=PersonFactory())
+
+
+def test_lines_above_the_amount_of_a_refund_are_a_bug(order):
+    refund = refund_of(order, amount_minor=1_00)
+
+    with pytest.raises(AssertionError, match="never exceed its amount"), transaction.atomic():
+        create_refund_lines(refund, shares_at_sale(order.items.all()))
+
+
+def test_completing_an_order_that_costs_something_without_a_payment_is_a_bug(sandbox):
+    order = two_sellers_order()
+
+    with pytest.raises(AssertionError, match="completed by its payment"), transaction.atomic():
+        complete_order(order, payment=None, cause=BY_BUYER, at=timezone.now())

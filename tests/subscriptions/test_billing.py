@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
 from payments.reconciliation import refresh as reconcile
 from payments.reviews.mismatches import accept
+from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import request_refund
 from tests.buying import (
@@ -31,6 +33,7 @@ from tests.subscriptions.subscribing import (
     complete,
     days,
     deliver_update,
+    free_plan,
     gives_access,
     invoices_of,
     last_invoice,
@@ -360,3 +363,19 @@ def test_a_late_surplus_too_old_to_refund_is_one_review_item(sandbox):
 
     [case] = ReviewItem.objects.filter(closed_at=None)
     assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)
+
+
+def test_marking_an_invoice_paid_by_less_than_its_total_is_a_bug(sandbox):
+    subscription = subscribe(PlanFactory())
+    payment, invoice = last_payment(subscription), last_invoice(subscription)
+    period = (invoice.period_start_at, invoice.period_end_at)
+
+    with pytest.raises(AssertionError, match="by its total or more"), transaction.atomic():
+        mark_paid(invoice, payment, period=period, cause=BY_STAFF, at=NOW)
+
+
+def test_an_invoice_of_a_free_plan_is_a_bug():
+    subscription = subscribe(free_plan())
+
+    with pytest.raises(AssertionError, match="a free plan has no invoices"):
+        open_invoice(subscription, subscription.plan, start_at=NOW)
