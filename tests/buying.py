@@ -1,4 +1,4 @@
-"""What happens around Veza in a test: a buyer orders and pays, and Hyperswitch tells us about it."""
+"""What happens around Veza in a test: a buyer orders and pays, and Hyperswitch sends webhooks."""
 
 import hashlib
 import hmac
@@ -51,7 +51,7 @@ def payment_of(order: Order) -> Payment:
 def refund_of(
     order: Order, *, requested_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
 ) -> Refund:
-    """The refund that the buyer of `order`, or somebody else, asked for."""
+    """A refund requested by the buyer of `order`, or by another user."""
     return request_refund(
         refund_id=refund_id or new_id(),
         order_id=order.pk,
@@ -147,7 +147,7 @@ def dispute_object(
 
 
 def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **payload: Any) -> Any:
-    """The bank's word on a dispute of the whole payment, unless an amount is given."""
+    """A webhook about a dispute of the whole payment, unless an amount is given."""
     amount = payment.amount_minor if amount_minor is None else amount_minor
     snapshot = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **payload)
     return deliver(envelope(f"dispute_{status}", snapshot))
