@@ -148,7 +148,7 @@ def refund_invoice(invoice: SubscriptionInvoice, amount_minor: int | None = None
 
 
 def is_proved(subscription: Subscription) -> bool:
-    return all(prove_payment(payment).balanced for payment in payments_of(subscription))
+    return all(prove_payment(payment).is_balanced for payment in payments_of(subscription))
 
 
 def client_of(user: User) -> APIClient:
