@@ -49,7 +49,7 @@ def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
 
 
 def shares_at_sale(items: Iterable[OrderItem]) -> list[ItemShares]:
-    """The shares as they were frozen at sale. A withheld item was not delivered, so nobody has a share of it."""
+    """The shares as they were frozen at sale. A withheld item was not delivered, so no seller has a share in it."""
     return [
         ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor)
         for item in items
