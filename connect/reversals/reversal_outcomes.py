@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
-from connect.postings import post_reversed
+from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
 from connect.stripe.health import HEALTH
@@ -29,6 +29,7 @@ from connect.worker.retry_policy import (
 )
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.reviews import close_review, open_review
@@ -172,19 +173,32 @@ def _import_one(
 
 
 def _book(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
-    """Book one reversal of a locked transfer. Beyond the target it is external: no refund or dispute asked for it."""
+    """Book one reversal of a locked transfer.
+
+    Beyond the target it pays what was written off; only the rest is external: no refund or dispute asked for it.
+    """
     assert connection.in_atomic_block, "a reversal is booked in the transaction that holds the transfer's lock"
     assert reversal.amount_minor > 0, "a reversal is of more than nothing"
     post_reversed(transfer, reversal, at=at)
     total = transfer.reversed_minor + reversal.amount_minor
     excess = max(0, total - transfer.reversal_target_minor)
+    recovered = _recoverable(transfer, reversal.amount_minor)
+    post_recovered(transfer, recovered, at=at)
     update_fields(
         transfer,
         reversed_minor=total,
         reversal_target_minor=transfer.reversal_target_minor + excess,
-        external_reversed_minor=transfer.external_reversed_minor + excess,
+        external_reversed_minor=transfer.external_reversed_minor + excess - recovered,
+        offset_minor=transfer.offset_minor - recovered,
+        written_off_minor=transfer.written_off_minor - recovered,
         stripe_reversal_id=reversal.stripe_reversal_id,
     )
+
+
+def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
+    """What a further reversal of `amount_minor` pays of the part that was written off: all beyond the target."""
+    excess = transfer.reversed_minor + amount_minor - transfer.reversal_target_minor
+    return max(0, min(excess, transfer.written_off_minor))
 
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
@@ -277,12 +291,23 @@ def _import_and_resume(
 
 
 def _open_external_review(transfer: SellerTransfer, reversal: RemoteReversal) -> None:
+    recovered = _recoverable(transfer, reversal.amount_minor)
+    texts = []
+    if recovered:
+        amount = format_amount(recovered, transfer.currency)
+        texts.append(f"It is booked: {amount} of it pays what was written off, and is no loss any more.")
+    if recovered < reversal.amount_minor:
+        texts.append(
+            "It is booked, and Veza does not pay the seller again on its own: check with whoever made it. A later "
+            "refund of the order counts it as reversed already. If it was a mistake: “Reissue transfer” on its page."
+        )
+    else:
+        texts.append("Check with whoever made it, then close this item.")
     open_review(
         EXTERNAL_REVERSAL,
         transfer,
         why=f"{reversal.reversal_id} is an external reversal: it was made in Stripe's dashboard, not by Veza.",
-        what_to_do="It is booked, and Veza does not pay the seller again on its own: check with whoever made it. A "
-        "later refund of the order counts it as reversed already. If it was a mistake: “Reissue transfer” on its page.",
+        what_to_do=" ".join(texts),
         amount_minor=reversal.amount_minor,
         currency=transfer.currency,
     )
