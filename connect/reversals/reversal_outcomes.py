@@ -90,7 +90,7 @@ def record_refresh(
             _import_and_resume(transfer, intent, snapshot, cause=cause, at=at)
         case Accepted() if transfer.reversed_minor > intent.from_minor:
             # An external reversal, booked already, overtook the intent: it asks for more than Stripe still has.
-            _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
+            close_attempt(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
             resume(transfer, cause=cause, at=at)
         case Accepted() if refusal is not None:
             _record_refusal(transfer, intent, refusal, cause=cause, at=at)
@@ -222,6 +222,8 @@ def _record_success(
     if intent.status == ReversalStatus.MADE and intent.stripe_reversal_id == stripe_reversal_id:
         return
     if intent.status != ReversalStatus.SENDING:
+        # The money has moved: reading the transfer books it.
+        update_fields(transfer, refresh_due_at=Now())
         _open_duplicate_review(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
@@ -233,7 +235,7 @@ def _record_refusal(
     transfer: SellerTransfer, intent: TransferReversal, refusal: Refused, *, cause: Cause, at: datetime
 ) -> None:
     earlier = _refusals_of_this_debt(transfer)
-    _close(intent, refusal.code, refusal.message, cause=cause, at=at)
+    close_attempt(intent, refusal.code, refusal.message, cause=cause, at=at)
     why = f"{refusal.code} {refusal.message}".strip()
     epoch = transfer.key_epoch + 1
     if refusal.code in BALANCE_TOO_LOW:
@@ -252,7 +254,7 @@ def _refusals_of_this_debt(transfer: SellerTransfer) -> int:
     return refusals.count()
 
 
-def _close(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:
+def close_attempt(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:
     fields = {"error_code": code[:100], "error_message": message[:500]}
     move(intent, ReversalStatus.REFUSED, cause=cause, at=at, **fields)
 
@@ -270,7 +272,7 @@ def _record_not_sent(
     HEALTH.open_review_if_rejected(outcome, transfer)
     if auth_rejected(outcome) and attempt.is_first:
         # Stripe may have stored the rejection under this key.
-        _close(intent, "turned_away", outcome.why, cause=cause, at=at)
+        close_attempt(intent, "turned_away", outcome.why, cause=cause, at=at)
         fields["key_epoch"] = transfer.key_epoch + 1
     update_fields(transfer, **fields)
 
@@ -280,13 +282,13 @@ def _import_and_resume(
 ) -> None:
     """Import what Stripe has reversed, ours or external, and resume from there."""
     if not import_external(transfer, snapshot, intent=intent, cause=cause, at=at):
-        _close(intent, "", "Stripe's reversals do not add up to the amount it shows.", cause=cause, at=at)
+        close_attempt(intent, "", "Stripe's reversals do not add up to the amount it shows.", cause=cause, at=at)
         why = f"Stripe shows {snapshot.reversed_minor} reversed, and its newest reversals do not add up to it."
         # The key of the closed intent is spent: a retry by support needs another.
         fail_permanently(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
         return
     if intent.status == ReversalStatus.SENDING:
-        _close(intent, "already_reversed", "Stripe had reversed it already.", cause=cause, at=at)
+        close_attempt(intent, "already_reversed", "Stripe had reversed it already.", cause=cause, at=at)
     resume(transfer, cause=cause, at=at)
 
 

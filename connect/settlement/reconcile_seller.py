@@ -260,17 +260,7 @@ def _reverse_less(missing: int, row: SellerTransfer, floor: int, plan: Plan) -> 
 
 
 def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
-    for row in plan.transfers.values():
-        row.assert_amounts_add_up()
-    if plan.transfers:
-        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
-    for row in plan.transfers.values():
-        if row.status == TransferStatus.PERMANENTLY_FAILED:
-            update_failed_review(row)
-    for transfer_id, amount in plan.recoveries.items():
-        post_recovered(plan.transfers[transfer_id], amount, at=at)
-    if plan.set_offs:
-        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
+    _write_amounts(plan, at=at)
     rest = {"next_retry_at": None, "waiting_for": WaitingFor.NOTHING, "retry_count": 0}
     if plan.to_cancel:
         move(plan.to_cancel, TransferStatus.CANCELLED, cause=cause, at=at, **rest)
@@ -283,6 +273,20 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
     if plan.new:
         SellerTransfer.objects.bulk_create(plan.new)
+
+
+def _write_amounts(plan: Plan, *, at: datetime) -> None:
+    for row in plan.transfers.values():
+        row.assert_amounts_add_up()
+    if plan.transfers:
+        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
+    for row in plan.transfers.values():
+        if row.status == TransferStatus.PERMANENTLY_FAILED:
+            update_failed_review(row)
+    for transfer_id, amount in plan.recoveries.items():
+        post_recovered(plan.transfers[transfer_id], amount, at=at)
+    if plan.set_offs:
+        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
 
 
 def _wake_disputed(order: Order, rows: Iterable[SellerTransfer]) -> None:

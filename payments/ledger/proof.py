@@ -293,7 +293,7 @@ def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[Wri
         excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
         if lost[row.pk] > excess_minor:
             loss, excess = (format_amount(amount, row.currency) for amount in (lost[row.pk], excess_minor))
-            text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it cannot be recovered"
+            text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
             faults.append(Fault(text, lost[row.pk] - excess_minor, row.currency))
     return faults
 
