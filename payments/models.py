@@ -71,6 +71,9 @@ class Payment(StatefulRow):
     off_session = models.BooleanField(default=False, db_default=False)
     # Hyperswitch's id of the method that was charged or saved.
     payment_method_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # Hyperswitch's own word for the status, and its time of that update, also of those that move nothing of ours.
+    provider_status = models.CharField(max_length=60, blank=True, default="", db_default="")
+    provider_status_at = models.DateTimeField(null=True, blank=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
