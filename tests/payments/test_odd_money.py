@@ -19,6 +19,7 @@ from tests.buying import (
     paid,
     payment_object,
     payment_of,
+    refund_object,
     refund_of,
 )
 from tests.factories import OfferFactory
@@ -285,7 +286,8 @@ def test_a_refund_in_review_stays_pending_with_a_case_until_it_is_decided(sandbo
 def test_a_doubt_about_a_refund_ends_when_it_fails(order):
     paid(order)
     refund = refund_of(order)
-    deliver_refund(refund, status="review")
+    deliver(envelope("refund_failed", refund_object(refund, status="review")))
+    assert open_cases() == {"refund_in_doubt"}
 
     deliver_refund(refund, status="failed")
 

@@ -191,7 +191,7 @@ def a_day() -> None:
     refunded, argued = paid(two_sellers_order()), paid(two_sellers_order())
     deliver_payment(payment_of(refunded), status="processing")
     refund = refund_of(refunded)
-    deliver_refund(refund, status="review")
+    deliver(envelope("refund_failed", refund_object(refund, status="review")))
     deliver_refund(refund)
     deliver_refund(refund, status="failed")
     deliver_dispute(payment_of(argued), "opened")
@@ -199,7 +199,7 @@ def a_day() -> None:
     deliver_payment(payment_of(two_sellers_order()), status="failed", amount_received=None)
     deliver_payment(payment_of(two_sellers_order()), amount_received=5)
     wrong_money_that_people_decided_about()
-    deliver(envelope("mandate_active", {}))
+    deliver(envelope("payout_success", {}))
     deliver(b"nonsense")
     deliver(b"{}", signature="00")
 
