@@ -129,6 +129,14 @@ class Payment(StatefulRow):
         return self.received_minor - self.refunded_minor - self.disputed_minor - pending
 
 
+class RevokedMandate(KeyedRow):
+    """A payer's consent that has ended: its saved method is not charged, unless a later payment saves it again."""
+
+    mandate_id = models.CharField(max_length=64, unique=True)
+    payment_method_id = models.CharField(max_length=64, db_index=True)
+    revoked_at = models.DateTimeField(db_default=Now())
+
+
 class Refund(StatefulRow):
     """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked."""
 

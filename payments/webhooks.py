@@ -15,8 +15,9 @@ from typing import Any, Protocol, TypeVar
 from django.conf import settings
 
 from payments.collection.payment_updates import apply_payment
+from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
-from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_payment, parse_refund
+from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
 from payments.models import WebhookDelivery
@@ -133,6 +134,7 @@ def _other_owner(profile_id: str, merchant_id: str) -> str:
 _apply_payment = _handler(parse_payment, apply_payment)
 _apply_refund = _handler(parse_refund, apply_refund)
 _apply_dispute = _handler(parse_dispute, apply_dispute)
+_apply_mandate = _handler(parse_mandate, apply_mandate)
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",
@@ -147,6 +149,7 @@ _PAYMENT_EVENTS = (
 )
 _REFUND_EVENTS = ("refund_succeeded", "refund_failed")
 _DISPUTE_EVENTS = tuple(f"dispute_{status}" for status in DisputeStatus.values)
+_MANDATE_EVENTS = ("mandate_active", "mandate_revoked")
 _NOT_PAID_OUT_HERE = "Veza pays sellers out through Stripe, never through Hyperswitch."
 _NO_SURCHARGES = "Veza adds no surcharge to a price."
 # The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
@@ -167,5 +170,6 @@ HANDLERS: Mapping[str, Handler] = (
     dict.fromkeys(_PAYMENT_EVENTS, _apply_payment)
     | dict.fromkeys(_REFUND_EVENTS, _apply_refund_event)
     | dict.fromkeys(_DISPUTE_EVENTS, _apply_dispute)
+    | dict.fromkeys(_MANDATE_EVENTS, _apply_mandate)
     | dict.fromkeys(IGNORED, ignore_event)
 )

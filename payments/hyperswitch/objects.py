@@ -72,6 +72,16 @@ class RemoteDispute:
     evidence_due_at: datetime | None
 
 
+@dataclass(frozen=True)
+class RemoteMandate:
+    """A payer's consent at Hyperswitch to be charged by a saved method without them. It names no customer."""
+
+    mandate_id: str
+    payment_method_id: str
+    status: str
+    profile_id: str
+
+
 def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
     """Parse a `PaymentsResponse`. Raises Unreadable, naming the field."""
     link = payload.get("payment_link")
@@ -123,6 +133,16 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
         evidence_due_at=_time(payload, "challenge_required_by"),
+    )
+
+
+def parse_mandate(payload: Mapping[str, Any]) -> RemoteMandate:
+    """Parse a `MandateResponse`. Raises Unreadable, naming the field."""
+    return RemoteMandate(
+        mandate_id=_id(payload, "mandate_id"),
+        payment_method_id=_id(payload, "payment_method_id"),
+        status=_text(payload, "status"),
+        profile_id=_optional(payload, "profile_id"),
     )
 
 
