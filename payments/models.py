@@ -71,6 +71,9 @@ class Payment(StatefulRow):
     off_session = models.BooleanField(default=False, db_default=False)
     # Hyperswitch's id of the method that was charged or saved.
     payment_method_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # Hyperswitch's own word for the status, and its time of that update, also of those that move nothing of ours.
+    provider_status = models.CharField(max_length=60, blank=True, default="", db_default="")
+    provider_status_at = models.DateTimeField(null=True, blank=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -124,6 +127,14 @@ class Payment(StatefulRow):
         """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
         pending = sum(self.refunds.filter(status=RefundStatus.PENDING).values_list("amount_minor", flat=True))
         return self.received_minor - self.refunded_minor - self.disputed_minor - pending
+
+
+class RevokedMandate(KeyedRow):
+    """A payer's consent that has ended: its saved method is not charged, unless a later payment saves it again."""
+
+    mandate_id = models.CharField(max_length=64, unique=True)
+    payment_method_id = models.CharField(max_length=64, db_index=True)
+    revoked_at = models.DateTimeField(db_default=Now())
 
 
 class Refund(StatefulRow):
