@@ -9,6 +9,7 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EnterConvertedAmount,
     ImportExternalRefund,
     MarkRefundExpected,
     RefreshPayment,
@@ -84,7 +85,7 @@ class RefundAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall())
+    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall(), EnterConvertedAmount())
     empty = "No refund matches. A refund is requested on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
@@ -100,7 +101,7 @@ class DisputeAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
-    row_actions = (WriteOffShortfall(),)
+    row_actions = (WriteOffShortfall(), EnterConvertedAmount())
     empty = "No dispute matches."
 
 

@@ -75,8 +75,8 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
     """Allocate an external refund: an invoice has no items, so it is spread over the payment's accounts."""
-    allocation = allocations.allocate_refund(refund.amount_minor, refund.payment)
-    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    allocation = allocations.allocate_refund(refund.booked_minor, refund.payment)
+    assert sum(allocation.values()) == refund.booked_minor, "a refund's allocation adds up to its amount"
     return allocation
 
 

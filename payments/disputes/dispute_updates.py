@@ -111,9 +111,8 @@ def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *,
     relevant = ("stage", "amount_minor", "currency")
     if dispute.status == status and all(getattr(dispute, name) == fields[name] for name in relevant):
         return False
-    is_posted_in_other = bool(dispute.allocation) and dispute.currency != snapshot.currency
-    if is_posted_in_other:
-        raise Unreadable(f"currency should be {dispute.currency}, in which the dispute was posted")
+    if (dispute.amount_minor, dispute.currency) != (snapshot.amount_minor, snapshot.currency):
+        fields["converted_minor"] = None  # It was entered for the amount before.
     if dispute.status == status:
         Dispute.objects.filter(pk=dispute.pk).update(**fields)
         for name, value in fields.items():

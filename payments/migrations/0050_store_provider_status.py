@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0030_keep_requested_amounts")]
+    dependencies = [("payments", "0033_constrain_converted_amounts")]
 
     operations = [
         migrations.AddField(

@@ -157,10 +157,15 @@ def _book_success(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: d
         post_other_amount(refund, **amount, at=at)
     else:
         return Result.STALE
+    follow_success(refund, cause=cause, at=at)
+    return Result.OK
+
+
+def follow_success(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """Everything that follows from a refund that was posted, with the payment locked."""
     update_reviews_after_success(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_succeeded(refund, cause=cause, at=at)
-    return Result.OK
 
 
 def _book_nothing(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:

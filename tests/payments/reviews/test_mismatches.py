@@ -17,8 +17,8 @@ from tests.buying import (
     envelope,
     paid,
     payment_object,
-    refund_object,
     payment_of,
+    refund_object,
     refund_of,
 )
 from tests.payments.builders import BY_STAFF, open_kinds
