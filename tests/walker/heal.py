@@ -52,9 +52,10 @@ def _settle(world: World) -> None:
     for refund in world.remote("refunds"):
         if refund["status"] in ("pending", "review"):
             world.sandbox.control(f"refunds/{refund['refund_id']}", status="succeeded")
-    for event in world.mail():
-        world.deliver(event)
-    world.sweep()
+    if mail := world.mail():
+        for event in mail:
+            world.deliver(event)
+        world.sweep()
 
 
 def _read_everything() -> None:
