@@ -133,7 +133,7 @@ def _refuse_unless_refundable(order: Order, payment: Payment | None, source: Ref
     if payment is None:
         raise PaymentMissing("No payment of this order has been received, so there is nothing to refund.")
     if payment.status != PaymentStatus.SUCCEEDED:
-        raise PaymentMissing("The payment of this order needs review. It can be refunded after that.")
+        raise PaymentMissing("The payment of this order is in doubt. It can be refunded after a review.")
     return payment
 
 

@@ -11,16 +11,15 @@ from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
-from payments.refunds.external_refunds import import_external_refund, mark_refund_expected
+from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_reviews_to_confirm
 from payments.refunds.refund_requests import check_refund
-from payments.review_items import EXTERNAL_REFUND, funds_to_return
+from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
-from veza.core.models import ReviewItem
 from veza.core.money import format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
@@ -241,8 +240,7 @@ class MarkRefundExpected(AdminAction[Refund]):
     label, permission = "Mark as expected", "payments.adopt_refund"
 
     def is_available(self, row: Refund) -> bool:
-        items = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=row.pk, closed_at__isnull=True)
-        return row.source == Refund.Source.EXTERNAL and items.exists()
+        return bool(open_reviews_to_confirm(row))
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         return ["The review item is closed with your reason. The books include the refund already; no money moves."]

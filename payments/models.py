@@ -142,6 +142,8 @@ class Refund(StatefulRow):
     correlation_id = models.UUIDField()
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    # NULL unless Hyperswitch refunded another amount than was requested, in minor units of the received currency.
+    requested_minor = models.BigIntegerField(null=True, blank=True)
     # {ledger account: minor units}: adds up to amount_minor.
     allocation = models.JSONField()
     source = models.CharField(max_length=15, choices=Source)

@@ -20,6 +20,7 @@ UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
 REFUND_EXCESS = "refund_exceeds_payment"
+REFUND_DIFFERS = "refund_amount_differs"
 IN_DOUBT = "refund_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
@@ -123,6 +124,7 @@ def update_reviews_after_success(refund: Refund) -> None:
     for kind in (IN_DOUBT, RETURNED):
         close_review(kind, refund, note="The refund succeeded.")
     close_review_of_unapplied_funds(refund.payment)
+    _update_review_of_difference(refund)
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(
@@ -136,9 +138,29 @@ def update_reviews_after_success(refund: Refund) -> None:
         )
 
 
+def _update_review_of_difference(refund: Refund) -> None:
+    """Open a review item when another amount was refunded than was requested; close an earlier one first."""
+    close_review(REFUND_DIFFERS, refund, note="The refund is booked with the amount that Hyperswitch reports now.")
+    if refund.requested_minor is None:
+        return
+    requested = format_amount(refund.requested_minor, refund.payment.held_currency)
+    amount = format_amount(refund.amount_minor, refund.currency)
+    is_same_currency = refund.currency == refund.payment.held_currency
+    difference_minor = abs(refund.requested_minor - (refund.amount_minor if is_same_currency else 0))
+    open_review(
+        REFUND_DIFFERS,
+        refund,
+        why=f"{requested} was requested, and Hyperswitch refunded {amount}. The refund is booked as it is.",
+        what_to_do="Finance: compare it with Hyperswitch's dashboard, refund what is missing on the page of the order "
+        "or invoice, and mark the refund as expected.",
+        amount_minor=difference_minor,
+        currency=refund.payment.held_currency,
+    )
+
+
 def open_review_of_returned_refund(refund: Refund) -> None:
     """The bank returned the money: support has to pay the buyer another way."""
-    for kind in (IN_DOUBT, REFUND_EXCESS, EXTERNAL_REFUND):
+    for kind in (IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (
         "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."

@@ -191,7 +191,7 @@ ATTACKS = {
     ),
     "a seller is owed by a row without a reason": (
         "UPDATE seller_transfers SET offset_minor = 1 WHERE id = %(kept)s",
-        "0.00 EUR of it is covered",
+        "0.00 EUR of it counts as covered",
     ),
     "a statement entry is deleted": ("DELETE FROM payments_statemententry", "explained by nothing: statement"),
     "a posting loses its payment and becomes a statement": (

@@ -80,10 +80,12 @@ BROKEN = {
     ),
     "reversed": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(reversed_minor=0),
     "reversed ": lambda order: TransferReversal.objects.all().delete(),
-    "0.01 EUR of it is covered": lambda order: SetOff.objects.create(
+    "0.01 EUR of it counts as covered": lambda order: SetOff.objects.create(
         transfer=planned(make_seller()), debt=order.transfers.first(), amount_minor=1, currency="EUR"
     ),
-    "0.00 EUR of it is written off": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(
+    "0.00 EUR of it counts as written off": lambda order: SellerTransfer.objects.filter(
+        pk=order.transfers.first().pk
+    ).update(
         offset_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }

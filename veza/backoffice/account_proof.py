@@ -58,11 +58,9 @@ def _unpaid_orders() -> Iterator[Fault]:
 def _statement_faults(chunk: int) -> Iterator[Fault]:
     """Each statement entry has its one posting, and no other posting is without a payment."""
     entries = StatementEntry.objects.order_by("pk").iterator(chunk_size=chunk)
-    known = 0
     while batch := list(islice(entries, chunk)):
         rows = Posting.objects.filter(kind=Posting.Kind.STATEMENT, subject_id__in=[one.pk for one in batch])
         actual = [_entry(row) for row in rows]
-        known += len(actual)
         yield from faults_between([_expected(one) for one in batch], actual)
     loose = Posting.objects.filter(payment__isnull=True).exclude(
         kind=Posting.Kind.STATEMENT, subject_id__in=StatementEntry.objects.values("pk")
@@ -162,8 +160,9 @@ def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:
         offsets = SetOff.objects.filter(**{f"{side}__in": sellers}).values_list(side, "currency")
         for seller, currency, total in offsets.annotate(total=Sum(standing)):
             due[seller_account(seller), currency] += sign * total
-    held = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE).values_list("currency", "allocation")
-    for currency, allocation in held.iterator():
+    in_suspense = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE)
+    suspended = in_suspense.values_list("currency", "allocation")
+    for currency, allocation in suspended.iterator():
         for code, amount in allocation.items():
             if code in codes:
                 due[code, currency] -= amount

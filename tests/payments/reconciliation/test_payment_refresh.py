@@ -1,4 +1,4 @@
-"""What the provider knows and nobody told us: asked for by the clock, booked by the webhook's own handler."""
+"""Payments without a webhook are refreshed by the worker, and applied by the webhook's own handler."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
-from tests.payments.reconciling import RECONCILE, older, params
+from tests.payments.builders import RECONCILE, make_older, refresh_calls
 from tests.subscriptions.subscribing import PlanFactory, last_invoice, last_payment, subscribe
 from veza.core.models import ProviderCall, StatusChange
 
@@ -31,10 +31,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def stuck(sandbox):
-    """An order whose buyer paid, and whose webhook never came."""
+    """An order whose buyer paid, and whose webhook never arrived."""
     order = two_sellers_order()
     sandbox.pay(payment_of(order).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     return order
 
 
@@ -46,7 +46,7 @@ def test_a_stuck_order_is_completed_as_its_webhook_would_have(stuck):
     assert set(StatusChange.objects.filter(to_status="completed").values_list("cause_kind", flat=True)) == {"reconcile"}
 
 
-def test_asking_leaves_no_row_in_the_log_of_what_was_sent_to_us(stuck):
+def test_a_refresh_leaves_no_row_in_the_webhook_log(stuck):
     reconcile.run(cause=RECONCILE)
 
     assert not WebhookDelivery.objects.exists()
@@ -61,10 +61,10 @@ def test_the_real_webhook_after_the_reconciler_changes_nothing(stuck):
     assert payment_of(stuck).succeeded_at == before
 
 
-def test_a_stuck_invoice_is_paid_by_asking_and_its_late_webhook_changes_nothing(sandbox):
+def test_a_stuck_invoice_is_paid_by_a_refresh_and_its_webhook_is_stale(sandbox):
     subscription = subscribe(PlanFactory())
     sandbox.pay(last_payment(subscription).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
 
     reconcile.run(cause=RECONCILE)
 
@@ -81,33 +81,33 @@ def test_a_recent_order_is_left_alone(sandbox):
 
     reconcile.run(cause=RECONCILE)
 
-    assert params(sandbox) == 0
+    assert refresh_calls(sandbox) == 0
 
 
 def test_a_completed_order_is_left_alone(sandbox):
     paid(two_sellers_order())
-    older(Payment, hours=3)
+    make_older(Payment, hours=3)
 
     reconcile.run(cause=RECONCILE)
 
-    assert params(sandbox) == 0
+    assert refresh_calls(sandbox) == 0
 
 
-def test_a_payment_the_provider_never_acknowledged_belongs_to_the_sweep_that_sends(sandbox):
+def test_an_unacknowledged_payment_is_left_to_the_sweep_that_sends(sandbox):
     sandbox.fault("drop", "^/payments$", method="POST", when="before")
     two_sellers_order()
-    older(Payment, hours=3)
+    make_older(Payment, hours=3)
 
     reconcile.run(cause=RECONCILE)
 
-    assert params(sandbox) == 0
+    assert refresh_calls(sandbox) == 0
 
 
 @pytest.mark.parametrize("status", [500, 429, 404])
-def test_a_provider_that_does_not_answer_leaves_the_row_and_lets_it_alone_wait(sandbox, stuck, status):
+def test_an_unanswered_row_waits_and_the_others_do_not(sandbox, stuck, status):
     other = two_sellers_order()
     sandbox.pay(payment_of(other).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     sandbox.fault("status", payment_of(stuck).provider_key, method="GET", when="before", status=status, times=0)
 
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_a_provider_that_does_not_answer_leaves_the_row_and_lets_it_alone_wait(s
     assert payment_of(other).status == "succeeded"
 
 
-def test_each_silence_makes_the_wait_longer(sandbox, stuck):
+def test_each_unanswered_refresh_doubles_the_wait(sandbox, stuck):
     sandbox.fault("status", "^/payments/", method="GET", when="before", status=500, times=0)
     waits = []
 
@@ -131,7 +131,7 @@ def test_each_silence_makes_the_wait_longer(sandbox, stuck):
     assert waits == [1, 2, 4]
 
 
-def test_a_success_that_did_not_say_how_much_is_read_by_the_next_sweep(sandbox):
+def test_a_success_without_an_amount_is_refreshed_by_the_next_sweep(sandbox):
     order = two_sellers_order()
     sandbox.pay(payment_of(order).provider_key)
     deliver_payment(payment_of(order), amount_received=None)
@@ -140,25 +140,25 @@ def test_a_success_that_did_not_say_how_much_is_read_by_the_next_sweep(sandbox):
 
     order.refresh_from_db()
     assert order.status == "completed"
-    assert tried_again().processing_result == "skipped: stale"
+    assert replayed_delivery().processing_result == "skipped: stale"
     assert payment_of(order).next_attempt_at is None
 
 
-def test_a_success_that_did_not_say_how_much_waits_no_more_when_too_little_was_read(sandbox):
+def test_a_success_without_an_amount_ends_when_a_refresh_finds_too_little(sandbox):
     order = two_sellers_order()
     key = payment_of(order).provider_key
     sandbox.pay(key)
     sandbox.control(f"payments/{key}", amount_received=5_00, silent=True)
-    deliver_payment(payment_of(order), amount_received=None, updated=as_the_provider_has_it(key))
+    deliver_payment(payment_of(order), amount_received=None, updated=updated_at_the_provider(key))
 
     tasks.resend()
 
     assert payment_of(order).status == "mismatched"
-    assert tried_again().processing_result == "skipped: stale"
+    assert replayed_delivery().processing_result == "skipped: stale"
 
 
-def tried_again() -> WebhookDelivery:
-    """The one delivery after our own next try of it."""
+def replayed_delivery() -> WebhookDelivery:
+    """The one delivery, after its next replay."""
     WebhookDelivery.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
     tasks.retry_deliveries()
     row = WebhookDelivery.objects.get()
@@ -166,12 +166,12 @@ def tried_again() -> WebhookDelivery:
     return row
 
 
-def as_the_provider_has_it(key: str) -> str:
+def updated_at_the_provider(key: str) -> str:
     outcome = hyperswitch_api.read_payment(key)
     return outcome.value.updated_at.isoformat()
 
 
-def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_there_is_an_answer(sandbox):
+def test_a_failed_payment_that_succeeded_is_refreshed_until_it_is_answered(sandbox):
     order = two_sellers_order()
     deliver_payment(payment_of(order), status="failed", amount_received=None)
     deliver_payment(payment_of(order), amount_received=None)
@@ -182,7 +182,7 @@ def test_a_failed_payment_that_is_said_to_have_succeeded_is_asked_about_until_th
     assert timezone.now() < payment_of(order).next_attempt_at < timezone.now() + timedelta(seconds=70)
 
 
-def test_an_answer_that_says_what_we_know_is_nothing_new(sandbox):
+def test_a_refresh_without_a_change_is_nothing_new(sandbox):
     order = two_sellers_order()
 
     assert reconcile.refresh_payment(payment_of(order).pk, cause=RECONCILE) == "nothing new"
@@ -194,33 +194,33 @@ def test_a_large_backlog_is_drained_past_the_rows_that_fail(sandbox, monkeypatch
     orders = [order_of(offer) for _ in range(10)]
     for order in orders:
         sandbox.pay(payment_of(order).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     for order in orders[:4]:
         sandbox.fault("status", payment_of(order).provider_key, method="GET", when="before", status=500, times=0)
 
     reconcile.run(cause=RECONCILE)
 
     assert Order.objects.filter(status="completed").count() == 6
-    assert params(sandbox) == 10
+    assert refresh_calls(sandbox) == 10
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sandbox, monkeypatch):
-    together, read = Barrier(4), hyperswitch_api.read_payment
+def test_calls_run_side_by_side_and_each_row_is_refreshed_once(sandbox, monkeypatch):
+    together, read_payment = Barrier(4), hyperswitch_api.read_payment
 
     def with_the_others(payment_id: str, **options):
         together.wait(timeout=10)
-        return read(payment_id, **options)
+        return read_payment(payment_id, **options)
 
     for order in [two_sellers_order() for _ in range(8)]:
         sandbox.pay(payment_of(order).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     monkeypatch.setattr(hyperswitch_api, "read_payment", with_the_others)
     monkeypatch.setattr(reconcile, "CONCURRENT_CALLS", 4)
 
     tally = reconcile.run(cause=RECONCILE)["payments"]
 
-    assert (tally.done, tally.failed, params(sandbox)) == (8, 0, 8)
+    assert (tally.done, tally.failed, refresh_calls(sandbox)) == (8, 0, 8)
     assert Order.objects.filter(status="completed").count() == 8
 
 
@@ -228,20 +228,20 @@ def test_several_calls_are_under_way_at_once_and_each_row_is_asked_about_once(sa
 def test_calls_side_by_side_keep_the_providers_rate(sandbox, settings):
     for _ in range(8):
         two_sellers_order()
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     settings.HYPERSWITCH_RATE_PER_SECOND = 20
 
     reconcile.run(cause=RECONCILE)
 
-    reached = sorted(datetime.fromisoformat(call["at"]) for call in sandbox.calls() if call["method"] == "GET")
-    took = (reached[-1] - reached[0]).total_seconds()
-    assert len(reached) == 8
+    times = sorted(datetime.fromisoformat(call["at"]) for call in sandbox.calls() if call["method"] == "GET")
+    took = (times[-1] - times[0]).total_seconds()
+    assert len(times) == 8
     assert took >= 0.3, "seven gaps of 50 ms, less what the way there may vary"
 
 
-def test_a_backlog_of_one_kind_does_not_keep_another_waiting(sandbox, stuck, monkeypatch):
+def test_a_backlog_of_one_kind_does_not_delay_another(sandbox, stuck, monkeypatch):
     two_sellers_order()
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     monkeypatch.setattr(reconcile, "TICK_FOR", timedelta(0))
 
     tallies = reconcile.run(cause=RECONCILE)
@@ -252,19 +252,19 @@ def test_a_backlog_of_one_kind_does_not_keep_another_waiting(sandbox, stuck, mon
 
 def test_one_round_of_the_command_goes_on_until_nothing_is_due(sandbox, stuck, monkeypatch):
     two_sellers_order()
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     monkeypatch.setattr(reconcile, "TICK_FOR", timedelta(0))
     monkeypatch.setattr(reconcile, "BATCH", 1)
 
     call_command("reconcile_hyperswitch", "--once", stdout=io.StringIO())
 
-    assert params(sandbox) == 2
+    assert refresh_calls(sandbox) == 2
 
 
-def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
+def test_one_failing_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
     other = two_sellers_order()
     sandbox.pay(payment_of(other).provider_key)
-    older(Payment, minutes=31)
+    make_older(Payment, minutes=31)
     complete = Order.objects.get(pk=other.pk).pk
     grant = "marketplace.licenses.grant"
     monkeypatch.setattr(grant, lambda order, items: None if order.pk == complete else 1 / 0)
@@ -275,16 +275,16 @@ def test_one_poisoned_row_does_not_stop_the_others(sandbox, stuck, monkeypatch):
     assert {payment_of(stuck).status, payment_of(other).status} == {"pending", "succeeded"}
 
 
-def test_the_log_tells_the_story_with_age_and_status(stuck, caplog):
+def test_the_log_names_the_order_with_age_and_status(stuck, caplog):
     caplog.set_level("INFO")
 
     reconcile.run(cause=RECONCILE)
 
-    told = [record.getMessage() for record in caplog.records if "'reconcile'" in record.getMessage()]
-    assert any(all(word in line for word in ("age_seconds", "pending", "succeeded", str(stuck.pk))) for line in told)
+    lines = [record.getMessage() for record in caplog.records if "'reconcile'" in record.getMessage()]
+    assert any(all(word in line for word in ("age_seconds", "pending", "succeeded", str(stuck.pk))) for line in lines)
 
 
-def test_the_command_asks_about_one_order_however_young(sandbox):
+def test_the_command_refreshes_one_order_however_young(sandbox):
     order, other = two_sellers_order(), two_sellers_order()
     for each in (order, other):
         sandbox.pay(payment_of(each).provider_key)
@@ -294,13 +294,13 @@ def test_the_command_asks_about_one_order_however_young(sandbox):
     assert (payment_of(order).status, payment_of(other).status) == ("succeeded", "pending")
 
 
-def test_a_dry_run_of_the_command_asks_nothing(sandbox, stuck):
+def test_a_dry_run_of_the_command_makes_no_call(sandbox, stuck):
     out = io.StringIO()
 
     call_command("reconcile_hyperswitch", "--dry-run", "--json", stdout=out)
 
     assert json.loads(out.getvalue())["would_ask"] == [str(payment_of(stuck).pk)]
-    assert params(sandbox) == 0
+    assert refresh_calls(sandbox) == 0
 
 
 def test_one_round_of_the_command_answers_in_json(stuck):

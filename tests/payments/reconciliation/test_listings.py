@@ -1,4 +1,4 @@
-"""What the provider's lists hold and we do not: taken in, as if its webhook had come."""
+"""What Hyperswitch's lists contain and we do not have is imported, as its webhook would be."""
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -9,9 +9,9 @@ from marketplace.models import License
 from payments.hyperswitch import client as hyperswitch_api
 from payments.hyperswitch.objects import Unreadable
 from payments.models import Dispute, Posting, Refund
-from payments.reconciliation import listings as drift
+from payments.reconciliation import listings as listings
 from payments.reconciliation import refresh as reconcile
-from tests.buying import deliver, deliver_refund, envelope, order_of, paid, payment_of, refund_of, two_sellers_order
+from tests.buying import deliver, deliver_refund, envelope, order_of, payment_of, refund_of, two_sellers_order
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.models import Heartbeat, ReviewItem
@@ -19,24 +19,17 @@ from veza.core.models import Heartbeat, ReviewItem
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def order(sandbox):
-    order = paid(two_sellers_order())
-    sandbox.pay(payment_of(order).provider_key)
-    return order
-
-
-def at_the_dashboard(sandbox, order, amount: int, **payload) -> dict:
+def external_refund(sandbox, order, amount: int, **payload) -> dict:
     key = payment_of(order).provider_key
     return sandbox.control("dashboard_refunds", payment_id=key, amount=amount, silent=True, **payload)
 
 
-def compare() -> drift.Findings:
-    return drift.compare(cause=reconcile.by_reconciler())
+def compare() -> listings.Findings:
+    return listings.compare(cause=reconcile.by_reconciler())
 
 
-def test_a_refund_made_at_the_dashboard_is_taken_in_with_its_items_and_a_case(sandbox, order):
-    at_the_dashboard(sandbox, order, 18_00, status="succeeded")
+def test_an_external_refund_is_imported_with_its_items_and_a_review_item(sandbox, order):
+    external_refund(sandbox, order, 18_00, status="succeeded")
 
     assert compare().imports == 1
 
@@ -48,8 +41,8 @@ def test_a_refund_made_at_the_dashboard_is_taken_in_with_its_items_and_a_case(sa
     assert prove_payment(payment_of(order)).is_balanced
 
 
-def test_a_part_given_back_at_the_dashboard_leaves_the_licenses(sandbox, order):
-    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+def test_a_partial_external_refund_leaves_the_licenses(sandbox, order):
+    external_refund(sandbox, order, 5_00, status="succeeded")
 
     compare()
 
@@ -59,8 +52,8 @@ def test_a_part_given_back_at_the_dashboard_leaves_the_licenses(sandbox, order):
     assert prove_payment(payment_of(order)).is_balanced
 
 
-def test_comparing_again_finds_nothing_new(sandbox, order):
-    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+def test_comparing_again_imports_nothing(sandbox, order):
+    external_refund(sandbox, order, 5_00, status="succeeded")
     compare()
 
     assert compare().imports == 0
@@ -68,15 +61,15 @@ def test_comparing_again_finds_nothing_new(sandbox, order):
 
 
 def test_the_webhook_after_the_comparison_changes_nothing(sandbox, order):
-    made = at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+    remote = external_refund(sandbox, order, 5_00, status="succeeded")
     compare()
     postings = Posting.objects.count()
 
-    assert deliver(envelope("refund_succeeded", made)).json() == {"result": "skipped: stale"}
+    assert deliver(envelope("refund_succeeded", remote)).json() == {"result": "skipped: stale"}
     assert Posting.objects.count() == postings
 
 
-def test_a_dispute_whose_webhook_never_came_is_taken_in(sandbox, order):
+def test_a_dispute_whose_webhook_never_arrived_is_imported(sandbox, order):
     sandbox.control("disputes", payment_id=payment_of(order).provider_key, amount=18_00, silent=True)
 
     compare()
@@ -85,10 +78,10 @@ def test_a_dispute_whose_webhook_never_came_is_taken_in(sandbox, order):
     assert set(License.objects.values_list("status", flat=True)) == {"suspended"}
 
 
-def test_money_back_on_a_payment_we_have_not_heard_of_brings_the_payment_first(sandbox):
+def test_a_refund_of_a_payment_without_an_update_applies_the_payment_first(sandbox):
     order = two_sellers_order()
     sandbox.pay(payment_of(order).provider_key)
-    at_the_dashboard(sandbox, order, 18_00, status="succeeded")
+    external_refund(sandbox, order, 18_00, status="succeeded")
 
     compare()
 
@@ -108,41 +101,41 @@ def test_a_refund_of_a_payment_that_is_not_ours_changes_nothing(sandbox):
 def test_every_page_of_a_list_is_read(sandbox, order, monkeypatch):
     monkeypatch.setattr("payments.hyperswitch.client.PAGE", 2)
     for _ in range(5):
-        at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+        external_refund(sandbox, order, 1_00, status="succeeded")
 
-    assert compare() == drift.Findings(entries=5, imports=5)
+    assert compare() == listings.Findings(entries=5, imports=5)
 
 
-def test_a_list_that_cannot_be_read_is_said(sandbox, order):
+def test_a_list_that_cannot_be_read_is_reported(sandbox, order):
     sandbox.fault("status", "^/disputes/list", method="GET", when="before", status=500)
 
     assert not compare().complete
 
-    beat = Heartbeat.objects.get(name=drift.WORKER)
+    beat = Heartbeat.objects.get(name=listings.WORKER)
     assert (beat.failed, "/disputes/list" in beat.last_error) == (1, True)
 
 
-def test_one_that_cannot_be_booked_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch, caplog):
-    bad = at_the_dashboard(sandbox, order, 1_00, status="succeeded")
-    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
-    apply = drift._apply
+def test_an_object_that_cannot_be_applied_is_counted_and_stops_no_other(sandbox, order, monkeypatch, caplog):
+    bad = external_refund(sandbox, order, 1_00, status="succeeded")
+    external_refund(sandbox, order, 5_00, status="succeeded")
+    apply = listings._apply
     monkeypatch.setattr(
-        drift,
+        listings,
         "_apply",
         lambda listing, one, **how: 1 / (one.refund_id != bad["refund_id"]) and apply(listing, one, **how),
     )
 
     assert (compare().imports, compare().failures) == (1, 1)
 
-    (failed, _again) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert all(word in failed.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
+    (record_of_failure, _again) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert all(word in record_of_failure.getMessage() for word in ("reconcile", "drift_failed", bad["refund_id"]))
 
 
-def test_an_object_that_cannot_be_read_is_counted_and_stops_none_of_the_others(sandbox, order, monkeypatch):
-    at_the_dashboard(sandbox, order, 5_00, status="succeeded")
+def test_an_unreadable_object_is_counted_and_stops_no_other(sandbox, order, monkeypatch):
+    external_refund(sandbox, order, 5_00, status="succeeded")
     rows = iter([Unreadable("amount should be an integer"), None])
     monkeypatch.setattr(hyperswitch_api, "_parse_entry", lambda row, parse: next(rows, None) or parse(row))
-    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+    external_refund(sandbox, order, 1_00, status="succeeded")
 
     findings = compare()
 
@@ -150,13 +143,13 @@ def test_an_object_that_cannot_be_read_is_counted_and_stops_none_of_the_others(s
     assert "amount should be an integer" in findings.last_error
 
 
-def test_a_comparison_whose_time_is_over_ends_there_and_leaves_no_heartbeat(sandbox, order, monkeypatch):
-    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+def test_a_comparison_out_of_time_ends_and_leaves_no_heartbeat(sandbox, order, monkeypatch):
+    external_refund(sandbox, order, 1_00, status="succeeded")
 
     def too_late(*_args, **_how):
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr(drift, "_apply", too_late)
+    monkeypatch.setattr(listings, "_apply", too_late)
 
     with pytest.raises(SoftTimeLimitExceeded):
         compare()
@@ -169,8 +162,8 @@ def test_disputes_are_compared_before_refunds(sandbox):
     assert [call["path"].split("?")[0] for call in sandbox.calls()] == ["/disputes/list", "/refunds/list"]
 
 
-def test_a_comparison_leaves_a_heartbeat_with_what_it_looked_at(sandbox, order):
-    at_the_dashboard(sandbox, order, 1_00, status="succeeded")
+def test_a_comparison_leaves_a_heartbeat_with_its_counts(sandbox, order):
+    external_refund(sandbox, order, 1_00, status="succeeded")
 
     compare()
 
@@ -178,7 +171,7 @@ def test_a_comparison_leaves_a_heartbeat_with_what_it_looked_at(sandbox, order):
     assert (beat.done, beat.failed) == (1, 0)
 
 
-def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, order):
+def test_a_refund_beyond_the_remaining_amount_is_partly_recoverable(sandbox, order):
     deliver_refund(refund_of(order))
     payload = {"refund_id": "ref_more", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
 
@@ -190,7 +183,7 @@ def test_more_than_is_left_is_booked_and_the_rest_is_to_be_recovered(sandbox, or
     assert ReviewItem.objects.filter(kind="external_refund").count() == 1
 
 
-def test_an_external_refund_of_a_payment_nobody_fulfilled_comes_from_unclaimed_money(sandbox):
+def test_an_external_refund_of_an_unapplied_payment_takes_unapplied_funds(sandbox):
     order = order_of(OfferFactory())
     payment = payment_of(order)
     from_payment = {"payment_id": payment.provider_key, "status": "partially_captured", "amount": 12_00}

@@ -1,4 +1,4 @@
-"""What only a statement tells is booked line by line, once, however often the file is read."""
+"""What only a statement shows is booked line by line, once, however often the file is read."""
 
 import io
 import json
@@ -16,7 +16,7 @@ GOOD = HEAD + "po-1,top_up,500000,EUR,2026-11-20\nfee-1,fee,1250,eur,2026-11-20\
 
 @pytest.fixture
 def book(tmp_path):
-    """Write a statement and have it booked; the counts as JSON."""
+    """Write a statement and book it; the counts from the command's JSON."""
 
     def run(text: str, *options: str) -> dict:
         file, out = tmp_path / "statement.csv", io.StringIO()
@@ -45,7 +45,7 @@ def test_reading_a_statement_again_books_nothing(book):
     assert Posting.objects.count() == 2
 
 
-def test_a_dry_run_says_what_it_would_book_and_books_nothing(book):
+def test_a_dry_run_counts_what_it_would_book_and_books_nothing(book):
     assert book(GOOD, "--dry-run") == {"booked": 2, "known": 0, "wrong": 0, "dry_run": True}
     assert Posting.objects.count() == 0
 
@@ -62,7 +62,7 @@ def test_a_dry_run_says_what_it_would_book_and_books_nothing(book):
         (",fee,100,EUR,2026-11-20", "a name of 1 to 100 characters"),
     ],
 )
-def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path, line, payload):
+def test_an_invalid_line_is_reported_and_the_others_are_booked(book, tmp_path, line, payload):
     book(GOOD)
     (tmp_path / "statement.csv").write_text(f"{HEAD}{line}\nfee-2,fee,5,EUR,2026-11-21\n")
     err = io.StringIO()
@@ -76,7 +76,7 @@ def test_a_line_that_is_wrong_is_named_and_the_others_are_booked(book, tmp_path,
 
 
 @pytest.mark.parametrize(("text", "payload"), [("line,kind\nx,fee\n", "lacks the columns"), (None, "cannot be read")])
-def test_a_file_that_is_no_statement_is_refused(tmp_path, text, payload):
+def test_a_file_that_is_not_a_statement_is_refused(tmp_path, text, payload):
     file = tmp_path / "other.csv"
     if text is not None:
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""The webhook's table of cases, whole: the answer, the row in the log, and the effects."""
+"""Every case of a webhook: the answer, the row in the log, and the effects."""
 
 import hashlib
 import json
@@ -52,24 +52,24 @@ def test_a_chunked_body_is_refused_and_leaves_no_row(payment):
     assert not WebhookDelivery.objects.exists()
 
 
-@pytest.mark.parametrize("declared", ["65537", "9" * 5_000])
-def test_a_body_over_64_kb_is_refused_before_anything_is_written(payment, declared):
-    answer = Client().generic("POST", WEBHOOK, b" ", CONTENT_LENGTH=declared)
+@pytest.mark.parametrize("content_length", ["65537", "9" * 5_000])
+def test_a_body_over_64_kb_is_refused_before_anything_is_written(payment, content_length):
+    answer = Client().generic("POST", WEBHOOK, b" ", CONTENT_LENGTH=content_length)
 
     assert answer.status_code == 413
     assert not WebhookDelivery.objects.exists()
 
 
-def test_a_body_of_exactly_64_kb_is_taken_in(payment):
+def test_a_body_of_exactly_64_kb_is_handled(payment):
     raw = envelope("payment_succeeded", payment_object(payment))
-    padded = raw + b" " * (64 * 1024 - len(raw))
+    longest = raw + b" " * (64 * 1024 - len(raw))
 
-    assert deliver(padded).json() == {"result": "ok"}
-    assert deliver(padded + b" ").status_code == 413
+    assert deliver(longest).json() == {"result": "ok"}
+    assert deliver(longest + b" ").status_code == 413
     assert WebhookDelivery.objects.count() == 1
 
 
-def test_without_a_secret_the_door_is_closed_and_says_whose_fault_it_is(payment, settings):
+def test_without_a_secret_the_endpoint_names_the_missing_setting(payment, settings):
     settings.HYPERSWITCH_WEBHOOK_SECRETS = []
 
     answer = deliver_payment(payment)
@@ -86,7 +86,7 @@ RIGHT = signed(b"{}")
     "signature",
     ["", "0", RIGHT[:-2], RIGHT + "00", "z" * 128, "é" * 64, f"{RIGHT},{RIGHT}", "sha512=" + RIGHT, signed(b"[]")],
 )
-def test_a_bad_signature_is_401_kept_and_never_handled(payment, signature):
+def test_an_invalid_signature_is_401_logged_and_never_handled(payment, signature):
     answer = deliver(b"{}", signature=signature)
 
     assert (answer.status_code, only_row().processing_result) == (401, "signature_invalid")
@@ -119,7 +119,7 @@ def test_one_changed_byte_is_another_body(payment):
 
 
 @pytest.mark.parametrize("secret", ["the-old-secret", "the-new-secret"])
-def test_two_secrets_are_in_force_while_one_is_replaced(payment, settings, secret):
+def test_two_secrets_are_valid_while_one_is_replaced(payment, settings, secret):
     settings.HYPERSWITCH_WEBHOOK_SECRETS = ["the-old-secret", "the-new-secret"]
     raw = envelope("payment_succeeded", payment_object(payment))
 
@@ -162,7 +162,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
+def test_a_signed_body_that_is_not_an_event_is_400_and_logged(sandbox, raw):
     answer = deliver(raw)
 
     row = only_row()
@@ -191,7 +191,7 @@ def test_what_is_signed_and_no_event_is_400_and_logged(sandbox, raw):
     ],
     ids=str,
 )
-def test_a_field_of_the_wrong_kind_is_400_and_books_nothing(payment, payload):
+def test_a_field_of_the_wrong_type_is_400_and_books_nothing(payment, payload):
     assert deliver_payment(payment, **payload).status_code == 400
     assert next(iter(payload)) in only_row().processing_result
     assert nothing_happened(payment)
@@ -214,7 +214,7 @@ def test_the_same_event_twice_is_a_duplicate(payment):
     assert Posting.objects.filter(kind="received").count() == 1
 
 
-def test_old_news_is_stale(payment):
+def test_an_older_update_is_stale(payment):
     deliver_payment(payment)
 
     answer = deliver_payment(payment, status="processing", updated=ago(minutes=5))
@@ -223,7 +223,7 @@ def test_old_news_is_stale(payment):
 
 
 @pytest.mark.parametrize("event_type", ["mandate_active", "payout_success", "something_new"])
-def test_an_event_nobody_handles_is_ignored_and_kept(payment, event_type):
+def test_an_event_without_a_handler_is_ignored_and_logged(payment, event_type):
     answer = deliver(envelope(event_type, payment_object(payment)))
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: ignored"})
@@ -231,7 +231,7 @@ def test_an_event_nobody_handles_is_ignored_and_kept(payment, event_type):
     assert nothing_happened(payment)
 
 
-def test_an_unknown_status_is_ignored_with_a_case(payment):
+def test_an_unknown_status_is_ignored_with_a_review_item(payment):
     answer = deliver(envelope("payment_succeeded", payment_object(payment, status="frozen")))
 
     assert answer.json() == {"result": "skipped: ignored"}
@@ -240,8 +240,8 @@ def test_an_unknown_status_is_ignored_with_a_case(payment):
 
 
 def test_an_unknown_payment_is_unmatched_and_due_again(sandbox):
-    stranger = provider_id("pay", new_id())
-    payload = {"payment_id": stranger, "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "EUR"}
+    other_owner = provider_id("pay", new_id())
+    payload = {"payment_id": other_owner, "status": "succeeded", "amount": 1, "amount_received": 1, "currency": "EUR"}
 
     answer = deliver(envelope("payment_succeeded", payload))
 
@@ -270,7 +270,7 @@ def test_a_handled_event_is_ok_with_its_row_in_the_same_commit(payment):
     assert payment.postings.first().at == row.received_at
 
 
-def test_a_handler_that_fails_is_500_undone_and_due_again(payment, monkeypatch):
+def test_a_failing_handler_is_500_rolled_back_and_due_again(payment, monkeypatch):
     monkeypatch.setattr("marketplace.licenses.grant", lambda *args: 1 / 0)
 
     answer = deliver_payment(payment)
@@ -280,11 +280,11 @@ def test_a_handler_that_fails_is_500_undone_and_due_again(payment, monkeypatch):
     assert nothing_happened(payment)
 
 
-def test_without_a_database_it_is_503_and_the_log_knows_the_hash(payment, monkeypatch, caplog):
-    def away(*args, **kwargs):
+def test_without_a_database_it_is_503_and_the_hash_is_logged(payment, monkeypatch, caplog):
+    def fail(*args, **kwargs):
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr("payments.api.webhook.receive_delivery", away)
+    monkeypatch.setattr("payments.api.webhook.receive_delivery", fail)
 
     answer = deliver(b"{}")
 
@@ -293,7 +293,7 @@ def test_without_a_database_it_is_503_and_the_log_knows_the_hash(payment, monkey
 
 
 @pytest.mark.parametrize("shape", ["flat", "object", "content without type"])
-def test_the_flatter_shapes_say_the_same(payment, shape):
+def test_flatter_shapes_of_the_envelope_are_understood(payment, shape):
     payload, head = payment_object(payment), {"event_id": "evt_1", "event_type": "payment_succeeded"}
     body = {"flat": {**head, **payload}, "object": {**head, "object": payload}}.get(
         shape, {**head, "content": {"object": payload}}
@@ -329,13 +329,13 @@ def test_the_objects_status_wins_over_the_events_name(payment):
     assert payment.status == "succeeded"
 
 
-@pytest.mark.parametrize("stranger", [{"profile_id": "pro_other"}, {"merchant_id": "merchant_other"}], ids=str)
-def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger):
+@pytest.mark.parametrize("other_owner", [{"profile_id": "pro_other"}, {"merchant_id": "merchant_other"}], ids=str)
+def test_another_profiles_events_are_ignored_with_one_review_item(payment, other_owner):
     for event_id in ("evt_1", "evt_2"):
         payload = payment_object(payment)
         body = json.loads(envelope("payment_succeeded", payload, event_id=event_id))
-        body["merchant_id"] = stranger.get("merchant_id", body["merchant_id"])
-        body["content"]["object"] |= {"profile_id": stranger.get("profile_id", payload["profile_id"])}
+        body["merchant_id"] = other_owner.get("merchant_id", body["merchant_id"])
+        body["content"]["object"] |= {"profile_id": other_owner.get("profile_id", payload["profile_id"])}
         assert deliver(json.dumps(body).encode()).json() == {"result": "skipped: ignored"}
 
     assert ReviewItem.objects.get().kind == "unknown_profile"
@@ -343,7 +343,7 @@ def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger)
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "snapshot"),
+    ("proxies", "forwarded_for", "snapshot"),
     [
         (0, "203.0.113.9", "192.0.2.1"),
         (1, "198.51.100.7, 203.0.113.9", "203.0.113.9"),
@@ -351,16 +351,16 @@ def test_what_is_signed_and_anothers_is_ignored_with_one_case(payment, stranger)
         (1, "", "192.0.2.1"),
     ],
 )
-def test_the_source_is_what_our_own_proxies_saw(sandbox, settings, proxies, forwarded, snapshot):
+def test_the_source_is_what_our_own_proxies_saw(sandbox, settings, proxies, forwarded_for, snapshot):
     settings.TRUSTED_PROXIES = proxies
-    headers = {"x-forwarded-for": forwarded} if forwarded else {}
+    headers = {"x-forwarded-for": forwarded_for} if forwarded_for else {}
 
     Client(REMOTE_ADDR="192.0.2.1").post(WEBHOOK, b"{}", content_type="text/plain", headers=headers)
 
     assert only_row().source_ip == snapshot
 
 
-def test_the_row_keeps_who_sent_it_and_under_which_request_id(sandbox):
+def test_the_log_has_the_sender_and_the_request_id(sandbox):
     deliver(b"{}", **{"user-agent": "Hyperswitch-Backend-Server", "x-request-id": "req-17"})
 
     assert (only_row().user_agent, only_row().request_id) == ("Hyperswitch-Backend-Server", "req-17")

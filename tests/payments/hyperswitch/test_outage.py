@@ -1,4 +1,4 @@
-"""While Hyperswitch fails for everybody no row is blamed for it, and the sweeps only knock."""
+"""While Hyperswitch is down no attempt is counted against a row, and the sweeps only send probes."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from payments.models import Payment, Refund
 from payments.reconciliation import refresh as reconcile
 from tests.buying import order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory
-from tests.payments.reconciling import RECONCILE, older, params
+from tests.payments.builders import RECONCILE, make_older, refresh_calls
 from veza.core.provider_health import ANSWERS, is_provider_down
 
 pytestmark = pytest.mark.django_db
@@ -18,30 +18,30 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def eight_paid(sandbox):
-    """Orders that were paid an hour ago, and no webhook said so."""
+    """Orders that were paid an hour ago without a webhook."""
     orders = [order_of(OfferFactory()) for _ in range(8)]
     for order in orders:
         sandbox.control(f"payments/{payment_of(order).provider_key}", status="succeeded", silent=True)
-    older(Payment, hours=1)
+    make_older(Payment, hours=1)
     return orders
 
 
 @pytest.fixture
 def outage(sandbox, eight_paid):
-    """Has lasted for as many answers as it takes to be sure."""
+    """An outage that has lasted for as many calls as it takes to be certain."""
     sandbox.fault("status", "^/", status=503, times=0)
     reconcile.run(cause=RECONCILE)
     assert is_provider_down("hyperswitch")
-    older(Payment, hours=1)
+    make_older(Payment, hours=1)
     return eight_paid
 
 
-def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox, eight_paid):
+def test_the_reconciler_stops_once_it_is_certain_of_an_outage(sandbox, eight_paid):
     sandbox.fault("status", "^/", status=503, times=0)
 
     reconcile.run(cause=RECONCILE)
 
-    assert params(sandbox) == ANSWERS
+    assert refresh_calls(sandbox) == ANSWERS
     assert sorted(Payment.objects.values_list("attempts", flat=True)) == [0] * 4 + [1] * 4
     assert Payment.objects.filter(next_attempt_at__lte=timezone.now()).count() == 8 - ANSWERS
 
@@ -51,7 +51,7 @@ def test_the_reconciler_stops_once_it_is_certain_that_nobody_is_answered(sandbox
     [(lambda: reconcile.run(cause=RECONCILE), 1), (tasks.resend, 1), (tasks.close_unpaid, 2)],
     ids=["reconcile", "resend", "close unpaid"],
 )
-def test_a_tick_knocks_at_one_row_and_counts_nothing(sandbox, outage, sweep, calls):
+def test_a_tick_sends_one_probe_and_counts_no_attempt(sandbox, outage, sweep, calls):
     Payment.objects.update(close_due_at=timezone.now() - timedelta(minutes=1))
     before = len(sandbox.calls())
 
@@ -62,7 +62,7 @@ def test_a_tick_knocks_at_one_row_and_counts_nothing(sandbox, outage, sweep, cal
 
 
 @pytest.mark.django_db(transaction=True)
-def test_calls_are_not_made_side_by_side_only_to_knock(sandbox, outage):
+def test_a_probe_is_one_call(sandbox, outage):
     before = len(sandbox.calls())
 
     reconcile.run(cause=RECONCILE)
@@ -70,7 +70,7 @@ def test_calls_are_not_made_side_by_side_only_to_knock(sandbox, outage):
     assert len(sandbox.calls()) - before == 1
 
 
-def test_one_answer_ends_it_and_everything_is_settled_at_once(sandbox, outage):
+def test_one_answer_ends_an_outage_and_every_row_is_refreshed(sandbox, outage):
     sandbox.clear_faults()
 
     reconcile.run(cause=RECONCILE)
@@ -78,24 +78,24 @@ def test_one_answer_ends_it_and_everything_is_settled_at_once(sandbox, outage):
     assert set(Payment.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
-def test_a_buyer_does_not_wait_meanwhile_and_gets_the_page_when_it_is_over(sandbox, outage):
+def test_a_buyer_does_not_wait_in_an_outage_and_gets_the_page_afterwards(sandbox, outage):
     before = len(sandbox.calls())
     order = order_of(OfferFactory())
     assert (len(sandbox.calls()) - before, payment_of(order).status) == (0, "created")
 
     sandbox.clear_faults()
-    older(Payment, minutes=1)
+    make_older(Payment, minutes=1)
     tasks.resend()
 
     assert payment_of(order).payment_url
 
 
-def test_a_refund_is_taken_down_meanwhile_and_sent_when_it_is_over(sandbox, outage):
+def test_a_refund_of_an_outage_is_stored_and_sent_afterwards(sandbox, outage):
     refund = refund_of(paid(outage[0]))
     assert (refund.status, refund.first_sent_at) == ("pending", None)
 
     sandbox.clear_faults()
-    older(Refund, minutes=1)
+    make_older(Refund, minutes=1)
     tasks.resend()
 
     refund.refresh_from_db()

@@ -1,10 +1,10 @@
-"""Asking Hyperswitch: four outcomes, and what each leaves behind."""
+"""Calls to Hyperswitch: four outcomes, and the rows that each leaves behind."""
 
 import pytest
 
 from marketplace.models import Order
 from payments import tasks
-from payments.collection import payment_requests as intents
+from payments.collection import payment_requests as payment_requests
 from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment, Refund
 from tests.buying import order_of, paid, payment_of, refund_of, two_sellers_order
@@ -33,12 +33,12 @@ def test_a_refund_without_an_idempotency_key_is_a_loud_error(sandbox):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("fault", ["drop", "half_body", "html", "wrong_json"])
-def test_an_answer_we_cannot_read_leaves_the_order_pending_and_the_sweep_finds_its_page(sandbox, fault, when):
+def test_an_unreadable_answer_leaves_the_order_pending_until_the_sweep(sandbox, fault, when):
     sandbox.fault(fault, "^/payments$", method="POST", when=when)
     order = order_of(OfferFactory())
     assert (order.status, payment_of(order).status) == ("pending", "created")
 
-    intents.check_payment(payment_of(order).pk, cause=SWEEP)
+    payment_requests.check_payment(payment_of(order).pk, cause=SWEEP)
 
     assert payment_of(order).status == "pending"
     assert payment_of(order).payment_url
@@ -70,7 +70,7 @@ def test_a_refused_payment_fails_the_order(sandbox, settings):
     assert (order.status, payment_of(order).error_code) == ("failed", "IR_39")
 
 
-def test_a_wrong_api_key_changes_nothing_and_says_what_to_check(sandbox, settings):
+def test_a_wrong_api_key_changes_nothing_and_names_the_setting(sandbox, settings):
     settings.HYPERSWITCH_API_KEY = "snd_wrong"
 
     order = order_of(OfferFactory())
@@ -116,19 +116,19 @@ def test_a_slow_body_ends_at_the_deadline(sandbox, settings):
 def test_a_repeated_send_finds_the_first_payment(sandbox):
     order = order_of(OfferFactory())
 
-    outcome = intents.send_payment(payment_of(order).pk, cause=SWEEP)
+    outcome = payment_requests.send_payment(payment_of(order).pk, cause=SWEEP)
 
     assert isinstance(outcome, Accepted)
     assert outcome.value.payment_id == payment_of(order).provider_key
 
 
-def test_a_lost_refund_answer_leaves_one_refund_pending_and_the_order_waiting(sandbox):
+def test_a_lost_refund_answer_leaves_one_refund_and_its_order_pending(sandbox):
     order = paid(two_sellers_order())
     sandbox.pay(payment_of(order).provider_key)
     sandbox.fault("drop", "^/refunds$", method="POST", when="after")
 
     refund = refund_of(order)
-    intents_and_refunds_due_now()
+    make_everything_due()
     tasks.resend()
 
     refund.refresh_from_db()
@@ -136,6 +136,6 @@ def test_a_lost_refund_answer_leaves_one_refund_pending_and_the_order_waiting(sa
     assert Order.objects.get().status == "refund_pending"
 
 
-def intents_and_refunds_due_now() -> None:
+def make_everything_due() -> None:
     for model in (Payment, Refund):
         model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at="2020-01-01T00:00:00Z")

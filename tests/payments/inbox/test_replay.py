@@ -1,4 +1,4 @@
-"""Deliveries that no handler has finished are tried again, by the clock or by hand; nothing is done twice."""
+"""Deliveries without a final result are replayed, by the worker or by hand; nothing is applied twice."""
 
 import io
 import json
@@ -31,29 +31,23 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
-from veza.core.causes import Cause
+from tests.payments.builders import BY_STAFF, make_deliveries_due
 from veza.core.ids import new_id, provider_id
 from veza.core.models import Heartbeat, ReviewItem, StatusChange
 
 pytestmark = pytest.mark.django_db
-BY_STAFF = Cause("staff", actor="finance@example.com", reason="agreed with the buyer")
 
 
-def due_now() -> None:
-    past = timezone.now() - timedelta(seconds=1)
-    WebhookDelivery.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=past)
-
-
-def failing(monkeypatch):
+def break_handler(monkeypatch):
     return monkeypatch.setattr("marketplace.licenses.grant", lambda *args: 1 / 0)
 
 
-def test_a_reaction_that_failed_is_tried_again_and_the_money_is_booked(sandbox, monkeypatch):
+def test_a_failed_handler_is_retried_and_the_money_is_booked(sandbox, monkeypatch):
     order = order_of(OfferFactory())
-    with monkeypatch.context() as broken:
-        failing(broken)
+    with monkeypatch.context() as patch:
+        break_handler(patch)
         assert deliver_payment(payment_of(order)).status_code == 500
-    due_now()
+    make_deliveries_due()
 
     tasks.retry_deliveries()
 
@@ -64,40 +58,40 @@ def test_a_reaction_that_failed_is_tried_again_and_the_money_is_booked(sandbox, 
     assert StatusChange.objects.filter(machine="payments.payment", cause_id=row.pk, to_status="succeeded").exists()
 
 
-def test_tries_grow_further_apart(sandbox, monkeypatch):
-    failing(monkeypatch)
+def test_retries_grow_further_apart(sandbox, monkeypatch):
+    break_handler(monkeypatch)
     deliver_payment(payment_of(order_of(OfferFactory())))
     pauses = []
 
     for _ in range(len(REPLAY_SCHEDULE) + 1):
         row = WebhookDelivery.objects.get()
         pauses.append(row.next_attempt_at - row.processed_at)
-        due_now()
+        make_deliveries_due()
         tasks.retry_deliveries()
 
     assert pauses == [*REPLAY_SCHEDULE, REPLAY_SCHEDULE[-1]]
 
 
-def test_what_fails_for_a_day_becomes_a_case_and_is_left_alone(sandbox, monkeypatch):
-    failing(monkeypatch)
+def test_what_fails_for_a_day_is_reviewed_and_not_retried(sandbox, monkeypatch):
+    break_handler(monkeypatch)
     deliver_payment(payment_of(order_of(OfferFactory())))
     WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
-    due_now()
+    make_deliveries_due()
 
     tasks.retry_deliveries()
 
     row = WebhookDelivery.objects.get()
     assert (row.next_attempt_at, row.processing_result) == (None, "error: ZeroDivisionError: division by zero")
-    case = ReviewItem.objects.get()
-    assert (case.kind, case.subject_id) == ("delivery_unsettled", row.pk)
+    item = ReviewItem.objects.get()
+    assert (item.kind, item.subject_id) == ("delivery_unsettled", row.pk)
 
 
-def test_a_case_closes_when_its_delivery_is_settled_after_all(sandbox, monkeypatch):
-    with monkeypatch.context() as broken:
-        failing(broken)
+def test_the_review_item_closes_when_its_delivery_is_handled_after_all(sandbox, monkeypatch):
+    with monkeypatch.context() as patch:
+        break_handler(patch)
         deliver_payment(payment_of(order_of(OfferFactory())))
         WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
-        due_now()
+        make_deliveries_due()
         tasks.retry_deliveries()
 
     call_command("replay_webhooks", stdout=io.StringIO())
@@ -106,11 +100,11 @@ def test_a_case_closes_when_its_delivery_is_settled_after_all(sandbox, monkeypat
     assert ReviewItem.objects.get().closed_by == "veza"
 
 
-def test_an_unmatched_delivery_becomes_a_case_after_a_day(sandbox):
+def test_an_unmatched_delivery_is_reviewed_after_a_day(sandbox):
     payload = {"payment_id": provider_id("pay", new_id()), "status": "succeeded", "amount": 1, "currency": "EUR"}
     deliver(envelope("payment_succeeded", payload))
     WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
-    due_now()
+    make_deliveries_due()
 
     tasks.retry_deliveries()
 
@@ -118,7 +112,7 @@ def test_an_unmatched_delivery_becomes_a_case_after_a_day(sandbox):
 
 
 @pytest.mark.parametrize("what", ["refund", "dispute"])
-def test_what_waits_for_its_payment_is_due_the_moment_that_is_booked(sandbox, what):
+def test_what_waits_for_its_payment_is_due_once_that_is_booked(sandbox, what):
     order = order_of(OfferFactory())
     payment = payment_of(order)
     if what == "refund":
@@ -135,11 +129,11 @@ def test_what_waits_for_its_payment_is_due_the_moment_that_is_booked(sandbox, wh
     assert not WebhookDelivery.objects.exclude(processing_result="ok").exists()
 
 
-def test_a_delivery_given_up_is_handled_when_its_payment_is_booked_after_all_and_its_case_closes(sandbox):
+def test_a_late_payment_replays_a_failed_delivery_and_closes_its_review(sandbox):
     order = order_of(OfferFactory())
     deliver_dispute(payment_of(order), "opened")
     WebhookDelivery.objects.update(received_at=timezone.now() - timedelta(hours=25))
-    due_now()
+    make_deliveries_due()
     tasks.retry_deliveries()
     assert ReviewItem.objects.get().kind == "delivery_unsettled"
 
@@ -150,13 +144,13 @@ def test_a_delivery_given_up_is_handled_when_its_payment_is_booked_after_all_and
     assert ReviewItem.objects.get(kind="delivery_unsettled").closed_by == "veza"
 
 
-def test_a_retry_of_what_another_delivery_has_done_meanwhile_is_a_duplicate(sandbox, monkeypatch):
+def test_a_retry_after_another_delivery_succeeded_is_a_duplicate(sandbox, monkeypatch):
     payment = payment_of(order_of(OfferFactory()))
-    with monkeypatch.context() as broken:
-        failing(broken)
+    with monkeypatch.context() as patch:
+        break_handler(patch)
         deliver_payment(payment, event_id="evt_1")
     deliver_payment(payment, event_id="evt_1")
-    due_now()
+    make_deliveries_due()
 
     tasks.retry_deliveries()
 
@@ -165,7 +159,7 @@ def test_a_retry_of_what_another_delivery_has_done_meanwhile_is_a_duplicate(sand
     assert License.objects.count() == 1
 
 
-def test_a_forged_delivery_is_never_replayed(sandbox):
+def test_a_delivery_with_an_invalid_signature_is_never_replayed(sandbox):
     order = order_of(OfferFactory())
     deliver(envelope("payment_succeeded", payment_object(payment_of(order))), signature="00")
 
@@ -186,70 +180,70 @@ def test_a_payload_that_is_not_what_was_signed_is_never_replayed(sandbox):
         replay(row.pk)
 
 
-def a_day() -> None:
-    """Purchases, a refund, a bounce, disputes, wrong money and what people decided about it, forgeries and nonsense."""
-    refunded, argued = paid(two_sellers_order()), paid(two_sellers_order())
-    deliver_payment(payment_of(refunded), status="processing")
-    refund = refund_of(refunded)
+def deliver_a_day() -> None:
+    """Purchases, a returned refund, disputes, decided mismatches, invalid signatures and unreadable bodies."""
+    sale, disputed_sale = paid(two_sellers_order()), paid(two_sellers_order())
+    deliver_payment(payment_of(sale), status="processing")
+    refund = refund_of(sale)
     deliver_refund(refund, status="review")
     deliver_refund(refund)
     deliver_refund(refund, status="failed")
-    deliver_dispute(payment_of(argued), "opened")
-    deliver_dispute(payment_of(argued), "lost")
+    deliver_dispute(payment_of(disputed_sale), "opened")
+    deliver_dispute(payment_of(disputed_sale), "lost")
     deliver_payment(payment_of(two_sellers_order()), status="failed", amount_received=None)
     deliver_payment(payment_of(two_sellers_order()), amount_received=5)
-    wrong_money_that_people_decided_about()
+    deliver_mismatches_and_decisions()
     deliver(envelope("mandate_active", {}))
     deliver(b"nonsense")
     deliver(b"{}", signature="00")
 
 
-def wrong_money_that_people_decided_about() -> None:
-    given_back, accepted, doubted, never_came = [payment_of(two_sellers_order()) for _ in range(4)]
-    for payment, amount in ((given_back, 5), (accepted, 20_00), (doubted, 18_00)):
+def deliver_mismatches_and_decisions() -> None:
+    refunded_in_full, surplus, in_doubt, without_money = [payment_of(two_sellers_order()) for _ in range(4)]
+    for payment, amount in ((refunded_in_full, 5), (surplus, 20_00), (in_doubt, 18_00)):
         deliver_payment(payment, amount_received=amount)
-    deliver(envelope("action_required", payment_object(doubted, status="review")))
-    deliver(envelope("action_required", payment_object(never_came, status="conflicted", amount_received=None)))
-    for payment in (given_back, never_came):
+    deliver(envelope("action_required", payment_object(in_doubt, status="review")))
+    deliver(envelope("action_required", payment_object(without_money, status="conflicted", amount_received=None)))
+    for payment in (refunded_in_full, without_money):
         mismatches.refund_in_full(payment_id=payment.pk, cause=BY_STAFF)
-    for payment in (accepted, doubted):
+    for payment in (surplus, in_doubt):
         mismatches.accept_received_amount(payment_id=payment.pk, cause=BY_STAFF)
     for refund in Refund.objects.filter(source="late_payment"):
         deliver_refund(refund)
 
 
-def everything() -> dict:
+def all_rows() -> dict:
     models = [model for model in apps.get_models() if model is not Heartbeat]
     return {model._meta.label: sorted(map(str, model.objects.values())) for model in models}
 
 
 def test_replaying_a_whole_day_changes_nothing(sandbox):
-    a_day()
-    before = everything()
+    deliver_a_day()
+    before = all_rows()
 
     call_command("replay_webhooks", "--since", f"{timezone.now() - timedelta(days=1):%Y-%m-%d}", stdout=io.StringIO())
 
-    after = everything()
+    after = all_rows()
     assert {name for name in after if after[name] != before[name]} == set()
 
 
 @pytest.mark.parametrize("after", [{"hours": 1}, {"hours": 25}, {"days": 100}])
-def test_a_whole_day_that_is_sent_again_when_nobody_remembers_its_events_changes_nothing(sandbox, after):
-    a_day()
-    before = everything()
-    sent = [row.payload.encode() for row in WebhookDelivery.objects.filter(signature_valid=True).order_by("pk")]
+def test_a_day_sent_again_after_its_log_was_deleted_changes_nothing(sandbox, after):
+    deliver_a_day()
+    before = all_rows()
+    bodies = [row.payload.encode() for row in WebhookDelivery.objects.filter(signature_valid=True).order_by("pk")]
     WebhookDelivery.objects.all().delete()
 
     with time_machine.travel(timedelta(**after)):
-        for raw in sent:
+        for raw in bodies:
             deliver(raw)
 
-    after = everything()
+    after = all_rows()
     assert {name for name in after if after[name] != before[name]} == {"payments.WebhookDelivery"}
 
 
-def test_a_dry_run_names_what_it_would_handle(sandbox, monkeypatch):
-    failing(monkeypatch)
+def test_a_dry_run_names_what_it_would_replay(sandbox, monkeypatch):
+    break_handler(monkeypatch)
     deliver_payment(payment_of(order_of(OfferFactory())))
     out = io.StringIO()
 
@@ -261,14 +255,14 @@ def test_a_dry_run_names_what_it_would_handle(sandbox, monkeypatch):
 
 
 @pytest.mark.parametrize("by", ["--id", "--event", "--type", "--until"])
-def test_deliveries_are_chosen_by_id_type_and_time(sandbox, by):
+def test_deliveries_are_selected_by_id_type_and_time(sandbox, by):
     order = paid(order_of(OfferFactory()))
     deliver(envelope("refund_failed", refund_object(refund_of(order), status="failed")))
-    chosen = WebhookDelivery.objects.get(event_type="payment_succeeded")
+    selected_row = WebhookDelivery.objects.get(event_type="payment_succeeded")
     other = WebhookDelivery.objects.get(event_type="refund_failed")
     arguments = {
-        "--id": ["--id", str(chosen.pk)],
-        "--event": ["--id", chosen.event_id],
+        "--id": ["--id", str(selected_row.pk)],
+        "--event": ["--id", selected_row.event_id],
         "--type": ["--type", "payment_succeeded"],
         "--until": ["--until", other.received_at.isoformat()],
     }[by]
@@ -276,4 +270,4 @@ def test_deliveries_are_chosen_by_id_type_and_time(sandbox, by):
 
     call_command("replay_webhooks", *arguments, "--dry-run", "--json", stdout=out)
 
-    assert json.loads(out.getvalue())["would_handle"] == [str(chosen.pk)]
+    assert json.loads(out.getvalue())["would_handle"] == [str(selected_row.pk)]

@@ -1,4 +1,4 @@
-"""What we ask of Hyperswitch against its own schemas, where those are at hand."""
+"""Our requests against Hyperswitch's own schemas, where those are available."""
 
 import pytest
 
@@ -10,31 +10,31 @@ from tests.sandbox.schemas import FOLDER, HYPERSWITCH, validator_of
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(not (FOLDER / HYPERSWITCH).exists(), reason="the contracts are not at hand"),
+    pytest.mark.skipif(not (FOLDER / HYPERSWITCH).exists(), reason="the contracts are not available"),
 ]
 
 
 @pytest.fixture
 def bodies(monkeypatch):
-    """What we post from here on."""
-    posted = []
+    """The requests that are posted from here on."""
+    requests = []
     send = hyperswitch_api._post
 
     def post(path, fields, **options):
-        posted.append((path, dict(fields)))
+        requests.append((path, dict(fields)))
         return send(path, fields, **options)
 
     monkeypatch.setattr(hyperswitch_api, "_post", post)
-    return posted
+    return requests
 
 
 def assert_is_known(body, name):
-    validator, known = validator_of(HYPERSWITCH, name)
+    validator, properties = validator_of(HYPERSWITCH, name)
     validator.validate(body)
-    assert set(body) <= set(known)
+    assert set(body) <= set(properties)
 
 
-def test_a_payment_is_asked_for_in_the_providers_own_words(sandbox, bodies):
+def test_a_payment_request_follows_the_providers_schema(sandbox, bodies):
     order = order_of(OfferFactory())
 
     [(path, body)] = bodies
@@ -44,7 +44,7 @@ def test_a_payment_is_asked_for_in_the_providers_own_words(sandbox, bodies):
     assert body["amount"] == order.total_minor
 
 
-def test_a_refund_always_names_its_amount(sandbox, bodies):
+def test_a_refund_request_always_has_an_amount(sandbox, bodies):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
 
@@ -57,7 +57,7 @@ def test_a_refund_always_names_its_amount(sandbox, bodies):
     assert len(body["refund_id"]) == 30
 
 
-def test_a_row_is_asked_about_after_15_s_1_m_and_5_m():
+def test_a_row_is_sent_again_after_15_s_1_m_and_5_m():
     waits = [retry_after(attempts).total_seconds() for attempts in range(5)]
 
     assert waits == [15, 60, 300, 300, 300]

@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, the door answers, and never with a 5xx."""
+"""Whatever bytes arrive, the endpoint answers, and never with a 5xx."""
 
 import json
 
@@ -11,7 +11,7 @@ from payments.webhooks import HANDLERS
 from tests.buying import deliver, signed
 
 pytestmark = pytest.mark.django_db
-bounded = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+limits = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 
 NAMES = [
     "event_id", "event_type", "merchant_id", "content", "object", "type", "payment_id", "refund_id", "dispute_id",
@@ -29,7 +29,7 @@ envelopes = st.fixed_dictionaries(
 )
 
 
-@bounded
+@limits
 @given(st.binary(max_size=2_000))
 def test_any_signed_bytes_are_answered_and_logged(sandbox, raw):
     before = WebhookDelivery.objects.count()
@@ -40,7 +40,7 @@ def test_any_signed_bytes_are_answered_and_logged(sandbox, raw):
     assert WebhookDelivery.objects.count() == before + 1
 
 
-@bounded
+@limits
 @given(envelopes)
 def test_any_signed_event_is_answered_and_books_nothing(sandbox, body):
     answer = deliver(json.dumps(body).encode())
@@ -49,9 +49,9 @@ def test_any_signed_event_is_answered_and_books_nothing(sandbox, body):
     assert not Posting.objects.exists()
 
 
-@bounded
+@limits
 @given(st.binary(max_size=200), st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=200))
-def test_no_signature_opens_the_door_but_the_right_one(sandbox, raw, signature):
+def test_no_signature_is_accepted_but_the_right_one(sandbox, raw, signature):
     if signature.lower() == signed(b" " + raw):
         return
 

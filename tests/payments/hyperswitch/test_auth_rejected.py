@@ -1,4 +1,4 @@
-"""A wrong key is one case for a person, not a mark against every row."""
+"""A wrong key opens one review item and counts no attempt against any row."""
 
 from datetime import timedelta
 
@@ -26,35 +26,35 @@ def due_now(model, **also) -> None:
     model.objects.update(next_attempt_at=past, created_at=past, **also)
 
 
-def auth_rejected() -> tuple[int, int]:
-    """How many calls were turned away, and how many cases stand for them."""
-    cases = ReviewItem.objects.filter(kind="hyperswitch_auth_rejected", closed_at=None)
-    return ProviderCall.objects.filter(status=401).count(), cases.count()
+def count_rejections() -> tuple[int, int]:
+    """How many calls were rejected, and how many review items are open about it."""
+    items = ReviewItem.objects.filter(kind="hyperswitch_auth_rejected", closed_at=None)
+    return ProviderCall.objects.filter(status=401).count(), items.count()
 
 
-def test_the_reconciler_stops_at_the_gate_with_one_case_and_counts_nothing(three_orders, settings):
+def test_the_reconciler_stops_with_one_review_item_and_counts_no_attempt(three_orders, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
     due_now(Payment, attempts=3)
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    assert auth_rejected() == (1, 1)
+    assert count_rejections() == (1, 1)
     assert set(Payment.objects.values_list("status", "attempts")) == {("pending", 3)}
     assert all(payment.next_attempt_at < timezone.now() + timedelta(minutes=6) for payment in Payment.objects.all())
 
 
 @pytest.mark.django_db(transaction=True)
-def test_calls_side_by_side_that_are_turned_away_open_one_case(three_orders, settings):
+def test_rejected_calls_side_by_side_open_one_review_item(three_orders, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
     due_now(Payment)
 
     reconcile.run(cause=reconcile.by_reconciler())
 
-    calls, cases = auth_rejected()
-    assert (1 <= calls <= 3, cases) == (True, 1)
+    calls, items = count_rejections()
+    assert (1 <= calls <= 3, items) == (True, 1)
 
 
-def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings):
+def test_sending_payments_stops_and_counts_no_attempt(sandbox, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
     for _ in range(3):
         order_of(OfferFactory())
@@ -63,29 +63,29 @@ def test_sending_payments_stops_at_the_gate_and_counts_nothing(sandbox, settings
 
     tasks.resend()
 
-    assert auth_rejected() == (1, 1)
+    assert count_rejections() == (1, 1)
     assert set(Payment.objects.values_list("status", "attempts")) == {("created", 0)}
 
 
-def test_closing_unpaid_pages_stops_at_the_gate(three_orders, settings):
+def test_closing_unpaid_pages_stops(three_orders, settings):
     settings.HYPERSWITCH_API_KEY = WRONG_KEY
     Payment.objects.update(close_due_at=timezone.now())
 
     tasks.close_unpaid()
 
-    assert auth_rejected() == (1, 1)
+    assert count_rejections() == (1, 1)
     assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
 
 
-@pytest.mark.parametrize("sent", [True, False])
-def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_key(sandbox, settings, sent):
+@pytest.mark.parametrize("was_sent", [True, False])
+def test_a_rejected_refund_is_reviewed_and_sent_with_the_right_key(sandbox, settings, was_sent):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
     right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
     refund = refund_of(order)
-    due_now(Refund, **({} if sent else {"first_sent_at": None}))
+    due_now(Refund, **({} if was_sent else {"first_sent_at": None}))
     tasks.resend()
-    assert auth_rejected()[1] == 1
+    assert count_rejections()[1] == 1
 
     settings.HYPERSWITCH_API_KEY = right_key
     due_now(Refund, send_after=timezone.now())
@@ -95,7 +95,7 @@ def test_a_refund_that_is_turned_away_opens_the_case_and_goes_on_with_the_right_
     assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
 
 
-def test_a_refund_that_was_turned_away_was_never_sent_and_is_no_orphan(sandbox, settings):
+def test_a_rejected_refund_was_never_sent_and_is_no_orphan(sandbox, settings):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
     right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
@@ -110,21 +110,21 @@ def test_a_refund_that_was_turned_away_was_never_sent_and_is_no_orphan(sandbox, 
     assert (refund.status, refund.hyperswitch_refund_id) == ("pending", refund.provider_key)
 
 
-def test_the_case_closes_by_itself_when_the_right_key_is_let_in(three_orders, settings):
+def test_the_review_item_closes_when_the_right_key_is_accepted(three_orders, settings):
     right_key, settings.HYPERSWITCH_API_KEY = settings.HYPERSWITCH_API_KEY, WRONG_KEY
     due_now(Payment)
     tasks.resend()
-    assert auth_rejected() == (1, 1)
+    assert count_rejections() == (1, 1)
 
     settings.HYPERSWITCH_API_KEY = right_key
     due_now(Payment)
     tasks.resend()
 
-    assert auth_rejected() == (1, 0)
+    assert count_rejections() == (1, 0)
     assert ReviewItem.objects.get().note.startswith("Key accepted: GET /payments/")
 
 
-def test_a_provider_that_is_switched_off_turns_nobody_away(three_orders, settings):
+def test_a_provider_that_is_switched_off_rejects_nothing(three_orders, settings):
     settings.HYPERSWITCH_ENABLED = False
     due_now(Payment)
 

@@ -1,4 +1,4 @@
-"""The webhook log is cleaned in batches, stops when asked to, and keeps what is young."""
+"""The webhook log is cleaned in batches, until it is stopped, and young deliveries stay."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def deliveries(number: int, *, days_old: float, signature_valid: bool = True) ->
     )
 
 
-def test_only_what_is_older_than_the_setting_goes(settings):
+def test_only_what_is_older_than_the_setting_is_deleted(settings):
     settings.HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS = 90
     deliveries(2, days_old=91)
     deliveries(3, days_old=89)
@@ -49,7 +49,7 @@ def test_only_what_is_older_than_the_setting_goes(settings):
 
 
 class Waits(Event):
-    """An event that nobody sets, and that says how long it was waited for."""
+    """An event that is never set, and records how long it was waited for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Waits(Event):
         return False
 
 
-def test_it_goes_in_batches_with_a_pause_of_100_ms_between(monkeypatch):
+def test_batches_are_deleted_with_a_pause_of_100_ms_between(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 2)
     deliveries(5, days_old=91)
     sums, waits = [], Waits()
@@ -78,15 +78,15 @@ def test_a_batch_is_of_10_000():
     assert sums == [10_000, 10_001]
 
 
-def test_it_ends_after_the_running_batch_when_it_is_stopped(monkeypatch):
+def test_cleaning_ends_after_the_running_batch_when_it_is_stopped(monkeypatch):
     monkeypatch.setattr(retention, "BATCH", 2)
     deliveries(5, days_old=91)
     stopping = Event()
 
-    assert retention.clean(90, stopping=stopping, report_progress=lambda done: stopping.set()) == 2
+    assert retention.clean(90, stopping=stopping, report_progress=lambda count: stopping.set()) == 2
 
 
-def test_the_counts_of_forged_deliveries_go_with_them():
+def test_the_counts_of_invalid_signatures_are_deleted_too():
     InvalidSignatureCount.objects.create(
         provider="hyperswitch", minute_at=timezone.now() - timedelta(days=91), deliveries=5, bytes=5
     )
@@ -96,11 +96,11 @@ def test_the_counts_of_forged_deliveries_go_with_them():
     assert not InvalidSignatureCount.objects.exists()
 
 
-def test_coming_to_its_end_leaves_a_heartbeat_and_being_stopped_does_not(monkeypatch):
+def test_only_a_complete_cleaning_leaves_a_heartbeat(monkeypatch):
     deliveries(2, days_old=91)
-    stopped = Event()
-    stopped.set()
-    retention.clean(90, stopping=stopped)
+    stop_event = Event()
+    stop_event.set()
+    retention.clean(90, stopping=stop_event)
     assert not Heartbeat.objects.exists()
 
     tasks.clean_webhook_log()
@@ -108,13 +108,13 @@ def test_coming_to_its_end_leaves_a_heartbeat_and_being_stopped_does_not(monkeyp
     assert Heartbeat.objects.get(name="payments.clean_webhook_log").done == 2
 
 
-@pytest.mark.parametrize(("written", "days"), [("0", 90), ("-5", 90), ("", 90), ("7", 7)])
-def test_zero_or_nothing_means_the_default(written, days):
-    known = {name: value for name, value in os.environ.items() if name != SETTING}
-    known |= {SETTING: written} if written else {}
+@pytest.mark.parametrize(("text", "days"), [("0", 90), ("-5", 90), ("", 90), ("7", 7)])
+def test_zero_or_nothing_means_the_default(text, days):
+    environment = {name: value for name, value in os.environ.items() if name != SETTING}
+    environment |= {SETTING: text} if text else {}
     code = "from veza import settings; print(settings.HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS)"
 
-    payload = subprocess.run([sys.executable, "-c", code], env=known, capture_output=True, text=True, check=True)
+    payload = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
 
     assert int(payload.stdout) == days
 
@@ -129,7 +129,7 @@ def test_a_dry_run_counts_and_deletes_nothing():
     assert WebhookDelivery.objects.count() == 2
 
 
-def test_the_command_answers_with_what_it_deleted():
+def test_the_command_reports_how_many_it_deleted():
     deliveries(2, days_old=100)
     out = io.StringIO()
 
@@ -139,7 +139,7 @@ def test_the_command_answers_with_what_it_deleted():
 
 
 def many_deliveries(number: int, *, signature_valid: bool, days_old: float) -> None:
-    """So many that the database has to make them itself, spread over the day before."""
+    """So many that the database inserts them itself, spread over the day before."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO webhook_log"
@@ -153,16 +153,16 @@ def many_deliveries(number: int, *, signature_valid: bool, days_old: float) -> N
 
 @pytest.fixture
 def sigterm_is_ours():
-    """A signal that nobody handles must fail a test, not end the run."""
+    """A signal without a handler must fail the test, not end the run."""
 
-    def unhandled(*_received):
-        raise AssertionError("nobody handled SIGTERM")
+    def fail(*_arguments):
+        raise AssertionError("SIGTERM was not handled")
 
-    before = {received: signal.getsignal(received) for received in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, unhandled)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, fail)
     yield
-    for received, handler in before.items():
-        signal.signal(received, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_sigterm_ends_the_command_after_the_running_batch(monkeypatch, sigterm_is_ours):
@@ -182,18 +182,18 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("out", "shown"), [(Terminal(), ["2 deleted", "3 deleted"]), (io.StringIO(), [])])
-def test_the_command_shows_its_progress_on_a_terminal_only(monkeypatch, sigterm_is_ours, out, shown):
+@pytest.mark.parametrize(("out", "progress_lines"), [(Terminal(), ["2 deleted", "3 deleted"]), (io.StringIO(), [])])
+def test_the_command_shows_its_progress_on_a_terminal_only(monkeypatch, sigterm_is_ours, out, progress_lines):
     monkeypatch.setattr(retention, "BATCH", 2)
     deliveries(3, days_old=91)
 
     call_command("clean_webhook_log", stdout=out)
 
     *progress, end = out.getvalue().split("\r")
-    assert (progress, end) == (shown, "deleted: 3, days: 90, stopped: False\n")
+    assert (progress, end) == (progress_lines, "deleted: 3, days: 90, stopped: False\n")
 
 
-def test_attacks_are_found_by_their_own_index():
+def test_invalid_signatures_are_found_by_their_own_index():
     many_deliveries(100_000, signature_valid=True, days_old=1)
     many_deliveries(20, signature_valid=False, days_old=1)
     with connection.cursor() as cursor:
