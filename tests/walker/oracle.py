@@ -9,7 +9,7 @@ from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.webhooks import HANDLERS
-from tests.machines import forgotten_rows
+from tests.dead_ends.table import forgotten_rows
 from tests.walker.world import World
 from veza.backoffice.verification import faults_of_ledger, verify_ledger
 

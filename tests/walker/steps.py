@@ -27,8 +27,8 @@ OTHER_REFUND_AMOUNTS = False
 FOREIGN_REFUNDS = False
 FOREIGN_DISPUTES = False
 FOREIGN_PAYMENTS = True
-ONE_CENT_DISPUTES = False
-WRITE_OFFS = False
+ONE_CENT_DISPUTES = True
+WRITE_OFFS = True
 
 Walk = Callable[[World], str | None]
 

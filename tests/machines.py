@@ -1,5 +1,0 @@
-"""Draft."""
-
-
-def forgotten_rows():
-    return []
