@@ -8,15 +8,18 @@ from typing import Any
 from uuid import UUID
 
 import requests
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from marketplace.models import LicenseOffer, Order
 from marketplace.orders import OrderLine, request_order
 from marketplace.refunds import RefundRequest, request_refund
+from payments.disputes.dispute_updates import apply_dispute
+from payments.hyperswitch.objects import parse_dispute
 from payments.models import Payment, Refund
 from tests.factories import OfferFactory, PersonFactory
-from veza.core.causes import Cause
+from veza.core.causes import Cause, by_sweep
 from veza.core.ids import new_id
 from veza.core.models import User
 
@@ -151,6 +154,14 @@ def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None =
     amount = payment.amount_minor if amount_minor is None else amount_minor
     snapshot = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **payload)
     return deliver(envelope(f"dispute_{status}", snapshot))
+
+
+def answer_dispute(payment: Payment, status: str, *, amount_minor: int | None = None) -> None:
+    """Hyperswitch's answer to a refresh of a dispute, which may contradict what it had reported."""
+    amount = payment.amount_minor if amount_minor is None else amount_minor
+    payload = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}")
+    with transaction.atomic():
+        apply_dispute(parse_dispute(payload), cause=by_sweep("a test"), at=timezone.now(), is_answer=True)
 
 
 def ago(**time: float) -> str:

@@ -13,6 +13,7 @@ from django.db import connection
 from payments.ledger import allocations, postings
 from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
+from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Posting
 from payments.review_items import update_review_of_dispute_excess
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
@@ -33,13 +34,24 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
         if available:
             remaining = allocations.subtract(allocation, remaining)
         if (dispute.funds_location, dispute.allocation) != (location, allocation):
+            excess_before_minor = dispute.allocation.get(RECOVERABLE, 0)
             _move_funds(dispute, location, allocation, payment=payment, at=at)
-            update_review_of_dispute_excess(dispute, dispute.allocation.get(RECOVERABLE, 0))
+            _follow_excess(dispute, excess_before_minor, at=at)
     same_currency = (one for one in disputes if one.currency == payment.held_currency)
     disputed_minor = sum(sum(one.allocation.values()) for one in same_currency)
     if disputed_minor != payment.disputed_minor:
         Payment.objects.filter(pk=payment.pk).update(disputed_minor=disputed_minor)
         payment.disputed_minor = disputed_minor
+
+
+def _follow_excess(dispute: Dispute, before_minor: int, *, at: datetime) -> None:
+    """What the bank takes beyond the payment was `before_minor`: what has come back of it is no loss any more."""
+    excess_minor = dispute.allocation.get(RECOVERABLE, 0)
+    if excess_minor < before_minor:
+        recover_losses(dispute, up_to_minor=before_minor - excess_minor, at=at)
+    written_off_minor = lost_minor(dispute) if excess_minor else 0
+    assert written_off_minor <= excess_minor, "no more is written off than the bank took beyond the payment"
+    update_review_of_dispute_excess(dispute, excess_minor - written_off_minor)
 
 
 def _location_for(dispute: Dispute) -> FundsLocation:

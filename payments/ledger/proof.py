@@ -189,7 +189,7 @@ def _disputed_at(location: str, disputes: Iterable[Dispute], currency: str) -> i
 
 
 def explain_payment(
-    books: Books, refunds: Iterable[Refund], disputes: Iterable[Dispute], write_offs: Iterable[WriteOff]
+    books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute], write_offs: Sequence[WriteOff]
 ) -> list[Fault]:
     """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
     payment = books.payment
@@ -198,6 +198,7 @@ def explain_payment(
         faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk))
     for dispute in disputes:
         faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
+    faults += _excessive_losses([*refunds, *disputes], write_offs)
     for write_off in write_offs:
         faults += _explain_write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
     return faults
@@ -279,6 +280,22 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
         for key in sorted({*expected, *actual})
         if expected[key] != actual[key]
     ]
+
+
+def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
+    """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
+    lost: dict[UUID, int] = defaultdict(int)
+    for write_off in write_offs:
+        lost[write_off.subject_id] += write_off.lost_minor
+    faults = []
+    for row in rows:
+        is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
+        excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
+        if lost[row.pk] > excess_minor:
+            loss, excess = (format_amount(amount, row.currency) for amount in (lost[row.pk], excess_minor))
+            text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
+            faults.append(Fault(text, lost[row.pk] - excess_minor, row.currency))
+    return faults
 
 
 def _explain_write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fault]:

@@ -11,6 +11,8 @@ from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemoteRefund
 from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations
+from payments.ledger.chart_of_accounts import RECOVERABLE
+from payments.ledger.losses import recover_losses
 from payments.models import Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_postings import (
@@ -205,9 +207,14 @@ def book_failure(refund: Refund, *, cause: Cause, at: datetime, **changes: Any) 
 
 
 def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> None:
-    """The bank returned the money: reverse the postings; support has to pay the buyer another way."""
+    """The bank returned the money: reverse the postings; support has to pay the buyer another way.
+
+    What had been written off of it has come back too.
+    """
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_final_fields(refund, snapshot))
     post_back(refund, at=at)
+    if excess_minor := refund.allocation.get(RECOVERABLE, 0):
+        recover_losses(refund, up_to_minor=excess_minor, at=at)
     open_review_of_returned_refund(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)

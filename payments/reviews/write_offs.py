@@ -1,13 +1,14 @@
 """Writing off a shortfall: what was refunded or lost beyond a payment, and cannot be recovered, becomes our loss.
 
-It stays in the books as `recoverable` until it is recovered, or finance writes it off with a reason.
+It stays in the books as `recoverable` until it is recovered, or finance writes it off with a reason. What a bank
+returns later of what was written off is posted back by the update that reports it.
 """
 
 from django.db import transaction
 from django.utils import timezone
 
 from payments.ledger.chart_of_accounts import RECOVERABLE
-from payments.ledger.losses import write_off_loss
+from payments.ledger.losses import lost_minor, write_off_loss
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund
 from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
@@ -61,5 +62,5 @@ def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
 def shortfall_minor(row: Refund | Dispute) -> int:
     """What a refund or dispute took beyond its payment, as far as it is neither recovered nor written off."""
     recoverable_minor = -balances(payment=row.payment_id, currency=row.currency).get((RECOVERABLE, row.currency), 0)
-    own_minor: int = row.allocation.get(RECOVERABLE, 0)
+    own_minor: int = row.allocation.get(RECOVERABLE, 0) - lost_minor(row)
     return max(0, min(own_minor, recoverable_minor))

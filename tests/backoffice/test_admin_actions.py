@@ -264,7 +264,7 @@ def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
     assert client.get("/api/v1/marketplace/products").status_code != 503
 
 
-def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sandbox):
+def test_an_external_refund_is_imported_and_marked_as_expected(sandbox):
     order = order_of(OfferFactory())
     payment = payment_of(order)
     sandbox.pay(payment.provider_key)
@@ -305,7 +305,7 @@ def test_what_is_known_already_is_told_in_words(sandbox):
     assert "No change." in pages[1]
 
 
-def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves_money(sandbox):
+def test_refreshing_an_unsent_refund_says_first_that_it_moves_money(sandbox):
     payment = payment_of(order_of(OfferFactory()))
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
     accept_received_amount(payment_id=payment.pk, cause=BY_TEST)
@@ -339,7 +339,7 @@ def subscription_of(*, paid_for: bool):
     return offer.subscription
 
 
-def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(sandbox):
+def test_support_gets_the_payment_link_of_a_subscription(sandbox):
     row = subscription_of(paid_for=False)
 
     page = browser(staff("support")).post(address(row, "get-payment-link"), answer(row), follow=True)

@@ -217,7 +217,7 @@ def test_every_damage_ends_with_1_and_names_row_and_amount(world, attack):
     assert word in report, report
 
 
-def test_a_difference_opens_a_review_item_with_its_amount_and_closes_it_when_it_is_mended(world):
+def test_a_difference_opens_a_review_item_until_it_is_fixed(world):
     damage("UPDATE payments_payment SET refunded_minor = 1 WHERE id = %(payment)s", **world)
     verify_ledger()
 
@@ -231,7 +231,7 @@ def test_a_difference_opens_a_review_item_with_its_amount_and_closes_it_when_it_
     assert item.status == "closed"
 
 
-def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences(world):
+def test_the_daily_proof_counts_payments_and_differences(world):
     verify_ledger()
     healthy = Heartbeat.objects.get(name="backoffice.verify_ledger")
     assert (healthy.done, healthy.failed) == (Payment.objects.count(), 0)
@@ -244,7 +244,7 @@ def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences
     assert str(world["kept"]) in beat.last_error or str(world["payment"]) in beat.last_error
 
 
-def test_an_account_on_the_wrong_side_is_no_difference_while_it_is_under_review(world):
+def test_an_account_on_the_wrong_side_may_be_under_review(world):
     book_statement_line(StatementLine("fee-1", StatementKind.FEE, 900_00, "EUR", timezone.now()))
     assert verify()[0] == 1
 

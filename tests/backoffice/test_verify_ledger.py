@@ -164,7 +164,7 @@ def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
     assert errors.splitlines() == [str(fault) for one in wrong[:20] for fault in one.differences]
 
 
-def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(order):
+def test_what_a_statement_booked_is_no_difference(order):
     paid(two_sellers_order())
     book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", order.completed_at))
 

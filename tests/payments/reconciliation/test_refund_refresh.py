@@ -170,7 +170,7 @@ def test_an_external_refund_is_refreshed_and_never_sent(sandbox, order, check):
     assert (posts_of_refunds(sandbox), refresh_calls(sandbox, "refunds")) == (0, 1)
 
 
-def test_an_unanswered_refund_is_refund_updated_after_its_payment_is_locked(sandbox, order):
+def test_an_unanswered_refund_is_updated_after_its_payment_is_locked(sandbox, order):
     refund = orphan(sandbox, order, when="after")
 
     with CaptureQueriesContext(connection) as ran:

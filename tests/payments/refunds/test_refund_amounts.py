@@ -23,9 +23,13 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
-from tests.subscriptions.subscribing import last_invoice, last_payment
-from tests.subscriptions.test_billing import activate_by_webhook, is_proved
-from tests.subscriptions.test_billing import refund_of as refund_of_invoice
+from tests.subscriptions.subscribing import (
+    activate_by_webhook,
+    is_proved,
+    last_invoice,
+    last_payment,
+    refund_invoice,
+)
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
@@ -199,7 +203,7 @@ def test_less_of_unapplied_funds_leaves_the_rest_unapplied(sandbox):
 def test_an_invoice_is_refunded_by_what_really_went_back(sandbox):
     subscription = activate_by_webhook(sandbox)
 
-    deliver_refund(refund_of_invoice(last_invoice(subscription)), amount=9_00)
+    deliver_refund(refund_invoice(last_invoice(subscription)), amount=9_00)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunded_minor) == ("active", 9_00)
