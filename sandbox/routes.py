@@ -117,6 +117,7 @@ ROUTES = [
     _route(CONTROL, "POST", "/_control/balances", dashboard.set_balance),
     _route(CONTROL, "GET", "/_truth", state.show_truth),
     _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
+    _route(CONTROL, "GET", "/_truth/objects", state.show_objects),
 ]
 
 

@@ -73,15 +73,16 @@ def force_refund(world: World, request: Request, refund_id: str) -> Answer:
 
 
 def refund_at_dashboard(world: World, request: Request) -> Answer:
-    """An external refund: the shop's back-end did not request it."""
-    params = read_params(request, ("payment_id", "amount", "status", "reason", "refund_id", "silent"))
+    """An external refund: the shop's back-end did not request it. Usually in the currency of its payment."""
+    params = read_params(request, ("payment_id", "amount", "currency", "status", "reason", "refund_id", "silent"))
     payment = find_object(world.payments, params.get("payment_id"), "payment")
     refund_id = params.get("refund_id") or new_id("ref_")
     if refund_id in world.refunds:
         raise ControlError(f"there is a refund {refund_id!r} already", 409)
     status = read_choice(params, "status", REFUND_EVENTS, "succeeded")
     refund = open_refund(world, payment, amount=read_amount(params, "amount"), refund_id=refund_id, params=params)
-    change_refund(world, refund, status=status, silent=bool(params.get("silent")))
+    currency = params.get("currency", payment.currency)
+    change_refund(world, refund, status=status, currency=currency, silent=bool(params.get("silent")))
     return as_json(refund.as_json(), 201)
 
 
