@@ -8,7 +8,7 @@ from connect.admin_actions import RetryReversal, RetryTransfer, WriteOffDebt
 from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.models import License, Order
-from payments.admin_actions import AcceptReceivedAmount, RefundMismatchInFull, RefreshRefund, ReplayWebhook
+from payments.admin_actions import AcceptReceivedAmount, RefreshRefund, RefundMismatchInFull, ReplayWebhook
 from payments.api.webhook import BAD_SIGNATURE
 from payments.inbox.intake import Result
 from payments.inbox.replay import UNSETTLED
