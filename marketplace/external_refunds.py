@@ -35,7 +35,7 @@ def allocate_external_refund(refund: Refund, /) -> Allocation:
     Creates the refund's lines of items, and returns {ledger account: minor units of the refund's currency}.
     """
     if not _is_of_completed_order(refund):
-        return allocations.allocate_refund(refund.amount_minor, refund.payment)
+        return allocations.allocate_refund(refund.booked_minor, refund.payment)
     return _allocate(refund, lines=[], unapplied_minor=0)
 
 
@@ -49,7 +49,7 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
         RefundLine.objects.filter(refund=refund).delete()
         return dict(refund.allocation)
     lines, unapplied_minor = shares_of_refund(refund), refund.allocation.get(UNAPPLIED, 0)
-    of_items_minor = refund.amount_minor - unapplied_minor - refund.allocation.get(RECOVERABLE, 0)
+    of_items_minor = refund.booked_minor - unapplied_minor - refund.allocation.get(RECOVERABLE, 0)
     available_minor = sum(allocations.unapplied_funds(refund.payment, exclude=refund).values())
     remaining = remaining_shares(_items_of(refund), REFUNDED_ONLY, besides=refund)
     is_whole = sum(line.total_minor for line in lines) == of_items_minor
@@ -66,7 +66,7 @@ def _reduce_to(amount_minor: int, lines: Sequence[ItemShares]) -> Sequence[ItemS
 
 def _is_of_completed_order(refund: Refund) -> bool:
     payment = refund.payment
-    if payment.purpose != Payment.Purpose.ORDER or refund.currency != payment.held_currency:
+    if payment.purpose != Payment.Purpose.ORDER or refund.booked_currency != payment.held_currency:
         return False
     return Order.objects.filter(pk=payment.purpose_id, completed_at__isnull=False).exists()
 
@@ -83,7 +83,7 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     free_shares = remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment, exclude=refund).values())
     reserved_minor = allocations.reserved_by_refunds(payment, exclude=refund).get(UNAPPLIED, 0)
-    division = _Division(refund.amount_minor)
+    division = _Division(refund.booked_minor)
     division.take_unapplied(min(unapplied_minor, available_minor))
     division.take(cap_shares(lines, remaining))
     division.take_unapplied(available_minor - reserved_minor)
@@ -95,7 +95,7 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     create_refund_lines(refund, parts)
     others = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
     allocation = allocations.combine(accounts_of(parts), others)
-    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    assert sum(allocation.values()) == refund.booked_minor, "a refund's allocation adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), (
         "a refund takes a positive amount from each of its accounts"
     )

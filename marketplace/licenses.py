@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from marketplace.allocation import ItemShares, is_disputed
+from marketplace.allocation import ItemShares, is_on_hold
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
 from veza.core.causes import Cause
@@ -45,12 +45,12 @@ def update_licenses(
     """Give every licence of a locked order the status that its money implies.
 
     `remaining` is what refunds and lost disputes left of each item. Revoked: nothing is left of the item. Suspended: a
-    dispute is open. Otherwise active.
+    dispute is open, or the amount of a refund or dispute is in doubt. Otherwise active.
     """
     assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
     assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
     gone_ids = _ids_of_nothing_left(items, remaining)
-    status_of_others = LicenseStatus.SUSPENDED if is_disputed(order.pk) else LicenseStatus.ACTIVE
+    status_of_others = LicenseStatus.SUSPENDED if is_on_hold(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
     rows = list(License.objects.locked().filter(order=order))
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]

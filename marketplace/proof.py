@@ -54,7 +54,7 @@ class OrderFacts:
         """What disputes whose money is in one of `places` took of each account."""
         sums: dict[str, int] = defaultdict(int)
         for dispute in self.disputes:
-            if dispute.funds_location in places and dispute.currency == self.order.currency:
+            if dispute.funds_location in places and dispute.booked_currency == self.order.currency:
                 for account, amount in dispute.allocation.items():
                     sums[account] += amount
         return sums
@@ -90,11 +90,11 @@ class OrderFacts:
 
     def _lines_of(self, refund: Refund) -> list[Fault]:
         lines = sum(line.total_minor for line in self.refund_lines if line.refund_id == refund.pk)
-        of_items = refund.amount_minor - refund.allocation.get(UNAPPLIED, 0) - refund.allocation.get(RECOVERABLE, 0)
-        if lines == of_items or refund.currency != self.order.currency:
+        of_items = refund.booked_minor - refund.allocation.get(UNAPPLIED, 0) - refund.allocation.get(RECOVERABLE, 0)
+        if lines == of_items or refund.booked_currency != self.order.currency:
             return []
         text = f"refund {refund.pk}: its lines add up to {lines} and {of_items} of it was of items"
-        return [Fault(text, abs(lines - of_items), refund.currency)]
+        return [Fault(text, abs(lines - of_items), refund.booked_currency)]
 
 
 def order_facts(order_ids: Collection[UUID]) -> dict[UUID, OrderFacts]:

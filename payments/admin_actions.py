@@ -16,11 +16,12 @@ from payments.refunds.refund_requests import check_refund
 from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
+from payments.reviews.conversions import enter_converted_amount, is_convertible
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
-from veza.core.money import format_amount
+from veza.core.money import MAX_MINOR, exponent, format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -250,6 +251,57 @@ class MarkRefundExpected(AdminAction[Refund]):
         return "The review item is closed."
 
 
+class ConvertedAmountForm(ActionForm):
+    """The amount of a refund or dispute in the currency that its payment holds."""
+
+    amount = forms.DecimalField(min_value=0, help_text="As Hyperswitch's dashboard or a statement shows it.")
+    field_order = ("amount", "reason")
+
+    def __init__(self, data: Mapping[str, Any] | None, currency: str) -> None:
+        super().__init__(data)
+        self.digits = exponent(currency)
+        self.fields["amount"].label = f"Amount ({currency})"
+
+    def clean_amount(self) -> int:
+        """In minor units."""
+        minor = self.cleaned_data["amount"].scaleb(self.digits)
+        if minor != int(minor) or not 0 < minor <= MAX_MINOR:
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
+        return int(minor)
+
+
+class EnterConvertedAmount(AdminAction[Refund | Dispute]):
+    """For a refund or dispute in another currency than its payment holds."""
+
+    label, permission, for_selection = "Enter converted amount", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Refund | Dispute) -> bool:
+        return is_convertible(row)
+
+    def version_of(self, row: Refund | Dispute) -> str:
+        return f"{row.status} {row.amount_minor} {row.currency} {row.converted_minor}"
+
+    def form(self, row: Refund | Dispute, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return ConvertedAmountForm(data, row.payment.held_currency)
+
+    def preview(self, row: Refund | Dispute, *, params: ActionRequest) -> list[str]:
+        payment, amount = row.payment, format_amount(row.amount_minor, row.currency)
+        booked = format_amount(row.booked_minor, row.booked_currency)
+        received = format_amount(payment.received_minor, payment.held_currency)
+        entered = params.answers.get("amount")
+        target = format_amount(entered, payment.held_currency) if entered else f"the amount in {payment.held_currency}"
+        return [
+            f"{amount} was taken of a payment of {received}; {booked} is booked.",
+            f"That is undone in the books, and {target} is booked. No money moves at Hyperswitch.",
+            "Licences, the sellers' shares and transfers, or the subscription then follow as for any other.",
+        ]
+
+    def perform(self, row: Refund | Dispute, *, cause: Cause, params: ActionRequest) -> str:
+        amount_minor = params.answers["amount"]
+        enter_converted_amount(row, amount_minor=amount_minor, cause=cause)
+        return f"Booked with {format_amount(amount_minor, row.payment.held_currency)}."
+
+
 class WriteOffShortfall(AdminAction[Refund | Dispute]):
     label, permission, for_selection = "Write off shortfall", "payments.write_off", False
 
@@ -257,8 +309,8 @@ class WriteOffShortfall(AdminAction[Refund | Dispute]):
         return open_shortfall(row) is not None and shortfall_minor(row) > 0
 
     def preview(self, row: Refund | Dispute, *, params: ActionRequest) -> list[str]:
-        amount = format_amount(shortfall_minor(row), row.currency)
+        amount = format_amount(shortfall_minor(row), row.booked_currency)
         return [f"The shortfall of {amount} becomes our loss. No money moves, and the review item is closed."]
 
     def perform(self, row: Refund | Dispute, *, cause: Cause, params: ActionRequest) -> str:
-        return f"{format_amount(write_off_shortfall(row, cause=cause), row.currency)} was written off."
+        return f"{format_amount(write_off_shortfall(row, cause=cause), row.booked_currency)} was written off."

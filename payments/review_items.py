@@ -23,6 +23,7 @@ RETURNED = "refund_returned"
 REFUND_EXCESS = "refund_exceeds_payment"
 REFUND_DIFFERS = "refund_amount_differs"
 IN_DOUBT = "refund_in_doubt"
+AMOUNT_IN_DOUBT = "amount_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
@@ -126,6 +127,7 @@ def update_reviews_after_success(refund: Refund) -> None:
     _close_reviews_of_repeated(refund)
     close_review_of_unapplied_funds(refund.payment)
     _update_review_of_difference(refund)
+    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(
@@ -172,7 +174,7 @@ def _update_review_of_difference(refund: Refund) -> None:
 
 def open_review_of_returned_refund(refund: Refund) -> None:
     """The bank returned the money: support has to pay the buyer another way."""
-    for kind in (IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
+    for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (
         "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."
@@ -213,6 +215,32 @@ def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
         currency=refund.currency,
+    )
+
+
+# --- Refunds and disputes in another currency
+
+
+def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
+    """Open a review item while it is not known how much of the payment a refund or dispute takes; close it afterwards.
+
+    An earlier one is closed first: the amount may have changed.
+    """
+    close_review(AMOUNT_IN_DOUBT, row, note="The amount is known, has changed, or is not taken any more.")
+    if not is_in_doubt:
+        return
+    payment, name = row.payment, row._meta.verbose_name
+    amount = format_amount(row.amount_minor, row.currency)
+    received = format_amount(payment.received_minor, payment.held_currency)
+    open_review(
+        AMOUNT_IN_DOUBT,
+        row,
+        why=f"The {name} takes {amount} of a payment of {received}: how much that is in {payment.held_currency} is not "
+        "known. Refunds and transfers of this payment wait.",
+        what_to_do=f"Finance: find the amount in {payment.held_currency} in Hyperswitch's dashboard or a statement, "
+        f"and press “Enter converted amount” on the {name}'s page.",
+        amount_minor=row.amount_minor,
+        currency=row.currency,
     )
 
 

@@ -110,6 +110,7 @@ ROUTES = [
     _route(CONTROL, "POST", "/_control/disputes", banks.open_dispute),
     _route(CONTROL, "POST", "/_control/disputes/{dispute_id}", banks.force_dispute),
     _route(CONTROL, "POST", "/_control/customers/{customer_id}", banks.set_customer),
+    _route(CONTROL, "POST", "/_control/mandates/{payment_method_id}", banks.revoke_mandate),
     _route(CONTROL, "POST", "/_control/transfers/{transfer}/reverse", dashboard.reverse_at_dashboard),
     _route(CONTROL, "POST", "/_control/accounts/{account}", dashboard.force_account),
     _route(CONTROL, "POST", "/_control/payouts/{payout}", dashboard.force_payout),

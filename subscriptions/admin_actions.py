@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from subscriptions import changes, unpaid
-from subscriptions.access import effective_payment
+from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.completion import request_completion
 from subscriptions.invoices import payments_of, remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -68,7 +68,8 @@ class ExpireUnpaidSubscription(AdminAction[Subscription]):
     label, permission = "Expire unpaid", "subscriptions.expire_subscription"
 
     def is_available(self, row: Subscription) -> bool:
-        return row.status == SubscriptionStatus.ACTIVE and effective_payment(row, at=timezone.now()) is None
+        is_unpaid = effective_payment(row, at=timezone.now()) is None and not is_in_doubt(row)
+        return row.status == SubscriptionStatus.ACTIVE and is_unpaid
 
     def preview(self, row: Subscription, *, params: ActionRequest) -> list[str]:
         return [

@@ -18,7 +18,7 @@ from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL
 from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
 from connect.states import TransferStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review
-from marketplace.allocation import is_disputed, seller_shares
+from marketplace.allocation import is_on_hold, seller_shares
 from marketplace.models import Order
 from payments.models import Payment
 from veza.core.causes import Cause
@@ -290,8 +290,8 @@ def _write_amounts(plan: Plan, *, at: datetime) -> None:
 
 
 def _wake_disputed(order: Order, rows: Iterable[SellerTransfer]) -> None:
-    """Make due now what waited for a dispute, once no dispute is open any more."""
+    """Make due now what waited for a dispute or a doubt, once the order is on hold no more."""
     ids = [row.pk for row in rows if row.order_id == order.pk and row.waiting_for == WaitingFor.DISPUTE]
-    if ids and not is_disputed(order.pk):
+    if ids and not is_on_hold(order.pk):
         waiting = SellerTransfer.objects.unsent().filter(pk__in=ids, waiting_for=WaitingFor.DISPUTE)
         waiting.update(next_retry_at=Now(), waiting_for=WaitingFor.NOTHING)

@@ -28,7 +28,8 @@ from veza.core.money import format_amount
 from veza.core.reviews import close_review
 from veza.core.states import may_move, move
 
-# Hyperswitch's status of a payment, and ours. Each that means a problem with the money becomes `mismatched`.
+# Hyperswitch's status of a payment, and ours. Each that means a problem with the money becomes `mismatched`; `pending`
+# and `processing` hold none of it. A test walks Hyperswitch's list: one that is not here is a review item.
 STATUS_OF = {
     "succeeded": PaymentStatus.SUCCEEDED,
     "processing": PaymentStatus.PROCESSING,
@@ -38,23 +39,34 @@ STATUS_OF = {
     "requires_customer_action": PaymentStatus.PENDING,
     "requires_merchant_action": PaymentStatus.PENDING,
     "requires_capture": PaymentStatus.PENDING,
+    "partially_authorized_and_requires_capture": PaymentStatus.PENDING,
     "failed": PaymentStatus.FAILED,
     "cancelled": PaymentStatus.CANCELLED,
     "expired": PaymentStatus.CANCELLED,
     "partially_captured": PaymentStatus.MISMATCHED,
+    "partially_captured_and_capturable": PaymentStatus.MISMATCHED,
     "conflicted": PaymentStatus.MISMATCHED,
     "review": PaymentStatus.MISMATCHED,
     "cancelled_post_capture": PaymentStatus.MISMATCHED,
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 _STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.
-_CAPTURES = frozenset({"succeeded", "partially_captured"})
+_CAPTURES = frozenset({"succeeded", "partially_captured", "partially_captured_and_capturable"})
+# What an open payment waits for at Hyperswitch, for staff; the other statuses say it themselves.
+NOTES = {
+    "requires_customer_action": "waiting for the buyer to confirm it with their bank",
+    "requires_merchant_action": "waiting for a decision in Hyperswitch's dashboard",
+    "requires_capture": "authorized, not captured: nothing is received yet",
+    "partially_authorized_and_requires_capture": "authorized in part, not captured: nothing is received yet",
+    "partially_captured_and_processing": "captured in part; the rest is being processed",
+}
 
 
 def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our payment to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    An update older than the last one applied, or one that the table of moves forbids, is stale and changes nothing.
+    An update older than the last one applied, or one that the table of moves forbids, is stale and changes nothing. One
+    that leaves our status as it is and brings something new about the payment is stored.
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
@@ -72,6 +84,8 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
     if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
         target = PaymentStatus.MISMATCHED
     if not _is_applicable(snapshot, target, payment):
+        if _is_detail(snapshot, target, payment):
+            return _store_details(payment, snapshot)
         return _ignore_stale(payment)
     _apply(payment, snapshot, target, cause=cause, at=at)
     return HandlingResult(Result.OK, payment.correlation_id)
@@ -87,6 +101,43 @@ def _is_applicable(snapshot: RemotePayment, target: PaymentStatus, payment: Paym
     if not may_move(payment, target) and not has_more:
         return False
     return not _is_decided(snapshot, target, payment) and not _holds_mismatched_funds(target, payment)
+
+
+def _is_detail(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
+    """Whether the update leaves our status and the money as they are, and brings something new about the payment."""
+    holds_nothing = payment.received_minor == 0
+    if payment.error_code == _STATUS_UNKNOWN:
+        return holds_nothing or (target == payment.status and not _added_minor(snapshot, payment))
+    stored = (payment.provider_status, payment.error_code, payment.error_message)
+    is_other = (snapshot.status, snapshot.error_code, snapshot.error_message) != stored
+    if target not in (PaymentStatus.PENDING, PaymentStatus.PROCESSING):
+        return target == payment.status == PaymentStatus.FAILED and is_other and holds_nothing
+    times = [at for at in (payment.provider_updated_at, payment.provider_status_at) if at is not None]
+    is_newer = snapshot.updated_at > max(times) if snapshot.updated_at is not None and times else is_other
+    return is_newer and holds_nothing
+
+
+def _store_details(payment: Payment, snapshot: RemotePayment) -> HandlingResult:
+    """Store what is new about a payment whose status stays.
+
+    `provider_updated_at` stays too: it orders the updates that move a payment, and this one must hide none of them.
+    """
+    _close_review_of_status(payment, snapshot)
+    changes: dict[str, Any] = {
+        "provider_status": snapshot.status,
+        "provider_status_at": snapshot.updated_at or payment.provider_status_at,
+    }
+    if payment.status in _OPEN or snapshot.error_code or payment.error_code == _STATUS_UNKNOWN:
+        changes |= {"error_code": snapshot.error_code, "error_message": snapshot.error_message}
+    if payment.status not in _OPEN:
+        changes["next_attempt_at"] = None  # A final payment that was due for a refresh has had it.
+    Payment.objects.filter(pk=payment.pk).update(**changes)
+    return HandlingResult(Result.OK, payment.correlation_id)
+
+
+def _close_review_of_status(payment: Payment, snapshot: RemotePayment) -> None:
+    if payment.error_code == _STATUS_UNKNOWN:
+        close_review(PAYMENT_STATUS_UNKNOWN, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
 
 
 def _ignore_stale(payment: Payment) -> HandlingResult:
@@ -145,8 +196,7 @@ def _apply(payment: Payment, snapshot: RemotePayment, target: PaymentStatus, *, 
     added_minor = _added_minor(snapshot, payment)
     if target == PaymentStatus.SUCCEEDED and not _is_exact(payment, snapshot):
         target = PaymentStatus.MISMATCHED
-    if payment.error_code == _STATUS_UNKNOWN:
-        close_review(PAYMENT_STATUS_UNKNOWN, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
+    _close_review_of_status(payment, snapshot)
     had_waiting_deliveries, previous_status = payment.has_waiting_deliveries, payment.status
     _store(payment, target, _changes(payment, snapshot, target, added_minor, at=at), cause=cause, at=at)
     if added_minor:
@@ -167,6 +217,8 @@ def _changes(
     changes: dict[str, Any] = {
         "hyperswitch_payment_id": snapshot.payment_id,
         "provider_updated_at": snapshot.updated_at or payment.provider_updated_at,
+        "provider_status": snapshot.status,
+        "provider_status_at": snapshot.updated_at or payment.provider_status_at,
         "received_minor": payment.received_minor + added_minor,
         "payment_method_id": snapshot.payment_method_id or payment.payment_method_id,
         "error_code": snapshot.error_code,

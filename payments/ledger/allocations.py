@@ -21,7 +21,7 @@ def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocati
     received currency.
     """
     remaining = _shares_of(payment)
-    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency)
+    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).booked_in(payment.held_currency)
     if exclude is not None:
         refunds = refunds.exclude(pk=exclude.pk)
     for allocation in refunds.values_list("allocation", flat=True):
@@ -48,7 +48,7 @@ def is_applied(payment: Payment) -> bool:
 
 def reserved_by_refunds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
     """What pending refunds are going to take from each account, `exclude` not counted."""
-    pending = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
+    pending = payment.refunds.filter(status=RefundStatus.PENDING).booked_in(payment.held_currency)
     if exclude is not None:
         pending = pending.exclude(pk=exclude.pk)
     sums: Allocation = {}

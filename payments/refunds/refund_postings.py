@@ -30,8 +30,8 @@ def change_amount(refund: Refund, *, amount_minor: int, currency: str) -> None:
         requested_minor = refund.amount_minor if refund.requested_minor is None else refund.requested_minor
         is_as_requested = (amount_minor, currency) == (requested_minor, refund.payment.held_currency)
         refund.requested_minor = None if is_as_requested else requested_minor
-    refund.amount_minor, refund.currency = amount_minor, currency
-    _store_scaled(refund, "amount_minor", "currency", "requested_minor")
+    refund.amount_minor, refund.currency, refund.converted_minor = amount_minor, currency, None
+    _store_scaled(refund, "amount_minor", "currency", "requested_minor", "converted_minor")
 
 
 def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
@@ -50,13 +50,15 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
         part <= remaining.get(account, 0) for account, part in refund.allocation.items() if account != RECOVERABLE
     )
     assert all(within), "a refund takes no more from an account than it has: the rest is recoverable"
-    if excess_minor := refund.allocation.get(RECOVERABLE, 0):
+    # An amount in doubt may belong to the payment: nothing of it is an excess yet.
+    excess_minor = refund.allocation.get(RECOVERABLE, 0)
+    if excess_minor and _is_in_held_currency(refund):
         open_review_of_refund_excess(refund, excess_minor)
 
 
 def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
     """Store whose money a refund takes; it is not posted with another allocation now."""
-    assert sum(allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
+    assert sum(allocation.values()) == refund.booked_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     if allocation != refund.allocation:
         refund.allocation = dict(allocation)
@@ -65,13 +67,13 @@ def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
 
 def post_out(refund: Refund, *, at: datetime) -> None:
     """Post that a refund went to the buyer, and count it in its payment."""
-    _add_to_refunded(refund, refund.amount_minor)
+    _add_to_refunded(refund, refund.booked_minor)
     _post(refund, [postings.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.allocation.items()], at=at)
 
 
 def post_back(refund: Refund, *, at: datetime) -> None:
     """Post the mirror of what is posted: the money is ours again."""
-    _add_to_refunded(refund, -refund.amount_minor)
+    _add_to_refunded(refund, -refund.booked_minor)
     _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
 
 
@@ -79,6 +81,17 @@ def post_other_amount(refund: Refund, *, amount_minor: int, currency: str, at: d
     """Post a succeeded refund again, with another amount: the mirror of what is posted, then the new postings."""
     _begin_again(refund, at=at)
     change_amount(refund, amount_minor=amount_minor, currency=currency)
+    allocate_finally(refund, is_changed=True)
+    post_out(refund, at=at)
+
+
+def post_converted(refund: Refund, *, converted_minor: int, at: datetime) -> None:
+    """Post a succeeded refund of another currency again, with its amount in the one that the payment holds."""
+    assert converted_minor > 0, "a refund gives something to the buyer"
+    assert refund.currency != refund.payment.held_currency, "an amount in the payment's currency is known"
+    _begin_again(refund, at=at)
+    refund.converted_minor = converted_minor
+    _store_scaled(refund, "converted_minor")
     allocate_finally(refund, is_changed=True)
     post_out(refund, at=at)
 
@@ -97,12 +110,12 @@ def _store_scaled(refund: Refund, *fields: str) -> None:
     """Store `fields`, and the allocation of the amount that they changed."""
     own = {account: amount for account, amount in refund.allocation.items() if account != RECOVERABLE}
     available = own if _is_in_held_currency(refund) else {}
-    refund.allocation = allocations.allocate_over(refund.amount_minor, available)
+    refund.allocation = allocations.allocate_over(refund.booked_minor, available)
     refund.save(update_fields=[*fields, "allocation"])
 
 
 def _is_in_held_currency(refund: Refund) -> bool:
-    return refund.currency == refund.payment.held_currency
+    return refund.booked_currency == refund.payment.held_currency
 
 
 def _add_to_refunded(refund: Refund, change_minor: int) -> None:
@@ -115,14 +128,14 @@ def _add_to_refunded(refund: Refund, change_minor: int) -> None:
 
 
 def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
-    assert sum(line.amount_minor for line in lines) == refund.amount_minor, "a refund is posted whole"
+    assert sum(line.amount_minor for line in lines) == refund.booked_minor, "a refund is posted whole"
     refund.posting_batches += 1
     refund.save(update_fields=["posting_batches"])
     postings.post(
         postings.Reference(Posting.Kind.REFUND, refund.pk, refund.posting_batches),
         lines,
         payment=refund.payment,
-        currency=refund.currency,
+        currency=refund.booked_currency,
         correlation_id=refund.correlation_id,
         at=at,
     )

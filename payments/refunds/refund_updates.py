@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Q
 
 from payments.disputes.dispute_postings import book_disputes
-from payments.hyperswitch.objects import RemoteRefund
+from payments.hyperswitch.objects import RemoteRefund, Unreadable
 from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations
 from payments.ledger.chart_of_accounts import RECOVERABLE
@@ -44,7 +44,8 @@ _IN_REVIEW = "review"  # In a refund's error_code, while Hyperswitch's staff hav
 def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our refund to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    One that we do not know, of a payment that we do, is an external refund: it is imported.
+    One that we do not know, of a payment that we do, is an external refund: it is imported. Raises Unreadable for one
+    of ours that names another payment.
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     payment = _payment_of(snapshot)
@@ -58,7 +59,8 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
     if refund is None and snapshot.amount_minor == 0:
         return HandlingResult(Result.IGNORED, payment.correlation_id)
     refund = refund or _import_external(payment, snapshot)
-    assert refund.payment_id == payment.pk, "a refund stays with its payment"
+    if refund.payment_id != payment.pk:
+        raise Unreadable(f"payment_id should be that of refund {refund.pk} and is another")
     refund.payment = payment
     return HandlingResult(_apply(refund, snapshot, cause=cause, at=at), refund.correlation_id)
 
@@ -155,10 +157,15 @@ def _book_success(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: d
         post_other_amount(refund, **amount, at=at)
     else:
         return Result.STALE
+    follow_success(refund, cause=cause, at=at)
+    return Result.OK
+
+
+def follow_success(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """Everything that follows from a refund that was posted, with the payment locked."""
     update_reviews_after_success(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_succeeded(refund, cause=cause, at=at)
-    return Result.OK
 
 
 def _book_nothing(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:

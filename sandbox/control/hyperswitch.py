@@ -10,7 +10,7 @@ from sandbox.clock import now
 from sandbox.control.door import ControlError
 from sandbox.control.params import find_object, read_amount, read_choice, read_params
 from sandbox.exchange import Answer, Json, Request, as_json
-from sandbox.hyperswitch.announcements import PAYMENT_EVENTS, REFUND_EVENTS
+from sandbox.hyperswitch.announcements import MANDATE_EVENTS, PAYMENT_EVENTS, REFUND_EVENTS, announce_mandate
 from sandbox.hyperswitch.changes import change_dispute, change_payment, change_refund
 from sandbox.hyperswitch.objects import Customer, Dispute, Payment
 from sandbox.hyperswitch.refunds import REFUND_ERROR, open_refund
@@ -138,6 +138,18 @@ def set_customer(world: World, request: Request, customer_id: str) -> Answer:
     customer.error_message = params.get("error_message", customer.error_message)
     customer.payment_methods = params.get("payment_methods", customer.payment_methods)
     return as_json(vars(customer))
+
+
+def revoke_mandate(world: World, request: Request, payment_method_id: str) -> Answer:
+    """A payer revokes the mandate of a saved payment method: it cannot be charged any more."""
+    params = read_params(request, ("status",))
+    owners = [one for one in world.customers.values() if payment_method_id in one.payment_methods]
+    if not owners:
+        raise ControlError(f"no payment method {payment_method_id}")
+    status = read_choice(params, "status", MANDATE_EVENTS, "revoked")
+    if status == "revoked":
+        owners[0].payment_methods.remove(payment_method_id)
+    return as_json(announce_mandate(world, payment_method_id, status))
 
 
 def _changes(params: Json, fields: Iterable[str]) -> Json:

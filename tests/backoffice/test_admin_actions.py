@@ -427,3 +427,30 @@ def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
         (500, "failed"),
         (500, "pending"),
     ]
+
+
+def test_finance_enters_the_amount_of_a_dispute_in_another_currency(sandbox):
+    order = paid(order_of(OfferFactory()))
+    deliver_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+    dispute = Dispute.objects.get()
+    payload = {"amount": "12.00", f"version_{dispute.pk}": "lost 1950 USD None"}
+    client, url = browser(staff("finance")), address(dispute, "enter-converted-amount")
+
+    page = client.post(url, {"amount": "12.00"})
+    client.post(url, answer(dispute, **payload))
+
+    order.refresh_from_db()
+    assert "19.50 USD was taken of a payment of 12.00 EUR" in page.content.decode()
+    assert (order.status, payment_of(order).disputed_minor) == ("refunded", 12_00)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "12.001", "1e30", "NaN", ""])
+def test_an_amount_that_is_none_is_not_booked(sandbox, amount):
+    deliver_dispute(payment_of(paid(order_of(OfferFactory()))), "lost", amount_minor=19_50, currency="USD")
+    dispute = Dispute.objects.get()
+    payload = {"amount": amount, f"version_{dispute.pk}": "lost 1950 USD None"}
+
+    page = browser(staff("finance")).post(address(dispute, "enter-converted-amount"), answer(dispute, **payload))
+
+    dispute.refresh_from_db()
+    assert (page.status_code, dispute.converted_minor) == (200, None)

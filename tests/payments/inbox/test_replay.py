@@ -185,7 +185,7 @@ def deliver_a_day() -> None:
     sale, disputed_sale = paid(two_sellers_order()), paid(two_sellers_order())
     deliver_payment(payment_of(sale), status="processing")
     refund = refund_of(sale)
-    deliver_refund(refund, status="review")
+    deliver(envelope("refund_failed", refund_object(refund, status="review")))
     deliver_refund(refund)
     deliver_refund(refund, status="failed")
     deliver_dispute(payment_of(disputed_sale), "opened")
@@ -193,7 +193,7 @@ def deliver_a_day() -> None:
     deliver_payment(payment_of(two_sellers_order()), status="failed", amount_received=None)
     deliver_payment(payment_of(two_sellers_order()), amount_received=5)
     deliver_mismatches_and_decisions()
-    deliver(envelope("mandate_active", {}))
+    deliver(envelope("payout_success", {}))
     deliver(b"nonsense")
     deliver(b"{}", signature="00")
 

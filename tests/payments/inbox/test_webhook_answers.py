@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import re
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 
+from payments.inbox.replay import replay
 from payments.models import Posting, WebhookDelivery
-from payments.webhooks import is_signed_by_hyperswitch
+from payments.webhooks import IGNORED, is_signed_by_hyperswitch
 from tests.buying import (
     SECRET,
     WEBHOOK,
@@ -25,8 +30,10 @@ from tests.buying import (
     signed,
 )
 from tests.factories import OfferFactory
+from veza.core.causes import Cause
 from veza.core.ids import new_id, provider_id
 from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 pytestmark = pytest.mark.django_db
 
@@ -146,11 +153,6 @@ def test_the_signature_is_the_providers_own():
 
 BROKEN = {
     "not JSON": b"{",
-    "no object": b"[1]",
-    "no event id": b'{"event_type":"payment_succeeded"}',
-    "no event type": b'{"event_id":"evt_1"}',
-    "a number for an event id": b'{"event_id":1,"event_type":"payment_succeeded"}',
-    "an absurd event id": json.dumps({"event_id": "e" * 101, "event_type": "payment_succeeded"}).encode(),
     "60,000 brackets": b"[" * 60_000,
     "NaN": b'{"event_id":"evt_1","event_type":"x","amount":NaN}',
     "a key twice": b'{"event_id":"evt_1","event_id":"evt_2","event_type":"x"}',
@@ -162,7 +164,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
-def test_a_signed_body_that_is_not_an_event_is_400_and_logged(sandbox, raw):
+def test_a_signed_body_that_is_no_json_is_400_and_logged(sandbox, raw):
     answer = deliver(raw)
 
     row = only_row()
@@ -170,6 +172,27 @@ def test_a_signed_body_that_is_not_an_event_is_400_and_logged(sandbox, raw):
     assert (row.event_id, row.event_type) == (None, None)
     assert row.processing_result.startswith("error: ")
     assert row.payload_sha256 == hashlib.sha256(raw).hexdigest()
+
+
+UNKNOWN_SHAPES = {
+    "no object": b"[1]",
+    "a text": b'"evt_1"',
+    "no event id": b'{"event_type":"payment_succeeded"}',
+    "no event type": b'{"event_id":"evt_1"}',
+    "a number for an event id": b'{"event_id":1,"event_type":"payment_succeeded"}',
+    "a list for an event type": b'{"event_id":"evt_1","event_type":["payment_succeeded"]}',
+    "an absurd event id": json.dumps({"event_id": "e" * 101, "event_type": "payment_succeeded"}).encode(),
+}
+
+
+@pytest.mark.parametrize("raw", UNKNOWN_SHAPES.values(), ids=UNKNOWN_SHAPES.keys())
+def test_json_of_an_unknown_shape_is_ignored_with_a_review_item(sandbox, raw):
+    answer = deliver(raw)
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: ignored"})
+    assert (only_row().event_id, only_row().next_attempt_at) == (None, None)
+    item = ReviewItem.objects.get()
+    assert (item.kind, item.subject_id) == ("unreadable_event", only_row().pk)
 
 
 @pytest.mark.parametrize(
@@ -188,20 +211,29 @@ def test_a_signed_body_that_is_not_an_event_is_400_and_logged(sandbox, raw):
         {"updated": "yesterday"},
         {"updated": "2026-08-12T08:15:02"},
         {"updated": 17},
+        {"updated": "9999-12-31T23:59:59-14:00"},
+        {"updated": "0001-01-01T00:00:00+14:00"},
+        {"payment_id": "p" * 65},
     ],
     ids=str,
 )
-def test_a_field_of_the_wrong_type_is_400_and_books_nothing(payment, payload):
-    assert deliver_payment(payment, **payload).status_code == 400
-    assert next(iter(payload)) in only_row().processing_result
+def test_a_field_of_the_wrong_type_is_ignored_with_a_review_item(payment, payload):
+    answer = deliver_payment(payment, event_id="evt_1", **payload)
+
+    assert (answer.status_code, answer.json()) == (200, {"result": "skipped: ignored"})
+    item = ReviewItem.objects.get()
+    assert item.kind == "unreadable_event"
+    assert {next(iter(payload)), "payment_succeeded", "evt_1"} <= set(re.findall(r"\w+", item.why))
     assert nothing_happened(payment)
 
 
-def test_a_refund_event_without_a_refund_id_is_400(payment):
-    payload = payment_object(payment)
+@pytest.mark.parametrize("refund_id", [{}, {"refund_id": None}, {"refund_id": ""}], ids=str)
+def test_a_refund_event_without_a_refund_id_is_400(payment, refund_id):
+    payload = payment_object(payment, **refund_id)
 
     assert deliver(envelope("refund_succeeded", payload)).status_code == 400
     assert only_row().processing_result.startswith("error: refund_id")
+    assert not ReviewItem.objects.exists()
 
 
 def test_the_same_event_twice_is_a_duplicate(payment):
@@ -222,13 +254,52 @@ def test_an_older_update_is_stale(payment):
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: stale"})
 
 
-@pytest.mark.parametrize("event_type", ["mandate_active", "payout_success", "something_new"])
-def test_an_event_without_a_handler_is_ignored_and_logged(payment, event_type):
+@pytest.mark.parametrize("event_type", sorted(IGNORED))
+def test_an_event_ignored_on_purpose_opens_no_review_item(payment, event_type):
     answer = deliver(envelope(event_type, payment_object(payment)))
 
     assert (answer.status_code, answer.json()) == (200, {"result": "skipped: ignored"})
     assert only_row().event_type == event_type
+    assert not ReviewItem.objects.exists()
     assert nothing_happened(payment)
+
+
+def test_an_unknown_event_is_ignored_with_a_review_item_that_names_it(payment):
+    raw = envelope("something_new", payment_object(payment), event_id="evt_1")
+
+    answers = [deliver(raw).json()["result"] for _ in range(2)]
+
+    assert answers == ["skipped: ignored", "skipped: duplicate"]
+    item = ReviewItem.objects.get()
+    assert item.kind == "unknown_event"
+    assert "'something_new' ('evt_1')" in item.why
+    assert nothing_happened(payment)
+
+
+def test_unknown_shapes_open_one_review_item_a_day(sandbox):
+    deliver(envelope("something_new", {}))
+    close_review_by_hand(case_id=ReviewItem.objects.get().pk, cause=Cause("staff", actor="support", reason="Seen."))
+    deliver(envelope("something_else", {}))
+    deliver(b"[]")
+    assert ReviewItem.objects.count() == 1
+
+    with time_machine.travel(timedelta(hours=25)):
+        ReviewItem.objects.update(opened_at=timezone.now() - timedelta(hours=25))
+        deliver(b"{}")
+
+    assert sorted(ReviewItem.objects.values_list("kind", flat=True)) == ["unknown_event", "unreadable_event"]
+
+
+def test_an_event_that_can_be_read_later_is_replayed_and_closed(payment, monkeypatch):
+    monkeypatch.setattr("payments.api.webhook.HANDLERS", {})
+    deliver_payment(payment)
+    assert ReviewItem.objects.get().closed_at is None
+
+    assert replay(only_row().pk).text == "ok"
+
+    assert ReviewItem.objects.get().closed_at is not None
+    payment.refresh_from_db()
+    assert payment.status == "succeeded"
 
 
 def test_an_unknown_status_is_ignored_with_a_review_item(payment):
@@ -315,10 +386,11 @@ def test_flatter_shapes_of_the_envelope_are_understood(payment, shape):
     ],
     ids=str,
 )
-def test_odd_shapes_are_400_and_never_a_5xx(sandbox, content):
+def test_odd_shapes_are_ignored_with_a_review_item_and_never_a_5xx(sandbox, content):
     body = {"event_id": "evt_1", "event_type": "payment_succeeded", "content": content}
 
-    assert deliver(json.dumps(body).encode()).status_code == 400
+    assert deliver(json.dumps(body).encode()).json() == {"result": "skipped: ignored"}
+    assert ReviewItem.objects.get().kind == "unreadable_event"
 
 
 def test_the_objects_status_wins_over_the_events_name(payment):

@@ -23,13 +23,8 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.factories import OfferFactory
-from tests.subscriptions.subscribing import (
-    activate_by_webhook,
-    is_proved,
-    last_invoice,
-    last_payment,
-    refund_invoice,
-)
+from tests.subscriptions.subscribing import activate_by_webhook, last_invoice, last_payment, refund_invoice
+from tests.subscriptions.subscribing import is_proved as is_subscription_proved
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
@@ -207,4 +202,4 @@ def test_an_invoice_is_refunded_by_what_really_went_back(sandbox):
 
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunded_minor) == ("active", 9_00)
-    assert is_proved(subscription)
+    assert is_subscription_proved(subscription)

@@ -18,6 +18,7 @@ from tests.buying import (
     paid,
     payment_object,
     payment_of,
+    refund_object,
     refund_of,
 )
 from tests.payments.builders import BY_STAFF, open_kinds
@@ -293,7 +294,7 @@ def test_a_refund_in_review_stays_pending_until_it_is_decided(sandbox, captured_
 def test_a_doubt_about_a_refund_ends_when_it_fails(captured_order):
     paid(captured_order)
     refund = refund_of(captured_order)
-    deliver_refund(refund, status="review")
+    deliver(envelope("refund_failed", refund_object(refund, status="review")))
 
     deliver_refund(refund, status="failed")
 
