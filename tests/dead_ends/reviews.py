@@ -5,14 +5,17 @@ import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from django.conf import settings
 
 from connect.accounts import DISCONNECTED
+from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
 from connect.admin_actions import DisconnectAccount, RefreshTransfer, ReissueTransfer, RetryReversal, RetryTransfer
 from connect.debts.write_offs import WRITTEN_OFF
 from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
+from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.stripe.health import HEALTH as STRIPE
 from connect.transfers.transfer_outcomes import SENT_TWICE
@@ -23,6 +26,7 @@ from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EnterConvertedAmount,
     MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
@@ -32,6 +36,7 @@ from payments.admin_actions import (
 )
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
 from payments.inbox.replay import UNSETTLED
+from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from tests.core.test_status_writers import FLOORS
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
@@ -67,11 +72,14 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.RETURNED: Act(RefundForBuyer, on_order=True),
     kinds.REFUND_EXCESS: Act(WriteOffShortfall),
     kinds.IN_DOUBT: Act(RefreshRefund),
+    kinds.AMOUNT_IN_DOUBT: Act(EnterConvertedAmount),
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),
     kinds.DISPUTE_STATUS_UNKNOWN: Task("payments.compare_lists"),
     kinds.UNKNOWN_PROFILE: Act(ReplayWebhook),
     UNSETTLED: Act(ReplayWebhook),
+    UNKNOWN_EVENT: Act(ReplayWebhook),
+    UNREADABLE_EVENT: Act(ReplayWebhook),
     DISPUTED_IN_PART: Act(RefundForBuyer, on_order=True),
     NOT_RESTORED: Act(RefundForBuyer, on_order=True),
     TRANSFER_FAILED: Act(RetryTransfer),
@@ -82,7 +90,9 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     NOT_READABLE: Act(RefreshTransfer),
     UNLISTED: Act(RefreshTransfer),
     DISCONNECTED: Act(DisconnectAccount),
+    ACCOUNT_STATUS_UNKNOWN: Task("connect.look_at_stripe"),
     PAYOUT_NOT_READABLE: Task("connect.move_on_payouts"),
+    PAYOUT_STATUS_UNKNOWN: Task("connect.move_on_payouts"),
     WRITTEN_OFF: SameCommit(),
     HYPERSWITCH.review_kind: Task("payments.resend"),
     STRIPE.review_kind: Task("connect.send_transfers"),
@@ -119,8 +129,7 @@ def _values_of(kind: ast.expr, node: ast.AST, path: Path, parents: dict[ast.AST,
         case ast.Attribute(attr="review_kind"):
             yield from (HYPERSWITCH.review_kind, STRIPE.review_kind)
         case ast.Name(id=name):
-            module = importlib.import_module(".".join(path.relative_to(settings.BASE_DIR).with_suffix("").parts))
-            if isinstance(value := getattr(module, name, None), str):
+            if isinstance(value := getattr(_module_of(path), name, None), str):
                 yield value
             else:
                 yield from _looped_values(name, node, path, parents)
@@ -130,5 +139,11 @@ def _looped_values(name: str, node: ast.AST, path: Path, parents: dict[ast.AST, 
     """The values of a loop over kinds, `for kind in (MISMATCH, UNAPPLIED_FUNDS)`; a parameter has none."""
     while node := parents.get(node):  # type: ignore[assignment]  # The module itself has no parent.
         if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == name:
+            if isinstance(node.iter, ast.Name):
+                yield from getattr(_module_of(path), node.iter.id, ())
             for element in getattr(node.iter, "elts", ()):
                 yield from _values_of(element, node, path, parents)
+
+
+def _module_of(path: Path) -> ModuleType:
+    return importlib.import_module(".".join(path.relative_to(settings.BASE_DIR).with_suffix("").parts))
