@@ -60,7 +60,10 @@ def test_a_second_id_for_one_reversal_shows_and_is_not_booked():
 
     record_reversal(attempt, made(attempt, "trr_2"), cause=BY_TEST)
 
-    assert (fresh(attempt.transfer).reversed_minor, TransferReversal.objects.get().stripe_reversal_id) == (9_00, "trr_1")
+    assert (fresh(attempt.transfer).reversed_minor, TransferReversal.objects.get().stripe_reversal_id) == (
+        9_00,
+        "trr_1",
+    )
     assert ReviewItem.objects.filter(kind="transfer_reversed_twice").exists()
 
 
