@@ -25,6 +25,14 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
         """The payments of one order or invoice, oldest first."""
         return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
 
+    def in_doubt(self) -> Self:
+        """Payments whose money may not be there: mismatched after a success, or contradicted and not confirmed yet.
+
+        Their sellers are not paid meanwhile. Every cause of doubt belongs here.
+        """
+        is_mismatched = Q(status=PaymentStatus.MISMATCHED, succeeded_at__isnull=False)
+        return self.filter(is_mismatched | Q(contradicted_at__isnull=False))
+
 
 class Payment(StatefulRow):
     """One attempt to collect the price of an order or invoice from its buyer, and its result."""
@@ -54,6 +62,14 @@ class Payment(StatefulRow):
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     payment_url = models.URLField(max_length=500, blank=True)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
+    # When the state that was applied last was read; NULL: it was delivered by a webhook.
+    last_read_at = models.DateTimeField(null=True, blank=True)
+    # A report that takes something away and is not believed before a second read confirms it: when it was heard first,
+    # and what a read said (empty: a webhook said it, and no read yet).
+    contradicted_at = models.DateTimeField(null=True, blank=True)
+    contradicted_by = models.CharField(max_length=100, blank=True, default="", db_default="")
+    # Since when Hyperswitch reports a success without an amount.
+    amount_missing_since = models.DateTimeField(null=True, blank=True)
     # NULL: never sent. A time without an acknowledgement: unanswered.
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -120,14 +136,40 @@ class Payment(StatefulRow):
         """The id under which Hyperswitch stores the payer's saved methods."""
         return f"cus_{self.payer_id.hex}"
 
+    def is_in_doubt(self) -> bool:
+        """Whether the payment is one of those `in_doubt()`, as stored."""
+        if not self.received_minor and self.contradicted_at is None:
+            return False
+        return Payment.objects.in_doubt().filter(pk=self.pk).exists()
+
     def refundable_minor(self) -> int:
         """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
-        pending = sum(self.refunds.filter(status=RefundStatus.PENDING).values_list("amount_minor", flat=True))
-        return self.received_minor - self.refunded_minor - self.disputed_minor - pending
+        return self.kept_minor() - self.disputed_minor
+
+    def kept_minor(self) -> int:
+        """What was received and is neither refunded nor promised to the buyer by a pending refund."""
+        return self.received_minor - self.refunded_minor - self.pending_minor()
+
+    def pending_minor(self) -> int:
+        """What pending refunds are going to take, in minor units of the received currency."""
+        if not self.received_minor:
+            return 0
+        pending = self.refunds.filter(status=RefundStatus.PENDING, currency=self.held_currency)
+        return sum(pending.values_list("amount_minor", flat=True))
+
+    def voided_minor(self) -> int:
+        """How much of what was received Hyperswitch does not hold any more; part of `refunded_minor`."""
+        if not self.refunded_minor:
+            return 0
+        voids = self.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
+        return sum(voids.values_list("amount_minor", flat=True))
 
 
 class Refund(StatefulRow):
-    """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked."""
+    """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked.
+
+    A void is one that Veza does not send and Hyperswitch has no id for: the payment was voided at the provider.
+    """
 
     class Source(models.TextChoices):
         BUYER = "buyer"
@@ -135,6 +177,7 @@ class Refund(StatefulRow):
         SUPPORT = "support"
         LATE_PAYMENT = "late_payment"
         EXTERNAL = "external"
+        VOID = "void", "voided at the provider"
 
     moves = REFUND_MOVES
 
@@ -153,6 +196,8 @@ class Refund(StatefulRow):
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
     posting_batches = models.PositiveSmallIntegerField(default=0)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
+    # When the refund was last read from Hyperswitch; NULL: not since a webhook was applied.
+    last_read_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -178,7 +223,7 @@ class Refund(StatefulRow):
             ),
             models.UniqueConstraint(
                 fields=["payment"],
-                condition=Q(status="pending") & ~Q(source="external"),
+                condition=Q(status="pending") & ~Q(source__in=["external", "void"]),
                 name="one_refund_in_flight_per_payment",
             ),
         ]

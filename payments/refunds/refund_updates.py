@@ -61,7 +61,7 @@ def _apply(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime
         return Result.WAITING
     match snapshot.status:
         case "succeeded":
-            return _book_success(refund, snapshot, cause=cause, at=at)
+            return book_success(refund, snapshot, cause=cause, at=at)
         case "failed":
             return fail_refund(refund, snapshot, cause=cause, at=at)
         case "pending":
@@ -98,11 +98,12 @@ def _import_external(payment: Payment, snapshot: RemoteRefund) -> Refund:
         reason="Made in Hyperswitch's dashboard.",
         hyperswitch_refund_id=snapshot.refund_id,
     )
-    _allocate(refund, purchase_of(payment).allocate_external_refund(refund))
+    allocate(refund, purchase_of(payment).allocate_external_refund(refund))
     return refund
 
 
-def _allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
+def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
+    """Store whose money a refund is that was not booked yet: {account: minor units of its currency}."""
     assert refund.status != RefundStatus.SUCCEEDED, "the allocation of a refund is fixed when it is booked"
     assert sum(allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
@@ -116,7 +117,10 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
     if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
         return Result.STALE
     Refund.objects.filter(pk=refund.pk).update(
-        hyperswitch_refund_id=snapshot.refund_id, provider_updated_at=snapshot.updated_at, error_code=_IN_REVIEW
+        hyperswitch_refund_id=snapshot.refund_id,
+        provider_updated_at=snapshot.updated_at,
+        last_read_at=snapshot.read_at,
+        error_code=_IN_REVIEW,
     )
     open_review_of_refund_in_doubt(
         refund, f"Hyperswitch reports the status {snapshot.status!r}: its staff have to resolve it."
@@ -125,6 +129,9 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
 
 
 def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
+    """Between two reads the later request wins; otherwise Hyperswitch's clock decides."""
+    if snapshot.read_at is not None and refund.last_read_at is not None:
+        return snapshot.read_at < refund.last_read_at
     last = refund.provider_updated_at
     return last is not None and snapshot.updated_at is not None and snapshot.updated_at < last
 
@@ -132,13 +139,17 @@ def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
 def _apply_older(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
     """Stale, with one exception: a success before a failure that we have applied means that the bank returned it."""
     if snapshot.status != "succeeded" or refund.status != RefundStatus.FAILED:
+        if snapshot.read_at is not None and refund.last_read_at is None:
+            # Hyperswitch's clock may be a second behind its own webhook: the next read wins over this one.
+            Refund.objects.filter(pk=refund.pk).update(last_read_at=snapshot.read_at)
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
     open_review_of_returned_refund(refund)
     return Result.OK
 
 
-def _book_success(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
+def book_success(refund: Refund, snapshot: RemoteRefund | None, *, cause: Cause, at: datetime) -> Result:
+    """Book that the money left, with everything that follows. A void has no snapshot: Hyperswitch has no id for it."""
     if not may_move(refund, RefundStatus.SUCCEEDED):
         return Result.STALE
     _cap_to_remaining(refund)
@@ -169,8 +180,8 @@ def _cap_to_remaining(refund: Refund) -> None:
     payment = refund.payment
     remaining = allocations.remaining_of(payment) if refund.currency == payment.held_currency else {}
     if payment.refunded_minor or allocations.capped_to(refund.allocation, remaining) != refund.allocation:
-        _allocate(refund, purchase_of(payment).reallocate_refund(refund))
-    _allocate(refund, allocations.capped_to(refund.allocation, remaining))
+        allocate(refund, purchase_of(payment).reallocate_refund(refund))
+    allocate(refund, allocations.capped_to(refund.allocation, remaining))
     within = (
         part <= remaining.get(account, 0) for account, part in refund.allocation.items() if account != RECOVERABLE
     )
@@ -199,7 +210,7 @@ def fail_refund(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: dat
         book_failure(refund, cause=cause, at=at, **_final_fields(refund, snapshot))
         return Result.OK
     if refund.status == RefundStatus.SUCCEEDED:
-        _book_return(refund, snapshot, cause=cause, at=at)
+        book_return(refund, snapshot, cause=cause, at=at)
         return Result.OK
     return Result.STALE
 
@@ -213,8 +224,11 @@ def book_failure(refund: Refund, *, cause: Cause, at: datetime, **changes: Any) 
     purchase_of(refund.payment).refund_failed(refund, cause=cause, at=at)
 
 
-def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> None:
-    """The bank returned the money: reverse the postings; support has to pay the buyer another way."""
+def book_return(refund: Refund, snapshot: RemoteRefund | None, *, cause: Cause, at: datetime) -> None:
+    """The bank returned the money, or it is there again after a void: reverse the postings.
+
+    Support has to pay the buyer of a returned refund another way.
+    """
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_final_fields(refund, snapshot))
     _add_to_refunded(refund, -refund.amount_minor)
     _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
@@ -235,10 +249,14 @@ def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
     )
 
 
-def _final_fields(refund: Refund, snapshot: RemoteRefund) -> dict[str, Any]:
+def _final_fields(refund: Refund, snapshot: RemoteRefund | None) -> dict[str, Any]:
+    if snapshot is None:
+        assert refund.source == Refund.Source.VOID, "every refund but a void is reported by Hyperswitch"
+        return {"posting_batches": refund.posting_batches + 1}
     return {
         "hyperswitch_refund_id": snapshot.refund_id,
         "provider_updated_at": snapshot.updated_at or refund.provider_updated_at,
+        "last_read_at": snapshot.read_at,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,
