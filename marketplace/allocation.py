@@ -176,6 +176,11 @@ def is_disputed(order_id: UUID) -> bool:
     return disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.SUSPENSE).exists()
 
 
+def is_on_hold(order_id: UUID) -> bool:
+    """Whether the order's sellers are not paid now: a dispute is open, or the money of a payment is in doubt."""
+    return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt().exists()
+
+
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
     """The disputes of all payments of an order."""
     return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
