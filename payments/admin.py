@@ -9,6 +9,7 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EnterReceivedAmount,
     ImportExternalRefund,
     MarkRefundExpected,
     RefreshPayment,
@@ -49,6 +50,7 @@ class PaymentAdmin(HistoryAdmin):
     facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
     row_actions = (
         RefreshPayment(),
+        EnterReceivedAmount(),
         AcceptReceivedAmount(),
         RefundMismatchInFull(),
         RetryReturnOfFunds(),

@@ -11,17 +11,17 @@ from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
-from payments.refunds.external_refunds import import_external_refund, mark_refund_expected
+from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_item_to_confirm
 from payments.refunds.refund_requests import check_refund
-from payments.review_items import EXTERNAL_REFUND, funds_to_return
+from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
+from payments.reviews.missing_amounts import enter_received_amount, is_amount_missing
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
-from veza.core.models import ReviewItem
-from veza.core.money import format_amount
+from veza.core.money import exponent, format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -59,7 +59,7 @@ class _RefreshAction(AdminAction):
 
 class RefreshPayment(_RefreshAction):
     def is_available(self, row: Payment) -> bool:
-        return row.status in _OPEN_PAYMENT
+        return row.status in _OPEN_PAYMENT or row.hyperswitch_payment_id is not None
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if row.hyperswitch_payment_id is not None:
@@ -140,8 +140,7 @@ class AcceptReceivedAmount(_MismatchAction):
     label = "Accept received amount"
 
     def is_available(self, row: Payment) -> bool:
-        is_enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
-        return super().is_available(row) and is_enough
+        return super().is_available(row) and mismatches.is_acceptable(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         already_applied = is_applied(row)
@@ -162,8 +161,54 @@ class AcceptReceivedAmount(_MismatchAction):
         return "The received amount is accepted."
 
 
+class ReceivedAmountForm(ActionForm):
+    amount = forms.DecimalField(
+        min_value=0, help_text="All that was received for this payment, as Hyperswitch's dashboard shows it."
+    )
+    field_order = ("amount", "reason")
+
+    def __init__(self, data: Any, payment: Payment) -> None:
+        super().__init__(data)
+        self.digits = exponent(payment.currency)
+        self.fields["amount"].label = f"Received amount ({payment.currency})"
+
+    def clean_amount(self) -> int:
+        """In minor units."""
+        minor = self.cleaned_data["amount"].scaleb(self.digits)
+        if minor != int(minor) or minor <= 0:
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
+        return int(minor)
+
+
+class EnterReceivedAmount(AdminAction):
+    """For a payment that succeeded at Hyperswitch without an amount."""
+
+    label, permission, for_selection = "Enter received amount", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Payment) -> bool:
+        return is_amount_missing(row)
+
+    def form(self, row: Any, data: Any = None) -> ActionForm:
+        return ReceivedAmountForm(data, row)
+
+    def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
+        price = format_amount(row.amount_minor, row.currency)
+        return [
+            f"The payment is read from Hyperswitch. If its amount is still missing, the entered one is booked: the "
+            f"price is {price}.",
+            "The price fulfils the order or invoice. Any other amount has to be accepted or refunded after that.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
+        amount_minor = params.answers["amount"]
+        return _sentence_of(enter_received_amount(payment_id=row.pk, amount_minor=amount_minor, cause=cause))
+
+
 class RefundMismatchInFull(_MismatchAction):
     label = "Refund in full"
+
+    def is_available(self, row: Payment) -> bool:
+        return super().is_available(row) and mismatches.is_refundable_in_full(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if not row.received_minor:
@@ -238,8 +283,7 @@ class MarkRefundExpected(AdminAction):
     label, permission = "Mark as expected", "payments.adopt_refund"
 
     def is_available(self, row: Refund) -> bool:
-        items = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=row.pk, closed_at__isnull=True)
-        return row.source == Refund.Source.EXTERNAL and items.exists()
+        return open_item_to_confirm(row) is not None
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         return ["The review item is closed with your reason. The books include the refund already; no money moves."]
