@@ -75,7 +75,7 @@ def activate_by_webhook(sandbox) -> Subscription:
 
 
 def is_proved(subscription: Subscription) -> bool:
-    return all(prove_payment(payment).balanced for payment in payments_of(subscription))
+    return all(prove_payment(payment).is_balanced for payment in payments_of(subscription))
 
 
 def test_the_webhook_pays_the_invoice_and_activates_the_subscription(sandbox):
@@ -119,10 +119,10 @@ def test_a_failure_expires_it_and_a_late_success_opens_it_again(sandbox):
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
-def test_a_failure_after_the_success_changes_nothing(sandbox):
+def test_a_failure_older_than_the_success_changes_nothing(sandbox):
     subscription = activate_by_webhook(sandbox)
 
-    deliver_payment(last_payment(subscription), status="failed", event_id="late")
+    deliver_payment(last_payment(subscription), status="failed", event_id="late", updated=ago(minutes=1))
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
@@ -337,7 +337,7 @@ def test_a_late_payment_too_old_to_refund_opens_a_review_item(sandbox):
     deliver_payment(last_payment(subscription))
 
     assert last_payment(subscription).received_minor == 12_00
-    assert ReviewItem.objects.get().kind == "late_money_not_returned"
+    assert ReviewItem.objects.get().kind == "unapplied_funds"
     assert is_proved(subscription)
 
 
@@ -362,7 +362,7 @@ def test_a_late_surplus_too_old_to_refund_is_one_review_item(sandbox):
     accept_received_amount(payment_id=last_payment(subscription).pk, cause=BY_STAFF)
 
     [case] = ReviewItem.objects.filter(closed_at=None)
-    assert (case.kind, case.amount_minor) == ("late_money_not_returned", 15_00)
+    assert (case.kind, case.amount_minor) == ("unapplied_funds", 15_00)
 
 
 def test_marking_an_invoice_paid_by_less_than_its_total_is_a_bug(sandbox):
