@@ -4,6 +4,7 @@ from connect import accounts
 from connect.debts import write_offs
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals import reversal_requests
+from connect.reversals.reversal_refresh import find_unanswered
 from connect.settlement import reconcile_seller
 from connect.states import TransferStatus
 from connect.transfers import transfer_requests
@@ -12,7 +13,7 @@ from veza.core.causes import Cause
 from veza.core.money import format_amount
 
 
-class RetryTransfer(AdminAction):
+class RetryTransfer(AdminAction[SellerTransfer]):
     label, permission = "Retry transfer", "connect.retry_transfer"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -30,7 +31,7 @@ class RetryTransfer(AdminAction):
         return "The worker sends the transfer within a minute."
 
 
-class RetryReversal(AdminAction):
+class RetryReversal(AdminAction[SellerTransfer]):
     label, permission = "Retry reversal", "connect.retry_reversal"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -41,14 +42,17 @@ class RetryReversal(AdminAction):
             f"The worker asks Stripe within a minute to reverse {row.outstanding()} from {row.seller.email}.",
             f"Last error: {row.last_error or 'none was recorded'}.",
             "The buyer's refund does not depend on it. A reversal is booked once Stripe confirms it.",
+            *_read_first(row),
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
-        reversal_requests.retry(transfer_id=row.pk, cause=cause)
+        transfer = reversal_requests.retry(transfer_id=row.pk, cause=cause)
+        if transfer.status != TransferStatus.REVERSAL_PENDING:
+            return "Stripe had reversed it already, and that is booked now. Nothing is left to reverse."
         return "The worker reverses the transfer within a minute."
 
 
-class ReissueTransfer(AdminAction):
+class ReissueTransfer(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Reissue transfer", "connect.retry_transfer", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -69,7 +73,7 @@ class ReissueTransfer(AdminAction):
         return f"Reissued {format_amount(amount, row.currency)} to the seller."
 
 
-class WriteOffDebt(AdminAction):
+class WriteOffDebt(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Write off debt", "connect.write_off", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -82,14 +86,23 @@ class WriteOffDebt(AdminAction):
         return [
             f"{row.outstanding()} that {row.seller.email} owes becomes our loss. No money moves.",
             "Veza neither asks Stripe for it nor withholds it from later sales. This cannot be undone here.",
+            *_read_first(row),
         ]
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
         amount = write_offs.write_off(transfer_id=row.pk, cause=cause)
+        if not amount:
+            return "Stripe had reversed it already, and that is booked now. Nothing was written off."
         return f"Wrote off {format_amount(amount, row.currency)}."
 
 
-class DisconnectAccount(AdminAction):
+def _read_first(row: SellerTransfer) -> list[str]:
+    if find_unanswered(row) is None:
+        return []
+    return ["Stripe never answered the last attempt: the transfer is read there first. If it was made, it is booked."]
+
+
+class DisconnectAccount(AdminAction[ConnectedAccount]):
     label, permission, for_selection = "Disconnect account", "connect.retry_transfer", False
 
     def is_available(self, row: ConnectedAccount) -> bool:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from connect.models import SellerTransfer, TransferReversal
 from payments.ledger.chart_of_accounts import STRIPE_BALANCE, seller_account
-from payments.ledger.losses import write_off_loss
+from payments.ledger.losses import recover_losses, write_off_loss
 from payments.ledger.postings import Line, Reference, post
 from payments.models import Payment, Posting
 from veza.core.causes import Cause
@@ -39,6 +39,12 @@ def post_written_off(
         cause=cause,
         at=at,
     )
+
+
+def post_recovered(transfer: SellerTransfer, amount_minor: int, *, at: datetime) -> None:
+    """Post that `amount_minor` of what was written off of a locked transfer has come back: our loss is less."""
+    recovered_minor = recover_losses(transfer, up_to_minor=amount_minor, at=at)
+    assert recovered_minor == amount_minor, "no more is recovered of a transfer than was written off"
 
 
 def _post(reference: Reference, line: Line, transfer: SellerTransfer, *, at: datetime) -> None:

@@ -4,8 +4,8 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
 
 from payments.states import (
     DISPUTE_MOVES,
@@ -19,6 +19,15 @@ from payments.states import (
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
+# In another currency than the payment holds, and finance has not entered the amount in that one.
+_IS_UNCONVERTED = ~Q(payment__received_currency__in=["", F("currency")]) & Q(converted_minor__isnull=True)
+
+
+def _has_amount_in_doubt() -> Q:
+    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known."""
+    refunds = Refund.objects.in_doubt().filter(payment=OuterRef("pk"))
+    return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
+
 
 class PaymentQuerySet(LockableQuerySet["Payment"]):
     def of(self, purpose: str, purpose_id: object) -> Self:
@@ -26,12 +35,26 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
         return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
 
     def in_doubt(self) -> Self:
-        """Payments whose money may not be there: mismatched after a success, or contradicted and not confirmed yet.
+        """Payments whose money may not be there, or of which it is not known how much is left: sellers are not paid.
 
-        Their sellers are not paid meanwhile. Every cause of doubt belongs here.
+        Mismatched after a success, contradicted and not confirmed yet, or with an amount in doubt. Every cause of doubt
+        belongs here.
         """
         is_mismatched = Q(status=PaymentStatus.MISMATCHED, succeeded_at__isnull=False)
-        return self.filter(is_mismatched | Q(contradicted_at__isnull=False))
+        is_contradicted = Q(contradicted_at__isnull=False)
+        return self.filter(is_mismatched | is_contradicted | _has_amount_in_doubt())
+
+    def with_amount_in_doubt(self) -> Self:
+        """Payments of which it is not known how much is left: a refund or dispute is in another currency."""
+        return self.filter(_has_amount_in_doubt())
+
+    def in_doubt_of_loss(self) -> Self:
+        """Those in doubt of which the buyer or the bank has something already: what they paid for gives no access."""
+        lost = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+        return self.filter(
+            Exists(lost.filter(payment=OuterRef("pk")))
+            | Exists(Refund.objects.in_doubt().filter(payment=OuterRef("pk")))
+        )
 
 
 class Payment(StatefulRow):
@@ -87,6 +110,9 @@ class Payment(StatefulRow):
     off_session = models.BooleanField(default=False, db_default=False)
     # Hyperswitch's id of the method that was charged or saved.
     payment_method_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # Hyperswitch's own word for the status, and its time of that update, also of those that move nothing of ours.
+    provider_status = models.CharField(max_length=60, blank=True, default="", db_default="")
+    provider_status_at = models.DateTimeField(null=True, blank=True)
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -154,8 +180,8 @@ class Payment(StatefulRow):
         """What pending refunds are going to take, in minor units of the received currency."""
         if not self.received_minor:
             return 0
-        pending = self.refunds.filter(status=RefundStatus.PENDING, currency=self.held_currency)
-        return sum(pending.values_list("amount_minor", flat=True))
+        pending = self.refunds.filter(status=RefundStatus.PENDING).booked_in(self.held_currency)
+        return sum(pending.values_list(BOOKED_MINOR, flat=True))
 
     def voided_minor(self) -> int:
         """How much of what was received Hyperswitch does not hold any more; part of `refunded_minor`."""
@@ -163,6 +189,34 @@ class Payment(StatefulRow):
             return 0
         voids = self.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
         return sum(voids.values_list("amount_minor", flat=True))
+
+
+# Of a refund or dispute: its amount in the currency in which it is booked.
+BOOKED_MINOR = Coalesce("converted_minor", "amount_minor")
+
+
+class RefundQuerySet(LockableQuerySet["Refund"]):
+    def in_doubt(self) -> Self:
+        """Succeeded refunds in another currency than their payment holds, of unknown amount in that one."""
+        return self.filter(_IS_UNCONVERTED, status=RefundStatus.SUCCEEDED)
+
+    def booked_in(self, held_currency: str) -> Self:
+        """The refunds that are booked in the currency which their payment holds."""
+        return self.filter(Q(currency=held_currency) | Q(converted_minor__isnull=False))
+
+
+class DisputeQuerySet(LockableQuerySet["Dispute"]):
+    def in_doubt(self) -> Self:
+        """Disputes that take money in another currency than their payment holds, of unknown amount in that one."""
+        return self.filter(_IS_UNCONVERTED).exclude(funds_location=Dispute.FundsLocation.NOWHERE)
+
+
+class RevokedMandate(KeyedRow):
+    """A payer's consent that has ended: its saved method is not charged, unless a later payment saves it again."""
+
+    mandate_id = models.CharField(max_length=64, unique=True)
+    payment_method_id = models.CharField(max_length=64, db_index=True)
+    revoked_at = models.DateTimeField(db_default=Now())
 
 
 class Refund(StatefulRow):
@@ -185,7 +239,11 @@ class Refund(StatefulRow):
     correlation_id = models.UUIDField()
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
-    # {ledger account: minor units}: adds up to amount_minor.
+    # NULL unless Hyperswitch refunded another amount than was requested, in minor units of the received currency.
+    requested_minor = models.BigIntegerField(null=True, blank=True)
+    # The amount in the currency that the payment holds, entered by finance where `currency` is another one.
+    converted_minor = models.BigIntegerField(null=True, blank=True)
+    # {ledger account: minor units}: adds up to booked_minor, in booked_currency.
     allocation = models.JSONField()
     source = models.CharField(max_length=15, choices=Source)
     reason = models.CharField(max_length=500, blank=True)
@@ -208,7 +266,7 @@ class Refund(StatefulRow):
     succeeded_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
-    objects: ClassVar[LockableQuerySet["Refund"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[RefundQuerySet] = RefundQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "refunds"
@@ -216,6 +274,9 @@ class Refund(StatefulRow):
         constraints = [
             models.CheckConstraint(condition=Q(status__in=RefundStatus.values), name="refund_status_known"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(converted_minor__isnull=True) | Q(converted_minor__gt=0), name="refund_conversion_positive"
+            ),
             models.UniqueConstraint(
                 fields=["hyperswitch_refund_id"],
                 condition=Q(hyperswitch_refund_id__isnull=False) & ~Q(hyperswitch_refund_id=""),
@@ -237,6 +298,16 @@ class Refund(StatefulRow):
     def provider_key(self) -> str:
         """Hyperswitch's id of the refund: ours, unless it is external."""
         return self.hyperswitch_refund_id or provider_id("ref", self.pk)
+
+    @property
+    def booked_currency(self) -> str:
+        """The currency in which the refund is booked: the payment's, once its amount in that one is known."""
+        return self.currency if self.converted_minor is None else self.payment.held_currency
+
+    @property
+    def booked_minor(self) -> int:
+        """The amount in `booked_currency`."""
+        return self.amount_minor if self.converted_minor is None else self.converted_minor
 
 
 class Dispute(StatefulRow):
@@ -260,7 +331,11 @@ class Dispute(StatefulRow):
     stage = models.CharField(max_length=30)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
+    # The amount in the currency that the payment holds, entered by finance where `currency` is another one.
+    converted_minor = models.BigIntegerField(null=True, blank=True)
     allocation = models.JSONField(default=dict)
+    # In which currency `allocation` is posted; empty when nothing is.
+    allocation_currency = models.CharField(max_length=3, blank=True, default="", db_default="")
     funds_location = models.CharField(max_length=10, choices=FundsLocation, default=FundsLocation.NOWHERE, blank=True)
     posting_batches = models.PositiveIntegerField(default=0)
     reason = models.CharField(max_length=300, blank=True)
@@ -269,17 +344,30 @@ class Dispute(StatefulRow):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
-    objects: ClassVar[LockableQuerySet["Dispute"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[DisputeQuerySet] = DisputeQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(status__in=DisputeStatus.values), name="dispute_status_known"),
             models.CheckConstraint(condition=Q(amount_minor__gte=0), name="dispute_amount_not_negative"),
+            models.CheckConstraint(
+                condition=Q(converted_minor__isnull=True) | Q(converted_minor__gt=0), name="dispute_conversion_positive"
+            ),
         ]
         indexes = [
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="dispute_due"),
             models.Index(fields=["correlation_id"], name="dispute_story"),
         ]
+
+    @property
+    def booked_currency(self) -> str:
+        """The currency in which the dispute is booked: the payment's, once its amount in that one is known."""
+        return self.currency if self.converted_minor is None else self.payment.held_currency
+
+    @property
+    def booked_minor(self) -> int:
+        """The amount in `booked_currency`."""
+        return self.amount_minor if self.converted_minor is None else self.converted_minor
 
 
 class WebhookDelivery(KeyedRow):

@@ -23,7 +23,9 @@ UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
 REFUND_EXCESS = "refund_exceeds_payment"
+REFUND_DIFFERS = "refund_amount_differs"
 IN_DOUBT = "refund_in_doubt"
+AMOUNT_IN_DOUBT = "amount_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
@@ -176,6 +178,8 @@ def update_reviews_after_success(refund: Refund) -> None:
     close_review_of_unapplied_funds(refund.payment)
     if refund.source == Refund.Source.VOID:
         _open_review_of_void(refund)
+    _update_review_of_difference(refund)
+    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(
@@ -203,13 +207,33 @@ def _open_review_of_void(refund: Refund) -> None:
     )
 
 
+def _update_review_of_difference(refund: Refund) -> None:
+    """Open a review item when another amount was refunded than was requested; close an earlier one first."""
+    close_review(REFUND_DIFFERS, refund, note="The refund is booked with the amount that Hyperswitch reports now.")
+    if refund.requested_minor is None:
+        return
+    requested = format_amount(refund.requested_minor, refund.payment.held_currency)
+    amount = format_amount(refund.amount_minor, refund.currency)
+    is_same_currency = refund.currency == refund.payment.held_currency
+    difference_minor = abs(refund.requested_minor - (refund.amount_minor if is_same_currency else 0))
+    open_review(
+        REFUND_DIFFERS,
+        refund,
+        why=f"{requested} was requested, and Hyperswitch refunded {amount}. The refund is booked as it is.",
+        what_to_do="Finance: compare it with Hyperswitch's dashboard, refund what is missing on the page of the order "
+        "or invoice, and mark the refund as expected.",
+        amount_minor=difference_minor,
+        currency=refund.payment.held_currency,
+    )
+
+
 def open_review_of_returned_refund(refund: Refund) -> None:
     """The bank returned the money: support has to pay the buyer another way. After a void it is just there again."""
     if refund.source == Refund.Source.VOID:
         for kind in (PAYMENT_VOIDED, REFUND_EXCESS):
             close_review(kind, refund, note="The money is there again.")
         return
-    for kind in (IN_DOUBT, REFUND_EXCESS, EXTERNAL_REFUND):
+    for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (
         "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."
@@ -250,6 +274,32 @@ def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
         currency=refund.currency,
+    )
+
+
+# --- Refunds and disputes in another currency
+
+
+def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
+    """Open a review item while it is not known how much of the payment a refund or dispute takes; close it afterwards.
+
+    An earlier one is closed first: the amount may have changed.
+    """
+    close_review(AMOUNT_IN_DOUBT, row, note="The amount is known, has changed, or is not taken any more.")
+    if not is_in_doubt:
+        return
+    payment, name = row.payment, row._meta.verbose_name
+    amount = format_amount(row.amount_minor, row.currency)
+    received = format_amount(payment.received_minor, payment.held_currency)
+    open_review(
+        AMOUNT_IN_DOUBT,
+        row,
+        why=f"The {name} takes {amount} of a payment of {received}: how much that is in {payment.held_currency} is not "
+        "known. Refunds and transfers of this payment wait.",
+        what_to_do=f"Finance: find the amount in {payment.held_currency} in Hyperswitch's dashboard or a statement, "
+        f"and press “Enter converted amount” on the {name}'s page.",
+        amount_minor=row.amount_minor,
+        currency=row.currency,
     )
 
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, seller_of
-from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
+from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery, WriteOff
 from payments.states import DISPUTE_UNDER_WAY, PaymentStatus, RefundStatus
 from veza.core.models import User
 from veza.core.money import format_amount
@@ -11,9 +11,9 @@ from veza.core.timeline import TimelineLine
 
 
 def lines(correlation_id: UUID) -> list[TimelineLine]:
-    """Payments opened, refunds requested, disputes, deliveries received and postings, in no order."""
+    """Payments opened, refunds requested, disputes, losses, deliveries received and postings, in no order."""
     rows = [*_payments(correlation_id), *_refunds(correlation_id), *_disputes(correlation_id)]
-    return [*rows, *_deliveries(correlation_id), *_postings(correlation_id)]
+    return [*rows, *_losses(correlation_id), *_deliveries(correlation_id), *_postings(correlation_id)]
 
 
 def next_steps(correlation_id: UUID) -> list[str]:
@@ -70,6 +70,24 @@ def _disputes(correlation_id: UUID) -> list[TimelineLine]:
         )
         for dispute in Dispute.objects.filter(correlation_id=correlation_id)
     ]
+
+
+def _losses(correlation_id: UUID) -> list[TimelineLine]:
+    """What finance wrote off and why, and what was recovered of it later."""
+    write_offs = list(WriteOff.objects.filter(correlation_id=correlation_id))
+    names = account_names({write_off.account_id for write_off in write_offs})
+    texts = []
+    for write_off in write_offs:
+        is_debt = seller_of(write_off.account_id) is not None
+        what = f"that {names[write_off.account_id]} owed" if is_debt else "that could not be recovered"
+        text = f"{format_amount(write_off.amount_minor, write_off.currency)} {what} was written off as our loss"
+        reason = write_off.reason.rstrip(".") or "no reason given"
+        texts.append(TimelineLine(write_off.created_at, f"{text} by {write_off.decided_by}: {reason}.", "open"))
+    keys = [write_off.pk for write_off in write_offs]
+    for posting in Posting.objects.filter(kind=Posting.Kind.WRITE_OFF, subject_id__in=keys, number__gt=0):
+        amount = format_amount(posting.amount_minor, posting.currency)
+        texts.append(TimelineLine(posting.at, f"{amount} of what had been written off was recovered.", "open"))
+    return texts
 
 
 def _deliveries(correlation_id: UUID) -> list[TimelineLine]:

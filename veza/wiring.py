@@ -15,8 +15,9 @@ from marketplace import purchases as orders
 from marketplace.ports import Sellers, assign_sellers
 from payments.inbox.replay import WebhookProvider, assign_providers
 from payments.models import Payment
-from payments.ports import Purchase, assign_purchases
+from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
+from subscriptions.saved_methods import method_revoked
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
@@ -43,6 +44,8 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     ),
 }
 
+SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
+
 SELLERS = Sellers(
     order_completed=plan_transfers,
     order_money_changed=settle_order,
@@ -58,5 +61,6 @@ PROVIDERS: Mapping[str, WebhookProvider] = {
 def assign_ports() -> None:
     """Give every lower floor its answers, when the process starts."""
     assign_purchases(PURCHASES)
+    assign_saved_methods(SAVED_METHODS)
     assign_sellers(SELLERS)
     assign_providers(PROVIDERS)

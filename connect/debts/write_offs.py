@@ -8,6 +8,7 @@ from django.utils import timezone
 from connect.models import SellerTransfer
 from connect.postings import post_written_off
 from connect.reversals.reversal_outcomes import resume
+from connect.reversals.reversal_refresh import decide_unanswered, find_unanswered
 from connect.states import ReversalStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, update_fields
 from veza.core.causes import Cause
@@ -23,20 +24,32 @@ class NothingToWriteOff(NotAllowed):
 
 
 def may_be_written_off(row: SellerTransfer) -> bool:
-    """Whether part of it is a debt without a reversal under way at Stripe."""
-    debts = SellerTransfer.objects.debts_of(row.seller_id, row.currency).filter(pk=row.pk)
-    return debts.exists() and not row.reversals.filter(status=ReversalStatus.SENDING).exists()
+    """Whether part of it is a debt without a reversal under way at Stripe. An unanswered attempt that failed is read
+    there first.
+    """
+    is_debt = SellerTransfer.objects.debts_of(row.seller_id, row.currency).filter(pk=row.pk).exists()
+    return is_debt and (find_unanswered(row) is not None or not _has_attempt(row))
 
 
-@transaction.atomic(durable=True)
 def write_off(*, transfer_id: UUID, cause: Cause) -> int:
     """Book what a seller still owes of one transfer as our loss: neither workers nor later sales recover it.
 
-    It counts as recovered without a reversal. Its review item names who decided it and why. Returns the minor units
-    written off, in the transfer's currency. Raises NothingToWriteOff.
+    It counts as recovered without a reversal. Its review item names who decided it and why. If the last attempt to
+    reverse it was never answered, the transfer is read at Stripe first. Returns the minor units written off, in the
+    transfer's currency; 0 when Stripe had reversed it after all. Raises NothingToWriteOff, TransferNotReadable.
     """
+    before = SellerTransfer.objects.get(pk=transfer_id)
+    decide_unanswered(transfer_id, cause=cause)
+    transfer = SellerTransfer.objects.get(pk=transfer_id)
+    if transfer.reversed_minor > before.reversed_minor and not transfer.outstanding_minor:
+        return 0
+    return _write_off(transfer_id, cause=cause)
+
+
+@transaction.atomic(durable=True)
+def _write_off(transfer_id: UUID, *, cause: Cause) -> int:
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
-    if not may_be_written_off(transfer):
+    if not may_be_written_off(transfer) or _has_attempt(transfer):
         raise NothingToWriteOff("The seller owes nothing of this transfer, or a reversal is under way at Stripe.")
     amount, item = transfer.outstanding_minor, _review_of(transfer)
     assert amount > 0, "a debt is more than nothing"
@@ -51,6 +64,10 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
     close_review_by_hand(case_id=item.pk, cause=cause)
     resume(transfer, cause=cause, at=at)
     return amount
+
+
+def _has_attempt(transfer: SellerTransfer) -> bool:
+    return transfer.reversals.filter(status=ReversalStatus.SENDING).exists()
 
 
 def _review_of(transfer: SellerTransfer) -> ReviewItem:

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connect.models import SellerTransfer, SellerTransferQuerySet
 from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
 from veza.core.sweeps import Tally
 
 MOST_ROWS = 50
@@ -44,13 +45,21 @@ class DrainCommand(BaseCommand):
             self._show([*self.due()[:MOST_ROWS], *rows], as_json=options["json"])
             return
         cause = Cause("command", actor=self.__module__.rpartition(".")[2])
-        for row in rows:
-            self.retry(row, cause=cause)
+        rows = [row for row in rows if self._may_retry(row, cause=cause)]
         tally = self._all()
         counts = {"done": tally.done, "failed": tally.failed, "retried": len(rows)}
         self.stdout.write(json.dumps(counts) if options["json"] else _sentence(tally, len(rows)))
         if tally.failed:
             raise CommandError(f"{_count(tally.failed, 'row')} failed; last error: {tally.last_error}")
+
+    def _may_retry(self, row: SellerTransfer, *, cause: Cause) -> bool:
+        """Retry one row; a row that cannot be retried now is named and left as it is."""
+        try:
+            self.retry(row, cause=cause)
+        except NotAllowed as error:
+            self.stderr.write(f"{row.pk}: {error.text}")
+            return False
+        return True
 
     def _all(self) -> Tally:
         """Tick after tick until nothing is due."""

@@ -28,6 +28,8 @@ class TransferReversal(StatefulRow):
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
+    # While a call may still be under way, its absence at Stripe says nothing.
+    last_sent_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[LockableQuerySet["TransferReversal"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]

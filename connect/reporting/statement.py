@@ -82,7 +82,7 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
                 posting.currency,
                 detail.stripe_id,
                 _reference(posting, detail),
-                detail.note,
+                _note(posting, detail),
             )
 
 
@@ -114,6 +114,12 @@ def _reference(posting: Posting, detail: _StripeDetails) -> str:
         case Posting.Kind.APPLIED:
             return f"order:{posting.subject_id}:fulfilled"
     return f"{posting.kind}:{posting.subject_id}"
+
+
+def _note(posting: Posting, detail: _StripeDetails) -> str:
+    if posting.kind != Posting.Kind.WRITE_OFF:
+        return detail.note
+    return "What had been written off came back." if posting.number else "What you owed was written off."
 
 
 def _transfer_details(transfer: SellerTransfer) -> _StripeDetails:

@@ -46,7 +46,7 @@ def _set_offs(correlation_id: UUID) -> list[TimelineLine]:
     texts = []
     rows = SetOff.objects.filter(Q(transfer__order=correlation_id) | Q(debt__order=correlation_id))
     for one in rows.select_related("transfer__seller", "debt"):
-        again = f" {format_amount(one.unwound_minor, one.currency)} of it is owed again." if one.unwound_minor else ""
+        again = f" {format_amount(one.unwound_minor, one.currency)} is owed again." if one.unwound_minor else ""
         seller = one.transfer.seller.email
         if one.transfer.order_id == correlation_id:
             text = f"{one.amount()} was withheld from {seller}, who owed it for order {one.debt.order_id}.{again}"

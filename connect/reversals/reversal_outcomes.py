@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
-from connect.postings import post_reversed
+from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
 from connect.stripe.health import HEALTH
@@ -29,6 +29,7 @@ from connect.worker.retry_policy import (
 )
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.reviews import close_review, open_review
@@ -89,7 +90,7 @@ def record_refresh(
             _import_and_resume(transfer, intent, snapshot, cause=cause, at=at)
         case Accepted() if transfer.reversed_minor > intent.from_minor:
             # An external reversal, booked already, overtook the intent: it asks for more than Stripe still has.
-            _close(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
+            close_attempt(intent, "already_reversed", "Another reversal was made meanwhile.", cause=cause, at=at)
             resume(transfer, cause=cause, at=at)
         case Accepted() if refusal is not None:
             _record_refusal(transfer, intent, refusal, cause=cause, at=at)
@@ -172,19 +173,32 @@ def _import_one(
 
 
 def _book(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime) -> None:
-    """Book one reversal of a locked transfer. Beyond the target it is external: no refund or dispute asked for it."""
+    """Book one reversal of a locked transfer.
+
+    Beyond the target it pays what was written off; only the rest is external: no refund or dispute asked for it.
+    """
     assert connection.in_atomic_block, "a reversal is booked in the transaction that holds the transfer's lock"
     assert reversal.amount_minor > 0, "a reversal is of more than nothing"
     post_reversed(transfer, reversal, at=at)
     total = transfer.reversed_minor + reversal.amount_minor
     excess = max(0, total - transfer.reversal_target_minor)
+    recovered = _recoverable(transfer, reversal.amount_minor)
+    post_recovered(transfer, recovered, at=at)
     update_fields(
         transfer,
         reversed_minor=total,
         reversal_target_minor=transfer.reversal_target_minor + excess,
-        external_reversed_minor=transfer.external_reversed_minor + excess,
+        external_reversed_minor=transfer.external_reversed_minor + excess - recovered,
+        offset_minor=transfer.offset_minor - recovered,
+        written_off_minor=transfer.written_off_minor - recovered,
         stripe_reversal_id=reversal.stripe_reversal_id,
     )
+
+
+def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
+    """What a further reversal of `amount_minor` pays of the part that was written off: all beyond the target."""
+    excess = transfer.reversed_minor + amount_minor - transfer.reversal_target_minor
+    return max(0, min(excess, transfer.written_off_minor))
 
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
@@ -208,6 +222,8 @@ def _record_success(
     if intent.status == ReversalStatus.MADE and intent.stripe_reversal_id == stripe_reversal_id:
         return
     if intent.status != ReversalStatus.SENDING:
+        # The money has moved: reading the transfer books it.
+        update_fields(transfer, refresh_due_at=Now())
         _open_duplicate_review(transfer, intent, stripe_reversal_id)
         return
     move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=stripe_reversal_id)
@@ -219,7 +235,7 @@ def _record_refusal(
     transfer: SellerTransfer, intent: TransferReversal, refusal: Refused, *, cause: Cause, at: datetime
 ) -> None:
     earlier = _refusals_of_this_debt(transfer)
-    _close(intent, refusal.code, refusal.message, cause=cause, at=at)
+    close_attempt(intent, refusal.code, refusal.message, cause=cause, at=at)
     why = f"{refusal.code} {refusal.message}".strip()
     epoch = transfer.key_epoch + 1
     if refusal.code in BALANCE_TOO_LOW:
@@ -238,7 +254,7 @@ def _refusals_of_this_debt(transfer: SellerTransfer) -> int:
     return refusals.count()
 
 
-def _close(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:
+def close_attempt(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:
     fields = {"error_code": code[:100], "error_message": message[:500]}
     move(intent, ReversalStatus.REFUSED, cause=cause, at=at, **fields)
 
@@ -256,7 +272,7 @@ def _record_not_sent(
     HEALTH.open_review_if_rejected(outcome, transfer)
     if auth_rejected(outcome) and attempt.is_first:
         # Stripe may have stored the rejection under this key.
-        _close(intent, "turned_away", outcome.why, cause=cause, at=at)
+        close_attempt(intent, "turned_away", outcome.why, cause=cause, at=at)
         fields["key_epoch"] = transfer.key_epoch + 1
     update_fields(transfer, **fields)
 
@@ -266,23 +282,34 @@ def _import_and_resume(
 ) -> None:
     """Import what Stripe has reversed, ours or external, and resume from there."""
     if not import_external(transfer, snapshot, intent=intent, cause=cause, at=at):
-        _close(intent, "", "Stripe's reversals do not add up to the amount it shows.", cause=cause, at=at)
+        close_attempt(intent, "", "Stripe's reversals do not add up to the amount it shows.", cause=cause, at=at)
         why = f"Stripe shows {snapshot.reversed_minor} reversed, and its newest reversals do not add up to it."
         # The key of the closed intent is spent: a retry by support needs another.
         fail_permanently(transfer, why, cause=cause, at=at, key_epoch=transfer.key_epoch + 1)
         return
     if intent.status == ReversalStatus.SENDING:
-        _close(intent, "already_reversed", "Stripe had reversed it already.", cause=cause, at=at)
+        close_attempt(intent, "already_reversed", "Stripe had reversed it already.", cause=cause, at=at)
     resume(transfer, cause=cause, at=at)
 
 
 def _open_external_review(transfer: SellerTransfer, reversal: RemoteReversal) -> None:
+    recovered = _recoverable(transfer, reversal.amount_minor)
+    texts = []
+    if recovered:
+        amount = format_amount(recovered, transfer.currency)
+        texts.append(f"It is booked: {amount} of it pays what was written off, and is no loss any more.")
+    if recovered < reversal.amount_minor:
+        texts.append(
+            "It is booked, and Veza does not pay the seller again on its own: check with whoever made it. A later "
+            "refund of the order counts it as reversed already. If it was a mistake: “Reissue transfer” on its page."
+        )
+    else:
+        texts.append("Check with whoever made it, then close this item.")
     open_review(
         EXTERNAL_REVERSAL,
         transfer,
         why=f"{reversal.reversal_id} is an external reversal: it was made in Stripe's dashboard, not by Veza.",
-        what_to_do="It is booked, and Veza does not pay the seller again on its own: check with whoever made it. A "
-        "later refund of the order counts it as reversed already. If it was a mistake: “Reissue transfer” on its page.",
+        what_to_do=" ".join(texts),
         amount_minor=reversal.amount_minor,
         currency=transfer.currency,
     )

@@ -19,6 +19,7 @@ from connect.reversals.reversal_outcomes import (
     record_reversal,
     resume,
 )
+from connect.reversals.reversal_refresh import decide_unanswered
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
@@ -99,6 +100,7 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
         return None
     first_sent_at = intent.first_sent_at if intent else None
     intent = intent or _open_intent(transfer, at=at)
+    TransferReversal.objects.filter(pk=intent.pk).update(last_sent_at=at)
     update_fields(transfer, send_attempts=transfer.send_attempts + 1)
     return ReversalAttempt(
         transfer=transfer,
@@ -119,6 +121,7 @@ def _open_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
         currency=transfer.currency,
         key=f"{transfer.pk}:reversal:{start}-{end}:{transfer.key_epoch}",
         first_sent_at=at,
+        last_sent_at=at,
     )
 
 
@@ -151,9 +154,22 @@ def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
         schedule_retry(transfer, why, reversal_policy(), cause=cause, at=timezone.now())
 
 
-@transaction.atomic(durable=True)
 def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
-    """Make a failed reversal due again, for the worker's next sweep. Raises ReversalNotRetryable."""
+    """Make a failed reversal due again, for the worker's next sweep.
+
+    If the last attempt was never answered, the transfer is read at Stripe first: when it was made, and nothing is left
+    to reverse, the transfer returned has ended. Raises ReversalNotRetryable, TransferNotReadable.
+    """
+    before = SellerTransfer.objects.get(pk=transfer_id)
+    decide_unanswered(transfer_id, cause=cause)
+    transfer = SellerTransfer.objects.get(pk=transfer_id)
+    if transfer.reversed_minor > before.reversed_minor and not transfer.outstanding_minor:
+        return transfer
+    return _begin_again(transfer_id, cause=cause)
+
+
+@transaction.atomic(durable=True)
+def _begin_again(transfer_id: UUID, *, cause: Cause) -> SellerTransfer:
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or not transfer.stripe_transfer_id:
         raise ReversalNotRetryable("Only a transfer that Stripe has and whose reversal failed can be retried.")

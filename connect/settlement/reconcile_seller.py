@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.models import SellerTransfer, SetOff, WaitingFor
+from connect.postings import post_recovered
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL
 from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
 from connect.states import TransferStatus
@@ -29,7 +30,14 @@ from veza.core.states import move
 # With nothing left to reverse, these are completed again.
 _OWING = (TransferStatus.PERMANENTLY_FAILED, TransferStatus.REVERSAL_PENDING)
 _ON_HOLD = (WaitingFor.DISPUTE, WaitingFor.PAYMENT)
-_AMOUNTS = ["amount_minor", "reversal_target_minor", "external_reversed_minor", "offset_minor", "unwound_minor"]
+_AMOUNTS = [
+    "amount_minor",
+    "reversal_target_minor",
+    "external_reversed_minor",
+    "offset_minor",
+    "written_off_minor",
+    "unwound_minor",
+]
 
 
 class NothingToReissue(NotAllowed):
@@ -38,10 +46,13 @@ class NothingToReissue(NotAllowed):
 
 @dataclass
 class Plan:
-    """What is going to be written. `transfers` and `set_offs` hold the rows whose amounts change."""
+    """What is going to be written. `transfers` and `set_offs` hold the rows whose amounts change, `recoveries` by
+    transfer what is no loss of ours any more.
+    """
 
     transfers: dict[UUID, SellerTransfer] = field(default_factory=dict)
     set_offs: dict[UUID, SetOff] = field(default_factory=dict)
+    recoveries: dict[UUID, int] = field(default_factory=dict)
     to_cancel: list[SellerTransfer] = field(default_factory=list)
     to_reverse: dict[UUID, SellerTransfer] = field(default_factory=dict)
     to_complete: list[SellerTransfer] = field(default_factory=list)
@@ -209,16 +220,11 @@ def _pay_more(
     order: Order,
     seller_id: UUID,
 ) -> None:
-    """Reverse less where that is still possible, then send the rest as a new transfer."""
+    """Count what the seller has and we wrote off, reverse less where that is still possible, then send the rest."""
     for row in rows:
-        less = min(missing, row.reversal_target_minor - floors[row.pk])
-        if less <= 0:
-            continue
-        missing -= less
-        row.reversal_target_minor -= less
-        plan.transfers[row.pk] = row
-        if row.completed_at is not None and row.outstanding_minor == 0 and row.status in _OWING:
-            plan.to_complete.append(row)
+        missing -= _recover_loss(missing, row, plan)
+    for row in rows:
+        missing -= _reverse_less(missing, row, floors[row.pk], plan)
     if missing:
         seq = max((row.seq for row in rows), default=0) + 1
         plan.new.append(
@@ -233,16 +239,29 @@ def _pay_more(
         )
 
 
+def _recover_loss(missing: int, row: SellerTransfer, plan: Plan) -> int:
+    """The seller kept what was written off: now it is theirs, and no loss of ours."""
+    amount = min(missing, row.written_off_minor)
+    if amount:
+        row.written_off_minor -= amount
+        row.offset_minor -= amount
+        plan.transfers[row.pk] = row
+        plan.recoveries[row.pk] = amount
+    return amount
+
+
+def _reverse_less(missing: int, row: SellerTransfer, floor: int, plan: Plan) -> int:
+    amount = max(0, min(missing, row.reversal_target_minor - floor))
+    if amount:
+        row.reversal_target_minor -= amount
+        plan.transfers[row.pk] = row
+        if row.completed_at is not None and row.outstanding_minor == 0 and row.status in _OWING:
+            plan.to_complete.append(row)
+    return amount
+
+
 def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
-    for row in plan.transfers.values():
-        row.assert_amounts_add_up()
-    if plan.transfers:
-        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
-    for row in plan.transfers.values():
-        if row.status == TransferStatus.PERMANENTLY_FAILED:
-            update_failed_review(row)
-    if plan.set_offs:
-        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
+    _write_amounts(plan, at=at)
     rest = {"next_retry_at": None, "waiting_for": WaitingFor.NOTHING, "retry_count": 0}
     if plan.to_cancel:
         move(plan.to_cancel, TransferStatus.CANCELLED, cause=cause, at=at, **rest)
@@ -255,6 +274,20 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
     if plan.new:
         SellerTransfer.objects.bulk_create(plan.new)
+
+
+def _write_amounts(plan: Plan, *, at: datetime) -> None:
+    for row in plan.transfers.values():
+        row.assert_amounts_add_up()
+    if plan.transfers:
+        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
+    for row in plan.transfers.values():
+        if row.status == TransferStatus.PERMANENTLY_FAILED:
+            update_failed_review(row)
+    for transfer_id, amount in plan.recoveries.items():
+        post_recovered(plan.transfers[transfer_id], amount, at=at)
+    if plan.set_offs:
+        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
 
 
 def _wake_held(order: Order, rows: Iterable[SellerTransfer]) -> None:

@@ -11,11 +11,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from connect.reversals.reversal_outcomes import import_external, resume
-from connect.states import ReversalStatus, TransferStatus
+from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
-from connect.worker.retry_policy import REFRESH_LEASE, update_failed_review, update_fields
+from connect.worker.retry_policy import REFRESH_LEASE, update_fields
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
 from veza.core.outcomes import Accepted, Outcome, Refused
@@ -43,40 +42,42 @@ def refresh_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransf
     transfer = SellerTransfer.objects.get(pk=transfer_id)
     if not transfer.stripe_transfer_id:
         return None
+    read_at = timezone.now()
     outcome = client.read_transfer(transfer.stripe_transfer_id)
     calls.record(outcome, subject=transfer, our_id=transfer.stripe_transfer_id)
     if isinstance(outcome, Accepted):
-        apply_transfer(transfer_id, outcome.value, due_at=transfer.refresh_due_at, cause=cause)
+        apply_transfer(transfer_id, outcome.value, due_at=transfer.refresh_due_at, read_at=read_at, cause=cause)
     elif isinstance(outcome, Refused):
         _report_unreadable(transfer_id, outcome, due_at=transfer.refresh_due_at)
+    else:
+        _postpone(transfer_id)
     return outcome
 
 
 @transaction.atomic(durable=True)
-def apply_transfer(transfer_id: UUID, snapshot: RemoteTransfer, *, due_at: datetime | None, cause: Cause) -> None:
-    """Book what a snapshot of the transfer shows. Our own reversal under way is left to its worker.
+def apply_transfer(
+    transfer_id: UUID, snapshot: RemoteTransfer, *, due_at: datetime | None, read_at: datetime, cause: Cause
+) -> None:
+    """Book what a snapshot of the transfer, read at `read_at`, shows.
 
     `due_at` is when the refresh was due: if Stripe reported another change since, there will be another refresh.
     """
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
-    _end_refresh(transfer, due_at)
-    if snapshot.reversed_minor <= transfer.reversed_minor:
-        return
-    intent = transfer.reversals.filter(status=ReversalStatus.SENDING).first()
-    if not import_external(transfer, snapshot, intent=intent, cause=cause, at=at):
+    if not apply_reversals(transfer, snapshot, read_at=read_at, cause=cause, at=at):
         _report_unlisted(transfer, snapshot)
-        return
-    is_under_way = intent is not None and intent.status == ReversalStatus.SENDING
-    is_failed_debt = transfer.status == TransferStatus.PERMANENTLY_FAILED and transfer.outstanding_minor > 0
-    if is_failed_debt:
-        update_failed_review(transfer)
-    elif not is_under_way:
-        resume(transfer, cause=cause, at=at)
+    _end_refresh(transfer, due_at)
+
+
+@transaction.atomic(durable=True)
+def _postpone(transfer_id: UUID) -> None:
+    """Without an answer it is read again when the lease is over; an unanswered reversal on its own schedule."""
+    schedule_refresh(SellerTransfer.objects.locked().get(pk=transfer_id), at=timezone.now())
 
 
 def _end_refresh(transfer: SellerTransfer, due_at: datetime | None) -> None:
     if transfer.refresh_due_at == due_at:
         update_fields(transfer, refresh_due_at=None)
+        schedule_refresh(transfer, at=timezone.now())
 
 
 @transaction.atomic(durable=True)

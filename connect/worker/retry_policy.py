@@ -16,7 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
 from connect.models import SellerTransfer, SellerTransferQuerySet, WaitingFor
-from connect.states import TransferStatus
+from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.health import HEALTH
 from veza.core.causes import Cause
 from veza.core.outcomes import NotSent, Outcome
@@ -38,6 +38,10 @@ REFRESH_AFTER = timedelta(hours=6)
 # Stripe forgets an idempotency key after at least 24 hours; then the same request is a second one. The hour between
 # allows for clocks that differ and for a call that is still under way.
 KEY_IS_SAFE_FOR = timedelta(hours=23)
+_WHEN_UNANSWERED = (
+    "Stripe may have reversed it: the worker reads the transfer there until it shows whether it did. “Retry reversal” "
+    "and “Write off debt” read it first."
+)
 # A seller's balance refills when they sell again: days, not minutes. The last one repeats.
 DEBT_SCHEDULE: Sequence[timedelta] = tuple(timedelta(days=days) for days in (1, 2, 4, 7))
 
@@ -162,8 +166,14 @@ def retry_unanswered(transfer: SellerTransfer, why: str, policy: RetryPolicy, *,
 
 
 def fail_permanently(transfer: SellerTransfer, why: str, *, cause: Cause, at: datetime, **fields: Any) -> None:
-    """Stop retrying and open a review item. A request that may have reached Stripe stays in doubt."""
+    """Stop retrying and open a review item. A request that may have reached Stripe stays in doubt: a reversal is
+    refreshed from Stripe until that decides it.
+    """
     is_unsent = not transfer.stripe_transfer_id and transfer.status != TransferStatus.REVERSAL_PENDING
+    is_unanswered = transfer.reversals.filter(status=ReversalStatus.SENDING).exists()
+    if is_unanswered:
+        # Read once the call cannot be under way any more: then Stripe shows whether it was made.
+        fields["refresh_due_at"] = Now() + LEASE
     move(
         transfer,
         TransferStatus.PERMANENTLY_FAILED,
@@ -179,7 +189,7 @@ def fail_permanently(transfer: SellerTransfer, why: str, *, cause: Cause, at: da
         TRANSFER_FAILED if is_unsent else REVERSAL_FAILED,
         transfer,
         why=why,
-        what_to_do=_what_to_do(transfer, is_unsent=is_unsent),
+        what_to_do=_WHEN_UNANSWERED if is_unanswered else _what_to_do(transfer, is_unsent=is_unsent),
         amount_minor=transfer.sent_minor if is_unsent else transfer.outstanding_minor,
         currency=transfer.currency,
     )

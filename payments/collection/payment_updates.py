@@ -44,7 +44,8 @@ from veza.core.money import format_amount
 from veza.core.reviews import close_review
 from veza.core.states import may_move, move
 
-# Hyperswitch's status of a payment, and ours. Each that means a problem with the money becomes `mismatched`.
+# Hyperswitch's status of a payment, and ours. Each that means a problem with the money becomes `mismatched`; `pending`
+# and `processing` hold none of it. A test walks Hyperswitch's list: one that is not here is a review item.
 STATUS_OF = {
     "succeeded": PaymentStatus.SUCCEEDED,
     "processing": PaymentStatus.PROCESSING,
@@ -54,21 +55,31 @@ STATUS_OF = {
     "requires_customer_action": PaymentStatus.PENDING,
     "requires_merchant_action": PaymentStatus.PENDING,
     "requires_capture": PaymentStatus.PENDING,
+    "partially_authorized_and_requires_capture": PaymentStatus.PENDING,
     "failed": PaymentStatus.FAILED,
     "cancelled": PaymentStatus.CANCELLED,
     "expired": PaymentStatus.CANCELLED,
     "partially_captured": PaymentStatus.MISMATCHED,
+    "partially_captured_and_capturable": PaymentStatus.MISMATCHED,
     "conflicted": PaymentStatus.MISMATCHED,
     "review": PaymentStatus.MISMATCHED,
     "cancelled_post_capture": PaymentStatus.CANCELLED,
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 _STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.
-_CAPTURES = frozenset({"succeeded", "partially_captured"})
+_CAPTURES = frozenset({"succeeded", "partially_captured", "partially_captured_and_capturable"})
 # Hyperswitch's staff look into it: an amount is there, and one that is missing proves nothing.
 _UNDER_REVIEW = frozenset({"review", "conflicted"})
 # Nothing of the payment is held, whatever `amount_received` says.
 _HOLDS_NOTHING = frozenset({"failed", "cancelled", "expired", "cancelled_post_capture"})
+# What an open payment waits for at Hyperswitch, for staff; the other statuses say it themselves.
+NOTES = {
+    "requires_customer_action": "waiting for the buyer to confirm it with their bank",
+    "requires_merchant_action": "waiting for a decision in Hyperswitch's dashboard",
+    "requires_capture": "authorized, not captured: nothing is received yet",
+    "partially_authorized_and_requires_capture": "authorized in part, not captured: nothing is received yet",
+    "partially_captured_and_processing": "captured in part; the rest is being processed",
+}
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,9 @@ class _Change:
 def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our payment to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    An update older than the last one applied, or one that changes neither the status nor the money, is stale. One that
-    takes something away may have to be confirmed by a second read (payments/collection/contradictions.py).
+    An update older than the last one applied, or one that changes neither the status nor the money, is stale, unless
+    it brings something new about the payment, which is stored. One that takes something away may have to be confirmed
+    by a second read (payments/collection/contradictions.py).
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
@@ -113,8 +125,11 @@ def _apply_to(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: da
         return _request_received_amount(snapshot, payment, at=at)
     change = _change_of(snapshot, payment)
     if change is None:
+        is_detail = _is_detail(snapshot, payment)
+        if is_detail:
+            _store_details(payment, snapshot)
         _ignore_stale(payment, snapshot, cause=cause, at=at)
-        return Result.STALE
+        return Result.OK if is_detail else Result.STALE
     must_wait = must_be_confirmed(snapshot, payment, is_adverse=change.is_adverse)
     if must_wait and not is_confirmed(snapshot, payment):
         remember(snapshot, payment, at=at)
@@ -178,6 +193,40 @@ def _is_right(snapshot: RemotePayment, payment: Payment) -> bool:
     returned_minor = payment.refunded_minor - payment.voided_minor() + payment.pending_minor()
     is_exact = snapshot.status == "succeeded" and snapshot.received_minor == payment.amount_minor
     return is_exact and not returned_minor
+
+
+def _is_detail(snapshot: RemotePayment, payment: Payment) -> bool:
+    """Whether an update that leaves our status and the money as they are brings something new about the payment."""
+    target, holds_nothing = _target_of(snapshot, payment), payment.received_minor == 0
+    if payment.error_code == _STATUS_UNKNOWN:
+        return holds_nothing or target == payment.status
+    stored = (payment.provider_status, payment.error_code, payment.error_message)
+    is_other = (snapshot.status, snapshot.error_code, snapshot.error_message) != stored
+    if target not in (PaymentStatus.PENDING, PaymentStatus.PROCESSING):
+        return target == payment.status == PaymentStatus.FAILED and is_other and holds_nothing
+    times = [at for at in (payment.provider_updated_at, payment.provider_status_at) if at is not None]
+    is_newer = snapshot.updated_at > max(times) if snapshot.updated_at is not None and times else is_other
+    return is_newer and holds_nothing
+
+
+def _store_details(payment: Payment, snapshot: RemotePayment) -> None:
+    """Store what is new about a payment whose status stays.
+
+    `provider_updated_at` stays too: it orders the updates that move a payment, and this one must hide none of them.
+    """
+    _close_review_of_status(payment, snapshot)
+    changes: dict[str, Any] = {
+        "provider_status": snapshot.status,
+        "provider_status_at": snapshot.updated_at or payment.provider_status_at,
+    }
+    if payment.status in _OPEN or snapshot.error_code or payment.error_code == _STATUS_UNKNOWN:
+        changes |= {"error_code": snapshot.error_code, "error_message": snapshot.error_message}
+    Payment.objects.filter(pk=payment.pk).update(**changes)
+
+
+def _close_review_of_status(payment: Payment, snapshot: RemotePayment) -> None:
+    if payment.error_code == _STATUS_UNKNOWN:
+        close_review(PAYMENT_STATUS_UNKNOWN, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
 
 
 def _ignore_stale(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
@@ -245,8 +294,7 @@ def _apply(payment: Payment, snapshot: RemotePayment, change: _Change, *, cause:
 def _close_reviews(payment: Payment, snapshot: RemotePayment, change: _Change) -> None:
     """Close the review items that the report resolves. What follows may open some of them again."""
     note = f"The status at Hyperswitch is {snapshot.status}."
-    if payment.error_code == _STATUS_UNKNOWN:
-        close_review(PAYMENT_STATUS_UNKNOWN, payment, note=note)
+    _close_review_of_status(payment, snapshot)
     if payment.amount_missing_since is not None:
         close_review(PAYMENT_AMOUNT_MISSING, payment, note=note)
     if payment.contradicted_at is not None:
@@ -263,6 +311,8 @@ def _changes(payment: Payment, snapshot: RemotePayment, change: _Change, *, at: 
         "hyperswitch_payment_id": snapshot.payment_id,
         "provider_updated_at": latest_clock(snapshot, payment),
         "last_read_at": snapshot.read_at,
+        "provider_status": snapshot.status,
+        "provider_status_at": snapshot.updated_at or payment.provider_status_at,
         "received_minor": payment.received_minor + change.added_minor,
         "amount_missing_since": None,
         "payment_method_id": snapshot.payment_method_id or payment.payment_method_id,

@@ -8,7 +8,7 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import apply_refund
-from payments.review_items import EXTERNAL_REFUND, PAYMENT_VOIDED
+from payments.review_items import EXTERNAL_REFUND, PAYMENT_VOIDED, REFUND_DIFFERS
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -45,17 +45,18 @@ def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, caus
 
 
 def mark_refund_expected(*, refund_id: UUID, cause: Cause) -> None:
-    """Confirm that an external refund, or a void, is known; the books follow it already. Raises NoRefundToConfirm."""
-    refund = Refund.objects.get(pk=refund_id)
-    item = open_item_to_confirm(refund)
-    if item is None:
+    """Confirm that a refund is right as it is: made externally, a void, or of another amount.
+
+    The books follow it already. Raises NoRefundToConfirm.
+    """
+    items = open_reviews_to_confirm(Refund.objects.get(pk=refund_id))
+    if not items:
         raise NoRefundToConfirm("No review item about this refund is open.")
-    sources = (Refund.Source.EXTERNAL, Refund.Source.VOID)
-    assert refund.source in sources, "only what happened at the provider has a review item of these kinds"
-    close_review_by_hand(case_id=item.pk, cause=cause)
+    for item in items:
+        close_review_by_hand(case_id=item.pk, cause=cause)
 
 
-def open_item_to_confirm(refund: Refund) -> ReviewItem | None:
-    """The open review item that says what happened to this refund at the provider."""
-    kinds = (EXTERNAL_REFUND, PAYMENT_VOIDED)
-    return ReviewItem.objects.filter(kind__in=kinds, subject_id=refund.pk, closed_at__isnull=True).first()
+def open_reviews_to_confirm(refund: Refund) -> list[ReviewItem]:
+    """The open review items of a refund that end when it is marked as expected."""
+    kinds = (EXTERNAL_REFUND, PAYMENT_VOIDED, REFUND_DIFFERS)
+    return list(ReviewItem.objects.filter(kind__in=kinds, subject_id=refund.pk, closed_at__isnull=True))

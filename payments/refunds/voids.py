@@ -11,10 +11,12 @@ from django.db import connection
 from payments.ledger import allocations
 from payments.models import Payment, Refund
 from payments.ports import purchase_of
-from payments.refunds.refund_updates import allocate, book_return, book_success
+from payments.refunds.refund_postings import allocate, allocate_finally, post_out
+from payments.refunds.refund_updates import book_money_back, follow_success
 from payments.states import RefundStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
+from veza.core.states import move
 
 
 def set_voided(payment: Payment, target_minor: int, *, reason: str, cause: Cause, at: datetime) -> None:
@@ -30,7 +32,8 @@ def set_voided(payment: Payment, target_minor: int, *, reason: str, cause: Cause
     while voided_minor > target_minor:
         void = standing.pop(0)
         void.payment = payment
-        book_return(void, None, cause=cause, at=at)
+        move(void, RefundStatus.BOUNCED, cause=cause, at=at)
+        book_money_back(void, cause=cause, at=at)
         voided_minor -= void.amount_minor
     if voided_minor < target_minor:
         _void(payment, target_minor - voided_minor, reason=reason, cause=cause, at=at)
@@ -49,4 +52,7 @@ def _void(payment: Payment, amount_minor: int, *, reason: str, cause: Cause, at:
     )
     void.payment = payment
     allocate(void, purchase_of(payment).allocate_external_refund(void))
-    book_success(void, None, cause=cause, at=at)
+    allocate_finally(void)
+    move(void, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
+    post_out(void, at=at)
+    follow_success(void, cause=cause, at=at)

@@ -3,13 +3,11 @@
 import pytest
 
 from connect.debts.write_offs import NothingToWriteOff, write_off
-from connect.models import SellerTransfer
 from connect.reporting.balance import balances_of
 from connect.reversals.reversal_requests import open_reversal, reverse_transfer
 from payments.ledger.chart_of_accounts import DISPUTE_LOSS
 from payments.ledger.postings import balances
-from payments.models import Refund
-from tests.connect.builders import debt_of, fresh, return_by_bank, send
+from tests.connect.builders import debt_of, fresh, send
 from tests.connect.factories import BY_TEST, completed, planned, refund
 from tests.connect.proving import faults_of
 from tests.connect.stripe_double import accepts_transfer, refuses
@@ -73,15 +71,6 @@ def test_only_the_rest_that_later_sales_did_not_pay_is_written_off(stripe, debt,
 
     assert write_off(transfer_id=debt.pk, cause=BY_FINANCE) == 3_00
     assert (fresh(debt).offset_minor, loss(debt), differing(debt)) == (4_00, 3_00, [])
-
-
-def test_a_refund_returned_after_a_write_off_pays_the_ledgers_amount(stripe, debt, seller):
-    write_off(transfer_id=debt.pk, cause=BY_FINANCE)
-
-    return_by_bank(Refund.objects.get(), debt)
-
-    assert sum(row.amount_minor for row in SellerTransfer.objects.filter(status="pending")) == 4_00
-    assert differing(debt) == []
 
 
 @pytest.mark.parametrize("twice", [True, False])

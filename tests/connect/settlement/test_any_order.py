@@ -12,6 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from connect.debts.write_offs import may_be_written_off, write_off
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import process_due
 from connect.settlement.reconcile_seller import reissue_transfer, settle_order
@@ -44,6 +45,8 @@ events = st.one_of(
     st.tuples(st.just("reverse_externally"), which, st.integers(1, SHARE)),
     # Finance reissues what was reversed by mistake.
     st.tuples(st.just("reissue_transfer"), which),
+    # Finance gives a debt up.
+    st.tuples(st.just("write_off"), which),
     # The bank disputes an order's money, wins it, or loses it.
     st.tuples(st.just("dispute"), which, st.sampled_from(["suspense", "bank", ""])),
 )
@@ -192,6 +195,11 @@ class History:
         if mistakes := [row for row in rows if row.reissuable_minor > 0]:
             reissue_transfer(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
 
+    def write_off(self, nth: int) -> None:
+        rows = SellerTransfer.objects.filter(order__in=self.orders).order_by("pk")
+        if debts := [row for row in rows if may_be_written_off(row)]:
+            write_off(transfer_id=debts[nth % len(debts)].pk, cause=BY_TEST)
+
     def dispute(self, which: int, funds_location: str) -> None:
         order = self.orders[which % len(self.orders)]
         allocation = {seller_account(self.seller.pk): SHARE} if funds_location else {}
@@ -262,6 +270,9 @@ class History:
 )
 @example(steps=[("dispute", 0, "suspense"), ("dispute", 0, "bank"), ("reverse", "accept", None), ("dispute", 0, "")])
 @example(steps=[("earn_less", 0), ("reverse_externally", 0, SHARE), ("reissue_transfer", 0), ("dispute", 1, "bank")])
+# A debt is given up, and then all of it comes back: from the bank, or in Stripe's dashboard.
+@example(steps=[("owe", 0), ("write_off", 0), ("return_refund", 0, 0)])
+@example(steps=[("owe", 0), ("write_off", 0), ("reverse_externally", 0, SHARE), ("return_refund", 0, 0)])
 @settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):
@@ -275,6 +286,9 @@ def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps
     history.heal()
 
     rows = SellerTransfer.objects.filter(order__in=history.orders)
-    assert stripe.net() == history.target() - sum(rows.values_list("external_reversed_minor", flat=True))
+    external, lost = (
+        sum(rows.values_list(name, flat=True)) for name in ("external_reversed_minor", "written_off_minor")
+    )
+    assert stripe.net() == history.target() - external + lost
     assert set(rows.values_list("status", flat=True)) <= {"completed", "reversed", "cancelled"}
     assert faults_of(*(order.pk for order in history.orders)) == []

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from connect.models import SellerTransfer
 from connect.reversals import reversal_requests
 from tests.connect.factories import planned, to_reverse
-from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses
+from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses, times_out
 from veza.core.models import Heartbeat, StatusChange
 from veza.core.sweeps import Tally
 
@@ -77,3 +77,16 @@ def test_a_row_that_fails_on_our_side_is_an_exit_status(stripe):
 
     with pytest.raises(CommandError, match="ZeroDivisionError"):
         run("retry_transfers")
+
+
+def test_a_failed_reversal_that_cannot_be_read_is_named_and_left(stripe, settings, capsys):
+    settings.REVERSAL_MAX_RETRIES = 0
+    stripe.will("create_reversal", times_out())
+    row = to_reverse()
+    run("process_reversals")
+    stripe.will("read_transfer", times_out())
+
+    assert json.loads(run("process_reversals", "--given-up", "--json"))["retried"] == 0
+
+    assert f"{row.pk}: Stripe does not show the transfer now." in capsys.readouterr().err
+    assert SellerTransfer.objects.get().status == "permanently_failed"
