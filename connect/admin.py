@@ -5,7 +5,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
-from connect.admin_actions import DisconnectAccount, ReissueTransfer, RetryReversal, RetryTransfer, WriteOffDebt
+from connect.admin_actions import (
+    DisconnectAccount,
+    RefreshTransfer,
+    ReissueTransfer,
+    RetryReversal,
+    RetryTransfer,
+    WriteOffDebt,
+)
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe.restrictions import describe
@@ -52,7 +59,7 @@ class SellerTransferAdmin(HistoryAdmin):
         age,
         transfer_next,
     )
-    row_actions = (RetryTransfer(), RetryReversal(), WriteOffDebt(), ReissueTransfer())
+    row_actions = (RetryTransfer(), RetryReversal(), RefreshTransfer(), WriteOffDebt(), ReissueTransfer())
     empty = "No transfer matches. Transfers are planned when an order is completed."
 
     def panels(self, row: SellerTransfer) -> Sequence[Panel]:

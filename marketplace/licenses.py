@@ -16,6 +16,7 @@ from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 
+NOT_RESTORED = "license_not_restored"
 DISPUTED_IN_PART = "order_disputed_in_part"
 
 
@@ -51,12 +52,15 @@ def update_licenses(
     gone_ids = _ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    for row in License.objects.locked().filter(order=order):
-        status = LicenseStatus.REVOKED if row.item_id in gone_ids else status_of_others
+    rows = list(License.objects.locked().filter(order=order))
+    unpaid_rows = [row for row in rows if row.item_id in gone_ids]
+    close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
+    for row in rows:
+        status = LicenseStatus.REVOKED if row in unpaid_rows else status_of_others
         if row.status != status:
             changes[status].append(row)
-    for status, rows in changes.items():
-        movable = rows if status == LicenseStatus.REVOKED else _restorable(rows)
+    for status, changed in changes.items():
+        movable = changed if status == LicenseStatus.REVOKED else _restorable(changed)
         if movable:
             move(movable, status, cause=cause, at=at)
 
@@ -104,9 +108,9 @@ def _restorable(rows: Sequence[License]) -> list[License]:
     resold_ids = set(others.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
     for row in (row for row in rows if row.offer_id in resold_ids):
         open_review(
-            "license_not_restored",
+            NOT_RESTORED,
             row,
             why="Its money came back, but this exclusive licence has been sold to another buyer.",
-            what_to_do="Refund the buyer, or offer another licence.",
+            what_to_do="Support: press “Refund for the buyer” on the order's page, or offer another licence.",
         )
     return [row for row in rows if row.offer_id not in resold_ids]

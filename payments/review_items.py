@@ -5,6 +5,7 @@ The kinds, as they are stored, are named here and nowhere else.
 
 from django.db.models import QuerySet
 
+from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
@@ -29,7 +30,6 @@ AMOUNT_IN_DOUBT = "amount_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
-UNKNOWN_PROFILE = "unknown_profile"
 
 _RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
@@ -178,6 +178,8 @@ def update_reviews_after_success(refund: Refund) -> None:
     close_review_of_unapplied_funds(refund.payment)
     if refund.source == Refund.Source.VOID:
         _open_review_of_void(refund)
+    else:
+        _close_reviews_of_repeated(refund)
     _update_review_of_difference(refund)
     update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
     if refund.source == Refund.Source.EXTERNAL:
@@ -205,6 +207,17 @@ def _open_review_of_void(refund: Refund) -> None:
         amount_minor=refund.amount_minor,
         currency=refund.currency,
     )
+
+
+def _close_reviews_of_repeated(refund: Refund) -> None:
+    """Refunds that the bank had returned are resolved by one requested since, as far as its amount covers theirs."""
+    rest_minor = refund.amount_minor
+    returned = Refund.objects.filter(payment=refund.payment_id, status=RefundStatus.BOUNCED, currency=refund.currency)
+    items = ReviewItem.objects.filter(kind=RETURNED, closed_at__isnull=True, opened_at__lt=refund.created_at)
+    for item in items.filter(subject_id__in=returned.values("pk")).order_by("pk"):
+        if item.amount_minor <= rest_minor:
+            rest_minor -= item.amount_minor
+            close_review(RETURNED, returned.get(pk=item.subject_id), note="The buyer was refunded again.")
 
 
 def _update_review_of_difference(refund: Refund) -> None:
@@ -367,5 +380,5 @@ def open_review_of_unknown_profile(delivery: WebhookDelivery, owner: str) -> Non
         delivery,
         why=f"A delivery was signed with our secret and is about {owner[:200]}.",
         what_to_do="Ops: check at Hyperswitch which profiles send webhooks to Veza, and whether another one uses our "
-        "secret.",
+        "secret. If the profile is ours, correct our setting and replay the webhook.",
     )

@@ -181,6 +181,8 @@ def _find(attempt: TransferAttempt) -> Outcome[RemoteTransfer] | None:
     if not isinstance(page, Accepted):
         return page if not isinstance(page, Refused) else Unknown(page.message, page.call)
     matches = [snapshot for snapshot in page.value if snapshot.our_id == str(transfer.pk)]
+    if len(matches) > 1:  # One that was reversed in full pays the seller nothing.
+        matches = [snapshot for snapshot in matches if snapshot.reversed_minor < snapshot.amount_minor] or matches[:1]
     if len(matches) > 1:
         open_ambiguous_review(transfer, [snapshot.transfer_id for snapshot in matches])
         return Unknown(f"{len(matches)} transfers carry this row's id: none is picked", page.call)

@@ -19,10 +19,11 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
 from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
-from payments.review_items import open_review_of_dispute_status, update_review_of_answer
+from payments.review_items import DISPUTE_STATUS_UNKNOWN, open_review_of_dispute_status, update_review_of_answer
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core.causes import Cause
 from veza.core.ids import row_id
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 _STAGE_LENGTH = 30
@@ -47,6 +48,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     if status is None:
         _open_review_of_status(payment, snapshot)
         return HandlingResult(Result.IGNORED, payment.correlation_id)
+    close_review(DISPUTE_STATUS_UNKNOWN, payment, note=f"{snapshot.dispute_id} is {status} at Hyperswitch.")
     return HandlingResult(
         _apply(payment, snapshot, status, cause=cause, at=at, is_answer=is_answer), payment.correlation_id
     )

@@ -108,8 +108,6 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
 
 def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
     """Parse a `RefundResponse`. Raises Unreadable, naming the field."""
-    if payload.get("amount") == 0:
-        raise Unreadable("amount should be more than nothing and is 0")
     return RemoteRefund(
         refund_id=_id(payload, "refund_id"),
         payment_id=_id(payload, "payment_id"),

@@ -33,6 +33,7 @@ from veza.core.reviews import close_review, open_review
 
 log = structlog.get_logger(__name__)
 UNSETTLED = "delivery_unsettled"
+UNKNOWN_PROFILE = "unknown_profile"
 
 
 class ReplayForbidden(NotAllowed):
@@ -120,6 +121,8 @@ def _store(delivery: WebhookDelivery, result: HandlingResult, *, at: datetime) -
         _open_review_of_failure(delivery)
     elif not result.is_retried:
         close_review(UNSETTLED, delivery, note=f"Replayed: {result.text}.")
+        if result.text != Result.IGNORED:
+            close_review(UNKNOWN_PROFILE, delivery, note=f"Replayed: {result.text}. It is about our own profile.")
     if result.text == Result.OK:
         close_review_of_event(delivery, note=f"Replayed: {result.text}.")
 

@@ -8,7 +8,7 @@ from django.contrib import admin
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
 from marketplace.models import Order
-from payments.admin_actions import ImportExternalRefund, WriteOffShortfall
+from payments.admin_actions import EnterConvertedAmount, ImportExternalRefund, WriteOffShortfall
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.walker.world import World
@@ -40,6 +40,17 @@ def import_refund(world: World) -> str | None:
     row = next((one for one in payments if one.provider_key == there["payment_id"]), world.rng.choice(payments))
     answers = {"hyperswitch_refund_id": there["refund_id"]}
     return perform(ImportExternalRefund(), row, ActionRequest(world.support, answers))
+
+
+def convert(world: World) -> str | None:
+    """Finance enters the amount of a refund or dispute in another currency, as a statement shows it."""
+    action = EnterConvertedAmount()
+    rows = [*Refund.objects.order_by("pk"), *Dispute.objects.order_by("pk")]
+    if not (open_rows := [row for row in rows if action.is_available(row)]):
+        return None
+    row = world.rng.choice(open_rows)
+    amount = world.rng.randint(1, max(1, row.payment.received_minor))
+    return f"{amount}: {perform(action, row, ActionRequest(world.support, {'amount': amount}))}"
 
 
 def offers() -> Iterator[tuple[Any, AdminAction]]:

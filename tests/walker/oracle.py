@@ -58,6 +58,11 @@ def _booked(row: Payment | Refund | Dispute) -> Sums:
     return _nonzero(sums)
 
 
+def _target(row: Refund | Dispute, moved: Sums) -> Sums:
+    """What has to be booked: what moved, in the payment's currency once finance has entered the amount in that one."""
+    return {row.booked_currency: row.booked_minor} if moved and row.converted_minor is not None else moved
+
+
 def _payment_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iterator[str]:
     ours = {payment.provider_key: payment for payment in Payment.objects.all()}
     for remote in there:
@@ -83,15 +88,15 @@ def _refund_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Itera
             continue
         if refund.status not in REFUND_STATUS[remote["status"]]:
             yield f"refund {key} is {remote['status']} there, {refund.status} here"
-        if _booked(refund) != moved.get(key, {}):
-            yield f"refund {key}: {moved.get(key, {})} moved, {_booked(refund)} is booked"
+        if _booked(refund) != (target := _target(refund, moved.get(key, {}))):
+            yield f"refund {key}: {target} moved, {_booked(refund)} is booked"
     for key, refund in ours.items():
         if key not in remote_ids and refund.status in ("succeeded", "pending"):
             yield f"refund {key} is {refund.status} here and does not exist there"
 
 
 def _dispute_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iterator[str]:
-    ours = {dispute.hyperswitch_dispute_id: dispute for dispute in Dispute.objects.all()}
+    ours = {one.hyperswitch_dispute_id: one for one in Dispute.objects.select_related("payment")}
     for remote in there:
         key, dispute = remote["dispute_id"], ours.get(remote["dispute_id"])
         if dispute is None:
@@ -101,8 +106,8 @@ def _dispute_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iter
         names = ("dispute_status", "dispute_stage", "amount", "currency")
         if here != tuple(remote[name] for name in names):
             yield f"dispute {key} is {[remote[name] for name in names]} there, {here} here"
-        if _booked(dispute) != moved.get(key, {}):
-            yield f"dispute {key}: {moved.get(key, {})} moved, {_booked(dispute)} is booked"
+        if _booked(dispute) != (target := _target(dispute, moved.get(key, {}))):
+            yield f"dispute {key}: {target} moved, {_booked(dispute)} is booked"
 
 
 def _transfer_faults(there: list[dict[str, Any]]) -> Iterator[str]:

@@ -23,9 +23,9 @@ from veza.core.ids import new_id
 
 MORE_MONEY = False
 VOIDS = False
-OTHER_REFUND_AMOUNTS = False
-FOREIGN_REFUNDS = False
-FOREIGN_DISPUTES = False
+OTHER_REFUND_AMOUNTS = True
+FOREIGN_REFUNDS = True
+FOREIGN_DISPUTES = True
 FOREIGN_PAYMENTS = True
 ONE_CENT_DISPUTES = True
 WRITE_OFFS = True
@@ -201,6 +201,7 @@ STEPS = [
     Step(providers.fill_balances, 2),
     Step(operators.act, 6),
     Step(operators.import_refund, 1),
+    Step(operators.convert, 2 * FOREIGN_REFUNDS),
     Step(operators.write_off, 3 * WRITE_OFFS),
 ]
 BY_NAME = {step.name: step for step in STEPS}

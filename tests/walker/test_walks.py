@@ -1,7 +1,7 @@
 """Random walks over the real code, with the sandbox over HTTP as oracle.
 
-`WALKS=200` walks further; `WALK_SEED=7` walks one again. `WALK_STEPS="7 0:buy 3:pay"` repeats just these steps of walk 7,
-and `WALK_SHRINK=1` looks for the shortest part of a failing walk that still fails.
+`WALKS=200` walks further; `WALK_SEED=7` walks one again, and `WALK_SHRINK=1` looks for the shortest part of a failing
+walk that still fails. `WALK_STEPS="7 0:buy 3:pay"` repeats just these steps of walk 7.
 """
 
 import os

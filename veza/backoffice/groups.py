@@ -12,7 +12,7 @@ from django.contrib.contenttypes.models import ContentType
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "core.close_case": ("core.reviewitem", "May close a review item with a note"),
     "core.set_maintenance": ("core.platformsetting", "May turn maintenance on and off"),
-    "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch"),
+    "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch or Stripe"),
     "payments.replay_delivery": ("payments.webhookdelivery", "May replay a stored webhook"),
     "payments.refund_for_buyer": ("payments.refund", "May refund an order for its buyer"),
     "payments.resolve_mismatch": ("payments.payment", "May decide about a payment of a wrong amount or in doubt"),

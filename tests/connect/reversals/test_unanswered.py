@@ -264,3 +264,10 @@ def test_the_sandbox_decides_what_its_stripe_did(sandbox, seller, settings, when
 
     assert fresh(row).status == status
     assert sum(movements(sandbox, "reversal")) == fresh(row).reversed_minor
+
+
+def test_a_retry_within_the_time_of_a_call_books_what_was_made(stripe, failed):
+    sent_ago(seconds=30)
+    stripe.will("read_transfer", made(failed))
+
+    assert "had reversed it already" in press(RetryReversal(), failed)

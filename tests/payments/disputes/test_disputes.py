@@ -336,13 +336,13 @@ def test_a_dispute_whose_amount_changes_is_posted_again(order, first, then):
     assert (payment_of(order).disputed_minor, is_proved(order)) == (then, True)
 
 
-def test_a_dispute_in_the_books_stays_in_its_currency(order):
+def test_a_dispute_whose_currency_changes_is_booked_again_in_the_new_one(order):
     deliver_dispute(payment_of(order), "opened", amount_minor=6_00)
 
     answer = deliver_dispute(payment_of(order), "lost", amount_minor=6_00, currency="USD")
 
-    assert answer.status_code == 500
-    assert (Dispute.objects.get().status, is_proved(order)) == ("opened", True)
+    assert (answer.status_code, Dispute.objects.get().status) == (200, "lost")
+    assert (Dispute.objects.get().allocation_currency, is_proved(order)) == ("USD", True)
 
 
 @pytest.mark.parametrize(("first", "then"), list(itertools.permutations(DisputeStatus.values, 2)))

@@ -1,0 +1,219 @@
+"""Guards against moving or booking money twice, or on the wrong row. Each test fails without the guard it names."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from connect.models import SellerTransfer, TransferReversal
+from connect.postings import post_sent
+from connect.reversals import reversal_requests
+from connect.reversals.reversal_outcomes import record_reversal
+from connect.reversals.reversal_requests import open_reversal, retry, reverse_transfer
+from connect.transfers import transfer_requests
+from connect.transfers.transfer_outcomes import record_transfer
+from connect.transfers.transfer_refresh import refresh_transfer
+from connect.transfers.transfer_requests import claim_transfer, plan_transfers
+from payments.models import Payment, Posting
+from tests.connect.builders import fresh, reverse, reversed_at_stripe, send
+from tests.connect.factories import BY_TEST, completed, make_order, make_seller, planned, refund, to_reverse
+from tests.connect.stripe_double import (
+    accepts_reversal,
+    accepts_transfer,
+    call,
+    refuses,
+    rejects_key,
+    remote_transfer,
+    shows,
+    times_out,
+)
+from veza.core.models import ReviewItem
+from veza.core.outcomes import Accepted
+
+pytestmark = pytest.mark.django_db
+TWO_DAYS = timedelta(days=2)
+
+
+def made(attempt, stripe_reversal_id: str = "trr_1"):
+    """Stripe's answer that it made the reversal of an attempt."""
+    params = {"stripe_transfer_id": attempt.transfer.stripe_transfer_id, "reversal_id": attempt.intent.pk}
+    return accepts_reversal(stripe_reversal_id)(params | {"amount_minor": attempt.intent.amount_minor})
+
+
+def test_a_reversal_made_for_an_attempt_that_was_closed_shows_and_is_read():
+    attempt = open_reversal(to_reverse().pk, cause=BY_TEST)
+    record_reversal(attempt, refuses("balance_insufficient"), cause=BY_TEST)
+
+    record_reversal(attempt, made(attempt), cause=BY_TEST)
+
+    row = fresh(attempt.transfer)
+    assert (row.reversed_minor, Posting.objects.filter(kind="reversal").count()) == (0, 0)
+    assert ReviewItem.objects.get(kind="transfer_reversed_twice").amount_minor == 9_00
+    assert row.refresh_due_at is not None
+
+
+def test_a_second_id_for_one_reversal_shows_and_is_not_booked():
+    attempt = open_reversal(to_reverse().pk, cause=BY_TEST)
+    record_reversal(attempt, made(attempt, "trr_1"), cause=BY_TEST)
+
+    record_reversal(attempt, made(attempt, "trr_2"), cause=BY_TEST)
+
+    assert (fresh(attempt.transfer).reversed_minor, TransferReversal.objects.get().stripe_reversal_id) == (
+        9_00,
+        "trr_1",
+    )
+    assert ReviewItem.objects.filter(kind="transfer_reversed_twice").exists()
+
+
+def test_one_answer_to_a_reversal_twice_is_booked_once_and_no_review():
+    attempt = open_reversal(to_reverse().pk, cause=BY_TEST)
+
+    for _ in range(2):
+        record_reversal(attempt, made(attempt), cause=BY_TEST)
+
+    assert Posting.objects.filter(kind="reversal").count() == 1
+    assert not ReviewItem.objects.exists()
+
+
+@pytest.mark.parametrize("match", [{"amount_minor": 8_00}, {"currency": "USD"}])
+def test_a_transfer_of_another_amount_is_not_taken_for_ours(stripe, match):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", send_attempts=1)
+    snapshot = remote_transfer("tr_1", our_id=str(transfer.pk), **match)
+    stripe.will("list_transfers", Accepted([snapshot], call()))
+
+    send(transfer)
+
+    assert (transfer.status, transfer.stripe_transfer_id) == ("pending", None)
+    assert "tr_1 carries this row's id with another amount" in transfer.last_error
+    assert not Posting.objects.filter(kind="transfer").exists()
+
+
+@pytest.mark.parametrize("late_pk", [UUID(int=1), UUID(int=2**128 - 1)])
+def test_sellers_are_paid_from_the_payment_that_came_first(late_pk):
+    order = make_order((make_seller(), 9_00))
+    first = Payment.objects.get()
+    values = {field.attname: getattr(first, field.attname) for field in Payment._meta.concrete_fields}
+    late = {"pk": late_pk, "id": late_pk, "succeeded_at": first.succeeded_at + timedelta(minutes=5)}
+    Payment.objects.create(**{**values, **late})
+    with transaction.atomic():
+        plan_transfers(order, cause=BY_TEST, at=timezone.now())
+        post_sent(SellerTransfer.objects.get(), at=timezone.now())
+
+    assert Posting.objects.get(kind="transfer").payment_id == first.pk
+
+
+def test_sellers_are_not_paid_from_a_payment_that_received_nothing():
+    order = make_order((make_seller(), 9_00))
+    first = Payment.objects.get()
+    values = {field.attname: getattr(first, field.attname) for field in Payment._meta.concrete_fields}
+    empty = {"pk": UUID(int=1), "id": UUID(int=1), "received_minor": 0, "succeeded_at": None, "status": "failed"}
+    Payment.objects.create(**{**values, **empty})
+    Payment.objects.update(succeeded_at=None)
+    with transaction.atomic():
+        plan_transfers(order, cause=BY_TEST, at=timezone.now())
+        post_sent(SellerTransfer.objects.get(), at=timezone.now())
+
+    assert Posting.objects.get(kind="transfer").payment_id == first.pk
+
+
+def test_the_next_attempt_after_an_import_has_a_key_of_another_epoch(stripe):
+    row = completed()
+    stripe.will("read_transfer", shows(reversed_at_stripe(row, 2_00)))
+    refresh_transfer(row.pk, cause=BY_TEST)
+    refund(row.order, row.seller, 5_00)
+    stripe.will("create_reversal", accepts_reversal("trr_9"))
+
+    reverse(row)
+
+    assert stripe.keys() == [f"{row.pk}:reversal:200-500:1"]
+
+
+def test_reversals_that_do_not_add_up_spend_the_key_of_the_attempt(stripe):
+    row = to_reverse()
+    stripe.will("create_reversal", refuses("", "No."), times_out())
+    stripe.will("read_transfer", shows(remote_transfer(row.stripe_transfer_id, reversed_minor=5_00)))
+    reverse(row)
+    retry(transfer_id=row.pk, cause=BY_TEST)
+
+    reverse_transfer(row.pk, cause=BY_TEST)
+
+    assert stripe.keys() == [f"{row.pk}:reversal:0-900:0", f"{row.pk}:reversal:0-900:1"]
+
+
+def test_an_answer_after_the_reversal_failed_on_our_side_decides_nothing(settings):
+    settings.REVERSAL_MAX_RETRIES = 0
+    attempt = open_reversal(to_reverse().pk, cause=BY_TEST)
+    reversal_requests.count_error(attempt.transfer.pk, "an error of our own", cause=BY_TEST)
+
+    record_reversal(attempt, refuses("balance_insufficient"), cause=BY_TEST)
+
+    assert (fresh(attempt.transfer).status, TransferReversal.objects.get().status) == ("permanently_failed", "sending")
+
+
+def test_a_refusal_of_what_was_read_as_made_changes_nothing(stripe):
+    row = completed()
+    refund(row.order, row.seller, 4_00)
+    attempt = open_reversal(row.pk, cause=BY_TEST)
+    refund(row.order, row.seller, 3_00)
+    stripe.will("read_transfer", shows(reversed_at_stripe(row, 4_00, our_id=str(attempt.intent.pk))))
+    refresh_transfer(row.pk, cause=BY_TEST)
+
+    record_reversal(attempt, refuses("resource_missing", status=404), cause=BY_TEST)
+
+    assert (fresh(row).status, TransferReversal.objects.get().status) == ("reversal_pending", "made")
+
+
+def test_a_rejected_key_spends_the_key_of_a_first_attempt(stripe):
+    row = to_reverse()
+    stripe.will("create_reversal", rejects_key(), accepts_reversal())
+
+    reverse(row)
+    reverse(row)
+
+    assert stripe.keys() == [f"{row.pk}:reversal:0-900:0", f"{row.pk}:reversal:0-900:1"]
+
+
+def test_a_rejected_key_does_not_end_an_attempt_that_may_have_been_made(stripe):
+    row = to_reverse()
+    stripe.will("create_reversal", times_out(), rejects_key(), accepts_reversal())
+
+    for _ in range(3):
+        reverse(row)
+
+    assert stripe.keys() == [f"{row.pk}:reversal:0-900:0"] * 3
+
+
+def test_a_second_external_reversal_is_booked_beside_the_first(stripe):
+    row = completed()
+    stripe.will("read_transfer", *[shows(reversed_at_stripe(row, *amounts)) for amounts in ([2_00], [2_00, 3_00])])
+
+    for _ in range(2):
+        refresh_transfer(row.pk, cause=BY_TEST)
+
+    assert sorted(Posting.objects.filter(kind="reversal").values_list("amount_minor", flat=True)) == [2_00, 3_00]
+
+
+def test_an_answer_after_the_transfer_failed_on_our_side_decides_nothing(seller, settings):
+    settings.TRANSFER_RETRY_MAX_RETRIES = 0
+    attempt = claim_transfer(planned(seller).pk, cause=BY_TEST)
+    transfer_requests.count_error(attempt.transfer.pk, "an error of our own", cause=BY_TEST)
+
+    record_transfer(attempt, refuses("balance_insufficient"), cause=BY_TEST)
+
+    row = fresh(attempt.transfer)
+    assert (row.status, row.waiting_for, row.key_epoch) == ("permanently_failed", "", 0)
+    assert row.in_doubt_since is not None
+
+
+def test_a_transfers_second_answer_does_not_end_its_reversal(stripe, seller):
+    row = planned(seller)
+    attempt = claim_transfer(row.pk, cause=BY_TEST)
+    answer = accepts_transfer("tr_1")({"amount_minor": 9_00, "currency": "EUR", "destination": attempt.destination})
+    record_transfer(attempt, answer, cause=BY_TEST)
+    refund(row.order, seller, 4_00)
+
+    record_transfer(attempt, answer, cause=BY_TEST)
+
+    assert (fresh(row).status, Posting.objects.filter(kind="transfer").count()) == ("reversal_pending", 1)
