@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from payments.admin_actions import (
     AcceptReceivedAmount,
     EnterConvertedAmount,
+    EnterReceivedAmount,
     ImportExternalRefund,
     MarkRefundExpected,
     RefreshPayment,
@@ -55,6 +56,7 @@ class PaymentAdmin(HistoryAdmin):
     facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
     row_actions = (
         RefreshPayment(),
+        EnterReceivedAmount(),
         AcceptReceivedAmount(),
         RefundMismatchInFull(),
         RetryReturnOfFunds(),
