@@ -83,13 +83,13 @@ def update_review_of_partial_loss(order: Order, *, lost_minor: int, left_minor: 
     last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
     if is_partial and last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
         return
-    lost, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
-    close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {lost}.")
+    loss, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
+    close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {loss}.")
     if is_partial:
         open_review(
             DISPUTED_IN_PART,
             order,
-            why=f"{lost} of {total} of order {order.pk} was lost to a dispute. The licences of items of which "
+            why=f"{loss} of {total} of order {order.pk} was lost to a dispute. The licences of items of which "
             "something is left stay with the buyer.",
             what_to_do="Support: if the buyer should not keep them, press “Refund for the buyer” on the order's page; "
             "otherwise close this item.",

@@ -50,9 +50,9 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
 
     def in_doubt_of_loss(self) -> Self:
         """Those in doubt of which the buyer or the bank has something already: what they paid for gives no access."""
-        lost = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+        disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
         return self.filter(
-            Exists(lost.filter(payment=OuterRef("pk")))
+            Exists(disputes.filter(payment=OuterRef("pk")))
             | Exists(Refund.objects.in_doubt().filter(payment=OuterRef("pk")))
         )
 

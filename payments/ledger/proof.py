@@ -351,17 +351,17 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
 
 def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
     """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
-    lost: dict[UUID, int] = defaultdict(int)
+    losses_minor: dict[UUID, int] = defaultdict(int)
     for write_off in write_offs:
-        lost[write_off.subject_id] += write_off.lost_minor
+        losses_minor[write_off.subject_id] += write_off.lost_minor
     faults = []
     for row in rows:
         is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
         excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
-        if lost[row.pk] > excess_minor:
-            loss, excess = (format_amount(amount, row.currency) for amount in (lost[row.pk], excess_minor))
+        if losses_minor[row.pk] > excess_minor:
+            loss, excess = (format_amount(amount, row.currency) for amount in (losses_minor[row.pk], excess_minor))
             text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
-            faults.append(Fault(text, lost[row.pk] - excess_minor, row.currency))
+            faults.append(Fault(text, losses_minor[row.pk] - excess_minor, row.currency))
     return faults
 
 

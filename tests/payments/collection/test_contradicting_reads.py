@@ -73,7 +73,7 @@ def test_a_read_that_was_requested_earlier_loses_when_it_comes_later(pending, mo
     assert read(pending) == "nothing new"
 
 
-def test_a_success_older_than_a_webhook_is_believed_when_a_second_read_confirms_it(pending):
+def test_a_success_older_than_a_webhook_needs_a_second_read(pending):
     deliver_payment(payment_of(pending), status="processing", amount_received=None, updated=ago(seconds=-1))
 
     read(pending)
@@ -166,7 +166,7 @@ def test_a_webhook_that_a_paid_page_was_cancelled_is_read_first(sandbox, order):
     assert (transfer.status, sums_of(order)) == ("completed", ("succeeded", 12_00, 0))
 
 
-def test_transfers_wait_while_a_payment_is_in_doubt_and_are_sent_when_it_ends(sandbox, order):
+def test_transfers_wait_for_a_payment_in_doubt_and_are_sent_after_it(sandbox, order):
     transfer = with_account(sandbox, order)
     deliver_action(order, "review")
     send_due()

@@ -84,14 +84,14 @@ def test_more_money_twice_over_late_and_out_of_order_ends_the_same(order):
     assert (sums_of(order), open_items()) == (("succeeded", 19_00, 0), {("unapplied_funds", 7_00)})
 
 
-def test_money_that_arrives_in_three_parts_is_one_item_with_the_whole_surplus(order):
+def test_money_that_arrives_in_three_parts_is_one_item_of_the_surplus(order):
     for amount in (15_00, 19_00):
         deliver_payment(payment_of(order), amount_received=amount)
 
     assert open_items() == {("unapplied_funds", 7_00)}
 
 
-def test_more_money_of_a_payment_under_review_is_left_over_when_it_is_right_again(order):
+def test_more_money_of_a_payment_under_review_is_left_over_after_it(order):
     deliver_action(order, "review", amount_received=None)
     assert payment_of(order).status == "mismatched"
 

@@ -44,7 +44,7 @@ def test_what_is_on_its_way_back_cannot_be_accepted_as_well(order):
     assert (License.objects.count(), offered(order)) == (0, set())
 
 
-def test_the_rest_that_arrives_while_the_first_part_goes_back_fulfils_nothing(order):
+def test_the_rest_that_arrives_during_a_return_of_funds_fulfils_nothing(order):
     deliver_action(order, "partially_captured", amount_received=5_00)
     refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
 
@@ -124,7 +124,7 @@ def test_finance_enters_the_amount_and_the_item_closes(sandbox, order, amount, e
     assert prove_payment(payment_of(order)).is_balanced
 
 
-def test_an_amount_that_hyperswitch_reports_after_all_wins_over_the_entered_one(sandbox, order):
+def test_an_amount_that_hyperswitch_reports_wins_over_the_entered_one(sandbox, order):
     without_an_amount(sandbox, order)
     read(order)
     at_provider(sandbox, order, amount_received=12_00)
