@@ -65,6 +65,7 @@ class Payment(StatefulRow):
         INVOICE = "invoice"
 
     moves = PAYMENT_MOVES
+    other_currencies = dict.fromkeys(("received_minor", "refunded_minor", "disputed_minor"), "held_currency")
 
     purpose = models.CharField(max_length=10, choices=Purpose)
     purpose_id = models.UUIDField()
@@ -234,6 +235,7 @@ class Refund(StatefulRow):
         VOID = "void", "voided at the provider"
 
     moves = REFUND_MOVES
+    other_currencies = dict.fromkeys(("requested_minor", "converted_minor"), "payment.held_currency")
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     correlation_id = models.UUIDField()
@@ -323,6 +325,7 @@ class Dispute(StatefulRow):
         BANK = "bank"
 
     moves = DISPUTE_MOVES
+    other_currencies: ClassVar = {"converted_minor": "payment.held_currency"}
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
     correlation_id = models.UUIDField()
