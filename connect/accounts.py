@@ -14,7 +14,8 @@ from django.utils import timezone
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
-from connect.stripe.objects import OnboardingLink, RemoteAccount
+from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapability
+from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
 from connect.worker.retry_policy import REFRESH_LEASE
 from marketplace.catalogue import NotASeller
 from veza.core.causes import Cause
@@ -28,6 +29,8 @@ SWEEP = "connect.look_at_accounts"
 
 # The review item of an account that was closed, or that revoked our access.
 DISCONNECTED = "account_gone"
+# That of an account about which Stripe says something that Veza does not know.
+STATUS_UNKNOWN = "account_status_unknown"
 
 Value = TypeVar("Value")
 
@@ -63,12 +66,14 @@ class Onboarding:
 
 
 def account_status_of(account: ConnectedAccount | None) -> AccountStatus:
-    """The seller's account status. Only the capability `transfers` decides whether they can be paid."""
+    """The seller's account status. Only `transfers_active` decides whether they can be paid."""
     if account is None or account.stripe_account_id is None:
         return AccountStatus.NONE
     if account.transfers_active:
         return AccountStatus.ACTIVE
-    return AccountStatus.RESTRICTED if account.details_submitted else AccountStatus.ONBOARDING
+    if account.details_submitted or bars_transfers(account.disabled_reason):
+        return AccountStatus.RESTRICTED
+    return AccountStatus.ONBOARDING
 
 
 def start_onboarding(*, seller: User, country: str) -> Onboarding:
@@ -170,6 +175,8 @@ def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> 
     ConnectedAccount.objects.filter(pk=account.pk).update(
         stripe_account_id=snapshot.account_id,
         transfers_active=snapshot.transfers_active,
+        transfers_status=snapshot.transfers_status,
+        disabled_reason=snapshot.disabled_reason,
         payouts_enabled=snapshot.payouts_enabled,
         details_submitted=snapshot.details_submitted,
         country=snapshot.country or account.country,
@@ -177,9 +184,45 @@ def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> 
         snapshot_at=_to_the_second(at),
         updated_at=Now(),
     )
+    _update_review_of_status(account, snapshot.transfers_status, snapshot.disabled_reason)
     if snapshot.transfers_active:
         close_review(DISCONNECTED, account, note="Stripe lets us pay the seller again.")
         wake_transfers(seller_id)
+
+
+def apply_capability(account: ConnectedAccount, capability: RemoteCapability, /, *, at: datetime) -> None:
+    """Store the status of `transfers` taken at `at`. It never outweighs the reason the account is disabled for.
+
+    The caller holds the account's lock, and refreshes it: the account itself may have changed with its capability.
+    """
+    assert connection.in_atomic_block, "a capability is stored in the commit of its webhook"
+    assert capability.name == "transfers", "no other capability decides about money"
+    can_receive = may_receive(capability.status, capability.disabled_reason)
+    can_receive = can_receive and not bars_transfers(account.disabled_reason)
+    ConnectedAccount.objects.filter(pk=account.pk).update(
+        transfers_active=can_receive,
+        transfers_status=capability.status,
+        snapshot_at=_to_the_second(at),
+        updated_at=Now(),
+    )
+    _update_review_of_status(account, capability.status, account.disabled_reason)
+    if can_receive:
+        wake_transfers(account.seller_id)
+
+
+def _update_review_of_status(account: ConnectedAccount, transfers_status: str, disabled_reason: str) -> None:
+    """Open a review item while Stripe says something unknown about the account; close it afterwards."""
+    unknown = unknown_values(transfers_status, disabled_reason)
+    if not unknown:
+        close_review(STATUS_UNKNOWN, account, note="Stripe reports what Veza knows.")
+        return
+    open_review(
+        STATUS_UNKNOWN,
+        account,
+        why=f"Stripe reports {' and '.join(unknown)}, which Veza does not know: nothing is sent to the account.",
+        what_to_do="Support: check the account in Stripe's dashboard, and ask the seller or Stripe what is missing. "
+        "Transfers wait. This item closes when Stripe reports something else.",
+    )
 
 
 def is_stale(account: ConnectedAccount, at: datetime) -> bool:
@@ -236,6 +279,8 @@ def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
         country="",
         currently_due=[],
         details_submitted=False,
+        disabled_reason="",
+        transfers_status="",
         transfers_active=False,
         payouts_enabled=False,
         snapshot_at=_to_the_second(timezone.now()),
@@ -243,6 +288,7 @@ def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
         updated_at=Now(),
     )
     close_review_by_hand(case_id=item.pk, cause=cause)
+    close_review(STATUS_UNKNOWN, account, note="The account was disconnected.")
     account.refresh_from_db()
     assert not account.can_receive(), "a disconnected account receives no transfer"
     return account

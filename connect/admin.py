@@ -5,9 +5,17 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
-from connect.admin_actions import DisconnectAccount, ReissueTransfer, RetryReversal, RetryTransfer, WriteOffDebt
+from connect.admin_actions import (
+    DisconnectAccount,
+    RefreshTransfer,
+    ReissueTransfer,
+    RetryReversal,
+    RetryTransfer,
+    WriteOffDebt,
+)
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
+from connect.stripe.restrictions import describe
 from veza.core.admin_base import HistoryAdmin, MoneySite, ReadOnlyAdmin, others
 from veza.core.admin_columns import (
     NOTHING,
@@ -51,7 +59,7 @@ class SellerTransferAdmin(HistoryAdmin):
         age,
         transfer_next,
     )
-    row_actions = (RetryTransfer(), RetryReversal(), WriteOffDebt(), ReissueTransfer())
+    row_actions = (RetryTransfer(), RetryReversal(), RefreshTransfer(), WriteOffDebt(), ReissueTransfer())
     empty = "No transfer matches. Transfers are planned when an order is completed."
 
     def panels(self, row: SellerTransfer) -> Sequence[Panel]:
@@ -84,6 +92,13 @@ class TransferReversalAdmin(HistoryAdmin):
     empty = "No transfer has been reversed yet."
 
 
+@column("at Stripe")
+def at_stripe(row: ConnectedAccount) -> str:
+    if not row.stripe_account_id:
+        return NOTHING
+    return describe(row.transfers_status or ("active" if row.transfers_active else ""), row.disabled_reason)
+
+
 @admin.register(ConnectedAccount)
 class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_display = (
@@ -97,7 +112,7 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_filter = ("transfers_active", "payouts_enabled", AgeFilter)
     list_select_related = ("seller",)
     search_keys = ("id", "stripe_account_id", "seller__email")
-    facts = (person("seller"), moment("updated_at"))
+    facts = (person("seller"), at_stripe, moment("updated_at"))
     row_actions = (DisconnectAccount(),)
     empty = "No seller has an account at Stripe yet: sellers open one from their own pages."
 

@@ -7,13 +7,14 @@ from connect.reversals import reversal_requests
 from connect.reversals.reversal_refresh import find_unanswered
 from connect.settlement import reconcile_seller
 from connect.states import TransferStatus
-from connect.transfers import transfer_requests
+from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.admin_actions import ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.money import format_amount
+from veza.core.outcomes import Accepted
 
 
-class RetryTransfer(AdminAction):
+class RetryTransfer(AdminAction[SellerTransfer]):
     label, permission = "Retry transfer", "connect.retry_transfer"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -31,7 +32,7 @@ class RetryTransfer(AdminAction):
         return "The worker sends the transfer within a minute."
 
 
-class RetryReversal(AdminAction):
+class RetryReversal(AdminAction[SellerTransfer]):
     label, permission = "Retry reversal", "connect.retry_reversal"
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -52,7 +53,28 @@ class RetryReversal(AdminAction):
         return "The worker reverses the transfer within a minute."
 
 
-class ReissueTransfer(AdminAction):
+class RefreshTransfer(AdminAction[SellerTransfer]):
+    label, permission = "Refresh from Stripe", "payments.ask_provider"
+
+    def is_available(self, row: SellerTransfer) -> bool:
+        return bool(row.stripe_transfer_id)
+
+    def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
+        return [
+            f"{row.stripe_transfer_id} is read from Stripe now. This moves no money.",
+            "Reversals that Veza has not booked are booked. Without an answer nothing changes.",
+        ]
+
+    def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
+        outcome = transfer_refresh.refresh_transfer(row.pk, cause=cause)
+        if not isinstance(outcome, Accepted):
+            return "Stripe does not show the transfer now. Nothing has changed."
+        row.refresh_from_db()
+        amount = format_amount(row.reversed_minor, row.currency)
+        return f"Refreshed 1 item. {amount} of {row.amount()} is reversed."
+
+
+class ReissueTransfer(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Reissue transfer", "connect.retry_transfer", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -73,7 +95,7 @@ class ReissueTransfer(AdminAction):
         return f"Reissued {format_amount(amount, row.currency)} to the seller."
 
 
-class WriteOffDebt(AdminAction):
+class WriteOffDebt(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Write off debt", "connect.write_off", False
 
     def is_available(self, row: SellerTransfer) -> bool:
@@ -102,7 +124,7 @@ def _read_first(row: SellerTransfer) -> list[str]:
     return ["Stripe never answered the last attempt: the transfer is read there first. If it was made, it is booked."]
 
 
-class DisconnectAccount(AdminAction):
+class DisconnectAccount(AdminAction[ConnectedAccount]):
     label, permission, for_selection = "Disconnect account", "connect.retry_transfer", False
 
     def is_available(self, row: ConnectedAccount) -> bool:

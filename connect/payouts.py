@@ -19,7 +19,7 @@ from connect.states import PAYOUT_OPEN, PayoutStatus
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
-from connect.stripe.objects import RemotePayout
+from connect.stripe.objects import RemotePayout, Unreadable
 from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
 from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls
@@ -33,6 +33,7 @@ from veza.core.sweeps import Queue, Tally, tick
 
 SWEEP = "connect.move_on_payouts"
 NOT_READABLE = "payout_not_readable"
+STATUS_UNKNOWN = "payout_status_unknown"
 # How long a bank may still return what was paid: five of its own days.
 MAY_BE_RETURNED_FOR = timedelta(days=8)
 _STATUS = {
@@ -252,14 +253,36 @@ def _record_refusal(payout: SellerPayout, refusal: Refused, *, cause: Cause, at:
 
 
 def apply_payout(snapshot: RemotePayout, *, stripe_account_id: str, cause: Cause, at: datetime) -> HandlingResult:
-    """Bring a payout of ours to Stripe's status. The webhook may arrive before the answer to our own request."""
+    """Bring a payout of ours to Stripe's status. The webhook may arrive before the answer to our own request.
+
+    Raises Unreadable for one that names our payout and is another: it has another amount, or another row has its id.
+    """
     assert connection.in_atomic_block, "a payout is moved in the commit of its webhook"
     payouts = SellerPayout.objects.locked().filter(stripe_account_id=stripe_account_id)
     payout = payouts.filter(external_payout_id=snapshot.payout_id).first() or _by_our_id(payouts, snapshot)
     if payout is None:
         return HandlingResult(Result.UNMATCHED)
-    return HandlingResult(
-        Result.OK if _follow(payout, snapshot, cause=cause, at=at) else Result.STALE, payout.correlation_id
+    _check_is_same(payout, snapshot)
+    result = Result.OK if _follow(payout, snapshot, cause=cause, at=at) else Result.STALE
+    return HandlingResult(result if snapshot.status in _STATUS else Result.IGNORED, payout.correlation_id)
+
+
+def _check_is_same(payout: SellerPayout, snapshot: RemotePayout) -> None:
+    if (snapshot.amount_minor, snapshot.currency) != (payout.amount_minor, payout.currency):
+        raise Unreadable(f"amount and currency should be those of payout {payout.pk}")
+    if SellerPayout.objects.filter(external_payout_id=snapshot.payout_id).exclude(pk=payout.pk).exists():
+        raise Unreadable(f"id should be that of payout {payout.pk} and is that of another")
+
+
+def _open_review_of_status(payout: SellerPayout, snapshot: RemotePayout) -> None:
+    open_review(
+        STATUS_UNKNOWN,
+        payout,
+        why=f"Stripe reports the status {snapshot.status!a} of the payout, which Veza does not know. It stays "
+        f"{payout.status}.",
+        what_to_do="Support: check the payout in Stripe's dashboard. This item closes when its status is a known one.",
+        amount_minor=payout.amount_minor,
+        currency=payout.currency,
     )
 
 
@@ -276,6 +299,10 @@ def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: d
     fields: dict[str, Any] = {"external_payout_id": payout.external_payout_id or snapshot.payout_id, "in_doubt": False}
     failure = {"failure_code": snapshot.failure_code, "failure_message": snapshot.failure_message}
     to = _STATUS.get(snapshot.status)
+    if to is None:
+        _open_review_of_status(payout, snapshot)
+    else:
+        close_review(STATUS_UNKNOWN, payout, note=f"The status at Stripe is {snapshot.status}.")
     fields["next_attempt_at"] = _next_refresh(payout, to or payout.status, at=at)
     if to is not None and may_move(payout, to):
         move(payout, to, cause=cause, at=at, **fields, **failure)

@@ -2,6 +2,9 @@
 
 Deliveries repeat and come in any order, and a handler makes no call. A snapshot is stored unless a newer one is;
 whatever it shows, the worker refreshes the account or the transfer afterwards, and that snapshot counts.
+
+A body that is no JSON is answered 400: its bytes may have been damaged on the way. JSON of a shape that we do not know
+would be the same each time: it is answered 200, ignored, and opens a review item.
 """
 
 import hashlib
@@ -13,16 +16,19 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
-from connect.accounts import apply_account, is_stale, revoke_access, wake_transfers
+from connect.accounts import apply_account, apply_capability, is_stale, revoke_access
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
-from connect.stripe.objects import Unreadable, parse_account, parse_payout, parse_transfer
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result
+from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
 from veza.core.strict_json import strict_json
 
 # How far a signature's time may be from ours, either way: against replay attacks.
 TOLERANCE = timedelta(seconds=300)
+# How far an event's time may be ahead of ours.
+_AHEAD = timedelta(days=1)
 
 
 def is_signed_by_stripe(raw: bytes, header: str | None, *, secrets: Sequence[str], at: datetime) -> bool:
@@ -44,18 +50,23 @@ def is_signed_by_stripe(raw: bytes, header: str | None, *, secrets: Sequence[str
 
 
 def read_event(raw: bytes) -> Event:
-    """Read Stripe's envelope, which is kept whole: who it is for stands beside the object. Raises NotAnEvent."""
+    """Read Stripe's envelope, which is kept whole: who it is for stands beside the object.
+
+    Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
+    """
     try:
         envelope = strict_json(raw)
     except ValueError as error:
         raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping) or envelope.get("object") != "event":
-        raise NotAnEvent("the body is not an event")
+    if not isinstance(envelope, Mapping):
+        raise UnreadableEvent("the body is not an object")
     event_id, event_type = envelope.get("id"), envelope.get("type")
+    if envelope.get("object") != "event":
+        raise UnreadableEvent("the body is not an event", event_id=event_id, event_type=event_type)
     if not isinstance(event_id, str) or not 0 < len(event_id) <= 100:
-        raise NotAnEvent("the event has no id")
+        raise UnreadableEvent("the event has no id", event_type=event_type)
     if not isinstance(event_type, str) or not event_type:
-        raise NotAnEvent("the event has no type")
+        raise UnreadableEvent("the event has no type", event_id=event_id)
     return Event(event_id, event_type, envelope)
 
 
@@ -66,7 +77,7 @@ def _apply_account(
     account = _account(snapshot.account_id)
     if account is None:
         return HandlingResult(Result.UNMATCHED)
-    created_at = _created_at(envelope)
+    created_at = _created_at(envelope, at=at)
     stale = is_stale(account, created_at)
     apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
     return _schedule_refresh(account, stale=stale)
@@ -75,19 +86,16 @@ def _apply_account(
 def _apply_capability(
     payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
-    if payload.get("id") != "transfers":
+    capability = parse_capability(payload)
+    if capability.name != "transfers":
         return HandlingResult(Result.IGNORED)
-    account = _account(str(payload.get("account") or envelope.get("account") or ""))
+    account = _account(capability.account_id or str(envelope.get("account") or ""))
     if account is None:
         return HandlingResult(Result.UNMATCHED)
-    created_at = _created_at(envelope)
-    stale, active = is_stale(account, created_at), payload.get("status") == "active"
+    created_at = _created_at(envelope, at=at)
+    stale = is_stale(account, created_at)
     if not stale:
-        ConnectedAccount.objects.filter(pk=account.pk).update(
-            transfers_active=active, snapshot_at=created_at, updated_at=Now()
-        )
-        if active:
-            wake_transfers(account.seller_id)
+        apply_capability(account, capability, at=created_at)
     return _schedule_refresh(account, stale=stale)
 
 
@@ -133,10 +141,11 @@ def _account(stripe_account_id: str) -> ConnectedAccount | None:
     return ConnectedAccount.objects.locked().filter(stripe_account_id=stripe_account_id).first()
 
 
-def _created_at(envelope: Mapping[str, Any]) -> datetime:
+def _created_at(envelope: Mapping[str, Any], *, at: datetime) -> datetime:
+    """When Stripe made the event. One from the future would make every later snapshot a stale one."""
     seconds = envelope.get("created")
-    if type(seconds) is not int or not 0 < seconds < 10**11:
-        raise NotAnEvent("the event does not say when it was created")
+    if type(seconds) is not int or not 0 < seconds < at.timestamp() + _AHEAD.total_seconds():
+        raise Unreadable("created should be the time of the event, in seconds")
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -149,15 +158,28 @@ def _handler(handle: Callable[..., HandlingResult]) -> Handler:
         data = event.payload.get("data")
         payload = data.get("object") if isinstance(data, Mapping) else None
         if not isinstance(payload, Mapping):
-            raise NotAnEvent("the event has no object")
+            raise UnreadableEvent("the event has no object")
         try:
             return handle(payload, event.payload, cause=cause, at=at)
         except Unreadable as error:
-            raise NotAnEvent(str(error)) from error
+            raise UnreadableEvent(str(error)) from error
 
     return run
 
 
+_READ_WHEN_NEEDED = "Stripe is asked for a balance when a payout needs it; none is stored."
+_BANK_IS_THE_SELLERS = "Sellers change their bank in Stripe's own pages; a payout goes to the bank that is there then."
+# The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
+IGNORED: Mapping[str, str] = {
+    "transfer.created": "The answer to our own request says the same; an external one is found by the backfill.",
+    "account.application.authorized": "Veza opens its sellers' accounts itself, and refreshes them.",
+    "account.external_account.created": _BANK_IS_THE_SELLERS,
+    "account.external_account.updated": _BANK_IS_THE_SELLERS,
+    "account.external_account.deleted": _BANK_IS_THE_SELLERS,
+    "payout.reconciliation_completed": "Which transactions a payout consists of changes nothing about its amount.",
+    "balance.available": _READ_WHEN_NEEDED,
+    "balance_settings.updated": _READ_WHEN_NEEDED,
+}
 HANDLERS: Mapping[str, Handler] = {
     "account.updated": _handler(_apply_account),
     "account.application.deauthorized": _handler(_revoke_access),
@@ -168,4 +190,5 @@ HANDLERS: Mapping[str, Handler] = {
         ("payout.created", "payout.updated", "payout.paid", "payout.failed", "payout.canceled"),
         _handler(_apply_payout),
     ),
+    **dict.fromkeys(IGNORED, ignore_event),
 }

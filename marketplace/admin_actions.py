@@ -1,6 +1,6 @@
 """What staff may do about an order: refund it, refresh it from Hyperswitch, or cancel it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -59,13 +59,13 @@ class RefundForm(ActionForm):
         return int(minor)
 
 
-class RefundForBuyer(AdminAction):
+class RefundForBuyer(AdminAction[Order]):
     label, permission, for_selection = "Refund for the buyer", MAY_REFUND, False
 
     def is_available(self, row: Order) -> bool:
         return row.status == OrderStatus.COMPLETED and row.total_minor > 0
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return RefundForm(data, row)
 
     def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
@@ -108,7 +108,7 @@ def _seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
     ]
 
 
-class RefreshOrder(AdminAction):
+class RefreshOrder(AdminAction[Order]):
     label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
     def is_available(self, row: Order) -> bool:
@@ -132,7 +132,7 @@ class RefreshOrder(AdminAction):
         return f"Refreshed {items}. The order {change}.".replace("_", " ")
 
 
-class CancelOrder(AdminAction):
+class CancelOrder(AdminAction[Order]):
     label, permission = "Cancel order", "marketplace.cancel_order"
 
     def is_available(self, row: Order) -> bool:

@@ -49,7 +49,7 @@ def accounts_of(shares: Iterable[ItemShares]) -> dict[str, int]:
 
 
 def shares_at_sale(items: Iterable[OrderItem]) -> list[ItemShares]:
-    """The shares as they were frozen at sale. A withheld item was not delivered, so nobody has a share of it."""
+    """The shares as they were frozen at sale. A withheld item was not delivered, so no seller has a share in it."""
     return [
         ItemShares(item.pk, item.seller_id, item.seller_minor, item.fee_minor, item.tax_minor)
         for item in items
@@ -171,9 +171,36 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
     return {seller: max(0, share - losses[seller_account(seller)]) for seller, share in shares.items()}
 
 
+def lost_to_disputes(order_id: UUID) -> int:
+    """How much of the order's items lost disputes took, in minor units of the order's currency."""
+    losses = _sum_of_allocations(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
+    return sum(amount for account, amount in losses.items() if account not in (UNAPPLIED, RECOVERABLE))
+
+
+def remaining_after_loss(remaining: Sequence[ItemShares], lost_minor: int) -> list[ItemShares]:
+    """What is left of each item when `lost_minor` is spread over what `remaining` says is left of them.
+
+    The same split as a refund by amount. Together the items may have less left than was lost: then nothing is left.
+    """
+    assert lost_minor >= 0, "a loss is never negative"
+    total_minor = sum(share.total_minor for share in remaining)
+    return subtract_shares(remaining, split(min(lost_minor, total_minor), remaining))
+
+
 def is_disputed(order_id: UUID) -> bool:
     """Whether a dispute of this order is open."""
     return disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.SUSPENSE).exists()
+
+
+def is_on_hold(order_id: UUID) -> bool:
+    """Whether the sellers of this order wait: a dispute is open, or a payment is in doubt."""
+    return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt().exists()
+
+
+def is_suspended(order_id: UUID) -> bool:
+    """Whether the licences of this order wait: a dispute is open, or it is in doubt how much of a payment is left."""
+    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id)
+    return is_disputed(order_id) or payments.with_amount_in_doubt().exists()
 
 
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:

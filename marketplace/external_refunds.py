@@ -35,29 +35,38 @@ def allocate_external_refund(refund: Refund, /) -> Allocation:
     Creates the refund's lines of items, and returns {ledger account: minor units of the refund's currency}.
     """
     if not _is_of_completed_order(refund):
-        return allocations.allocate_refund(refund.amount_minor, refund.payment)
+        return allocations.allocate_refund(refund.booked_minor, refund.payment)
     return _allocate(refund, lines=[], unapplied_minor=0)
 
 
 def reallocate_refund(refund: Refund, /) -> Allocation:
     """Before a refund is posted after others: it keeps its items as far as they remain; the rest is allocated again.
 
-    Its lines change together with its allocation, so that the items continue to match the ledger.
+    Its lines change together with its allocation, so that the items continue to match the ledger. Of less than its
+    lines, each gives less in proportion.
     """
     if not _is_of_completed_order(refund):
+        RefundLine.objects.filter(refund=refund).delete()
         return dict(refund.allocation)
     lines, unapplied_minor = shares_of_refund(refund), refund.allocation.get(UNAPPLIED, 0)
-    available_minor = sum(allocations.unapplied_funds(refund.payment).values())
-    remaining = remaining_shares(_items_of(refund), REFUNDED_ONLY)
+    of_items_minor = refund.booked_minor - unapplied_minor - refund.allocation.get(RECOVERABLE, 0)
+    available_minor = sum(allocations.unapplied_funds(refund.payment, exclude=refund).values())
+    remaining = remaining_shares(_items_of(refund), REFUNDED_ONLY, besides=refund)
+    is_whole = sum(line.total_minor for line in lines) == of_items_minor
     is_covered = cap_shares(lines, remaining) == lines and unapplied_minor <= available_minor
-    if is_covered and RECOVERABLE not in refund.allocation:
+    if is_whole and is_covered and RECOVERABLE not in refund.allocation:
         return dict(refund.allocation)
-    return _allocate(refund, lines=lines, unapplied_minor=unapplied_minor)
+    return _allocate(refund, lines=_reduce_to(of_items_minor, lines), unapplied_minor=unapplied_minor)
+
+
+def _reduce_to(amount_minor: int, lines: Sequence[ItemShares]) -> Sequence[ItemShares]:
+    """The lines, of no more than `amount_minor` together: each gives less in proportion, by largest remainder."""
+    return split(min(amount_minor, sum(line.total_minor for line in lines)), lines)
 
 
 def _is_of_completed_order(refund: Refund) -> bool:
     payment = refund.payment
-    if payment.purpose != Payment.Purpose.ORDER or refund.currency != payment.held_currency:
+    if payment.purpose != Payment.Purpose.ORDER or refund.booked_currency != payment.held_currency:
         return False
     return Order.objects.filter(pk=payment.purpose_id, completed_at__isnull=False).exists()
 
@@ -70,10 +79,11 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     """Allocate the whole refund, beginning with the items and unapplied funds that it had."""
     assert connection.in_atomic_block, "a refund's lines change in the transaction that posts it"
     items, payment = _items_of(refund), refund.payment
-    remaining, free_shares = remaining_shares(items, REFUNDED_ONLY), remaining_shares(items, besides=refund)
-    available_minor = sum(allocations.unapplied_funds(payment).values())
+    remaining = remaining_shares(items, REFUNDED_ONLY, besides=refund)
+    free_shares = remaining_shares(items, besides=refund)
+    available_minor = sum(allocations.unapplied_funds(payment, exclude=refund).values())
     reserved_minor = allocations.reserved_by_refunds(payment, exclude=refund).get(UNAPPLIED, 0)
-    division = _Division(refund.amount_minor)
+    division = _Division(refund.booked_minor)
     division.take_unapplied(min(unapplied_minor, available_minor))
     division.take(cap_shares(lines, remaining))
     division.take_unapplied(available_minor - reserved_minor)
@@ -85,7 +95,7 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     create_refund_lines(refund, parts)
     others = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
     allocation = allocations.combine(accounts_of(parts), others)
-    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    assert sum(allocation.values()) == refund.booked_minor, "a refund's allocation adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), (
         "a refund takes a positive amount from each of its accounts"
     )

@@ -1,4 +1,4 @@
-"""Licences: granted when an order is paid, revoked when their item is refunded in full, restored if that is undone."""
+"""Licences: granted when an order is paid, revoked when nothing of their item is left, restored if that is undone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,13 +7,17 @@ from uuid import UUID
 
 from django.db import connection
 
-from marketplace.allocation import ItemShares, disputes_of, is_disputed
+from marketplace.allocation import ItemShares, is_suspended
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
-from payments.models import Dispute
 from veza.core.causes import Cause
-from veza.core.reviews import open_review
+from veza.core.models import ReviewItem
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 from veza.core.states import move
+
+NOT_RESTORED = "license_not_restored"
+DISPUTED_IN_PART = "order_disputed_in_part"
 
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
@@ -38,37 +42,60 @@ def grant(order: Order, items: Iterable[OrderItem]) -> None:
 def update_licenses(
     order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], *, cause: Cause, at: datetime
 ) -> None:
-    """Give every licence of a locked order the status that its money implies; `remaining` is what refunds left of it.
+    """Give every licence of a locked order the status that its money implies.
 
-    Revoked: the item was refunded in full, or the dispute was lost. Suspended: a dispute is open. Otherwise active.
+    `remaining` is what refunds and lost disputes left of each item. Revoked: nothing is left of the item. Suspended: a
+    dispute is open, or the amount of a refund or dispute is in doubt. Otherwise active.
     """
     assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
     assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
-    refunded_ids = _ids_refunded_in_full(items, remaining)
-    status_of_others = _status_by_disputes(order)
+    gone_ids = _ids_of_nothing_left(items, remaining)
+    status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    for row in License.objects.locked().filter(order=order):
-        status = LicenseStatus.REVOKED if row.item_id in refunded_ids else status_of_others
+    rows = list(License.objects.locked().filter(order=order))
+    unpaid_rows = [row for row in rows if row.item_id in gone_ids]
+    close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
+    for row in rows:
+        status = LicenseStatus.REVOKED if row in unpaid_rows else status_of_others
         if row.status != status:
             changes[status].append(row)
-    for status, rows in changes.items():
-        movable = rows if status == LicenseStatus.REVOKED else _restorable(rows)
+    for status, changed in changes.items():
+        movable = changed if status == LicenseStatus.REVOKED else _restorable(changed)
         if movable:
             move(movable, status, cause=cause, at=at)
 
 
-def _ids_refunded_in_full(items: Sequence[OrderItem], remaining: Sequence[ItemShares]) -> set[UUID]:
-    """The items of which nothing remains; free items follow when all the others are refunded."""
+def _ids_of_nothing_left(items: Sequence[OrderItem], remaining: Sequence[ItemShares]) -> set[UUID]:
+    """The items of which nothing remains; free items follow when nothing remains of any other."""
     remaining_minor = {share.item_id: share.total_minor for share in remaining}
     paid_ids = {item.pk for item in items if item.total_minor and item.pk in remaining_minor}
-    refunded_ids = {item_id for item_id in paid_ids if remaining_minor[item_id] == 0}
-    return set(remaining_minor) if paid_ids and refunded_ids == paid_ids else refunded_ids
+    gone_ids = {item_id for item_id in paid_ids if remaining_minor[item_id] == 0}
+    return set(remaining_minor) if paid_ids and gone_ids == paid_ids else gone_ids
 
 
-def _status_by_disputes(order: Order) -> LicenseStatus:
-    if disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).exists():
-        return LicenseStatus.REVOKED
-    return LicenseStatus.SUSPENDED if is_disputed(order.pk) else LicenseStatus.ACTIVE
+def update_review_of_partial_loss(order: Order, *, lost_minor: int, left_minor: int) -> None:
+    """Open a review item while lost disputes took a part of an order, and not the rest of it; close it afterwards.
+
+    Both amounts are in minor units of the order's currency. One that staff closed is not opened again for the same
+    amount.
+    """
+    is_partial = lost_minor > 0 and left_minor > 0
+    last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
+    if is_partial and last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
+        return
+    loss, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
+    close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {loss}.")
+    if is_partial:
+        open_review(
+            DISPUTED_IN_PART,
+            order,
+            why=f"{loss} of {total} of order {order.pk} was lost to a dispute. The licences of items of which "
+            "something is left stay with the buyer.",
+            what_to_do="Support: if the buyer should not keep them, press “Refund for the buyer” on the order's page; "
+            "otherwise close this item.",
+            amount_minor=lost_minor,
+            currency=order.currency,
+        )
 
 
 def _restorable(rows: Sequence[License]) -> list[License]:
@@ -81,9 +108,9 @@ def _restorable(rows: Sequence[License]) -> list[License]:
     resold_ids = set(others.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
     for row in (row for row in rows if row.offer_id in resold_ids):
         open_review(
-            "license_not_restored",
+            NOT_RESTORED,
             row,
             why="Its money came back, but this exclusive licence has been sold to another buyer.",
-            what_to_do="Refund the buyer, or offer another licence.",
+            what_to_do="Support: press “Refund for the buyer” on the order's page, or offer another licence.",
         )
     return [row for row in rows if row.offer_id not in resold_ids]

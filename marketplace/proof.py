@@ -54,26 +54,26 @@ class OrderFacts:
         """What disputes whose money is in one of `places` took of each account."""
         sums: dict[str, int] = defaultdict(int)
         for dispute in self.disputes:
-            if dispute.funds_location in places and dispute.currency == self.order.currency:
+            if dispute.funds_location in places and dispute.booked_currency == self.order.currency:
                 for account, amount in dispute.allocation.items():
                     sums[account] += amount
         return sums
 
     def due(self) -> dict[str, int]:
         """What each account should hold of the order now, before sellers are paid out."""
-        refunded, taken = self.refunded(), self.disputed(Dispute.FundsLocation.SUSPENSE, Dispute.FundsLocation.BANK)
-        accounts = {*self.applied(), *refunded} | {one for one in taken if one not in (UNAPPLIED, RECOVERABLE)}
+        refunded, disputed = self.refunded(), self.disputed(Dispute.FundsLocation.SUSPENSE, Dispute.FundsLocation.BANK)
+        accounts = {*self.applied(), *refunded} | {one for one in disputed if one not in (UNAPPLIED, RECOVERABLE)}
         applied = self.applied()
-        return {one: applied.get(one, 0) - refunded.get(one, 0) - taken.get(one, 0) for one in accounts}
+        return {one: applied.get(one, 0) - refunded.get(one, 0) - disputed.get(one, 0) for one in accounts}
 
     def shares(self) -> dict[UUID, int]:
         """What each seller should end with: the share at sale, less what refunds and lost disputes took of it."""
-        refunded, lost = self.refunded(), self.disputed(Dispute.FundsLocation.BANK)
+        refunded, losses = self.refunded(), self.disputed(Dispute.FundsLocation.BANK)
         applied = self.applied()
         shares = {item.seller_id: 0 for item in self.items}
         for account, amount in applied.items():
             if seller := seller_of(account):
-                shares[seller] = max(0, amount - refunded.get(account, 0) - lost.get(account, 0))
+                shares[seller] = max(0, amount - refunded.get(account, 0) - losses.get(account, 0))
         return shares
 
     def faults(self) -> list[Fault]:
@@ -90,11 +90,11 @@ class OrderFacts:
 
     def _lines_of(self, refund: Refund) -> list[Fault]:
         lines = sum(line.total_minor for line in self.refund_lines if line.refund_id == refund.pk)
-        of_items = refund.amount_minor - refund.allocation.get(UNAPPLIED, 0) - refund.allocation.get(RECOVERABLE, 0)
-        if lines == of_items or refund.currency != self.order.currency:
+        of_items = refund.booked_minor - refund.allocation.get(UNAPPLIED, 0) - refund.allocation.get(RECOVERABLE, 0)
+        if lines == of_items or refund.booked_currency != self.order.currency:
             return []
         text = f"refund {refund.pk}: its lines add up to {lines} and {of_items} of it was of items"
-        return [Fault(text, abs(lines - of_items), refund.currency)]
+        return [Fault(text, abs(lines - of_items), refund.booked_currency)]
 
 
 def order_facts(order_ids: Collection[UUID]) -> dict[UUID, OrderFacts]:
@@ -116,15 +116,15 @@ def order_facts(order_ids: Collection[UUID]) -> dict[UUID, OrderFacts]:
 
 def terms_of(facts: OrderFacts, entries: Iterable[Entry]) -> list[Term]:
     """What each account holds of the order by its postings, against what the items say; without payouts and losses."""
-    held: dict[str, int] = defaultdict(int)
+    holdings: dict[str, int] = defaultdict(int)
     for entry in entries:
         if entry.kind in (Posting.Kind.APPLIED, Posting.Kind.REFUND, Posting.Kind.DISPUTE):
-            held[entry.debit] -= entry.amount_minor
-            held[entry.credit] += entry.amount_minor
+            holdings[entry.debit] -= entry.amount_minor
+            holdings[entry.credit] += entry.amount_minor
     due: Mapping[str, int] = facts.due()
-    accounts = {one for one in {*held, *due} if seller_of(one) or one in (PLATFORM_FEE, TAX)}
+    accounts = {one for one in {*holdings, *due} if seller_of(one) or one in (PLATFORM_FEE, TAX)}
     return [
-        Term(f"held by {account}", held.get(account, 0), due.get(account, 0), facts.order.currency)
+        Term(f"held by {account}", holdings.get(account, 0), due.get(account, 0), facts.order.currency)
         for account in sorted(accounts)
-        if held.get(account) or due.get(account)
+        if holdings.get(account) or due.get(account)
     ]

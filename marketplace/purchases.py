@@ -16,7 +16,9 @@ from marketplace.allocation import (
     REFUNDED_ONLY,
     accounts_of,
     disputes_of,
+    lost_to_disputes,
     refunded_minor,
+    remaining_after_loss,
     remaining_shares,
     shares_at_sale,
 )
@@ -66,6 +68,11 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         move(order, status, cause=cause, at=at)
 
 
+def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The money of an order is certain again: sellers whose transfers waited for that are paid."""
+    sellers().order_money_changed(_lock_order(payment), cause=cause, at=at)
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
     _update_order(_lock_order(refund.payment), cause=cause, at=at)
@@ -74,7 +81,8 @@ def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     """A dispute was opened or decided, or its decision reversed: order, licences and sellers follow.
 
-    Licences are suspended while it is open, revoked when it is lost, and active again when it is won.
+    Licences are suspended while it is open, revoked as far as nothing of their item is left when it is lost, and active
+    again when it is won.
     """
     _update_order(_lock_order(dispute.payment), cause=cause, at=at)
 
@@ -105,7 +113,11 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
         status = _status_of(order, items)
         if order.status != status:
             move(order, status, cause=cause, at=at)
-        licenses.update_licenses(order, items, remaining_shares(items, REFUNDED_ONLY), cause=cause, at=at)
+        lost_minor = lost_to_disputes(order.pk)
+        remaining = remaining_after_loss(remaining_shares(items, REFUNDED_ONLY), lost_minor)
+        licenses.update_licenses(order, items, remaining, cause=cause, at=at)
+        left_minor = sum(share.total_minor for share in remaining)
+        licenses.update_review_of_partial_loss(order, lost_minor=lost_minor, left_minor=left_minor)
     sellers().order_money_changed(order, cause=cause, at=at)
 
 

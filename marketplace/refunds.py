@@ -20,6 +20,7 @@ from payments.refunds.refund_requests import (
     RefundAlreadyRequested,
     RefundExceedsPayment,
     open_refund,
+    refuse_in_doubt,
     send_now,
 )
 from payments.states import PaymentStatus
@@ -64,8 +65,8 @@ def request_refund(
     """Open a refund of an order and send it to Hyperswitch. It is returned as pending.
 
     Requesting again with the same id returns the first refund. Raises NotFound, RefundForbidden, OrderNotRefundable,
-    RefundWindowExpired, ItemNotInOrder, PaymentMissing, RefundAlreadyRequested, RefundExceedsPayment,
-    RefundLimitReached.
+    RefundWindowExpired, ItemNotInOrder, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested,
+    RefundExceedsPayment, RefundLimitReached.
     """
     refund = place_refund(
         refund_id=refund_id, order_id=order_id, requested_by=requested_by, refund_request=refund_request, cause=cause
@@ -132,8 +133,9 @@ def _refuse_unless_refundable(order: Order, payment: Payment | None, source: Ref
         raise RefundWindowExpired(f"This order could be refunded until {order.refund_deadline:%d %b %Y}.")
     if payment is None:
         raise PaymentMissing("No payment of this order has been received, so there is nothing to refund.")
+    refuse_in_doubt(payment)
     if payment.status != PaymentStatus.SUCCEEDED:
-        raise PaymentMissing("The payment of this order needs review. It can be refunded after that.")
+        raise PaymentMissing("The payment of this order is in doubt. It can be refunded after a review.")
     return payment
 
 

@@ -48,11 +48,11 @@ _L = LicenseStatus
 LICENSE_MOVES: Moves = {
     _L.ACTIVE: {
         _L.SUSPENDED: "the buyer's bank disputes the payment",
-        _L.REVOKED: "its item was refunded in full, or the dispute was lost",
+        _L.REVOKED: "nothing is left of its item: refunded, or lost to a dispute",
     },
     _L.SUSPENDED: {
         _L.ACTIVE: "the dispute ended for us",
-        _L.REVOKED: "the dispute was lost, or the item was refunded in full",
+        _L.REVOKED: "nothing is left of its item: lost to the dispute, or refunded",
     },
     _L.REVOKED: {
         _L.ACTIVE: "the refund was returned by the bank, or the dispute was won",

@@ -9,6 +9,8 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EnterConvertedAmount,
+    EnterReceivedAmount,
     ImportExternalRefund,
     MarkRefundExpected,
     RefreshPayment,
@@ -18,6 +20,7 @@ from payments.admin_actions import (
     RetryReturnOfFunds,
     WriteOffShortfall,
 )
+from payments.collection.payment_updates import NOTES
 from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, seller_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
@@ -28,11 +31,15 @@ from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, Stuck
 from veza.core.ids import first_id_since
 from veza.core.logs import masked_json
 
+_UNDER_WAY = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
 
 @column("next")
 def payment_next(row: Payment) -> Any:
     if row.status == PaymentStatus.MISMATCHED:
         return "needs review"
+    if note := NOTES.get(row.provider_status) if row.status in _UNDER_WAY else None:
+        return note
     if row.next_attempt_at is not None:
         return format_html("refreshed {}", when(row.next_attempt_at))
     if row.status in (PaymentStatus.CREATED, PaymentStatus.PENDING) and row.close_due_at is not None:
@@ -42,13 +49,29 @@ def payment_next(row: Payment) -> Any:
 
 @admin.register(Payment)
 class PaymentAdmin(HistoryAdmin):
-    list_display = (short_id, person("payer"), amount, status, age, money("refunded"), payment_next)
+    list_display = (
+        short_id,
+        person("payer"),
+        amount,
+        status,
+        age,
+        money("refunded", currency="held_currency"),
+        payment_next,
+    )
     list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "purpose")
     list_select_related = ("payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "correlation_id", "payer__email")
-    facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
+    facts = (
+        person("payer"),
+        amount,
+        money("received", currency="held_currency"),
+        money("refunded", currency="held_currency"),
+        age,
+        payment_next,
+    )
     row_actions = (
         RefreshPayment(),
+        EnterReceivedAmount(),
         AcceptReceivedAmount(),
         RefundMismatchInFull(),
         RetryReturnOfFunds(),
@@ -59,7 +82,7 @@ class PaymentAdmin(HistoryAdmin):
     def stuck(self, rows: "QuerySet[Payment]") -> "QuerySet[Payment]":
         """Mismatched, or open for longer than the reconciler waits."""
         old = first_id_since(settings.RECONCILE_ORDER_STUCK_AFTER)
-        under_way = Q(status__in=[PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING], pk__lt=old)
+        under_way = Q(status__in=_UNDER_WAY, pk__lt=old)
         return rows.filter(under_way | Q(status=PaymentStatus.MISMATCHED))
 
 
@@ -79,7 +102,7 @@ class RefundAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall())
+    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall(), EnterConvertedAmount())
     empty = "No refund matches. A refund is requested on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":
@@ -95,7 +118,7 @@ class DisputeAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
-    row_actions = (WriteOffShortfall(),)
+    row_actions = (WriteOffShortfall(), EnterConvertedAmount())
     empty = "No dispute matches."
 
 

@@ -1,7 +1,7 @@
 """What staff may do about a payment, a refund, a dispute and a webhook delivery."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 
@@ -11,17 +11,18 @@ from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
-from payments.refunds.external_refunds import import_external_refund, mark_refund_expected
+from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_reviews_to_confirm
 from payments.refunds.refund_requests import check_refund
-from payments.review_items import EXTERNAL_REFUND, funds_to_return
+from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
+from payments.reviews.conversions import enter_converted_amount, is_convertible
+from payments.reviews.missing_amounts import enter_received_amount, is_amount_missing
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
-from veza.core.models import ReviewItem
-from veza.core.money import format_amount
+from veza.core.money import MAX_MINOR, exponent, format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -40,16 +41,19 @@ def _sentence_of(result: str) -> str:
     return _SENTENCES.get(result, f"{result[:1].upper()}{result[1:]}.")
 
 
-class _RefreshAction(AdminAction):
+Refreshable = TypeVar("Refreshable", Payment, Refund)
+
+
+class _RefreshAction(AdminAction[Refreshable]):
     label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
-    def preview(self, row: Any, *, params: ActionRequest) -> list[str]:
+    def preview(self, row: Refreshable, *, params: ActionRequest) -> list[str]:
         return [
             f"{row.provider_key} is read from Hyperswitch now: one call that moves no money.",
             "Its status is applied exactly as its webhook would be. Without an answer nothing changes.",
         ]
 
-    def _describe_result(self, row: Any, result: str) -> str:
+    def _describe_result(self, row: Refreshable, result: str) -> str:
         before = row.status
         row.refresh_from_db()
         if row.status != before:
@@ -57,9 +61,9 @@ class _RefreshAction(AdminAction):
         return f"Refreshed 1 item. {_sentence_of(result)} The {row._meta.verbose_name} is still {row.status}."
 
 
-class RefreshPayment(_RefreshAction):
+class RefreshPayment(_RefreshAction[Payment]):
     def is_available(self, row: Payment) -> bool:
-        return row.status in _OPEN_PAYMENT
+        return row.status in _OPEN_PAYMENT or row.hyperswitch_payment_id is not None
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if row.hyperswitch_payment_id is not None:
@@ -78,7 +82,7 @@ class RefreshPayment(_RefreshAction):
         return self._describe_result(row, refresh.refresh_payment(row.pk, cause=cause))
 
 
-class RefreshRefund(_RefreshAction):
+class RefreshRefund(_RefreshAction[Refund]):
     def is_available(self, row: Refund) -> bool:
         return row.status == RefundStatus.PENDING
 
@@ -103,7 +107,7 @@ def _was_never_sent(row: Refund) -> bool:
     return row.first_sent_at is None and row.hyperswitch_refund_id is None
 
 
-class ReplayWebhook(AdminAction):
+class ReplayWebhook(AdminAction[WebhookDelivery]):
     label, permission = "Replay webhook", "payments.replay_delivery"
 
     def is_available(self, row: WebhookDelivery) -> bool:
@@ -122,7 +126,7 @@ class ReplayWebhook(AdminAction):
         return f"Replayed. {_sentence_of(replay(row.pk, cause=cause).text)}"
 
 
-class _MismatchAction(AdminAction):
+class _MismatchAction(AdminAction[Payment]):
     permission = "payments.resolve_mismatch"
 
     def is_available(self, row: Payment) -> bool:
@@ -140,8 +144,7 @@ class AcceptReceivedAmount(_MismatchAction):
     label = "Accept received amount"
 
     def is_available(self, row: Payment) -> bool:
-        is_enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
-        return super().is_available(row) and is_enough
+        return super().is_available(row) and mismatches.is_acceptable(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         already_applied = is_applied(row)
@@ -162,8 +165,54 @@ class AcceptReceivedAmount(_MismatchAction):
         return "The received amount is accepted."
 
 
+class ReceivedAmountForm(ActionForm):
+    amount = forms.DecimalField(
+        min_value=0, help_text="All that was received for this payment, as Hyperswitch's dashboard shows it."
+    )
+    field_order = ("amount", "reason")
+
+    def __init__(self, data: Any, payment: Payment) -> None:
+        super().__init__(data)
+        self.digits = exponent(payment.currency)
+        self.fields["amount"].label = f"Received amount ({payment.currency})"
+
+    def clean_amount(self) -> int:
+        """In minor units."""
+        minor = self.cleaned_data["amount"].scaleb(self.digits)
+        if minor != int(minor) or minor <= 0:
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
+        return int(minor)
+
+
+class EnterReceivedAmount(AdminAction[Payment]):
+    """For a payment that succeeded at Hyperswitch without an amount."""
+
+    label, permission, for_selection = "Enter received amount", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Payment) -> bool:
+        return is_amount_missing(row)
+
+    def form(self, row: Any, data: Any = None) -> ActionForm:
+        return ReceivedAmountForm(data, row)
+
+    def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
+        price = format_amount(row.amount_minor, row.currency)
+        return [
+            f"The payment is read from Hyperswitch. If its amount is still missing, the entered one is booked: the "
+            f"price is {price}.",
+            "The price fulfils the order or invoice. Any other amount has to be accepted or refunded after that.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
+        amount_minor = params.answers["amount"]
+        return _sentence_of(enter_received_amount(payment_id=row.pk, amount_minor=amount_minor, cause=cause))
+
+
 class RefundMismatchInFull(_MismatchAction):
     label = "Refund in full"
+
+    def is_available(self, row: Payment) -> bool:
+        return super().is_available(row) and mismatches.is_refundable_in_full(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if not row.received_minor:
@@ -182,7 +231,7 @@ class RefundMismatchInFull(_MismatchAction):
         return "The refund is opened; the worker sends it."
 
 
-class RetryReturnOfFunds(AdminAction):
+class RetryReturnOfFunds(AdminAction[Payment]):
     """For unapplied funds whose automatic refund failed."""
 
     label, permission = "Retry return of funds", "payments.resolve_mismatch"
@@ -211,7 +260,7 @@ class ExternalRefundForm(ActionForm):
     field_order = ("hyperswitch_refund_id", "reason")
 
 
-class ImportExternalRefund(AdminAction):
+class ImportExternalRefund(AdminAction[Payment]):
     """For a refund made in Hyperswitch's dashboard that no webhook reported."""
 
     label, permission, for_selection = "Import external refund", "payments.adopt_refund", False
@@ -219,7 +268,7 @@ class ImportExternalRefund(AdminAction):
     def is_available(self, row: Payment) -> bool:
         return row.received_minor > row.refunded_minor
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return ExternalRefundForm(data)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
@@ -234,12 +283,11 @@ class ImportExternalRefund(AdminAction):
         return "Imported." if result == Result.OK else _sentence_of(result)
 
 
-class MarkRefundExpected(AdminAction):
+class MarkRefundExpected(AdminAction[Refund]):
     label, permission = "Mark as expected", "payments.adopt_refund"
 
     def is_available(self, row: Refund) -> bool:
-        items = ReviewItem.objects.filter(kind=EXTERNAL_REFUND, subject_id=row.pk, closed_at__isnull=True)
-        return row.source == Refund.Source.EXTERNAL and items.exists()
+        return bool(open_reviews_to_confirm(row))
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         return ["The review item is closed with your reason. The books include the refund already; no money moves."]
@@ -249,15 +297,66 @@ class MarkRefundExpected(AdminAction):
         return "The review item is closed."
 
 
-class WriteOffShortfall(AdminAction):
+class ConvertedAmountForm(ActionForm):
+    """The amount of a refund or dispute in the currency that its payment holds."""
+
+    amount = forms.DecimalField(min_value=0, help_text="As Hyperswitch's dashboard or a statement shows it.")
+    field_order = ("amount", "reason")
+
+    def __init__(self, data: Mapping[str, Any] | None, currency: str) -> None:
+        super().__init__(data)
+        self.digits = exponent(currency)
+        self.fields["amount"].label = f"Amount ({currency})"
+
+    def clean_amount(self) -> int:
+        """In minor units."""
+        minor = self.cleaned_data["amount"].scaleb(self.digits)
+        if minor != int(minor) or not 0 < minor <= MAX_MINOR:
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
+        return int(minor)
+
+
+class EnterConvertedAmount(AdminAction[Refund | Dispute]):
+    """For a refund or dispute in another currency than its payment holds."""
+
+    label, permission, for_selection = "Enter converted amount", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Refund | Dispute) -> bool:
+        return is_convertible(row)
+
+    def version_of(self, row: Refund | Dispute) -> str:
+        return f"{row.status} {row.amount_minor} {row.currency} {row.converted_minor}"
+
+    def form(self, row: Refund | Dispute, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return ConvertedAmountForm(data, row.payment.held_currency)
+
+    def preview(self, row: Refund | Dispute, *, params: ActionRequest) -> list[str]:
+        payment, amount = row.payment, format_amount(row.amount_minor, row.currency)
+        booked = format_amount(row.booked_minor, row.booked_currency)
+        received = format_amount(payment.received_minor, payment.held_currency)
+        entered = params.answers.get("amount")
+        target = format_amount(entered, payment.held_currency) if entered else f"the amount in {payment.held_currency}"
+        return [
+            f"{amount} was taken of a payment of {received}; {booked} is booked.",
+            f"That is undone in the books, and {target} is booked. No money moves at Hyperswitch.",
+            "Licences, the sellers' shares and transfers, or the subscription then follow as for any other.",
+        ]
+
+    def perform(self, row: Refund | Dispute, *, cause: Cause, params: ActionRequest) -> str:
+        amount_minor = params.answers["amount"]
+        enter_converted_amount(row, amount_minor=amount_minor, cause=cause)
+        return f"Booked with {format_amount(amount_minor, row.payment.held_currency)}."
+
+
+class WriteOffShortfall(AdminAction[Refund | Dispute]):
     label, permission, for_selection = "Write off shortfall", "payments.write_off", False
 
     def is_available(self, row: Refund | Dispute) -> bool:
         return open_shortfall(row) is not None and shortfall_minor(row) > 0
 
     def preview(self, row: Refund | Dispute, *, params: ActionRequest) -> list[str]:
-        amount = format_amount(shortfall_minor(row), row.currency)
+        amount = format_amount(shortfall_minor(row), row.booked_currency)
         return [f"The shortfall of {amount} becomes our loss. No money moves, and the review item is closed."]
 
     def perform(self, row: Refund | Dispute, *, cause: Cause, params: ActionRequest) -> str:
-        return f"{format_amount(write_off_shortfall(row, cause=cause), row.currency)} was written off."
+        return f"{format_amount(write_off_shortfall(row, cause=cause), row.booked_currency)} was written off."

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund
@@ -31,17 +32,23 @@ class AllocateRefund(Protocol):
     def __call__(self, refund: Refund, /) -> Allocation: ...
 
 
+class FollowRevocation(Protocol):
+    def __call__(self, payment_method_id: str, /, *, cause: Cause, at: datetime) -> UUID | None: ...
+
+
 @dataclass(frozen=True)
 class Purchase:
     """What follows for the order or invoice that a payment pays for.
 
     `allocate_external_refund` says whose money an external refund is; `reallocate_refund` says it again for a refund
     about to be booked after others took from the same payment. Both return
-    {ledger account: minor units of the refund's currency}, which add up to the refund.
+    {ledger account: minor units of the refund's currency}, which add up to the refund. `doubt_ended` follows a payment
+    that is not in doubt any more: what waited for that may proceed.
     """
 
     payment_succeeded: FollowPayment
     payment_failed: FollowPayment
+    doubt_ended: FollowPayment
     refund_succeeded: FollowRefund
     refund_failed: FollowRefund
     refund_returned: FollowRefund
@@ -62,3 +69,26 @@ def assign_purchases(purchases: Mapping[Payment.Purpose, Purchase]) -> None:
 def purchase_of(payment: Payment) -> Purchase:
     """The implementations for the order or invoice that `payment` pays for."""
     return _purchases[payment.purpose]
+
+
+@dataclass(frozen=True)
+class SavedMethods:
+    """What follows when a payer revokes a saved method: it is not charged again.
+
+    `method_revoked` returns the correlation id of what the method was charged for, None if it was not in use.
+    """
+
+    method_revoked: FollowRevocation
+
+
+_saved_methods: list[SavedMethods] = []
+
+
+def assign_saved_methods(implementation: SavedMethods) -> None:
+    """Set the implementation, once, when the process starts."""
+    _saved_methods[:] = [implementation]
+
+
+def saved_methods() -> SavedMethods:
+    """The implementation of what follows for saved methods."""
+    return _saved_methods[0]

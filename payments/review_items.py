@@ -5,6 +5,7 @@ The kinds, as they are stored, are named here and nowhere else.
 
 from django.db.models import QuerySet
 
+from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
@@ -16,15 +17,19 @@ from veza.core.words import format_date
 
 MISMATCH = "payment_mismatch"
 PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
+PAYMENT_CONTRADICTED = "payment_contradicted"
+PAYMENT_AMOUNT_MISSING = "payment_amount_missing"
+PAYMENT_VOIDED = "payment_voided"
 UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
 REFUND_EXCESS = "refund_exceeds_payment"
+REFUND_DIFFERS = "refund_amount_differs"
 IN_DOUBT = "refund_in_doubt"
+AMOUNT_IN_DOUBT = "amount_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
-UNKNOWN_PROFILE = "unknown_profile"
 
 _RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
@@ -41,11 +46,59 @@ def open_review_of_mismatch(payment: Payment, why: str) -> None:
         MISMATCH,
         payment,
         why=why,
-        what_to_do="Finance: compare the payment with Hyperswitch's dashboard, then accept the received amount or "
-        "refund it in full.",
-        amount_minor=payment.received_minor,
+        what_to_do=f"Finance: compare the payment with Hyperswitch's dashboard, then {_ends_of_mismatch(payment)}",
+        amount_minor=payment.received_minor - payment.voided_minor(),
         currency=payment.held_currency,
     )
+
+
+def _ends_of_mismatch(payment: Payment) -> str:
+    """The actions that end a mismatch, as they are offered."""
+    if not payment.received_minor:
+        return "press “Refund in full”: nothing was received, so the payment is only cancelled."
+    if allocations.is_applied(payment):
+        return "press “Accept received amount”; refund the order or invoice after that if it has to be."
+    is_too_little = payment.kept_minor() < payment.amount_minor or payment.held_currency != payment.currency
+    if is_too_little:
+        return "press “Refund in full”. What is on its way back already is waited for first."
+    return "press “Accept received amount” or “Refund in full”."
+
+
+def open_review_of_contradiction(payment: Payment, first: str, second: str) -> None:
+    """Two reads take money away from a payment, and differ: it is read every minute until two of them agree."""
+    open_review(
+        PAYMENT_CONTRADICTED,
+        payment,
+        why=f"Hyperswitch reports two different states of this payment: {first}, then {second}. The payment stays "
+        f"{payment.status}, and its sellers are not paid meanwhile.",
+        what_to_do="Support: check the payment in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
+        "item closes when two reads a minute apart agree.",
+        amount_minor=payment.received_minor - payment.voided_minor(),
+        currency=payment.held_currency,
+    )
+
+
+def open_review_of_missing_amount(payment: Payment) -> None:
+    """Hyperswitch reports a success and never an amount: the purchase waits for finance to enter it."""
+    open_review(
+        PAYMENT_AMOUNT_MISSING,
+        payment,
+        why="Hyperswitch reports that the payment succeeded, and does not say how much was received.",
+        what_to_do="Finance: look the received amount up in Hyperswitch's dashboard, then press “Enter received "
+        "amount” on the payment's page.",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+    )
+
+
+def update_review_of_surplus(payment: Payment) -> None:
+    """More was received for a payment that was applied already: finance returns it. Replaces an open review item."""
+    remaining = allocations.unapplied_funds(payment)
+    surplus_minor = sum(allocations.subtract(allocations.reserved_by_refunds(payment), remaining).values())
+    if surplus_minor:
+        close_review(UNAPPLIED_FUNDS, payment, note="More was received.")
+        price = format_amount(payment.amount_minor, payment.currency)
+        open_review_of_unapplied_funds(payment, surplus_minor, f"The price of {price} had been received before.")
 
 
 def open_review_of_payment_status(payment: Payment, remote_status: str) -> None:
@@ -123,6 +176,12 @@ def update_reviews_after_success(refund: Refund) -> None:
     for kind in (IN_DOUBT, RETURNED):
         close_review(kind, refund, note="The refund succeeded.")
     close_review_of_unapplied_funds(refund.payment)
+    if refund.source == Refund.Source.VOID:
+        _open_review_of_void(refund)
+    else:
+        _close_reviews_of_repeated(refund)
+    _update_review_of_difference(refund)
+    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(
@@ -136,9 +195,58 @@ def update_reviews_after_success(refund: Refund) -> None:
         )
 
 
+def _open_review_of_void(refund: Refund) -> None:
+    """Money went away at the provider, and with it licences and sellers' shares: support has to know."""
+    amount = format_amount(refund.amount_minor, refund.currency)
+    open_review(
+        PAYMENT_VOIDED,
+        refund,
+        why=f"{amount} of a payment is not there any more. {refund.reason}",
+        what_to_do="The books, licences and sellers' shares are up to date. Support: tell the buyer, then mark the "
+        "refund as expected.",
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
+
+
+def _close_reviews_of_repeated(refund: Refund) -> None:
+    """Refunds that the bank had returned are resolved by one requested since, as far as its amount covers theirs."""
+    rest_minor = refund.amount_minor
+    returned = Refund.objects.filter(payment=refund.payment_id, status=RefundStatus.BOUNCED, currency=refund.currency)
+    items = ReviewItem.objects.filter(kind=RETURNED, closed_at__isnull=True, opened_at__lt=refund.created_at)
+    for item in items.filter(subject_id__in=returned.values("pk")).order_by("pk"):
+        if item.amount_minor <= rest_minor:
+            rest_minor -= item.amount_minor
+            close_review(RETURNED, returned.get(pk=item.subject_id), note="The buyer was refunded again.")
+
+
+def _update_review_of_difference(refund: Refund) -> None:
+    """Open a review item when another amount was refunded than was requested; close an earlier one first."""
+    close_review(REFUND_DIFFERS, refund, note="The refund is booked with the amount that Hyperswitch reports now.")
+    if refund.requested_minor is None:
+        return
+    requested = format_amount(refund.requested_minor, refund.payment.held_currency)
+    amount = format_amount(refund.amount_minor, refund.currency)
+    is_same_currency = refund.currency == refund.payment.held_currency
+    difference_minor = abs(refund.requested_minor - (refund.amount_minor if is_same_currency else 0))
+    open_review(
+        REFUND_DIFFERS,
+        refund,
+        why=f"{requested} was requested, and Hyperswitch refunded {amount}. The refund is booked as it is.",
+        what_to_do="Finance: compare it with Hyperswitch's dashboard, refund what is missing on the page of the order "
+        "or invoice, and mark the refund as expected.",
+        amount_minor=difference_minor,
+        currency=refund.payment.held_currency,
+    )
+
+
 def open_review_of_returned_refund(refund: Refund) -> None:
-    """The bank returned the money: support has to pay the buyer another way."""
-    for kind in (IN_DOUBT, REFUND_EXCESS, EXTERNAL_REFUND):
+    """The bank returned the money: support has to pay the buyer another way. After a void it is just there again."""
+    if refund.source == Refund.Source.VOID:
+        for kind in (PAYMENT_VOIDED, REFUND_EXCESS):
+            close_review(kind, refund, note="The money is there again.")
+        return
+    for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (
         "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."
@@ -179,6 +287,32 @@ def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
         currency=refund.currency,
+    )
+
+
+# --- Refunds and disputes in another currency
+
+
+def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
+    """Open a review item while it is not known how much of the payment a refund or dispute takes; close it afterwards.
+
+    An earlier one is closed first: the amount may have changed.
+    """
+    close_review(AMOUNT_IN_DOUBT, row, note="The amount is known, has changed, or is not taken any more.")
+    if not is_in_doubt:
+        return
+    payment, name = row.payment, row._meta.verbose_name
+    amount = format_amount(row.amount_minor, row.currency)
+    received = format_amount(payment.received_minor, payment.held_currency)
+    open_review(
+        AMOUNT_IN_DOUBT,
+        row,
+        why=f"The {name} takes {amount} of a payment of {received}: how much that is in {payment.held_currency} is not "
+        "known. Refunds and transfers of this payment wait.",
+        what_to_do=f"Finance: find the amount in {payment.held_currency} in Hyperswitch's dashboard or a statement, "
+        f"and press “Enter converted amount” on the {name}'s page.",
+        amount_minor=row.amount_minor,
+        currency=row.currency,
     )
 
 
@@ -246,5 +380,5 @@ def open_review_of_unknown_profile(delivery: WebhookDelivery, owner: str) -> Non
         delivery,
         why=f"A delivery was signed with our secret and is about {owner[:200]}.",
         what_to_do="Ops: check at Hyperswitch which profiles send webhooks to Veza, and whether another one uses our "
-        "secret.",
+        "secret. If the profile is ours, correct our setting and replay the webhook.",
     )

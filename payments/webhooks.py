@@ -1,4 +1,10 @@
-"""Hyperswitch's webhooks: checking the signature, parsing the event, and the verb that applies each type."""
+"""Hyperswitch's webhooks: checking the signature, parsing the event, and the verb that applies each type.
+
+A body that is no JSON, or JSON that two parsers could read differently, is answered 400: its bytes may have been
+damaged on the way, and the next attempt brings them whole. JSON of a shape that we do not know would be the same each
+time: it is answered 200, ignored, and opens a review item. An event about a refund without the refund's id stays 400:
+money may have gone back, and Hyperswitch keeps such an event alive until its sender is repaired.
+"""
 
 import hashlib
 import hmac
@@ -9,9 +15,11 @@ from typing import Any, Protocol, TypeVar
 from django.conf import settings
 
 from payments.collection.payment_updates import apply_payment
+from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
-from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_payment, parse_refund
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result
+from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from payments.inbox.unknown_events import UnreadableEvent
 from payments.models import WebhookDelivery
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import open_review_of_unknown_profile
@@ -52,18 +60,21 @@ def is_signed_by_hyperswitch(raw: bytes, signature: str | None, *, secrets: Sequ
 
 
 def read_event(raw: bytes) -> Event:
-    """Parse Hyperswitch's envelope. Raises NotAnEvent with a sentence that says what is missing."""
+    """Parse Hyperswitch's envelope.
+
+    Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
+    """
     try:
         envelope = strict_json(raw)
     except ValueError as error:
         raise NotAnEvent(str(error)) from error
     if not isinstance(envelope, Mapping):
-        raise NotAnEvent("the body is not an object")
+        raise UnreadableEvent("the body is not an object")
     event_id, event_type = envelope.get("event_id"), envelope.get("event_type")
     if not isinstance(event_id, str) or not 0 < len(event_id) <= 100:
-        raise NotAnEvent("the body has no event_id")
+        raise UnreadableEvent("the body has no event_id", event_type=event_type)
     if not isinstance(event_type, str) or not event_type:
-        raise NotAnEvent("the body has no event_type")
+        raise UnreadableEvent("the body has no event_type", event_id=event_id)
     merchant_id = envelope.get("merchant_id")
     payload = _object_of(envelope)
     return Event(event_id, event_type, payload, merchant_id if isinstance(merchant_id, str) else "")
@@ -98,11 +109,17 @@ def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapsh
     def handle(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
         try:
             snapshot = parse(event.payload)
+            return apply_ours(apply, snapshot, merchant_id=event.merchant_id, cause=cause, at=at)
         except Unreadable as error:
-            raise NotAnEvent(str(error)) from error
-        return apply_ours(apply, snapshot, merchant_id=event.merchant_id, cause=cause, at=at)
+            raise UnreadableEvent(str(error)) from error
 
     return handle
+
+
+def _apply_refund_event(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
+    if not event.payload.get("refund_id"):
+        raise NotAnEvent("refund_id is missing")
+    return _apply_refund(event, cause=cause, at=at)
 
 
 def _other_owner(profile_id: str, merchant_id: str) -> str:
@@ -117,6 +134,7 @@ def _other_owner(profile_id: str, merchant_id: str) -> str:
 _apply_payment = _handler(parse_payment, apply_payment)
 _apply_refund = _handler(parse_refund, apply_refund)
 _apply_dispute = _handler(parse_dispute, apply_dispute)
+_apply_mandate = _handler(parse_mandate, apply_mandate)
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",
@@ -131,8 +149,27 @@ _PAYMENT_EVENTS = (
 )
 _REFUND_EVENTS = ("refund_succeeded", "refund_failed")
 _DISPUTE_EVENTS = tuple(f"dispute_{status}" for status in DisputeStatus.values)
+_MANDATE_EVENTS = ("mandate_active", "mandate_revoked")
+_NOT_PAID_OUT_HERE = "Veza pays sellers out through Stripe, never through Hyperswitch."
+_NO_SURCHARGES = "Veza adds no surcharge to a price."
+# The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
+IGNORED: Mapping[str, str] = {
+    "payout_success": _NOT_PAID_OUT_HERE,
+    "payout_failed": _NOT_PAID_OUT_HERE,
+    "payout_initiated": _NOT_PAID_OUT_HERE,
+    "payout_processing": _NOT_PAID_OUT_HERE,
+    "payout_cancelled": _NOT_PAID_OUT_HERE,
+    "payout_expired": _NOT_PAID_OUT_HERE,
+    "payout_reversed": _NOT_PAID_OUT_HERE,
+    "payout_not_permitted": _NOT_PAID_OUT_HERE,
+    "invoice_paid": "Veza bills its subscriptions itself and opens none at Hyperswitch.",
+    "surcharge_payment_succeeded": _NO_SURCHARGES,
+    "surcharge_refund_succeeded": _NO_SURCHARGES,
+}
 HANDLERS: Mapping[str, Handler] = (
     dict.fromkeys(_PAYMENT_EVENTS, _apply_payment)
-    | dict.fromkeys(_REFUND_EVENTS, _apply_refund)
+    | dict.fromkeys(_REFUND_EVENTS, _apply_refund_event)
     | dict.fromkeys(_DISPUTE_EVENTS, _apply_dispute)
+    | dict.fromkeys(_MANDATE_EVENTS, _apply_mandate)
+    | dict.fromkeys(IGNORED, ignore_event)
 )

@@ -110,12 +110,14 @@ ROUTES = [
     _route(CONTROL, "POST", "/_control/disputes", banks.open_dispute),
     _route(CONTROL, "POST", "/_control/disputes/{dispute_id}", banks.force_dispute),
     _route(CONTROL, "POST", "/_control/customers/{customer_id}", banks.set_customer),
+    _route(CONTROL, "POST", "/_control/mandates/{payment_method_id}", banks.revoke_mandate),
     _route(CONTROL, "POST", "/_control/transfers/{transfer}/reverse", dashboard.reverse_at_dashboard),
     _route(CONTROL, "POST", "/_control/accounts/{account}", dashboard.force_account),
     _route(CONTROL, "POST", "/_control/payouts/{payout}", dashboard.force_payout),
     _route(CONTROL, "POST", "/_control/balances", dashboard.set_balance),
     _route(CONTROL, "GET", "/_truth", state.show_truth),
     _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
+    _route(CONTROL, "GET", "/_truth/objects", state.show_objects),
 ]
 
 

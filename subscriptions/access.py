@@ -1,18 +1,21 @@
 """Which features a user's plan gives access to. Every gate asks here, and here alone.
 
 A subscription gives access only with an effective payment: a free plan, a trial that has not ended, or a paid invoice
-that names its payment. Its status alone proves nothing.
+that names its payment, of which nothing lost is in doubt. Its status alone proves nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 
+from payments.models import Payment
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.states import ENTITLING, InvoiceStatus
 from veza.core.errors import NotAllowed
+from veza.core.ids import row_id
 
 
 class SubscriptionPaymentRequired(NotAllowed):
@@ -59,15 +62,28 @@ def effective_payment(subscription: Subscription, *, at: datetime) -> EffectiveP
 
 def _payment_by_invoice(subscription: Subscription, *, at: datetime) -> EffectivePayment | None:
     invoices = sorted(subscription.invoices.select_related("plan"), key=lambda invoice: invoice.period_start_at)
+    doubtful_ids = _ids_in_doubt(invoices)
     has_no_grace = subscription.cancel_at_period_end
     for invoice in reversed(invoices):
-        if invoice.status == InvoiceStatus.REFUNDED:
+        if invoice.status == InvoiceStatus.REFUNDED or invoice.pk in doubtful_ids:
             has_no_grace = True  # The renewal was paid and refunded: no payment is under way.
-        if not _is_paid(invoice):
+        if not _is_paid(invoice) or invoice.pk in doubtful_ids:
             continue
         until_at = invoice.period_end_at if has_no_grace else invoice.period_end_at + settings.SUBSCRIPTION_GRACE
         return EffectivePayment(subscription, invoice.plan, until_at) if at < until_at else None
     return None
+
+
+def _ids_in_doubt(invoices: Iterable[SubscriptionInvoice]) -> set[UUID]:
+    """The paid invoices of whose payment the buyer or the bank has an unknown part: they give no access meanwhile."""
+    payments = {row_id("pay", invoice.hyperswitch_payment_id): invoice.pk for invoice in invoices if _is_paid(invoice)}
+    in_doubt = Payment.objects.filter(pk__in=[key for key in payments if key]).in_doubt_of_loss()
+    return {payments[key] for key in in_doubt.values_list("pk", flat=True)}
+
+
+def is_in_doubt(subscription: Subscription) -> bool:
+    """Whether a paid invoice of the subscription gives no access because an amount of its payment is in doubt."""
+    return bool(_ids_in_doubt(subscription.invoices.all()))
 
 
 def _is_paid(invoice: SubscriptionInvoice) -> bool:

@@ -1,5 +1,6 @@
 """What staff may do about a subscription and an invoice."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -7,7 +8,7 @@ from django.utils import timezone
 
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from subscriptions import changes, unpaid
-from subscriptions.access import effective_payment
+from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.completion import request_completion
 from subscriptions.invoices import payments_of, remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -18,7 +19,7 @@ from veza.core.causes import Cause
 from veza.core.money import exponent, format_amount
 
 
-class RefreshSubscription(AdminAction):
+class RefreshSubscription(AdminAction[Subscription]):
     label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
 
     def is_available(self, row: Subscription) -> bool:
@@ -38,7 +39,7 @@ class RefreshSubscription(AdminAction):
         return f"Refreshed {items}. The subscription {change}.".replace("_", " ")
 
 
-class GetPaymentLink(AdminAction):
+class GetPaymentLink(AdminAction[Subscription]):
     """For a subscriber who has to pay: the address of the payment page."""
 
     label, permission = "Get payment link", "subscriptions.complete_subscription"
@@ -63,11 +64,12 @@ class GetPaymentLink(AdminAction):
         return f"Payment link: {checkout.payment_url}"
 
 
-class ExpireUnpaidSubscription(AdminAction):
+class ExpireUnpaidSubscription(AdminAction[Subscription]):
     label, permission = "Expire unpaid", "subscriptions.expire_subscription"
 
     def is_available(self, row: Subscription) -> bool:
-        return row.status == SubscriptionStatus.ACTIVE and effective_payment(row, at=timezone.now()) is None
+        is_unpaid = effective_payment(row, at=timezone.now()) is None and not is_in_doubt(row)
+        return row.status == SubscriptionStatus.ACTIVE and is_unpaid
 
     def preview(self, row: Subscription, *, params: ActionRequest) -> list[str]:
         return [
@@ -80,7 +82,7 @@ class ExpireUnpaidSubscription(AdminAction):
         return "The subscription is expired." if is_expired else "It has been paid in the meantime: nothing changed."
 
 
-class CancelSubscriptionNow(AdminAction):
+class CancelSubscriptionNow(AdminAction[Subscription]):
     label, permission = "Cancel immediately", "subscriptions.expire_subscription"
 
     def is_available(self, row: Subscription) -> bool:
@@ -115,13 +117,13 @@ class InvoiceRefundForm(ActionForm):
         return int(minor) if minor is not None else None
 
 
-class RefundInvoice(AdminAction):
+class RefundInvoice(AdminAction[SubscriptionInvoice]):
     label, permission, for_selection = "Refund invoice", "payments.refund_for_buyer", False
 
     def is_available(self, row: SubscriptionInvoice) -> bool:
         return row.status == InvoiceStatus.PAID
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return InvoiceRefundForm(data, row)
 
     def preview(self, row: SubscriptionInvoice, *, params: ActionRequest) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 
 from payments.collection.expiry import close_pages_soon
+from payments.collection.saved_methods import saves_method
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund
@@ -62,6 +63,10 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
             Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
 
 
+def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The money of an invoice is certain again: nothing has waited for that, since no seller is paid from it."""
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an invoice succeeded, failed, or was returned: only a full refund ends the access."""
     _update_invoice(refund.payment, cause=cause, at=at)
@@ -74,8 +79,8 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
     """Allocate an external refund: an invoice has no items, so it is spread over the payment's accounts."""
-    allocation = allocations.allocate_refund(refund.amount_minor, refund.payment)
-    assert sum(allocation.values()) == refund.amount_minor, "a refund's allocation adds up to its amount"
+    allocation = allocations.allocate_refund(refund.booked_minor, refund.payment)
+    assert sum(allocation.values()) == refund.booked_minor, "a refund's allocation adds up to its amount"
     return allocation
 
 
@@ -161,7 +166,7 @@ def _begin_period(
     at: datetime,
 ) -> None:
     fields: dict[str, Any] = {"hyperswitch_customer_id": payment.customer_key, "past_due_since_at": None}
-    if payment.payment_method_id:
+    if saves_method(payment):
         fields["hyperswitch_payment_method_id"] = payment.payment_method_id
     current_end_at = subscription.period_end_at if subscription.status in ENTITLING else None
     if current_end_at is None or invoice.period_end_at > current_end_at:

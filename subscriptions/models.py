@@ -95,6 +95,11 @@ class Subscription(StatefulRow):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscription_due"),
             models.Index(fields=["user", "-created_at"], name="subscription_user_newest_first"),
+            models.Index(
+                fields=["hyperswitch_payment_method_id"],
+                condition=~Q(hyperswitch_payment_method_id=""),
+                name="subscription_saved_method",
+            ),
         ]
 
     @property

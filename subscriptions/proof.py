@@ -39,12 +39,12 @@ def terms_of(
     back = [refund.allocation for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
     for allocation in (*back, *(dispute.allocation for dispute in disputes)):
         due = {account: amount - allocation.get(account, 0) for account, amount in due.items()}
-    held: dict[str, int] = defaultdict(int)
+    holdings: dict[str, int] = defaultdict(int)
     for entry in entries:
         if entry.kind in (Posting.Kind.APPLIED, Posting.Kind.REFUND, Posting.Kind.DISPUTE):
-            held[entry.debit] -= entry.amount_minor
-            held[entry.credit] += entry.amount_minor
+            holdings[entry.debit] -= entry.amount_minor
+            holdings[entry.credit] += entry.amount_minor
     return [
-        Term(f"held by {account}", held.get(account, 0), due[account], payment.currency)
+        Term(f"held by {account}", holdings.get(account, 0), due[account], payment.currency)
         for account in (SUBSCRIPTION_INCOME, TAX)
     ]

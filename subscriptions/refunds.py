@@ -5,7 +5,13 @@ from uuid import UUID
 from django.db import transaction
 
 from payments.models import Payment, Refund
-from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, open_refund, send_now
+from payments.refunds.refund_requests import (
+    PaymentMissing,
+    RefundExceedsPayment,
+    open_refund,
+    refuse_in_doubt,
+    send_now,
+)
 from subscriptions.invoices import remaining_allocation
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.states import InvoiceStatus
@@ -20,7 +26,7 @@ def request_refund(
 ) -> Refund:
     """Open a refund of an invoice for support and send it to Hyperswitch. No amount means all that is left.
 
-    Raises NotFound, PaymentMissing, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    Raises NotFound, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     refund = place_refund(
         refund_id=refund_id,
@@ -48,6 +54,7 @@ def place_refund(
         raise PaymentMissing("This invoice was never paid, so there is nothing to refund.")
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_in_doubt(payment)
     allocation = _split_request(invoice, payment, amount_minor)
     refund = open_refund(
         refund_id=refund_id,

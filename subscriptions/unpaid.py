@@ -10,7 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
 from subscriptions import invoices
-from subscriptions.access import effective_payment
+from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.models import Subscription, UnpaidSubscriptionAudit
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
@@ -24,8 +24,13 @@ def find_unpaid(*, at: datetime, chunk: int = 500) -> Iterator[Subscription]:
     """The active subscriptions without an effective payment at `at`, oldest first, in bounded memory."""
     active = Subscription.objects.filter(status=SubscriptionStatus.ACTIVE).select_related("plan", "user")
     for subscription in active.order_by("pk").iterator(chunk_size=chunk):
-        if effective_payment(subscription, at=at) is None:
+        if _is_unpaid(subscription, at=at):
             yield subscription
+
+
+def _is_unpaid(subscription: Subscription, *, at: datetime) -> bool:
+    """A payment in doubt gives no access, and is a payment: finance decides about it."""
+    return effective_payment(subscription, at=at) is None and not is_in_doubt(subscription)
 
 
 @transaction.atomic(durable=True)
@@ -33,7 +38,7 @@ def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
     """Copy the row into the audit table for support, then expire it; False if it is not (or no longer) unpaid."""
     active = Subscription.objects.locked().select_related("plan").filter(status=SubscriptionStatus.ACTIVE)
     subscription = active.filter(pk=subscription_id).first()
-    if subscription is None or effective_payment(subscription, at=at) is not None:
+    if subscription is None or not _is_unpaid(subscription, at=at):
         return False
     UnpaidSubscriptionAudit.objects.create(
         subscription=subscription,

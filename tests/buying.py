@@ -1,4 +1,4 @@
-"""What happens around Veza in a test: a buyer orders and pays, and Hyperswitch tells us about it."""
+"""What happens around Veza in a test: a buyer orders and pays, and Hyperswitch sends webhooks."""
 
 import hashlib
 import hmac
@@ -29,7 +29,7 @@ WEBHOOK = "/api/v1/webhooks/hyperswitch"
 
 
 def order_of(*offers: LicenseOffer, buyer: User | None = None) -> Order:
-    """An order whose payment page exists at the provider."""
+    """An order whose payment page exists at Hyperswitch."""
     lines = [OrderLine(offer.product_id, offer.license) for offer in offers]
     buyer = buyer or PersonFactory()
     return request_order(order_id=new_id(), buyer=buyer, lines=lines, cause=BY_BUYER).order
@@ -41,7 +41,7 @@ def two_sellers_order() -> Order:
 
 
 def paid(order: Order) -> Order:
-    """The order after its payment arrived."""
+    """The order after its payment's webhook."""
     assert deliver_payment(payment_of(order)).status_code == 200
     order.refresh_from_db()
     return order
@@ -54,7 +54,7 @@ def payment_of(order: Order) -> Payment:
 def refund_of(
     order: Order, *, requested_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
 ) -> Refund:
-    """The refund that the buyer of `order`, or somebody else, asked for."""
+    """A refund requested by the buyer of `order`, or by another user."""
     return request_refund(
         refund_id=refund_id or new_id(),
         order_id=order.pk,
@@ -82,7 +82,7 @@ def signed(raw: bytes, secret: str = SECRET) -> str:
 
 
 def deliver(raw: bytes, *, signature: str | None = None, **headers: str) -> Any:
-    """Post the bytes to our webhook endpoint, signed unless another signature is given."""
+    """Post the bytes to our webhook endpoint, with a valid signature unless `signature` is set."""
     headers = {"x-webhook-signature-512": signature if signature is not None else signed(raw), **headers}
     return Client().post(WEBHOOK, data=raw, content_type="application/json", headers=headers)
 
@@ -150,7 +150,7 @@ def dispute_object(
 
 
 def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **payload: Any) -> Any:
-    """The bank's word on a dispute of the whole payment, unless an amount is given."""
+    """A webhook about a dispute, of the whole payment unless `amount_minor` is set."""
     amount = payment.amount_minor if amount_minor is None else amount_minor
     snapshot = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **payload)
     return deliver(envelope(f"dispute_{status}", snapshot))

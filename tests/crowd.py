@@ -1,4 +1,4 @@
-"""Many at once: people who click in the same moment, and works that run side by side."""
+"""Concurrency: many users who click at the same moment, and functions that run in parallel."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ FIFTY = 50
 
 
 def all_at_once(ask: Callable[[int], Any], people: int = FIFTY) -> list[Any]:
-    """What each of `people` was answered when all asked in the same moment."""
+    """The answer that each of `people` gets when all ask at the same moment."""
     barrier = threading.Barrier(people)
 
     def one(number: int) -> Any:
@@ -24,7 +24,7 @@ def all_at_once(ask: Callable[[int], Any], people: int = FIFTY) -> list[Any]:
 
 
 def together(*works: Callable[[], Any]) -> None:
-    """Run each in a thread of its own, starting at the same moment, and fail if one of them did."""
+    """Run each in its own thread, starting at the same moment, and fail if one of them fails."""
 
     def run(number: int) -> Exception | None:
         try:

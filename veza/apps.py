@@ -8,7 +8,7 @@ class WiringConfig(AppConfig):
     name = "veza"
 
     def ready(self) -> None:
-        from veza.wiring import assign_ports  # Django lets nobody import models before this moment.
+        from veza.wiring import assign_ports  # Models cannot be imported before this moment.
 
         assign_ports()
         register(checks.broken_rules, checks.TAG)

@@ -15,13 +15,15 @@ from marketplace import purchases as orders
 from marketplace.ports import Sellers, assign_sellers
 from payments.inbox.replay import WebhookProvider, assign_providers
 from payments.models import Payment
-from payments.ports import Purchase, assign_purchases
+from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
+from subscriptions.saved_methods import method_revoked
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
+        doubt_ended=orders.doubt_ended,
         refund_succeeded=orders.refund_changed,
         refund_failed=orders.refund_changed,
         refund_returned=orders.refund_changed,
@@ -32,6 +34,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.INVOICE: Purchase(
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
+        doubt_ended=invoices.doubt_ended,
         refund_succeeded=invoices.refund_changed,
         refund_failed=invoices.refund_changed,
         refund_returned=invoices.refund_changed,
@@ -40,6 +43,8 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
         reallocate_refund=invoices.reallocate_refund,
     ),
 }
+
+SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
 
 SELLERS = Sellers(
     order_completed=plan_transfers,
@@ -56,5 +61,6 @@ PROVIDERS: Mapping[str, WebhookProvider] = {
 def assign_ports() -> None:
     """Give every lower floor its answers, when the process starts."""
     assign_purchases(PURCHASES)
+    assign_saved_methods(SAVED_METHODS)
     assign_sellers(SELLERS)
     assign_providers(PROVIDERS)

@@ -19,8 +19,11 @@ class ConnectedAccount(KeyedRow):
     seller = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="connected_account")
     # NULL until Stripe has acknowledged it.
     stripe_account_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
-    # The only flag that decides whether a transfer is accepted.
+    # The only flag that decides whether a transfer is sent: never true against either of the two below.
     transfers_active = models.BooleanField(default=False)
+    # Stripe's words: the status of the capability `transfers`, and why the account is disabled ("": it is not).
+    transfers_status = models.CharField(max_length=40, blank=True, default="", db_default="")
+    disabled_reason = models.CharField(max_length=100, blank=True, default="", db_default="")
     payouts_enabled = models.BooleanField(default=False)
     details_submitted = models.BooleanField(default=False)
     country = models.CharField(max_length=2, blank=True)

@@ -87,7 +87,7 @@ def _in_dispute(seller_id: UUID) -> Counter[str]:
     """By currency, what open disputes hold of the seller's shares."""
     account, sums = seller_account(seller_id), Counter[str]()
     disputes = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE, allocation__has_key=account)
-    for currency, allocation in disputes.values_list("currency", "allocation"):
+    for currency, allocation in disputes.values_list("allocation_currency", "allocation"):
         sums[currency] += allocation[account]
     return sums
 

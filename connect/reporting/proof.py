@@ -55,11 +55,11 @@ class TransferFacts:
         row = self.row
         if row.status == TransferStatus.CANCELLED:
             return 0
-        sent = row.sent_minor - self.reversed_minor if self.is_sent else 0
-        unsent = 0 if self.is_sent else row.sent_minor
-        owed = row.reversal_target_minor - self.reversed_minor
+        sent_minor = row.sent_minor - self.reversed_minor if self.is_sent else 0
+        unsent_minor = 0 if self.is_sent else row.sent_minor
+        debt_minor = row.reversal_target_minor - self.reversed_minor
         offsets = self.offset_minor - self.offset_undone_minor - self.covered_by_offset_minor
-        return sent + unsent + offsets - owed + row.external_reversed_minor - self.lost_minor
+        return sent_minor + unsent_minor + offsets - debt_minor + row.external_reversed_minor - self.lost_minor
 
     def faults(self) -> list[Fault]:
         """Where the transfer contradicts its own rows."""
@@ -73,7 +73,7 @@ class TransferFacts:
         }
         return [
             Fault(
-                f"transfer {row.pk}: {format_amount(fact, currency)} of it is {what}, and its row says "
+                f"transfer {row.pk}: {format_amount(fact, currency)} of it counts as {what}, and its row says "
                 f"{format_amount(stored, currency)}",
                 abs(fact - stored),
                 currency,
@@ -154,10 +154,10 @@ def terms_of(transfers: Iterable[TransferFacts], entries: Sequence[Entry]) -> li
     for transfer in transfers:
         row = transfer.row
         names = {one.pk for one in transfer.reversals}
-        sent = sum(one.amount_minor for one in entries if one.key == (Kind.TRANSFER, row.pk))
+        sent_minor = sum(one.amount_minor for one in entries if one.key == (Kind.TRANSFER, row.pk))
         back = sum(one.amount_minor for one in entries if one.kind == Kind.REVERSAL and one.subject_id in names)
         terms += [
-            Term(f"sent {row.shown_id}", sent, row.sent_minor if transfer.is_sent else 0, row.currency),
+            Term(f"sent {row.shown_id}", sent_minor, row.sent_minor if transfer.is_sent else 0, row.currency),
             Term(f"reversed {row.shown_id}", back, row.reversed_minor, row.currency),
         ]
     return terms

@@ -14,6 +14,7 @@ _WAITS = {
     WaitingFor.ACCOUNT: "waits until the seller's Stripe account can receive transfers",
     WaitingFor.PLATFORM_BALANCE: "waits until our balance at Stripe is high enough",
     WaitingFor.DISPUTE: "waits until the buyer's dispute is closed",
+    WaitingFor.PAYMENT: "waits until it is certain that the buyer's money is there",
     WaitingFor.DEBT: "is owed by the seller, whose Stripe balance was too low",
 }
 
@@ -45,7 +46,7 @@ def _set_offs(correlation_id: UUID) -> list[TimelineLine]:
     texts = []
     rows = SetOff.objects.filter(Q(transfer__order=correlation_id) | Q(debt__order=correlation_id))
     for one in rows.select_related("transfer__seller", "debt"):
-        again = f" {format_amount(one.unwound_minor, one.currency)} of it is owed again." if one.unwound_minor else ""
+        again = f" {format_amount(one.unwound_minor, one.currency)} is owed again." if one.unwound_minor else ""
         seller = one.transfer.seller.email
         if one.transfer.order_id == correlation_id:
             text = f"{one.amount()} was withheld from {seller}, who owed it for order {one.debt.order_id}.{again}"

@@ -38,6 +38,8 @@ from veza.core.states import move
 log = structlog.get_logger(__name__)
 # The review item of a reversal that was made in Stripe's dashboard.
 EXTERNAL_REVERSAL = "external_reversal"
+# The review item of a reversal that Stripe made for an intent which had ended.
+REVERSED_TWICE = "transfer_reversed_twice"
 
 
 @dataclass(frozen=True)
@@ -319,10 +321,11 @@ def _open_duplicate_review(transfer: SellerTransfer, intent: TransferReversal, s
     why = f"Stripe made {stripe_reversal_id} for an intent that is {intent.status}"
     log.error("transfer_reversed_twice", transfer=str(transfer.pk), why=why)
     open_review(
-        "transfer_reversed_twice",
+        REVERSED_TWICE,
         transfer,
         why=why,
-        what_to_do="Compare the transfer in Stripe's dashboard with ours, and pay the seller the excess.",
+        what_to_do="Finance: press “Refresh from Stripe” on the transfer's page: Veza books the second reversal, and "
+        "offers to reissue what was reversed too much.",
         amount_minor=intent.amount_minor,
         currency=transfer.currency,
     )

@@ -75,7 +75,7 @@ def ask(
     except stripe.StripeError as error:
         return _judge(error, call(error.http_status or 0), of_account=of_account)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        # Valid JSON of another shape makes the SDK stumble after the answer has come: money may have moved.
+        # Valid JSON of another shape makes the SDK fail after the answer has come: money may have moved.
         return Unknown(f"the answer could not be read: {error}"[:300], call(200))
 
 

@@ -1,17 +1,24 @@
 """Snapshots of Stripe's transfers, reversals, accounts and payouts, parsed strictly from its JSON.
 
-Amounts must be integers (a bool is none) and ids text; anything else is an Unreadable, never a guess.
+Amounts must be integers (a bool is none), ids text and lists lists; anything else is an Unreadable, never a guess, and
+never a value that our columns cannot hold.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from veza.core.money import MAX_MINOR
+from connect.stripe.restrictions import may_receive
+from veza.core.money import MAX_MINOR, exponent
+
+# Longer ids than Stripe's, which are about 30 characters: what our columns hold.
+_ID_LENGTH = 64
+_STATUS_LENGTH = 40
+_REASON_LENGTH = 100
 
 
 class Unreadable(ValueError):
-    """The object lacks a field we need, or the field is of the wrong kind."""
+    """The object lacks a field we need, the field is of the wrong kind, or it contradicts what we have."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,10 @@ class RemoteTransfer:
 
 @dataclass(frozen=True)
 class RemoteAccount:
-    """A connected account at Stripe. Only an active `transfers` capability lets money in."""
+    """A connected account at Stripe. Only an active `transfers` capability lets money in, and never a barred account.
+
+    `disabled_reason` and `transfers_status` are Stripe's words; `transfers_active` follows from both.
+    """
 
     account_id: str
     transfers_active: bool
@@ -53,6 +63,18 @@ class RemoteAccount:
     details_submitted: bool
     country: str
     currently_due: tuple[str, ...] = ()
+    disabled_reason: str = ""
+    transfers_status: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteCapability:
+    """The capability of an account to do one thing, such as `transfers`. `account_id` is "" when it is not named."""
+
+    name: str
+    account_id: str
+    status: str
+    disabled_reason: str
 
 
 @dataclass(frozen=True)
@@ -86,27 +108,24 @@ class Page:
 
 def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
     """Read a `transfer`. Raises Unreadable, naming the field."""
-    transfer_id = _text(payload, "id")
-    page = payload.get("reversals")
-    reversals = page.get("data") if isinstance(page, Mapping) else []
     return RemoteTransfer(
-        transfer_id=transfer_id,
+        transfer_id=_id(payload, "id"),
         amount_minor=_minor(payload, "amount"),
         reversed_minor=_minor(payload, "amount_reversed"),
-        currency=_text(payload, "currency").upper(),
+        currency=_currency(payload),
         destination=_optional(payload, "destination"),
         transfer_group=_optional(payload, "transfer_group"),
         our_id=_metadata(payload, "transfer_id"),
         order_id=_metadata(payload, "order_id"),
-        reversals=tuple(parse_reversal(one) for one in reversals or ()),
+        reversals=tuple(parse_reversal(one) for one in _list(_mapping(payload, "reversals"), "data")),
     )
 
 
 def parse_reversal(payload: Mapping[str, Any]) -> RemoteReversal:
     """Read a `transfer_reversal`. Raises Unreadable, naming the field."""
     return RemoteReversal(
-        reversal_id=_text(payload, "id"),
-        transfer_id=_text(payload, "transfer"),
+        reversal_id=_id(payload, "id"),
+        transfer_id=_id(payload, "transfer"),
         amount_minor=_minor(payload, "amount"),
         our_id=_metadata(payload, "reversal_id"),
     )
@@ -114,15 +133,28 @@ def parse_reversal(payload: Mapping[str, Any]) -> RemoteReversal:
 
 def parse_account(payload: Mapping[str, Any]) -> RemoteAccount:
     """Read an `account`. Raises Unreadable, naming the field."""
-    capabilities = payload.get("capabilities")
-    active = isinstance(capabilities, Mapping) and capabilities.get("transfers") == "active"
+    transfers_status = _optional(_mapping(payload, "capabilities"), "transfers")[:_STATUS_LENGTH]
+    requirements = _mapping(payload, "requirements")
+    disabled_reason = _optional(requirements, "disabled_reason")[:_REASON_LENGTH]
     return RemoteAccount(
-        account_id=_text(payload, "id"),
-        transfers_active=active,
+        account_id=_id(payload, "id"),
+        transfers_active=may_receive(transfers_status, disabled_reason),
         payouts_enabled=payload.get("payouts_enabled") is True,
         details_submitted=payload.get("details_submitted") is True,
         country=_optional(payload, "country")[:2],
-        currently_due=_currently_due(payload),
+        currently_due=_texts(requirements, "currently_due"),
+        disabled_reason=disabled_reason,
+        transfers_status=transfers_status,
+    )
+
+
+def parse_capability(payload: Mapping[str, Any]) -> RemoteCapability:
+    """Read a `capability`. Raises Unreadable, naming the field."""
+    return RemoteCapability(
+        name=_text(payload, "id"),
+        account_id=_optional(payload, "account"),
+        status=_text(payload, "status")[:_STATUS_LENGTH],
+        disabled_reason=_optional(_mapping(payload, "requirements"), "disabled_reason")[:_REASON_LENGTH],
     )
 
 
@@ -136,18 +168,17 @@ def parse_link(payload: Mapping[str, Any]) -> OnboardingLink:
 
 def parse_balance(payload: Mapping[str, Any]) -> dict[str, int]:
     """Read what a `balance` has available, by currency. It may be below zero. Raises Unreadable."""
-    available = payload.get("available")
-    if not isinstance(available, list):
-        raise Unreadable("available should be a list")
-    return {_text(one, "currency").upper(): _signed_minor(one, "amount") for one in available}
+    if payload.get("available") is None:
+        raise Unreadable("available is missing")
+    return {_text(one, "currency").upper(): _signed_minor(one, "amount") for one in _list(payload, "available")}
 
 
 def parse_payout(payload: Mapping[str, Any]) -> RemotePayout:
     """Read a `payout`. Raises Unreadable, naming the field."""
     return RemotePayout(
-        payout_id=_text(payload, "id"),
+        payout_id=_id(payload, "id"),
         amount_minor=_signed_minor(payload, "amount"),
-        currency=_text(payload, "currency").upper(),
+        currency=_currency(payload),
         status=_text(payload, "status"),
         our_id=_metadata(payload, "payout_id"),
         failure_code=_optional(payload, "failure_code")[:100],
@@ -171,6 +202,22 @@ def parse_transfer_page(payload: Mapping[str, Any]) -> Page:
     return Page(tuple(parse_transfer(one) for one in data), has_more)
 
 
+def _id(payload: Mapping[str, Any], name: str) -> str:
+    value = _text(payload, name)
+    if len(value) > _ID_LENGTH:
+        raise Unreadable(f"{name} should be an id of at most {_ID_LENGTH} characters and has {len(value)}")
+    return value
+
+
+def _currency(payload: Mapping[str, Any]) -> str:
+    currency = _text(payload, "currency").upper()
+    try:
+        exponent(currency)
+    except ValueError:
+        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}") from None
+    return currency
+
+
 def _text(payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name) if isinstance(payload, Mapping) else None
     if not isinstance(value, str) or not value or len(value) > 255:
@@ -188,10 +235,27 @@ def _metadata(payload: Mapping[str, Any], name: str) -> str:
     return _optional(metadata, name) if isinstance(metadata, Mapping) else ""
 
 
-def _currently_due(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    requirements = payload.get("requirements")
-    due = requirements.get("currently_due") if isinstance(requirements, Mapping) else None
-    return tuple(str(one)[:200] for one in due or ())[:50]
+def _mapping(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object that may be absent: then it is empty."""
+    value = payload.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        raise Unreadable(f"{name} should be an object and is {_describe(value)}")
+    return value or {}
+
+
+def _list(payload: Mapping[str, Any], name: str) -> list[Any]:
+    """A list that may be absent: then it is empty."""
+    value = payload.get(name)
+    if value is not None and not isinstance(value, list):
+        raise Unreadable(f"{name} should be a list and is {_describe(value)}")
+    return value or []
+
+
+def _texts(payload: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    texts = _list(payload, name)
+    if not all(isinstance(text, str) for text in texts):
+        raise Unreadable(f"{name} should be a list of texts")
+    return tuple(text.replace("\0", "\ufffd")[:200] for text in texts[:50])
 
 
 def _signed_minor(payload: Mapping[str, Any], name: str) -> int:
@@ -210,4 +274,4 @@ def _minor(payload: Mapping[str, Any], name: str) -> int:
 
 
 def _describe(value: object) -> str:
-    return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"
+    return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!a}"

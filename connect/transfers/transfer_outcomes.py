@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 # Veza's own code for a refusal after which Stripe shows that the account cannot receive transfers: the refusal itself
 # carries none.
 NOT_ALLOWED_TO_RECEIVE = "account_cannot_receive"
+# The review item of a row for which Stripe has several transfers.
+SENT_TWICE = "transfer_sent_twice"
 # The same request cannot succeed until the account or our data was changed.
 HOPELESS = frozenset({DOES_NOT_EXIST, "transfers_not_allowed", "account_invalid"})
 
@@ -101,7 +103,8 @@ def _record_success(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause
         last_error="",
     )
     post_sent(transfer, at=at)
-    close_review(TRANSFER_FAILED, transfer, note=f"Stripe has it: {snapshot.transfer_id}.")
+    for kind in (TRANSFER_FAILED, SENT_TWICE):
+        close_review(kind, transfer, note=f"Stripe has it: {snapshot.transfer_id}.")
     if snapshot.reversed_minor:
         # Found late, and reversed meanwhile: the webhook that reported it matched no row then.
         update_fields(transfer, refresh_due_at=Now())
@@ -162,10 +165,11 @@ def _open_duplicate_review(transfer: SellerTransfer, snapshot: RemoteTransfer) -
     why = f"Stripe has {snapshot.transfer_id} for it; ours is {transfer.stripe_transfer_id or transfer.status}"
     log.error("transfer_sent_twice", transfer=str(transfer.pk), why=why)
     open_review(
-        "transfer_sent_twice",
+        SENT_TWICE,
         transfer,
         why=why,
-        what_to_do="Compare the two in Stripe's dashboard and reverse the surplus one.",
+        what_to_do="Finance: compare the two in Stripe's dashboard and reverse the surplus one in full; then press "
+        "“Refresh from Stripe” on the transfer's page.",
         amount_minor=snapshot.amount_minor,
         currency=transfer.currency,
     )
@@ -175,10 +179,11 @@ def open_ambiguous_review(transfer: SellerTransfer, stripe_transfer_ids: Sequenc
     """Open a review item about several transfers at Stripe that match one row: none is picked."""
     assert len(stripe_transfer_ids) > 1, "one match is no ambiguity"
     open_review(
-        "transfer_sent_twice",
+        SENT_TWICE,
         transfer,
         why="Stripe has several transfers for this row: " + ", ".join(stripe_transfer_ids),
-        what_to_do="Compare them in Stripe's dashboard and reverse the surplus ones.",
+        what_to_do="Finance: compare them in Stripe's dashboard and reverse the surplus ones in full. The worker then "
+        "books the one that is left.",
         amount_minor=(len(stripe_transfer_ids) - 1) * transfer.sent_minor,
         currency=transfer.currency,
     )

@@ -11,18 +11,22 @@ from django.db import transaction
 from django.utils import timezone
 
 from connect.models import SellerTransfer
+from connect.reversals.reversal_outcomes import REVERSED_TWICE
 from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
+from connect.transfers.transfer_outcomes import SENT_TWICE
 from connect.worker.retry_policy import REFRESH_LEASE, update_fields
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
+from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted, Outcome, Refused
-from veza.core.reviews import open_review
+from veza.core.reviews import close_review, open_review
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 SWEEP = "connect.look_at_transfers"
+NOT_READABLE, UNLISTED = "transfer_not_readable", "reversals_cannot_be_listed"
 
 
 def refresh_due() -> Tally:
@@ -47,6 +51,7 @@ def refresh_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransf
     calls.record(outcome, subject=transfer, our_id=transfer.stripe_transfer_id)
     if isinstance(outcome, Accepted):
         apply_transfer(transfer_id, outcome.value, due_at=transfer.refresh_due_at, read_at=read_at, cause=cause)
+        _check_duplicates(transfer)
     elif isinstance(outcome, Refused):
         _report_unreadable(transfer_id, outcome, due_at=transfer.refresh_due_at)
     else:
@@ -65,7 +70,24 @@ def apply_transfer(
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
     if not apply_reversals(transfer, snapshot, read_at=read_at, cause=cause, at=at):
         _report_unlisted(transfer, snapshot)
+    elif transfer.reversed_minor == snapshot.reversed_minor:
+        for kind in (NOT_READABLE, UNLISTED, REVERSED_TWICE):
+            close_review(kind, transfer, note="Stripe and Veza have reversed the same amount of it.")
     _end_refresh(transfer, due_at)
+
+
+def _check_duplicates(transfer: SellerTransfer) -> None:
+    """Close the review item about several transfers of this row once Stripe has reversed the others in full."""
+    if not ReviewItem.objects.filter(kind=SENT_TWICE, subject_id=transfer.pk, closed_at__isnull=True).exists():
+        return
+    page = client.list_transfers(transfer_group=str(transfer.order_id))
+    calls.record(page, subject=transfer, our_id=str(transfer.order_id))
+    if not isinstance(page, Accepted):
+        return
+    own = (one for one in page.value if one.our_id == str(transfer.pk))
+    others = [one for one in own if one.transfer_id != transfer.stripe_transfer_id]
+    if all(one.reversed_minor == one.amount_minor for one in others):
+        close_review(SENT_TWICE, transfer, note="Every other transfer of it was reversed in full.")
 
 
 @transaction.atomic(durable=True)
@@ -85,10 +107,10 @@ def _report_unreadable(transfer_id: UUID, refusal: Refused, *, due_at: datetime 
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
     _end_refresh(transfer, due_at)
     open_review(
-        "transfer_not_readable",
+        NOT_READABLE,
         transfer,
         why=f"Stripe reported a change to {transfer.stripe_transfer_id} and does not show it: {refusal.code}.",
-        what_to_do="Find the transfer in Stripe's dashboard and compare what was reversed.",
+        what_to_do="Ops: find the transfer in Stripe's dashboard, then press “Refresh from Stripe” on its page.",
         amount_minor=transfer.sent_minor,
         currency=transfer.currency,
     )
@@ -97,10 +119,11 @@ def _report_unreadable(transfer_id: UUID, refusal: Refused, *, due_at: datetime 
 def _report_unlisted(transfer: SellerTransfer, snapshot: RemoteTransfer) -> None:
     log.error("reversals_cannot_be_listed", transfer=str(transfer.pk), reversed_minor=snapshot.reversed_minor)
     open_review(
-        "reversals_cannot_be_listed",
+        UNLISTED,
         transfer,
         why=f"Stripe shows {snapshot.reversed_minor} reversed, and its newest reversals do not add up to it.",
-        what_to_do="Compare the transfer's reversals in Stripe's dashboard with ours.",
+        what_to_do="Compare the transfer's reversals in Stripe's dashboard with ours, then press “Refresh from Stripe” "
+        "on its page.",
         amount_minor=snapshot.reversed_minor - transfer.reversed_minor,
         currency=transfer.currency,
     )

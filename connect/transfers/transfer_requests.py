@@ -33,7 +33,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
-from marketplace.allocation import is_disputed, seller_shares_at_sale
+from marketplace.allocation import is_disputed, is_on_hold, seller_shares_at_sale
 from marketplace.models import Order
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
@@ -131,9 +131,12 @@ def _freeze(
     at: datetime,
 ) -> dict[str, Any] | None:
     """Settle what is sent and to which account: the fields that freeze it. None when it waits or is complete."""
-    if is_disputed(transfer.order_id):
-        # The end of the dispute makes the row due at once.
-        _wait(transfer, WaitingFor.DISPUTE, "The buyer's bank disputes the payment.")
+    if is_on_hold(transfer.order_id):
+        # The end of the dispute, or of the doubt, makes the row due at once.
+        if is_disputed(transfer.order_id):
+            _wait(transfer, WaitingFor.DISPUTE, "The buyer's bank disputes the payment.")
+        else:
+            _wait(transfer, WaitingFor.PAYMENT, "It is not certain that the buyer's money is there.")
         return None
     if account is None or not account.can_receive():
         _wait(transfer, WaitingFor.ACCOUNT, "The seller has no Stripe account that can receive transfers.")
@@ -178,6 +181,8 @@ def _find(attempt: TransferAttempt) -> Outcome[RemoteTransfer] | None:
     if not isinstance(page, Accepted):
         return page if not isinstance(page, Refused) else Unknown(page.message, page.call)
     matches = [snapshot for snapshot in page.value if snapshot.our_id == str(transfer.pk)]
+    if len(matches) > 1:  # One that was reversed in full pays the seller nothing.
+        matches = [snapshot for snapshot in matches if snapshot.reversed_minor < snapshot.amount_minor] or matches[:1]
     if len(matches) > 1:
         open_ambiguous_review(transfer, [snapshot.transfer_id for snapshot in matches])
         return Unknown(f"{len(matches)} transfers carry this row's id: none is picked", page.call)

@@ -230,6 +230,8 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     changes: dict[str, Any] = {
         "hyperswitch_payment_id": payment.hyperswitch_payment_id or snapshot.payment_id,
         "payment_url": payment.payment_url or snapshot.payment_url,
+        "provider_status": payment.provider_status or snapshot.status[:60],
+        "provider_status_at": payment.provider_status_at or snapshot.updated_at,
         "next_attempt_at": None,
         "attempts": 0,
     }

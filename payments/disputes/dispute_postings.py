@@ -15,7 +15,7 @@ from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Posting
-from payments.review_items import update_review_of_dispute_excess
+from payments.review_items import update_review_of_dispute_excess, update_review_of_doubt
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
 
 FundsLocation = Dispute.FundsLocation
@@ -27,17 +27,20 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
     remaining = allocations.remaining_of(payment)
     disputes = list(Dispute.objects.locked().filter(payment=payment))
     for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
+        dispute.payment = payment
         location = _location_for(dispute)
+        currency = dispute.booked_currency if location else ""
         # Funds in another currency than the payment's belong to no share: all of them are recoverable.
-        available = remaining if dispute.currency == payment.held_currency else {}
-        allocation = allocations.allocate_over(dispute.amount_minor, available) if location else {}
+        available = remaining if currency == payment.held_currency else {}
+        allocation = allocations.allocate_over(dispute.booked_minor, available) if location else {}
         if available:
             remaining = allocations.subtract(allocation, remaining)
-        if (dispute.funds_location, dispute.allocation) != (location, allocation):
+        posted = (dispute.funds_location, dispute.allocation, dispute.allocation_currency)
+        if posted != (location, allocation, currency):
             excess_before_minor = dispute.allocation.get(RECOVERABLE, 0)
-            _move_funds(dispute, location, allocation, payment=payment, at=at)
+            _move_funds(dispute, location, allocation, currency=currency, payment=payment, at=at)
             _follow_excess(dispute, excess_before_minor, at=at)
-    same_currency = (one for one in disputes if one.currency == payment.held_currency)
+    same_currency = (one for one in disputes if one.allocation_currency == payment.held_currency)
     disputed_minor = sum(sum(one.allocation.values()) for one in same_currency)
     if disputed_minor != payment.disputed_minor:
         Payment.objects.filter(pk=payment.pk).update(disputed_minor=disputed_minor)
@@ -45,13 +48,18 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
 
 
 def _follow_excess(dispute: Dispute, before_minor: int, *, at: datetime) -> None:
-    """What the bank takes beyond the payment was `before_minor`: what has come back of it is no loss any more."""
+    """What the bank takes beyond the payment was `before_minor`: what has come back of it is no loss any more.
+
+    While an amount is in doubt nothing of it is written off: it may belong to the payment.
+    """
+    is_in_doubt = Dispute.objects.in_doubt().filter(pk=dispute.pk).exists()
+    update_review_of_doubt(dispute, is_in_doubt=is_in_doubt)
     excess_minor = dispute.allocation.get(RECOVERABLE, 0)
     if excess_minor < before_minor:
         recover_losses(dispute, up_to_minor=before_minor - excess_minor, at=at)
     written_off_minor = lost_minor(dispute) if excess_minor else 0
     assert written_off_minor <= excess_minor, "no more is written off than the bank took beyond the payment"
-    update_review_of_dispute_excess(dispute, excess_minor - written_off_minor)
+    update_review_of_dispute_excess(dispute, 0 if is_in_doubt else excess_minor - written_off_minor)
 
 
 def _location_for(dispute: Dispute) -> FundsLocation:
@@ -64,16 +72,20 @@ def _location_for(dispute: Dispute) -> FundsLocation:
 
 
 def _move_funds(
-    dispute: Dispute, location: FundsLocation, allocation: Allocation, *, payment: Payment, at: datetime
+    dispute: Dispute, location: FundsLocation, allocation: Allocation, *, currency: str, payment: Payment, at: datetime
 ) -> None:
     assert dispute.payment_id == payment.pk, "a dispute takes from its own payment"
-    assert sum(allocation.values()) == (dispute.amount_minor if location else 0), "an allocation adds up to the dispute"
-    if dispute.funds_location and location and sum(dispute.allocation.values()) != sum(allocation.values()):
-        # The amount has changed: undo what is posted, then post the new amount.
+    assert sum(allocation.values()) == (dispute.booked_minor if location else 0), "an allocation adds up to the dispute"
+    is_other_amount = (sum(dispute.allocation.values()), dispute.allocation_currency) != (
+        sum(allocation.values()),
+        currency,
+    )
+    if dispute.funds_location and location and is_other_amount:
+        # Undo what is posted, then post the new amount, which may be in another currency.
         lines = _lines(dispute.funds_location, FundsLocation.NOWHERE, dispute.allocation, {})
-        _post(dispute, lines, FundsLocation.NOWHERE, {}, payment=payment, at=at)
+        _post(dispute, lines, FundsLocation.NOWHERE, {}, currency="", payment=payment, at=at)
     lines = _lines(dispute.funds_location, location, dispute.allocation, allocation)
-    _post(dispute, lines, location, allocation, payment=payment, at=at)
+    _post(dispute, lines, location, allocation, currency=currency, payment=payment, at=at)
 
 
 def _post(
@@ -82,17 +94,20 @@ def _post(
     location: FundsLocation,
     allocation: Allocation,
     *,
+    currency: str,
     payment: Payment,
     at: datetime,
 ) -> None:
+    """Post the lines in the currency of what was posted before, or else in `currency`, and store what is posted now."""
+    posting_currency = dispute.allocation_currency or currency or dispute.currency
     dispute.posting_batches += 1
-    dispute.funds_location, dispute.allocation = location, allocation
-    dispute.save(update_fields=["posting_batches", "funds_location", "allocation"])
+    dispute.funds_location, dispute.allocation, dispute.allocation_currency = location, allocation, currency
+    dispute.save(update_fields=["posting_batches", "funds_location", "allocation", "allocation_currency"])
     postings.post(
         postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.posting_batches),
         lines,
         payment=payment,
-        currency=dispute.currency,
+        currency=posting_currency,
         correlation_id=dispute.correlation_id,
         at=at,
     )

@@ -14,15 +14,16 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from payments.disputes.dispute_postings import book_disputes
-from payments.hyperswitch.objects import RemoteDispute
+from payments.hyperswitch.objects import RemoteDispute, Unreadable
 from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
 from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
-from payments.review_items import open_review_of_dispute_status, update_review_of_answer
+from payments.review_items import DISPUTE_STATUS_UNKNOWN, open_review_of_dispute_status, update_review_of_answer
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core.causes import Cause
 from veza.core.ids import row_id
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 _STAGE_LENGTH = 30
@@ -33,7 +34,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     """Bring a dispute to its status at Hyperswitch, with everything that follows, in this transaction.
 
     A webhook, or an entry of a list, moves a dispute forwards only. The answer to a refresh of this one dispute
-    (`is_answer`) may also move it away from an end.
+    (`is_answer`) may also move it away from an end. Raises Unreadable for one of another payment.
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
@@ -47,6 +48,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     if status is None:
         _open_review_of_status(payment, snapshot)
         return HandlingResult(Result.IGNORED, payment.correlation_id)
+    close_review(DISPUTE_STATUS_UNKNOWN, payment, note=f"{snapshot.dispute_id} is {status} at Hyperswitch.")
     return HandlingResult(
         _apply(payment, snapshot, status, cause=cause, at=at, is_answer=is_answer), payment.correlation_id
     )
@@ -56,6 +58,8 @@ def _apply(
     payment: Payment, snapshot: RemoteDispute, status: DisputeStatus, *, cause: Cause, at: datetime, is_answer: bool
 ) -> Result:
     dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
+    if dispute is not None and dispute.payment_id != payment.pk:
+        raise Unreadable(f"payment_id should be that of dispute {snapshot.dispute_id} and is another")
     if dispute is None:
         dispute = _open(payment, snapshot, status, at=at)
     elif is_answer or _is_forwards(dispute.status, status):
@@ -109,8 +113,8 @@ def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *,
     relevant = ("stage", "amount_minor", "currency")
     if dispute.status == status and all(getattr(dispute, name) == fields[name] for name in relevant):
         return False
-    is_posted_in_other = bool(dispute.allocation) and dispute.currency != snapshot.currency
-    assert not is_posted_in_other, "a dispute stays in the currency in which it was posted"
+    if (dispute.amount_minor, dispute.currency) != (snapshot.amount_minor, snapshot.currency):
+        fields["converted_minor"] = None  # It was entered for the amount before.
     if dispute.status == status:
         Dispute.objects.filter(pk=dispute.pk).update(**fields)
         for name, value in fields.items():

@@ -1,8 +1,8 @@
 """Hyperswitch's payments, refunds and disputes, parsed strictly from its JSON.
 
 The same object arrives as the answer to a call and inside a webhook, so it is parsed in one place. Amounts must be
-integers (a bool is not; a dispute's amount is text), currencies those of ISO 4217, ids and statuses text; anything else
-is an Unreadable, never a guess.
+integers (a bool is not; a dispute's amount is text), currencies those of ISO 4217, ids and statuses text, times of this
+century; anything else is an Unreadable, never a guess, and never a value that our columns cannot hold.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,22 @@ from django.utils.dateparse import parse_datetime
 
 from veza.core.money import MAX_MINOR, exponent
 
+# Hyperswitch's ids are at most this long, and so are our columns.
+_ID_LENGTH = 64
+# PostgreSQL and Python disagree about the years at either end of the calendar.
+_YEARS = range(2000, 2100)
+
 
 class Unreadable(ValueError):
-    """The object lacks a field that we need, or the field has the wrong type."""
+    """The object lacks a field that we need, the field has the wrong type, or it contradicts what we have."""
 
 
 @dataclass(frozen=True)
 class RemotePayment:
-    """A payment at Hyperswitch. `received_minor` is None when the object does not contain it."""
+    """A payment at Hyperswitch. `received_minor` is None when the object does not contain it.
+
+    `read_at` is when we asked Hyperswitch for it; None for a delivery, which may be of any age.
+    """
 
     payment_id: str
     status: str
@@ -35,11 +43,12 @@ class RemotePayment:
     payment_method_id: str
     error_code: str
     error_message: str
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class RemoteRefund:
-    """A refund at Hyperswitch. `refund_id` is ours, unless the refund is external."""
+    """A refund at Hyperswitch. `refund_id` is ours, unless the refund is external; `read_at` as of a payment."""
 
     refund_id: str
     payment_id: str
@@ -50,6 +59,7 @@ class RemoteRefund:
     profile_id: str
     error_code: str
     error_message: str
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +77,21 @@ class RemoteDispute:
     evidence_due_at: datetime | None
 
 
+@dataclass(frozen=True)
+class RemoteMandate:
+    """A payer's consent at Hyperswitch to be charged by a saved method without them. It names no customer."""
+
+    mandate_id: str
+    payment_method_id: str
+    status: str
+    profile_id: str
+
+
 def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
     """Parse a `PaymentsResponse`. Raises Unreadable, naming the field."""
     link = payload.get("payment_link")
     return RemotePayment(
-        payment_id=_text(payload, "payment_id"),
+        payment_id=_id(payload, "payment_id"),
         status=_text(payload, "status"),
         amount_minor=_minor(payload, "amount"),
         received_minor=None if payload.get("amount_received") is None else _minor(payload, "amount_received"),
@@ -80,7 +100,7 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
         profile_id=_optional(payload, "profile_id"),
         payment_url=_optional(link, "link") if isinstance(link, Mapping) else "",
         client_secret=_optional(payload, "client_secret"),
-        payment_method_id=_optional(payload, "payment_method_id")[:64],
+        payment_method_id=_optional(payload, "payment_method_id")[:_ID_LENGTH],
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
     )
@@ -89,8 +109,8 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
 def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
     """Parse a `RefundResponse`. Raises Unreadable, naming the field."""
     return RemoteRefund(
-        refund_id=_text(payload, "refund_id"),
-        payment_id=_text(payload, "payment_id"),
+        refund_id=_id(payload, "refund_id"),
+        payment_id=_id(payload, "payment_id"),
         status=_text(payload, "status"),
         amount_minor=_minor(payload, "amount"),
         currency=_currency(payload),
@@ -107,8 +127,8 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         part for part in (_optional(payload, "connector_reason_code"), _optional(payload, "connector_reason"))
     )
     return RemoteDispute(
-        dispute_id=_text(payload, "dispute_id")[:64],
-        payment_id=_text(payload, "payment_id"),
+        dispute_id=_id(payload, "dispute_id"),
+        payment_id=_id(payload, "payment_id"),
         status=_text(payload, "dispute_status"),
         stage=_text(payload, "dispute_stage"),
         amount_minor=_minor_as_text(payload, "amount"),
@@ -117,6 +137,23 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         reason=reason.strip()[:300],
         evidence_due_at=_time(payload, "challenge_required_by"),
     )
+
+
+def parse_mandate(payload: Mapping[str, Any]) -> RemoteMandate:
+    """Parse a `MandateResponse`. Raises Unreadable, naming the field."""
+    return RemoteMandate(
+        mandate_id=_id(payload, "mandate_id"),
+        payment_method_id=_id(payload, "payment_method_id"),
+        status=_text(payload, "status"),
+        profile_id=_optional(payload, "profile_id"),
+    )
+
+
+def _id(payload: Mapping[str, Any], name: str) -> str:
+    value = _text(payload, name)
+    if len(value) > _ID_LENGTH:
+        raise Unreadable(f"{name} should be an id of at most {_ID_LENGTH} characters and has {len(value)}")
+    return value
 
 
 def _text(payload: Mapping[str, Any], name: str) -> str:
@@ -164,7 +201,7 @@ def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
         at = parse_datetime(value) if isinstance(value, str) else None
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None or at.tzinfo is None or at.year not in _YEARS:
         raise Unreadable(f"{name} should be a time with a zone and is {_describe(value)}")
     return at
 

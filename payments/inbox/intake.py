@@ -19,6 +19,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments.inbox.invalid_signatures import STORED_BYTES, invalid_signatures
+from payments.inbox.unknown_events import (
+    UnreadableEvent,
+    open_review_of_unknown_event,
+    open_review_of_unreadable_event,
+)
 from payments.models import WebhookDelivery
 from payments.retry_policy import replay_after
 from veza.core.causes import Cause
@@ -67,7 +72,16 @@ class Event:
 
 
 class NotAnEvent(ValueError):
-    """The body has a valid signature, and is still not an event that we can read."""
+    """The body has a valid signature, and is no JSON that has one meaning only, or is about a refund without an id.
+
+    It is answered 400, so that the provider sends it again: its bytes were damaged on the way, or its sender is broken
+    and may be repaired. JSON of a shape that we do not know is an UnreadableEvent: it would be the same each time.
+    """
+
+
+def ignore_event(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
+    """The handler of the types that are ignored on purpose: nothing of ours follows from them."""
+    return HandlingResult(Result.IGNORED)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,10 @@ class IncomingDelivery:
 
 
 class Handler(Protocol):
-    """Applies an event, in the caller's transaction. Raises NotAnEvent for one that it cannot read."""
+    """Applies an event, in the caller's transaction.
+
+    Raises UnreadableEvent for one that it cannot read, NotAnEvent for one that the provider should send again.
+    """
 
     def __call__(self, event: "Event", /, *, cause: Cause, at: datetime) -> HandlingResult: ...
 
@@ -112,14 +129,16 @@ def receive_delivery(
         event: Event | None = None
         result = rejection
         if result is None:
+            row = WebhookDelivery(pk=delivery_id, provider=delivery.provider)
             cause = Cause("webhook", id=delivery_id, actor=delivery.provider, request_id=delivery.request_id)
-            event, result = _handle(delivery, parse_event, handlers, cause=cause, at=at)
+            event, result = _handle(row, delivery.raw, parse_event, handlers, cause=cause, at=at)
         _log(delivery, event, result, delivery_id=delivery_id, at=at)
     return result
 
 
 def _handle(
-    delivery: IncomingDelivery,
+    delivery: WebhookDelivery,
+    raw: bytes,
     parse_event: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
     *,
@@ -127,11 +146,14 @@ def _handle(
     at: datetime,
 ) -> tuple[Event | None, HandlingResult]:
     try:
-        event = parse_event(delivery.raw)
+        event = parse_event(raw)
     except NotAnEvent as error:
         return None, HandlingResult(f"error: {error}", http_status=400)
+    except UnreadableEvent as error:
+        open_review_of_unreadable_event(delivery, error, at=at)
+        return None, HandlingResult(Result.IGNORED)
     lock_event(delivery.provider, event)
-    return event, apply_once(delivery.provider, event, handlers, cause=cause, at=at)
+    return event, apply_once(delivery, event, handlers, cause=cause, at=at)
 
 
 def lock_event(provider: str, event: Event) -> None:
@@ -142,7 +164,7 @@ def lock_event(provider: str, event: Event) -> None:
 
 
 def apply_once(
-    provider: str,
+    delivery: WebhookDelivery,
     event: Event,
     handlers: Mapping[str, Handler],
     *,
@@ -151,10 +173,12 @@ def apply_once(
     exclude_id: UUID | None = None,
 ) -> HandlingResult:
     """Hand a locked event to its handler, unless one of its deliveries (other than `exclude_id`) has a final
-    result already.
+    result already. `delivery` need not be stored yet.
 
-    The handler runs in a savepoint: if it raises, its changes are rolled back and the error is the result.
+    The handler runs in a savepoint: if it raises, its changes are rolled back and the error is the result. An event
+    that is unknown or cannot be read is ignored, with a review item.
     """
+    provider = delivery.provider
     earlier = WebhookDelivery.objects.filter(provider=provider, event_id=event.event_id, processing_result__in=FINAL)
     if exclude_id is not None:
         earlier = earlier.exclude(pk=exclude_id)
@@ -162,12 +186,17 @@ def apply_once(
         return HandlingResult(Result.DUPLICATE, correlation_id=correlation_id)
     handler = handlers.get(event.event_type)
     if handler is None:
+        open_review_of_unknown_event(delivery, event_id=event.event_id, event_type=event.event_type, at=at)
         return HandlingResult(Result.IGNORED)
     try:
         with transaction.atomic():
             return handler(event, cause=cause, at=at)
     except NotAnEvent as error:
         return HandlingResult(f"error: {error}", http_status=400)
+    except UnreadableEvent as error:
+        error.event_id, error.event_type = event.event_id, event.event_type
+        open_review_of_unreadable_event(delivery, error, at=at)
+        return HandlingResult(Result.IGNORED)
     except Exception as error:
         log.exception("webhook_handler_failed", provider=provider, event_id=event.event_id)
         return HandlingResult(f"error: {type(error).__name__}: {error}", http_status=500)

@@ -24,6 +24,7 @@ from payments.inbox.intake import (
     apply_once,
     lock_event,
 )
+from payments.inbox.unknown_events import UnreadableEvent, close_review_of_event, open_review_of_unreadable_event
 from payments.models import WebhookDelivery
 from payments.retry_policy import REPLAY_FOR, replay_after
 from veza.core.causes import Cause
@@ -32,6 +33,7 @@ from veza.core.reviews import close_review, open_review
 
 log = structlog.get_logger(__name__)
 UNSETTLED = "delivery_unsettled"
+UNKNOWN_PROFILE = "unknown_profile"
 
 
 class ReplayForbidden(NotAllowed):
@@ -86,11 +88,14 @@ def _handle_again(
         event = provider.parse_event(delivery.payload.encode())
     except NotAnEvent as error:
         return HandlingResult(f"error: {error}", http_status=400)
+    except UnreadableEvent as error:
+        open_review_of_unreadable_event(delivery, error, at=at)
+        return HandlingResult(Result.IGNORED)
     was_final = delivery.processing_result in FINAL
     lock_event(delivery.provider, event)
     delivery.refresh_from_db()  # Another process may have handled it while we waited for the lock.
     own_id = delivery.pk if was_final else None
-    return apply_once(delivery.provider, event, provider.handlers, cause=cause, at=at, exclude_id=own_id)
+    return apply_once(delivery, event, provider.handlers, cause=cause, at=at, exclude_id=own_id)
 
 
 def _is_authentic(delivery: WebhookDelivery) -> bool:
@@ -116,6 +121,10 @@ def _store(delivery: WebhookDelivery, result: HandlingResult, *, at: datetime) -
         _open_review_of_failure(delivery)
     elif not result.is_retried:
         close_review(UNSETTLED, delivery, note=f"Replayed: {result.text}.")
+        if result.text != Result.IGNORED:
+            close_review(UNKNOWN_PROFILE, delivery, note=f"Replayed: {result.text}. It is about our own profile.")
+    if result.text == Result.OK:
+        close_review_of_event(delivery, note=f"Replayed: {result.text}.")
 
 
 def _open_review_of_failure(delivery: WebhookDelivery) -> None:

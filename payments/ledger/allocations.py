@@ -16,10 +16,14 @@ from veza.core.money import allocate
 Allocation = dict[str, int]
 
 
-def remaining_of(payment: Payment) -> Allocation:
-    """What each account has of the payment after its succeeded refunds; minor units of the received currency."""
+def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
+    """What each account has of the payment after its succeeded refunds, `exclude` not counted; minor units of the
+    received currency.
+    """
     remaining = _shares_of(payment)
-    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED, currency=payment.held_currency)
+    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).booked_in(payment.held_currency)
+    if exclude is not None:
+        refunds = refunds.exclude(pk=exclude.pk)
     for allocation in refunds.values_list("allocation", flat=True):
         for account, amount in allocation.items():
             if account != RECOVERABLE:
@@ -27,9 +31,9 @@ def remaining_of(payment: Payment) -> Allocation:
     return {account: amount for account, amount in remaining.items() if amount > 0}
 
 
-def unapplied_funds(payment: Payment) -> Allocation:
-    """The part of the payment that was received, applied to nothing, and not refunded."""
-    return unapplied_in(remaining_of(payment))
+def unapplied_funds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
+    """The part of the payment that was received, applied to nothing, and not refunded, by `exclude` not counted."""
+    return unapplied_in(remaining_of(payment, exclude=exclude))
 
 
 def unapplied_in(allocation: Mapping[str, int]) -> Allocation:
@@ -44,7 +48,7 @@ def is_applied(payment: Payment) -> bool:
 
 def reserved_by_refunds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
     """What pending refunds are going to take from each account, `exclude` not counted."""
-    pending = payment.refunds.filter(status=RefundStatus.PENDING, currency=payment.held_currency)
+    pending = payment.refunds.filter(status=RefundStatus.PENDING).booked_in(payment.held_currency)
     if exclude is not None:
         pending = pending.exclude(pk=exclude.pk)
     sums: Allocation = {}

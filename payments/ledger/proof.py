@@ -158,7 +158,7 @@ def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute
     cash = _cash_flow(books, currency)
     suspense_minor = cash.balance_of(DISPUTE_SUSPENSE)
     disputed_minor = suspense_minor + cash.lost_minor
-    refunded_minor = sum(one.amount_minor for one in refunds if one.currency == currency and _is_paid_out(one))
+    refunded_minor = sum(one.booked_minor for one in refunds if one.booked_currency == currency and _is_paid_out(one))
     locations = Dispute.FundsLocation
     pairs = [
         ("captured", cash.received_minor, payment.received_minor),
@@ -184,8 +184,8 @@ def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute
 
 
 def _disputed_at(location: str, disputes: Iterable[Dispute], currency: str) -> int:
-    rows = (one for one in disputes if (one.currency, one.funds_location) == (currency, location))
-    return sum(one.amount_minor for one in rows)
+    rows = (one for one in disputes if (one.booked_currency, one.funds_location) == (currency, location))
+    return sum(one.booked_minor for one in rows)
 
 
 def explain_payment(
@@ -194,8 +194,20 @@ def explain_payment(
     """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
     payment = books.payment
     faults = _explain_receipts(payment, books.take(Kind.RECEIVED, payment.pk))
+    voided_minor = 0
     for refund in refunds:
         faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk))
+        if refund.source == Refund.Source.VOID:
+            faults += _contradictions_of_void(refund, payment)
+            voided_minor += refund.amount_minor if _is_paid_out(refund) else 0
+        elif _is_paid_out(refund) and not refund.hyperswitch_refund_id:
+            amount = format_amount(refund.amount_minor, refund.currency)
+            text = f"refund {refund.pk} of {amount} has no id at Hyperswitch: it is a void, or was never made"
+            faults.append(Fault(text, refund.amount_minor, refund.currency))
+    if voided_minor > payment.received_minor:
+        excess_minor, currency = voided_minor - payment.received_minor, payment.held_currency
+        text = f"{format_amount(excess_minor, currency)} more was voided than was received"
+        faults.append(Fault(text, excess_minor, currency))
     for dispute in disputes:
         faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
     faults += _excessive_losses([*refunds, *disputes], write_offs)
@@ -219,33 +231,80 @@ def _is_paid_out(refund: Refund) -> bool:
 
 
 def _explain_refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
-    """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does."""
+    """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does.
+
+    A refund in another currency went out in its own, and again in its payment's once that amount was known.
+    """
     faults: list[Fault] = []
-    out: list[tuple[str, int]] = []
+    out: list[tuple[str, int, str]] = []
+    currencies = {refund.currency, refund.booked_currency, refund.payment.held_currency}
     for nth, (_, lines) in enumerate(groupby(entries, key=lambda entry: entry.number)):
         batch = list(lines)
         is_out = nth % 2 == 0
         for entry in batch:
             account, clearing = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
-            if clearing != PSP_CLEARING or entry.currency != refund.currency:
+            if clearing != PSP_CLEARING or entry.currency not in currencies:
                 faults.append(entry.fault("posted and not true"))
             elif is_out:
                 continue
-            elif (account, entry.amount_minor) not in out:
+            elif (account, entry.amount_minor, entry.currency) not in out:
                 faults.append(entry.fault("returned otherwise than it went out"))
-        out = [(entry.debit, entry.amount_minor) for entry in batch] if is_out else []
-    target = sorted(refund.allocation.items()) if _is_paid_out(refund) else []
+        if not is_out and len(batch) != len(out):
+            faults += [batch[0].fault("returned in part")]
+        out = [(entry.debit, entry.amount_minor, entry.currency) for entry in batch] if is_out else []
+    accounts = refund.allocation.items() if _is_paid_out(refund) else ()
+    target = sorted((account, amount, refund.booked_currency) for account, amount in accounts)
     if sorted(out) != target:
-        amount = format_amount(refund.amount_minor, refund.currency)
+        amount = format_amount(refund.booked_minor, refund.booked_currency)
         text = (
             f"refund {refund.pk} of {amount} is {refund.status}: {target or 'nothing'} should have gone out by its "
             f"last posting and {sorted(out) or 'nothing'} has"
         )
-        faults.append(Fault(text, refund.amount_minor, refund.currency))
-    if target and sum(refund.allocation.values()) != refund.amount_minor:
-        text = f"refund {refund.pk}: its allocation does not add up to {refund.amount_minor}"
-        faults.append(Fault(text, refund.amount_minor, refund.currency))
-    return faults
+        faults.append(Fault(text, refund.booked_minor, refund.booked_currency))
+    if target and sum(refund.allocation.values()) != refund.booked_minor:
+        amount = format_amount(refund.booked_minor, refund.booked_currency)
+        text = f"refund {refund.pk}: its allocation does not add up to {amount}"
+        faults.append(Fault(text, refund.booked_minor, refund.booked_currency))
+    return faults + _explain_conversion(refund, entries)
+
+
+def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry]) -> list[Fault]:
+    """Only an amount in another currency is converted, with all it was posted with before; one that is not takes from
+    no share.
+    """
+    held_currency = row.payment.held_currency
+    batches = len({entry.number for entry in entries})
+    if row.converted_minor is not None and batches != row.posting_batches:
+        amount = format_amount(row.amount_minor, row.currency)
+        text = (
+            f"{row._meta.verbose_name} {row.pk} of {amount}: {batches} of its {row.posting_batches} batches are posted"
+        )
+        return [Fault(text, row.amount_minor, row.currency)]
+    if row.converted_minor is not None and row.currency == held_currency:
+        text = f"{row._meta.verbose_name} {row.pk}: its amount was converted, and is in {held_currency} itself"
+        return [Fault(text, row.converted_minor, held_currency)]
+    if row.booked_currency == held_currency or set(row.allocation) <= {RECOVERABLE}:
+        return []
+    if isinstance(row, Refund) and not _is_paid_out(row):
+        return []
+    text = (
+        f"{row._meta.verbose_name} {row.pk}: {format_amount(row.amount_minor, row.currency)} takes from shares in "
+        f"{held_currency}, and its amount in {held_currency} is not known"
+    )
+    return [Fault(text, row.amount_minor, row.currency)]
+
+
+def _contradictions_of_void(void: Refund, payment: Payment) -> list[Fault]:
+    """A void happened at the provider: it is true or mirrored, in the currency received, and Veza never sent it."""
+    what = f"void {void.pk} of {format_amount(void.amount_minor, void.currency)}"
+    texts = []
+    if void.status not in (RefundStatus.SUCCEEDED, RefundStatus.BOUNCED):
+        texts.append(f"{what} is {void.status}: it is either true or mirrored")
+    if void.first_sent_at is not None or void.hyperswitch_refund_id is not None:
+        texts.append(f"{what} was sent to Hyperswitch as a refund: the buyer was paid twice")
+    if void.currency != payment.held_currency:
+        texts.append(f"{what} is not in {payment.held_currency}, which was received")
+    return [Fault(text, void.amount_minor, void.currency) for text in texts]
 
 
 def location_for(dispute: Dispute) -> Dispute.FundsLocation:
@@ -263,14 +322,22 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
     expected: dict[tuple[str, str], int] = defaultdict(int)
     if location != Dispute.FundsLocation.NOWHERE:
         for account, amount in dispute.allocation.items():
-            expected[account, dispute.currency] -= amount
+            expected[account, dispute.booked_currency] -= amount
         holder = DISPUTE_SUSPENSE if location == Dispute.FundsLocation.SUSPENSE else PSP_CLEARING
-        expected[holder, dispute.currency] += dispute.amount_minor
+        expected[holder, dispute.booked_currency] += dispute.booked_minor
     actual: dict[tuple[str, str], int] = defaultdict(int)
     for entry in entries:
         actual[entry.debit, entry.currency] -= entry.amount_minor
         actual[entry.credit, entry.currency] += entry.amount_minor
-    return [
+    faults = _explain_conversion(dispute, entries)
+    allocation_currency = dispute.booked_currency if dispute.funds_location else ""
+    if dispute.allocation_currency != allocation_currency:
+        text = (
+            f"dispute {dispute.pk}: its row says that it is posted in {dispute.allocation_currency or 'no currency'}, "
+            f"and it should be in {allocation_currency or 'none'}"
+        )
+        faults.append(Fault(text, dispute.booked_minor, dispute.booked_currency))
+    return faults + [
         Fault(
             f"dispute {dispute.pk} is {dispute.status}: it should have moved {format_amount(expected[key], key[1])} "
             f"to {key[0]} and has moved {format_amount(actual[key], key[1])}",
@@ -284,17 +351,17 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
 
 def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
     """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
-    lost: dict[UUID, int] = defaultdict(int)
+    losses_minor: dict[UUID, int] = defaultdict(int)
     for write_off in write_offs:
-        lost[write_off.subject_id] += write_off.lost_minor
+        losses_minor[write_off.subject_id] += write_off.lost_minor
     faults = []
     for row in rows:
         is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
         excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
-        if lost[row.pk] > excess_minor:
-            loss, excess = (format_amount(amount, row.currency) for amount in (lost[row.pk], excess_minor))
+        if losses_minor[row.pk] > excess_minor:
+            loss, excess = (format_amount(amount, row.currency) for amount in (losses_minor[row.pk], excess_minor))
             text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
-            faults.append(Fault(text, lost[row.pk] - excess_minor, row.currency))
+            faults.append(Fault(text, losses_minor[row.pk] - excess_minor, row.currency))
     return faults
 
 

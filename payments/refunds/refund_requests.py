@@ -38,6 +38,11 @@ class RefundExceedsPayment(NotAllowed):
     code = "refund_exceeds_payment"
 
 
+class PaymentInDoubt(NotAllowed):
+    code = "payment_in_doubt"
+    http_status = 409
+
+
 class PaymentMissing(NotAllowed):
     code = "payment_missing"
 
@@ -66,7 +71,7 @@ def open_refund(
 
     `payment` is locked by the caller; `amount_minor` is in the received currency and `allocation` says whose money it
     is, account by account. An automatic refund has `send_after`: the worker sends it from then on. The same id again
-    returns the first refund. Raises RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
@@ -74,6 +79,7 @@ def open_refund(
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_in_doubt(payment)
     _check_limits(payment, amount_minor)
     return payment.refunds.create(
         pk=refund_id,
@@ -89,10 +95,17 @@ def open_refund(
     )
 
 
+def refuse_in_doubt(payment: Payment) -> None:
+    """Raise PaymentInDoubt while it is not known how much of the payment is left, or a void of it is not confirmed."""
+    has_amount_in_doubt = Payment.objects.with_amount_in_doubt().filter(pk=payment.pk).exists()
+    if payment.contradicted_at is not None or has_amount_in_doubt:
+        raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
+
+
 def _check_limits(payment: Payment, amount_minor: int) -> None:
     if payment.refunds.filter(status=RefundStatus.PENDING).exists():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    if payment.refunds.count() >= MOST_REFUNDS:
+    if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
@@ -205,6 +218,7 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
     if refund.status != RefundStatus.PENDING:
         return None
     assert refund.source != Refund.Source.EXTERNAL, "an external refund exists at Hyperswitch and is never sent"
+    assert refund.source != Refund.Source.VOID, "a void happened at Hyperswitch: sent, it would pay the buyer"
     assert sum(refund.allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),

@@ -1,6 +1,6 @@
 """Applying Hyperswitch's status of a refund, from a webhook or a refresh: once, whatever the order of the updates."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,17 +8,24 @@ from django.db import connection
 from django.db.models import Q
 
 from payments.disputes.dispute_postings import book_disputes
-from payments.hyperswitch.objects import RemoteRefund
+from payments.hyperswitch.objects import RemoteRefund, Unreadable
 from payments.inbox.intake import HandlingResult, Result
-from payments.ledger import allocations, postings
-from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
+from payments.ledger import allocations
+from payments.ledger.chart_of_accounts import RECOVERABLE
 from payments.ledger.losses import recover_losses
-from payments.models import Payment, Posting, Refund
+from payments.models import Payment, Refund
 from payments.ports import purchase_of
+from payments.refunds.refund_postings import (
+    allocate,
+    allocate_finally,
+    change_amount,
+    post_back,
+    post_other_amount,
+    post_out,
+)
 from payments.review_items import (
     MISMATCH,
     open_review_of_mismatch,
-    open_review_of_refund_excess,
     open_review_of_refund_in_doubt,
     open_review_of_returned_refund,
     update_reviews_after_failure,
@@ -37,7 +44,8 @@ _IN_REVIEW = "review"  # In a refund's error_code, while Hyperswitch's staff hav
 def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our refund to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    One that we do not know, of a payment that we do, is an external refund: it is imported.
+    One that we do not know, of a payment that we do, is an external refund: it is imported. Raises Unreadable for one
+    of ours that names another payment.
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     payment = _payment_of(snapshot)
@@ -47,8 +55,12 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
         # Faster than the payment's own update: it is applied once there is something to refund.
         Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
-    refund = _find_refund(snapshot) or _import_external(payment, snapshot)
-    assert refund.payment_id == payment.pk, "a refund stays with its payment"
+    refund = _find_refund(snapshot)
+    if refund is None and snapshot.amount_minor == 0:
+        return HandlingResult(Result.IGNORED, payment.correlation_id)
+    refund = refund or _import_external(payment, snapshot)
+    if refund.payment_id != payment.pk:
+        raise Unreadable(f"payment_id should be that of refund {refund.pk} and is another")
     refund.payment = payment
     return HandlingResult(_apply(refund, snapshot, cause=cause, at=at), refund.correlation_id)
 
@@ -56,17 +68,18 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
 def _apply(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
     if _is_older(snapshot, refund):
         return _apply_older(refund, snapshot, cause=cause, at=at)
-    if (snapshot.amount_minor, snapshot.currency) != (refund.amount_minor, refund.currency):
-        amount = format_amount(snapshot.amount_minor, snapshot.currency)
-        open_review_of_refund_in_doubt(refund, f"The amount of the refund at Hyperswitch is {amount}.")
-        return Result.WAITING
     match snapshot.status:
+        case "succeeded" if snapshot.amount_minor == 0:
+            return _book_nothing(refund, snapshot, cause=cause, at=at)
         case "succeeded":
             return _book_success(refund, snapshot, cause=cause, at=at)
         case "failed":
             return fail_refund(refund, snapshot, cause=cause, at=at)
         case "pending":
             acknowledge_refund(refund, snapshot)
+            if _is_of_other_amount(snapshot, refund):
+                amount = format_amount(snapshot.amount_minor, snapshot.currency)
+                open_review_of_refund_in_doubt(refund, f"The amount of the refund at Hyperswitch is {amount}.")
             return Result.OK
     return _mark_in_review(refund, snapshot)
 
@@ -99,17 +112,8 @@ def _import_external(payment: Payment, snapshot: RemoteRefund) -> Refund:
         reason="Made in Hyperswitch's dashboard.",
         hyperswitch_refund_id=snapshot.refund_id,
     )
-    _allocate(refund, purchase_of(payment).allocate_external_refund(refund))
+    allocate(refund, purchase_of(payment).allocate_external_refund(refund))
     return refund
-
-
-def _allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
-    assert refund.status != RefundStatus.SUCCEEDED, "the allocation of a refund is fixed when it is booked"
-    assert sum(allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
-    assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
-    if allocation != refund.allocation:
-        refund.allocation = dict(allocation)
-        refund.save(update_fields=["allocation"])
 
 
 def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
@@ -117,7 +121,10 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
     if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
         return Result.STALE
     Refund.objects.filter(pk=refund.pk).update(
-        hyperswitch_refund_id=snapshot.refund_id, provider_updated_at=snapshot.updated_at, error_code=_IN_REVIEW
+        hyperswitch_refund_id=snapshot.refund_id,
+        provider_updated_at=snapshot.updated_at,
+        last_read_at=snapshot.read_at,
+        error_code=_IN_REVIEW,
     )
     open_review_of_refund_in_doubt(
         refund, f"Hyperswitch reports the status {snapshot.status!r}: its staff have to resolve it."
@@ -126,6 +133,9 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
 
 
 def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
+    """Between two reads the later request wins; otherwise Hyperswitch's clock decides."""
+    if snapshot.read_at is not None and refund.last_read_at is not None:
+        return snapshot.read_at < refund.last_read_at
     last = refund.provider_updated_at
     return last is not None and snapshot.updated_at is not None and snapshot.updated_at < last
 
@@ -133,6 +143,9 @@ def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
 def _apply_older(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
     """Stale, with one exception: a success before a failure that we have applied means that the bank returned it."""
     if snapshot.status != "succeeded" or refund.status != RefundStatus.FAILED:
+        if snapshot.read_at is not None and refund.last_read_at is None:
+            # Hyperswitch's clock may be a second behind its own webhook: the next read wins over this one.
+            Refund.objects.filter(pk=refund.pk).update(last_read_at=snapshot.read_at)
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
     open_review_of_returned_refund(refund)
@@ -140,44 +153,39 @@ def _apply_older(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: da
 
 
 def _book_success(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
-    if not may_move(refund, RefundStatus.SUCCEEDED):
+    """Book that the money went to the buyer, as much of it as Hyperswitch reports."""
+    is_changed = _is_of_other_amount(snapshot, refund)
+    amount: dict[str, Any] = {"amount_minor": snapshot.amount_minor, "currency": snapshot.currency}
+    if may_move(refund, RefundStatus.SUCCEEDED):
+        if is_changed:
+            change_amount(refund, **amount)
+        allocate_finally(refund, is_changed=is_changed)
+        move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_final_fields(refund, snapshot))
+        post_out(refund, at=at)
+    elif refund.status == RefundStatus.SUCCEEDED and is_changed:
+        post_other_amount(refund, **amount, at=at)
+    else:
         return Result.STALE
-    _cap_to_remaining(refund)
-    move(refund, RefundStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at, **_final_fields(refund, snapshot))
-    _add_to_refunded(refund, refund.amount_minor)
-    _post(refund, [postings.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.allocation.items()], at=at)
-    update_reviews_after_success(refund)
-    _follow(refund, cause=cause, at=at)
-    purchase_of(refund.payment).refund_succeeded(refund, cause=cause, at=at)
+    follow_success(refund, cause=cause, at=at)
     return Result.OK
 
 
-def _add_to_refunded(refund: Refund, change_minor: int) -> None:
-    """Change the payment's sum of refunds; one in another currency than was received does not count in it."""
-    payment = refund.payment
-    if refund.currency == payment.held_currency:
-        payment.refunded_minor += change_minor
-        assert payment.refunded_minor >= 0, "no refund is returned that was not booked"
-        Payment.objects.filter(pk=payment.pk).update(refunded_minor=payment.refunded_minor)
+def follow_success(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """Everything that follows from a refund that was posted, with the payment locked."""
+    update_reviews_after_success(refund)
+    _follow(refund, cause=cause, at=at)
+    purchase_of(refund.payment).refund_succeeded(refund, cause=cause, at=at)
 
 
-def _cap_to_remaining(refund: Refund) -> None:
-    """More may have been refunded meanwhile than this allocation allowed for: externally, or by a failed refund that
-    succeeded after all.
+def _book_nothing(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
+    """A success of zero gave the buyer nothing, as a failure does."""
+    message = "Hyperswitch reports a success of nothing."
+    failure = replace(snapshot, error_code="nothing_refunded", error_message=message)
+    return fail_refund(refund, failure, cause=cause, at=at)
 
-    The floor that made the sale allocates it again, item by item; what exceeds every account is recoverable.
-    """
-    payment = refund.payment
-    remaining = allocations.remaining_of(payment) if refund.currency == payment.held_currency else {}
-    if payment.refunded_minor or allocations.capped_to(refund.allocation, remaining) != refund.allocation:
-        _allocate(refund, purchase_of(payment).reallocate_refund(refund))
-    _allocate(refund, allocations.capped_to(refund.allocation, remaining))
-    within = (
-        part <= remaining.get(account, 0) for account, part in refund.allocation.items() if account != RECOVERABLE
-    )
-    assert all(within), "a refund takes no more from an account than it has: the rest is recoverable"
-    if excess_minor := refund.allocation.get(RECOVERABLE, 0):
-        open_review_of_refund_excess(refund, excess_minor)
+
+def _is_of_other_amount(snapshot: RemoteRefund, refund: Refund) -> bool:
+    return (snapshot.amount_minor, snapshot.currency) != (refund.amount_minor, refund.currency)
 
 
 def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
@@ -220,8 +228,13 @@ def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: da
     What had been written off of it has come back too.
     """
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_final_fields(refund, snapshot))
-    _add_to_refunded(refund, -refund.amount_minor)
-    _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
+    book_money_back(refund, cause=cause, at=at)
+
+
+def book_money_back(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """Reverse the postings of a refund that was just moved to `bounced`, with everything that follows."""
+    assert refund.status == RefundStatus.BOUNCED, "postings are reversed in the commit of the move"
+    post_back(refund, at=at)
     if excess_minor := refund.allocation.get(RECOVERABLE, 0):
         recover_losses(refund, up_to_minor=excess_minor, at=at)
     open_review_of_returned_refund(refund)
@@ -229,26 +242,14 @@ def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: da
     purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)
 
 
-def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
-    assert sum(line.amount_minor for line in lines) == refund.amount_minor, "a refund is posted whole"
-    postings.post(
-        postings.Reference(Posting.Kind.REFUND, refund.pk, refund.posting_batches),
-        lines,
-        payment=refund.payment,
-        currency=refund.currency,
-        correlation_id=refund.correlation_id,
-        at=at,
-    )
-
-
 def _final_fields(refund: Refund, snapshot: RemoteRefund) -> dict[str, Any]:
     return {
         "hyperswitch_refund_id": snapshot.refund_id,
         "provider_updated_at": snapshot.updated_at or refund.provider_updated_at,
+        "last_read_at": snapshot.read_at,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,
-        "posting_batches": refund.posting_batches + 1,
     }
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from payments.ledger.allocations import combine, reserved_by_refunds, subtract, unapplied_funds
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import (
+    PaymentInDoubt,
     RefundAlreadyRequested,
     RefundExceedsPayment,
     RefundLimitReached,
@@ -28,7 +29,7 @@ def return_unapplied_funds(payment: Payment, *, surplus: Mapping[str, int] | Non
     """Return the unapplied part of a locked payment, and a `surplus` that was applied in vain, in one refund.
 
     In the caller's transaction. It never refuses, because the money was received already: where no refund can be opened
-    (too old, one pending, disputed), a review item asks finance. Returns whether a refund was opened.
+    (too old, one pending, disputed, in doubt), a review item asks finance. Returns whether a refund was opened.
     """
     assert connection.in_atomic_block, "the payment is locked while its unapplied funds are returned"
     assert all(amount > 0 for amount in (surplus or {}).values()), "money is returned, never taken, from an account"
@@ -37,7 +38,7 @@ def return_unapplied_funds(payment: Payment, *, surplus: Mapping[str, int] | Non
         return False
     try:
         open_return_of_funds(payment, allocation, refund_id=new_id(), reason=reason)
-    except (RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as error:
+    except (PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as error:
         open_review_of_unapplied_funds(
             payment, sum(allocation.values()), f"{reason} No refund could be opened: {error.text}"
         )
@@ -64,7 +65,7 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
     """Open another refund of unapplied funds, under a new id, after the last one failed.
 
     The same id again returns the first. Raises NothingToReturn when the funds are not held any more,
-    RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     payment = Payment.objects.locked().get(pk=payment_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():

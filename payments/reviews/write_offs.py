@@ -24,8 +24,10 @@ class NothingToWriteOff(NotAllowed):
 
 def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
     """The open review item about what a refund or a lost dispute took beyond its payment. None while a bank may still
-    return it.
+    return it, or its amount is in doubt.
     """
+    if type(row).objects.in_doubt().filter(pk=row.pk).exists():
+        return None
     if isinstance(row, Dispute) and row.funds_location != Dispute.FundsLocation.BANK:
         return None
     kind = DISPUTE_EXCESS if isinstance(row, Dispute) else REFUND_EXCESS
@@ -36,7 +38,7 @@ def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
 def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     """Book what cannot be recovered of a refund or dispute as our loss and close its review item.
 
-    Returns the minor units written off, in the row's currency. Raises NothingToWriteOff.
+    Returns the minor units written off, in the currency in which the row is booked. Raises NothingToWriteOff.
     """
     payment = Payment.objects.locked().get(pk=row.payment_id)
     row = type(row).objects.locked().get(pk=row.pk)
@@ -44,12 +46,12 @@ def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     amount = shortfall_minor(row)
     if item is None or not amount:
         raise NothingToWriteOff("Nothing of this can be recovered any more.")
-    assert 0 < amount <= row.amount_minor, "no more is written off than was refunded or lost"
+    assert 0 < amount <= row.booked_minor, "no more is written off than was refunded or lost"
     write_off_loss(
         row,
         account=RECOVERABLE,
         amount_minor=amount,
-        currency=row.currency,
+        currency=row.booked_currency,
         payment=payment,
         review_item_id=item.pk,
         cause=cause,
@@ -61,6 +63,7 @@ def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
 
 def shortfall_minor(row: Refund | Dispute) -> int:
     """What a refund or dispute took beyond its payment, as far as it is neither recovered nor written off."""
-    recoverable_minor = -balances(payment=row.payment_id, currency=row.currency).get((RECOVERABLE, row.currency), 0)
+    currency = row.booked_currency
+    recoverable_minor = -balances(payment=row.payment_id, currency=currency).get((RECOVERABLE, currency), 0)
     own_minor: int = row.allocation.get(RECOVERABLE, 0) - lost_minor(row)
     return max(0, min(own_minor, recoverable_minor))

@@ -10,7 +10,7 @@ from sandbox.clock import now
 from sandbox.control.door import ControlError
 from sandbox.control.params import find_object, read_amount, read_choice, read_params
 from sandbox.exchange import Answer, Json, Request, as_json
-from sandbox.hyperswitch.announcements import PAYMENT_EVENTS, REFUND_EVENTS
+from sandbox.hyperswitch.announcements import MANDATE_EVENTS, PAYMENT_EVENTS, REFUND_EVENTS, announce_mandate
 from sandbox.hyperswitch.changes import change_dispute, change_payment, change_refund
 from sandbox.hyperswitch.objects import Customer, Dispute, Payment
 from sandbox.hyperswitch.refunds import REFUND_ERROR, open_refund
@@ -73,15 +73,16 @@ def force_refund(world: World, request: Request, refund_id: str) -> Answer:
 
 
 def refund_at_dashboard(world: World, request: Request) -> Answer:
-    """An external refund: the shop's back-end did not request it."""
-    params = read_params(request, ("payment_id", "amount", "status", "reason", "refund_id", "silent"))
+    """An external refund: the shop's back-end did not request it. Usually in the currency of its payment."""
+    params = read_params(request, ("payment_id", "amount", "currency", "status", "reason", "refund_id", "silent"))
     payment = find_object(world.payments, params.get("payment_id"), "payment")
     refund_id = params.get("refund_id") or new_id("ref_")
     if refund_id in world.refunds:
         raise ControlError(f"there is a refund {refund_id!r} already", 409)
     status = read_choice(params, "status", REFUND_EVENTS, "succeeded")
     refund = open_refund(world, payment, amount=read_amount(params, "amount"), refund_id=refund_id, params=params)
-    change_refund(world, refund, status=status, silent=bool(params.get("silent")))
+    currency = params.get("currency", payment.currency)
+    change_refund(world, refund, status=status, currency=currency, silent=bool(params.get("silent")))
     return as_json(refund.as_json(), 201)
 
 
@@ -137,6 +138,18 @@ def set_customer(world: World, request: Request, customer_id: str) -> Answer:
     customer.error_message = params.get("error_message", customer.error_message)
     customer.payment_methods = params.get("payment_methods", customer.payment_methods)
     return as_json(vars(customer))
+
+
+def revoke_mandate(world: World, request: Request, payment_method_id: str) -> Answer:
+    """A payer revokes the mandate of a saved payment method: it cannot be charged any more."""
+    params = read_params(request, ("status",))
+    owners = [one for one in world.customers.values() if payment_method_id in one.payment_methods]
+    if not owners:
+        raise ControlError(f"no payment method {payment_method_id}")
+    status = read_choice(params, "status", MANDATE_EVENTS, "revoked")
+    if status == "revoked":
+        owners[0].payment_methods.remove(payment_method_id)
+    return as_json(announce_mandate(world, payment_method_id, status))
 
 
 def _changes(params: Json, fields: Iterable[str]) -> Json:

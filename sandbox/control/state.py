@@ -50,6 +50,18 @@ def show_truth(world: World, _request: Request) -> Answer:
     )
 
 
+def show_objects(world: World, _request: Request) -> Answer:
+    """Every object as its provider has it now, whatever was reported to the shop."""
+    return as_json(
+        {
+            "payments": [payment.as_json() for payment in world.payments.values()],
+            "refunds": [refund.as_json() for refund in world.refunds.values()],
+            "disputes": [dispute.as_json() for dispute in world.disputes.values()],
+            "transfers": [transfer.as_json() for transfer in world.transfers.values()],
+        }
+    )
+
+
 def show_calls(world: World, _request: Request) -> Answer:
     """The most recent calls, oldest first, without secrets, bodies or query strings."""
     return as_json({"calls": world.truth.calls_as_json()})

@@ -33,6 +33,7 @@ PAYMENT_EVENTS = {
     "requires_confirmation": None,
 }
 REFUND_EVENTS = {"succeeded": "refund_succeeded", "failed": "refund_failed", "pending": None, "review": None}
+MANDATE_EVENTS = {"active": "mandate_active", "revoked": "mandate_revoked"}
 
 
 def sign_body(body: bytes, secret: str) -> str:
@@ -50,6 +51,22 @@ def announce_refund(world: World, refund: Refund) -> None:
 
 def announce_dispute(world: World, dispute: Dispute) -> None:
     _announce(world, dispute.dispute_id, dispute.status, "dispute_details", dispute.as_json())
+
+
+def announce_mandate(world: World, payment_method_id: str, status: str) -> Json:
+    """The mandate of a saved payment method. It names no customer and has no time."""
+    mandate_id = payment_method_id.replace("pm_", "man_", 1)
+    mandate: Json = {
+        "mandate_id": mandate_id,
+        "status": status,
+        "payment_method_id": payment_method_id,
+        "payment_method": "card",
+        "payment_method_type": None,
+        "card": None,
+        "customer_acceptance": None,
+    }
+    _announce(world, mandate_id, MANDATE_EVENTS[status], "mandate_details", mandate)
+    return mandate
 
 
 def _announce(world: World, object_id: str, event_type: str | None, content_type: str, payload: Json) -> None:

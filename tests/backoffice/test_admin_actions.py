@@ -264,7 +264,7 @@ def test_maintenance_is_turned_on_with_a_message_and_off_again(client):
     assert client.get("/api/v1/marketplace/products").status_code != 503
 
 
-def test_a_refund_made_at_the_providers_dashboard_is_taken_in_and_dismissed(sandbox):
+def test_an_external_refund_is_imported_and_marked_as_expected(sandbox):
     order = order_of(OfferFactory())
     payment = payment_of(order)
     sandbox.pay(payment.provider_key)
@@ -305,7 +305,7 @@ def test_what_is_known_already_is_told_in_words(sandbox):
     assert "No change." in pages[1]
 
 
-def test_asking_about_a_refund_that_was_never_sent_says_beforehand_that_it_moves_money(sandbox):
+def test_refreshing_an_unsent_refund_says_first_that_it_moves_money(sandbox):
     payment = payment_of(order_of(OfferFactory()))
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
     accept_received_amount(payment_id=payment.pk, cause=BY_TEST)
@@ -339,7 +339,7 @@ def subscription_of(*, paid_for: bool):
     return offer.subscription
 
 
-def test_support_gets_the_page_on_which_somebody_pays_for_their_subscription(sandbox):
+def test_support_gets_the_payment_link_of_a_subscription(sandbox):
     row = subscription_of(paid_for=False)
 
     page = browser(staff("support")).post(address(row, "get-payment-link"), answer(row), follow=True)
@@ -427,3 +427,30 @@ def test_late_money_that_was_not_returned_is_sent_back_again(sandbox):
         (500, "failed"),
         (500, "pending"),
     ]
+
+
+def test_finance_enters_the_amount_of_a_dispute_in_another_currency(sandbox):
+    order = paid(order_of(OfferFactory()))
+    deliver_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+    dispute = Dispute.objects.get()
+    payload = {"amount": "12.00", f"version_{dispute.pk}": "lost 1950 USD None"}
+    client, url = browser(staff("finance")), address(dispute, "enter-converted-amount")
+
+    page = client.post(url, {"amount": "12.00"})
+    client.post(url, answer(dispute, **payload))
+
+    order.refresh_from_db()
+    assert "19.50 USD was taken of a payment of 12.00 EUR" in page.content.decode()
+    assert (order.status, payment_of(order).disputed_minor) == ("refunded", 12_00)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "12.001", "1e30", "NaN", ""])
+def test_an_amount_that_is_none_is_not_booked(sandbox, amount):
+    deliver_dispute(payment_of(paid(order_of(OfferFactory()))), "lost", amount_minor=19_50, currency="USD")
+    dispute = Dispute.objects.get()
+    payload = {"amount": amount, f"version_{dispute.pk}": "lost 1950 USD None"}
+
+    page = browser(staff("finance")).post(address(dispute, "enter-converted-amount"), answer(dispute, **payload))
+
+    dispute.refresh_from_db()
+    assert (page.status_code, dispute.converted_minor) == (200, None)

@@ -119,6 +119,6 @@ def test_an_empty_list_says_what_it_means(support):
     assert "No dispute matches." in page.content.decode()
 
 
-def test_last_characters_are_looked_up_only_where_an_index_stands_behind_them():
+def test_last_characters_are_searched_only_where_an_index_serves_them():
     assert not find(Payment.objects.all(), ("id",), "beef").query.alias_map.keys() - {"payments_payment"}
     assert "REVERSE" in str(find(Order.objects.all(), ("id", "id__endswith"), "beef").query)

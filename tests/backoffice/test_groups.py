@@ -91,7 +91,7 @@ def test_a_permission_added_to_a_group_by_hand_is_removed():
     assert not auditor.permissions.filter(codename="refund_for_buyer").exists()
 
 
-def test_logging_in_is_locked_after_too_many_tries_even_with_the_right_password(client):
+def test_log_in_is_locked_after_too_many_tries_with_any_password(client):
     User.objects.create_superuser("boss@staff.example", "a-long-password")
     payload = {"username": "boss@staff.example", "password": "wrong"}
     for _ in range(10):

@@ -11,10 +11,14 @@ from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
-from payments.models import Payment
+from payments.models import Dispute, Payment, Refund
+from payments.reviews.conversions import enter_converted_amount
 from tests.buying import (
+    deliver,
     deliver_dispute,
+    deliver_payment,
     deliver_refund,
+    envelope,
     order_of,
     paid,
     payment_of,
@@ -25,6 +29,7 @@ from tests.connect.factories import make_seller
 from tests.factories import OfferFactory, ProductFactory
 from tests.subscriptions.subscribing import activate
 from veza.backoffice.verification import verify_ledger
+from veza.core.causes import Cause
 from veza.core.models import Heartbeat, ReviewItem
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +69,8 @@ def world(sandbox):
     seller = make_seller(stripe_account_id=sandbox.create_account())
     unsent = paid(order_of(OfferFactory(product=ProductFactory(seller=seller))))
     activate(sandbox)
+    voided = paid(order_of(OfferFactory()))
+    deliver_payment(payment_of(voided), amount_received=7_00)
     book_statement_line(StatementLine("top-up-1", StatementKind.TOP_UP, 18_00, "EUR", timezone.now()))
     return {
         "order": order.pk,
@@ -163,6 +170,27 @@ ATTACKS = {
         "refunded (payment row)",
     ),
     "a refund is said to have failed": ("UPDATE refunds SET status = 'failed'", "is failed"),
+    "a void is said to be undone": (
+        "UPDATE refunds SET status = 'bounced' WHERE source = 'void'",
+        "of 5.00 EUR is bounced",
+    ),
+    "a void is deleted": (
+        "WITH lines AS (DELETE FROM marketplace_refundline WHERE refund_id IN (SELECT id FROM refunds "
+        "WHERE source = 'void')) DELETE FROM refunds WHERE source = 'void'",
+        "explained by nothing: refund",
+    ),
+    "a void is sent to the buyer": (
+        "UPDATE refunds SET first_sent_at = now() WHERE source = 'void'",
+        "of 5.00 EUR was sent to Hyperswitch",
+    ),
+    "a buyer's refund is called a void": (
+        "UPDATE refunds SET source = 'void' WHERE source = 'buyer'",
+        "of 12.00 EUR was sent to Hyperswitch",
+    ),
+    "a void is called a refund": (
+        "UPDATE refunds SET source = 'external' WHERE source = 'void'",
+        "of 5.00 EUR has no id at Hyperswitch",
+    ),
     "a refund takes from another account": (
         "UPDATE payments_posting SET debit_id = 'platform_fee' WHERE kind = 'refund' AND debit_id LIKE 'seller:%%'",
         "refund",
@@ -191,7 +219,7 @@ ATTACKS = {
     ),
     "a seller is owed by a row without a reason": (
         "UPDATE seller_transfers SET offset_minor = 1 WHERE id = %(kept)s",
-        "0.00 EUR of it is covered",
+        "0.00 EUR of it counts as covered",
     ),
     "a statement entry is deleted": ("DELETE FROM payments_statemententry", "explained by nothing: statement"),
     "a posting loses its payment and becomes a statement": (
@@ -217,7 +245,91 @@ def test_every_damage_ends_with_1_and_names_row_and_amount(world, attack):
     assert word in report, report
 
 
-def test_a_difference_opens_a_review_item_with_its_amount_and_closes_it_when_it_is_mended(world):
+@pytest.fixture
+def foreign(sandbox):
+    """An order with a lost dispute in USD, one with a refund in USD, and both again with their amounts entered."""
+    orders = {name: paid(two_sellers_order()) for name in ("disputed", "refunded", "disputed_eur", "refunded_eur")}
+    for name in ("disputed", "disputed_eur"):
+        payload = {"dispute_id": f"dp_{name}", "currency": "USD", "amount_minor": 19_50}
+        deliver_dispute(payment_of(orders[name]), "lost", **payload)
+    for name in ("refunded", "refunded_eur"):
+        payload = {"refund_id": f"ref_{name}", "payment_id": payment_of(orders[name]).provider_key, "currency": "USD"}
+        deliver(envelope("refund_succeeded", payload | {"amount": 19_50, "status": "succeeded"}))
+    disputes = {name: Dispute.objects.get(payment__purpose_id=orders[name].pk) for name in ("disputed", "disputed_eur")}
+    refunds = {name: Refund.objects.get(payment__purpose_id=orders[name].pk) for name in ("refunded", "refunded_eur")}
+    for row in (disputes["disputed_eur"], refunds["refunded_eur"]):
+        enter_converted_amount(row, amount_minor=6_00, cause=Cause("staff", actor="finance@example.com", reason="bank"))
+    return {name: row.pk for name, row in (disputes | refunds).items()}
+
+
+ALL_IN_USD = "DELETE FROM payments_posting WHERE currency = 'USD' AND subject_id = {}"
+MIRROR_IN_USD = ALL_IN_USD + " AND debit_id = 'psp_clearing'"
+FOREIGN_ATTACKS = {
+    "the amount that finance entered for a dispute changes": (
+        "UPDATE payments_dispute SET converted_minor = 500 WHERE id = %(disputed_eur)s",
+        "5.00 EUR",
+    ),
+    "the amount that finance entered for a refund changes": (
+        "UPDATE refunds SET converted_minor = 500 WHERE id = %(refunded_eur)s",
+        "5.00 EUR",
+    ),
+    "the amount that finance entered for a dispute is forgotten": (
+        "UPDATE payments_dispute SET converted_minor = NULL WHERE id = %(disputed_eur)s",
+        "19.50 USD",
+    ),
+    "the amount that finance entered for a refund is forgotten": (
+        "UPDATE refunds SET converted_minor = NULL WHERE id = %(refunded_eur)s",
+        "19.50 USD",
+    ),
+    "an amount is entered and not posted": (
+        "UPDATE payments_dispute SET converted_minor = 1800 WHERE id = %(disputed)s",
+        "18.00 EUR",
+    ),
+    "the postings of a foreign dispute are deleted": (
+        ALL_IN_USD.format("%(disputed)s"),
+        "moved 19.50 USD to psp_clearing",
+    ),
+    "the postings of a foreign refund are deleted": (ALL_IN_USD.format("%(refunded)s"), "nothing has"),
+    "the mirror of a converted dispute is deleted": (MIRROR_IN_USD.format("%(disputed_eur)s"), "19.50 USD"),
+    "the mirror of a converted refund is deleted": (MIRROR_IN_USD.format("%(refunded_eur)s"), "posted and not true"),
+    "what a converted dispute was posted with before is deleted": (
+        ALL_IN_USD.format("%(disputed_eur)s"),
+        "19.50 USD: 1 of its 3 batches",
+    ),
+    "what a converted refund was posted with before is deleted": (
+        ALL_IN_USD.format("%(refunded_eur)s"),
+        "19.50 USD: 1 of its 3 batches",
+    ),
+    "a foreign dispute takes from a share": (
+        "UPDATE payments_dispute SET allocation = jsonb_build_object('tax', 1950) WHERE id = %(disputed)s",
+        "19.50 USD takes from shares in EUR",
+    ),
+    "a converted dispute is said to be posted in its own currency": (
+        "UPDATE payments_dispute SET allocation_currency = 'USD' WHERE id = %(disputed_eur)s",
+        "posted in USD, and it should be in EUR",
+    ),
+    "a converted dispute's postings are in its own currency": (
+        "UPDATE payments_posting SET currency = 'USD' WHERE currency = 'EUR' AND subject_id = %(disputed_eur)s",
+        "moved 6.00 EUR to psp_clearing",
+    ),
+}
+
+
+def test_a_healthy_shop_with_amounts_in_doubt_shows_no_difference(foreign):
+    assert verify() == (0, "")
+
+
+@pytest.mark.parametrize("attack", FOREIGN_ATTACKS)
+def test_every_damage_to_a_foreign_amount_names_row_and_amount(foreign, attack):
+    sql, word = FOREIGN_ATTACKS[attack]
+    damage(sql, **foreign)
+
+    code, report = verify()
+
+    assert (code, word in report) == (1, True), report
+
+
+def test_a_difference_opens_a_review_item_until_it_is_fixed(world):
     damage("UPDATE payments_payment SET refunded_minor = 1 WHERE id = %(payment)s", **world)
     verify_ledger()
 
@@ -231,7 +343,7 @@ def test_a_difference_opens_a_review_item_with_its_amount_and_closes_it_when_it_
     assert item.status == "closed"
 
 
-def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences(world):
+def test_the_daily_proof_counts_payments_and_differences(world):
     verify_ledger()
     healthy = Heartbeat.objects.get(name="backoffice.verify_ledger")
     assert (healthy.done, healthy.failed) == (Payment.objects.count(), 0)
@@ -244,7 +356,7 @@ def test_the_daily_proof_leaves_a_heartbeat_that_counts_payments_and_differences
     assert str(world["kept"]) in beat.last_error or str(world["payment"]) in beat.last_error
 
 
-def test_an_account_on_the_wrong_side_is_no_difference_while_it_is_under_review(world):
+def test_an_account_on_the_wrong_side_may_be_under_review(world):
     book_statement_line(StatementLine("fee-1", StatementKind.FEE, 900_00, "EUR", timezone.now()))
     assert verify()[0] == 1
 

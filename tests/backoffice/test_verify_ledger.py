@@ -80,10 +80,12 @@ BROKEN = {
     ),
     "reversed": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(reversed_minor=0),
     "reversed ": lambda order: TransferReversal.objects.all().delete(),
-    "0.01 EUR of it is covered": lambda order: SetOff.objects.create(
+    "0.01 EUR of it counts as covered": lambda order: SetOff.objects.create(
         transfer=planned(make_seller()), debt=order.transfers.first(), amount_minor=1, currency="EUR"
     ),
-    "0.00 EUR of it is written off": lambda order: SellerTransfer.objects.filter(pk=order.transfers.first().pk).update(
+    "0.00 EUR of it counts as written off": lambda order: SellerTransfer.objects.filter(
+        pk=order.transfers.first().pk
+    ).update(
         offset_minor=1, written_off_minor=1, reversal_target_minor=F("reversal_target_minor") - 1, reversed_minor=0
     ),
 }
@@ -162,7 +164,7 @@ def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
     assert errors.splitlines() == [str(fault) for one in wrong[:20] for fault in one.differences]
 
 
-def test_what_was_booked_from_a_statement_belongs_to_no_payment_and_is_no_difference(order):
+def test_what_a_statement_booked_is_no_difference(order):
     paid(two_sellers_order())
     book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", order.completed_at))
 

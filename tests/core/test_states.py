@@ -9,20 +9,14 @@ from django.utils import timezone
 
 from payments.models import Payment
 from payments.states import PaymentStatus
+from tests.core.rows import make_payment
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.models import StatusChange, User
+from veza.core.models import StatusChange
 from veza.core.states import IllegalMove, StaleState, edges_of, machine_name, move
 
 pytestmark = pytest.mark.django_db
 BY_TEST = Cause("command", id=new_id(), actor="a test", reason="to see", request_id="req-1")
-
-
-def make_payment(**fields) -> Payment:
-    payer, _ = User.objects.get_or_create(email="payer@example.com")
-    defaults = {"purpose": "order", "purpose_id": new_id(), "correlation_id": new_id(), "amount_minor": 12_50}
-    defaults |= {"currency": "EUR", "return_url": "https://shop.example/", "session_seconds": 900}
-    return Payment.objects.create(payer=payer, **defaults | fields)
 
 
 def stored_status(payment) -> str:
@@ -122,7 +116,7 @@ def test_after_one_stale_row_the_transaction_can_go_on():
     assert stored_status(other) == "failed"
 
 
-def test_of_several_rows_one_stale_row_stops_all_even_if_somebody_catches_it():
+def test_one_stale_row_of_several_stops_all_even_if_it_is_caught():
     fresh, pending, stale = make_payment(), make_payment(), make_payment()
     move(pending, PaymentStatus.PENDING, cause=BY_TEST)
     move_elsewhere(stale, PaymentStatus.PENDING)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from payments.models import Payment
-from tests.core.test_states import make_payment
+from tests.core.rows import make_payment
 from veza.core import sweeps
 from veza.core.models import Heartbeat
 from veza.core.sweeps import Queue, tick
@@ -125,7 +125,7 @@ def test_a_tick_ends_when_its_time_is_over_and_says_that_rows_are_left():
 
 
 @pytest.mark.parametrize(("a_row_takes", "started_rows"), [(60, 2), (140, 1)])
-def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(monkeypatch, a_row_takes, started_rows):
+def test_a_tick_whose_time_is_over_still_finishes_its_batch_if_soon(monkeypatch, a_row_takes, started_rows):
     make_due(4)
     rows, clock = [], [0.0]
     monkeypatch.setattr(sweeps, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -139,7 +139,7 @@ def test_a_tick_whose_time_is_over_works_off_what_is_in_hand_if_that_is_soon(mon
     assert (len(rows), tally.unfinished) == (started_rows, True)
 
 
-def test_what_is_not_begun_when_a_ticks_time_is_over_has_its_old_place_again():
+def test_rows_not_begun_when_a_tick_ends_keep_their_place():
     due = make_due(3)
 
     tick("test", queue(), print, lasting=timedelta(0))
@@ -148,7 +148,7 @@ def test_what_is_not_begun_when_a_ticks_time_is_over_has_its_old_place_again():
     assert keys(claim(2)) == keys(due[1:])
 
 
-def test_what_is_not_begun_and_has_news_keeps_the_time_that_the_news_gave_it():
+def test_rows_not_begun_keep_the_due_time_an_update_gave_them():
     _first, with_news, without = make_due(3)
 
     def handle(payment):
@@ -174,7 +174,7 @@ def test_a_tick_ends_at_a_row_that_says_the_others_would_fare_no_better():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_side_by_side_are_worked_off_and_no_more_begun_when_one_says_so():
+def test_no_more_rows_are_begun_when_one_of_several_says_so():
     make_due(8)
     together = Barrier(2)
 
@@ -187,7 +187,7 @@ def test_rows_side_by_side_are_worked_off_and_no_more_begun_when_one_says_so():
     assert (tally.done, len(claim())) == (2, 6)
 
 
-def test_a_lease_that_ends_before_the_tick_may_begin_its_last_row_is_refused():
+def test_a_lease_shorter_than_the_tick_is_refused():
     with pytest.raises(AssertionError, match="handed out again"):
         tick("test", queue(), print, lasting=LEASE)
 

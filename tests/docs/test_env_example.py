@@ -40,7 +40,7 @@ def test_every_setting_is_in_the_example_and_the_other_way_round():
     assert {name for name, _ in settings_explained()} == {name for name, _ in settings_read()}
 
 
-def test_the_settings_stand_in_the_order_in_which_they_are_read_in_their_sections():
+def test_settings_stand_in_their_sections_in_the_order_they_are_read():
     sections = [name.partition(":")[0] for name in SECTION.findall(SETTINGS.read_text())]
     comments = [name.partition(":")[0] for name in SECTION.findall(EXAMPLE.read_text())]
 

@@ -59,7 +59,7 @@ def delivered(address: str, raw: bytes) -> list[int]:
     return answers
 
 
-def test_what_comes_while_the_database_goes_away_is_refused_until_it_is_booked_once(sandbox, web):
+def test_deliveries_are_refused_without_a_database_then_booked_once(sandbox, web):
     orders = [order_of(OfferFactory()) for _ in range(ORDERS)]
     bodies = [envelope("payment_succeeded", payment_object(payment_of(order))) for order in orders]
 

@@ -29,7 +29,7 @@ def test_killed_between_the_effects_and_the_log_row_there_is_neither(sandbox, mo
     assert (payment.status, Posting.objects.count(), WebhookDelivery.objects.count()) == ("pending", 0, 0)
 
 
-def test_killed_after_the_commit_there_are_both_and_the_retry_is_a_duplicate(sandbox, monkeypatch):
+def test_killed_after_the_commit_the_retry_is_a_duplicate(sandbox, monkeypatch):
     payment = payment_of(order_of(OfferFactory()))
     with monkeypatch.context() as dying:
         dying.setattr("payments.api.webhook._answer", killed)

@@ -6,26 +6,14 @@ from rest_framework.test import APIClient
 from marketplace.models import Order
 from payments.models import Payment, Refund
 from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of, two_sellers_order
-from tests.factories import OfferFactory, PersonFactory, ProductFactory
+from tests.factories import OfferFactory, ProductFactory
 from veza.core.ids import new_id
 
 pytestmark = pytest.mark.django_db
 ORDERS = "/api/v1/marketplace/orders"
 
 
-@pytest.fixture
-def buyer():
-    return PersonFactory()
-
-
-@pytest.fixture
-def api(buyer) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(buyer)
-    return client
-
-
-def wish_for(offer) -> dict[str, object]:
+def order_of_one(offer) -> dict[str, object]:
     return {"items": [{"product_id": str(offer.product_id), "license": offer.license}]}
 
 
@@ -40,7 +28,7 @@ def test_the_catalogue_is_public():
 
 
 def test_a_placed_order_is_answered_with_its_amounts_and_payment_page(sandbox, api):
-    answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
+    answer = api.post(ORDERS, order_of_one(OfferFactory()), format="json")
 
     payload = answer.json()
     assert answer.status_code == 201
@@ -58,7 +46,7 @@ def test_a_placed_order_is_answered_with_its_amounts_and_payment_page(sandbox, a
 def test_an_order_without_a_payment_page_yet_is_accepted_and_readable(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
 
-    answer = api.post(ORDERS, wish_for(OfferFactory()), format="json")
+    answer = api.post(ORDERS, order_of_one(OfferFactory()), format="json")
 
     payload = api.get(f"{ORDERS}/{answer.json()['id']}").json()
     assert (answer.status_code, payload["status"], payload["payment_url"]) == (202, "pending", None)
@@ -68,7 +56,7 @@ def test_one_idempotency_key_makes_one_order(sandbox, api):
     offer = OfferFactory()
 
     payload = [
-        api.post(ORDERS, wish_for(offer), format="json", headers={"Idempotency-Key": "the same"}).json()
+        api.post(ORDERS, order_of_one(offer), format="json", headers={"Idempotency-Key": "the same"}).json()
         for _ in range(3)
     ]
 
@@ -78,7 +66,12 @@ def test_one_idempotency_key_makes_one_order(sandbox, api):
 
 def test_a_repeated_request_after_a_202_gets_the_page_of_the_same_order(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
-    params = {"path": ORDERS, "data": wish_for(OfferFactory()), "format": "json", "headers": {"Idempotency-Key": "k"}}
+    params = {
+        "path": ORDERS,
+        "data": order_of_one(OfferFactory()),
+        "format": "json",
+        "headers": {"Idempotency-Key": "k"},
+    }
     first = api.post(**params)
 
     second = api.post(**params)
@@ -108,7 +101,7 @@ def test_a_bad_order_is_refused_with_a_code_and_changes_nothing(api, body, code)
 
 def test_extra_fields_in_an_order_are_ignored(sandbox, api, buyer):
     offer = OfferFactory()
-    body = wish_for(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
+    body = order_of_one(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
     body["items"][0] |= {"price_minor": 1, "seller_id": str(buyer.pk)}
 
     payload = api.post(ORDERS, body, format="json").json()

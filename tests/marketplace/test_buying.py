@@ -1,4 +1,4 @@
-"""From an order to its licences: what a payment's webhook does, once, however often it comes."""
+"""From an order to its licences: a payment's webhook is applied once, however often it arrives."""
 
 import pytest
 
@@ -34,8 +34,8 @@ def test_an_order_gets_a_payment_page_for_its_total(sandbox):
 def test_the_payments_idempotency_key_is_the_orders_id(sandbox):
     order = two_sellers_order()
 
-    sent = [call for call in sandbox.calls() if call["path"] == "/payments"]
-    assert [call["idempotency_key"] for call in sent] == [str(order.pk)]
+    calls = [call for call in sandbox.calls() if call["path"] == "/payments"]
+    assert [call["idempotency_key"] for call in calls] == [str(order.pk)]
 
 
 def test_tax_comes_on_top_and_the_fee_out_of_the_price(sandbox):
@@ -82,9 +82,9 @@ def test_three_different_events_of_one_payment_complete_it_once(sandbox):
 def test_a_completed_order_books_every_cent_to_its_owner(sandbox):
     order = paid(two_sellers_order())
 
-    booked = {posting.leg: posting.amount_minor for posting in Posting.objects.filter(correlation_id=order.pk)}
+    amounts = {posting.leg: posting.amount_minor for posting in Posting.objects.filter(correlation_id=order.pk)}
     sellers = {f"seller:{item.seller_id}": item.seller_minor for item in order.items.all()}
-    assert booked == {"in": 18_00, "platform_fee": 1_50, "tax": 3_00, **sellers}
+    assert amounts == {"in": 18_00, "platform_fee": 1_50, "tax": 3_00, **sellers}
 
 
 def test_licenses_carry_the_rights_as_they_were_sold(sandbox):

@@ -1,26 +1,13 @@
-"""A cart is kept until it is ordered."""
+"""A cart keeps its items until they are ordered."""
 
 import pytest
-from rest_framework.test import APIClient
 
 from marketplace.cart import MOST_ITEMS
 from marketplace.models import CartItem, Order
-from tests.factories import OfferFactory, PersonFactory
+from tests.factories import OfferFactory
 
 pytestmark = pytest.mark.django_db
 CART = "/api/v1/marketplace/cart"
-
-
-@pytest.fixture
-def buyer():
-    return PersonFactory()
-
-
-@pytest.fixture
-def api(buyer) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(buyer)
-    return client
 
 
 def add_item(api, offer):

@@ -1,49 +1,32 @@
-"""Sellers list and change their own products; everybody filters and orders what is for sale."""
+"""Sellers list and change their own products; the public catalogue is filtered and sorted."""
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from marketplace.models import LicenseOffer, Product
 from tests.buying import order_of
 from tests.factories import OfferFactory, PersonFactory, ProductFactory, SellerFactory
-from tests.subscriptions.subscribing import free_plan, subscribe
 
 pytestmark = pytest.mark.django_db
 PRODUCTS = "/api/v1/marketplace/products"
 NEW = {"title": "Grotesk Nine", "offers": [{"license": "personal", "price_minor": 900, "currency": "EUR"}]}
 
 
-@pytest.fixture
-def seller():
-    """A seller whose plan lets them sell."""
-    seller = SellerFactory()
-    subscribe(free_plan(), user=seller, at=timezone.now())
-    return seller
-
-
-@pytest.fixture
-def api(seller) -> APIClient:
-    client = APIClient()
-    client.force_authenticate(seller)
-    return client
-
-
 def titles(query: str = "") -> list[str]:
     return [product["title"] for product in APIClient().get(f"{PRODUCTS}{query}").json()["results"]]
 
 
-def test_a_seller_lists_a_product_and_the_catalogue_shows_it(api, seller):
-    answer = api.post(PRODUCTS, NEW, format="json")
+def test_a_seller_lists_a_product_and_the_catalogue_shows_it(seller_api, seller):
+    answer = seller_api.post(PRODUCTS, NEW, format="json")
 
     assert answer.status_code == 201
     assert answer.json()["offers"][0]["price_minor"] == 900
     assert titles() == ["Grotesk Nine"]
 
 
-def test_listing_twice_under_one_key_is_one_product(api):
+def test_listing_twice_under_one_key_is_one_product(seller_api):
     for _ in range(2):
-        api.post(PRODUCTS, NEW, format="json", headers={"Idempotency-Key": "font"})
+        seller_api.post(PRODUCTS, NEW, format="json", headers={"Idempotency-Key": "font"})
 
     assert Product.objects.count() == 1
 
@@ -67,20 +50,20 @@ def test_a_seller_without_a_plan_cannot_list_a_product():
     assert (answer.status_code, answer.json()["code"]) == (403, "subscription_payment_required")
 
 
-def test_a_seller_cannot_list_in_the_name_of_another(api, seller):
+def test_a_seller_cannot_list_in_the_name_of_another(seller_api, seller):
     other = SellerFactory()
 
-    api.post(PRODUCTS, NEW | {"seller": str(other.pk), "seller_id": str(other.pk)}, format="json")
+    seller_api.post(PRODUCTS, NEW | {"seller": str(other.pk), "seller_id": str(other.pk)}, format="json")
 
     assert Product.objects.get().seller == seller
 
 
-def test_a_change_keeps_the_fields_that_it_omits(api, seller):
+def test_a_change_keeps_the_fields_that_it_omits(seller_api, seller):
     offer = OfferFactory(product=ProductFactory(seller=seller, title="Old", description="Kept."))
     OfferFactory(product=offer.product, license="commercial", price_minor=50_00)
     changes = {"title": "New", "offers": [{"license": "personal", "price_minor": 11_00, "currency": "EUR"}]}
 
-    payload = api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json").json()
+    payload = seller_api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json").json()
 
     assert (payload["title"], payload["description"]) == ("New", "Kept.")
     assert {offer["license"]: offer["price_minor"] for offer in payload["offers"]} == {
@@ -89,21 +72,21 @@ def test_a_change_keeps_the_fields_that_it_omits(api, seller):
     }
 
 
-def test_a_new_price_does_not_change_earlier_orders(sandbox, api, seller):
+def test_a_new_price_does_not_change_earlier_orders(sandbox, seller_api, seller):
     offer = OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00)
     order = order_of(offer)
 
     changes = {"offers": [{"license": "personal", "price_minor": 1, "currency": "EUR"}]}
-    api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json")
+    seller_api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json")
 
     assert LicenseOffer.objects.get().price_minor == 1
     assert order.items.get().net_minor == 10_00
 
 
-def test_an_unpublished_product_is_not_shown(api, seller):
+def test_an_unpublished_product_is_not_shown(seller_api, seller):
     product = OfferFactory(product=ProductFactory(seller=seller)).product
 
-    api.patch(f"{PRODUCTS}/{product.pk}", {"published": False}, format="json")
+    seller_api.patch(f"{PRODUCTS}/{product.pk}", {"published": False}, format="json")
 
     assert titles() == []
     assert APIClient().get(f"{PRODUCTS}/{product.pk}").status_code == 404
@@ -121,10 +104,10 @@ def test_an_unpublished_product_is_not_shown(api, seller):
         {"tax_basis_points": 10_001},
     ],
 )
-def test_a_bad_offer_is_refused_and_nothing_is_listed(api, bad):
+def test_a_bad_offer_is_refused_and_nothing_is_listed(seller_api, bad):
     body = NEW | {"offers": [NEW["offers"][0] | bad]}
 
-    assert api.post(PRODUCTS, body, format="json").status_code == 400
+    assert seller_api.post(PRODUCTS, body, format="json").status_code == 400
     assert not Product.objects.exists()
 
 
@@ -146,7 +129,7 @@ def test_products_are_ordered_by_title_on_request():
 
 
 @pytest.mark.parametrize(
-    ("query", "named"),
+    ("query", "names"),
     [
         ("?ordering=price", "created_at, -created_at, title, -title"),
         ("?license=free", "personal, commercial, exclusive"),
@@ -156,8 +139,8 @@ def test_products_are_ordered_by_title_on_request():
         ("?seller=%00", ""),
     ],
 )
-def test_a_bad_filter_is_refused_with_the_list_of_good_ones(query, named):
+def test_a_bad_filter_is_refused_with_the_list_of_good_ones(query, names):
     answer = APIClient().get(f"{PRODUCTS}{query}")
 
     assert answer.status_code == 400
-    assert named in answer.json()["errors"][0]["message"]
+    assert names in answer.json()["errors"][0]["message"]

@@ -1,4 +1,4 @@
-"""Refunds made at the provider's dashboard beside our own: whichever arrives first, each takes its own items."""
+"""External refunds beside our own: whichever arrives first, each takes its own items."""
 
 import pytest
 
@@ -16,7 +16,6 @@ from tests.buying import (
     paid,
     payment_of,
     refund_of,
-    two_sellers_order,
 )
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
@@ -25,78 +24,72 @@ from veza.core.models import ReviewItem
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def order(sandbox):
-    """12.00 for one item, 6.00 for another, from two sellers."""
-    order = paid(two_sellers_order())
-    sandbox.pay(payment_of(order).provider_key)
-    return order
-
-
-def at_the_dashboard(order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_there") -> None:
+def refund_at_dashboard(
+    order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_external"
+) -> None:
     payload = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
     answer = deliver(envelope(f"refund_{status}", {**payload, "amount": amount, "currency": "EUR"}))
     assert answer.json() == {"result": "ok"}
 
 
-def of_the_dear_item(order: Order) -> Refund:
-    """Our own refund of 12.00, under way."""
+def refund_dear_item(order: Order) -> Refund:
+    """Our own pending refund of 12.00."""
     return refund_of(order, item_ids=[order.items.get(net_minor=10_00).pk])
 
 
-def came_to(order: Order) -> dict:
+def outcome_of(order: Order) -> dict:
     order.refresh_from_db()
     by_price = {item.pk: item.net_minor for item in order.items.all()}
-    keeps = {row.seller.name: net_paid(row) for row in SellerTransfer.objects.filter(order=order)}
+    net_amounts = {row.seller.name: net_paid(row) for row in SellerTransfer.objects.filter(order=order)}
     assert prove_payment(payment_of(order)).differences == []
     return {
         "order": order.status,
         "licences": {by_price[row.item_id]: str(row.status) for row in License.objects.filter(order=order)},
-        "kept": sum(keeps.values()),
+        "net_paid": sum(net_amounts.values()),
         "recoverable": -balances().get(("recoverable", "EUR"), 0),
-        "cases": set(ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor")),
+        "reviews": set(ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor")),
     }
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_an_external_refund_takes_items_that_are_not_reserved(order, first):
-    ours = of_the_dear_item(order)
+    ours = refund_dear_item(order)
     if first == "ours":
         deliver_refund(ours)
-    at_the_dashboard(order, 6_00)
+    refund_at_dashboard(order, 6_00)
     if first == "theirs":
         deliver_refund(ours)
 
-    assert came_to(order) == {
+    assert outcome_of(order) == {
         "order": "refunded",
         "licences": {10_00: "revoked", 5_00: "revoked"},
-        "kept": 0,
+        "net_paid": 0,
         "recoverable": 0,
-        "cases": {("external_refund", 6_00)},
+        "reviews": {("external_refund", 6_00)},
     }
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_refunds_beyond_the_payment_are_recoverable_with_one_review_item(order, first):
-    ours = of_the_dear_item(order)
+    ours = refund_dear_item(order)
     if first == "ours":
         deliver_refund(ours)
-    at_the_dashboard(order, 10_00)
+    refund_at_dashboard(order, 10_00)
     if first == "theirs":
         deliver_refund(ours)
 
-    assert came_to(order) == {
+    assert outcome_of(order) == {
         "order": "refunded",
         "licences": {10_00: "revoked", 5_00: "revoked"},
-        "kept": 0,
+        "net_paid": 0,
         "recoverable": 4_00,
-        "cases": {("external_refund", 10_00), ("refund_exceeds_payment", 4_00)},
+        "reviews": {("external_refund", 10_00), ("refund_exceeds_payment", 4_00)},
     }
 
 
 def test_our_refund_is_cut_when_an_external_one_took_its_items(order):
-    ours = of_the_dear_item(order)
-    at_the_dashboard(order, 10_00)
+    ours = refund_dear_item(order)
+    refund_at_dashboard(order, 10_00)
 
     deliver_refund(ours)
 
@@ -109,32 +102,32 @@ def test_our_refund_is_cut_when_an_external_one_took_its_items(order):
 def test_money_returned_by_the_bank_is_taken_before_any_is_recoverable(order):
     cheap = refund_of(order, item_ids=[order.items.get(net_minor=5_00).pk])
     deliver_refund(cheap)
-    ours = of_the_dear_item(order)
-    at_the_dashboard(order, 4_00)
+    ours = refund_dear_item(order)
+    refund_at_dashboard(order, 4_00)
     deliver_refund(cheap, status="failed")
 
     deliver_refund(ours)
 
-    assert came_to(order)["recoverable"] == 0
+    assert outcome_of(order)["recoverable"] == 0
     assert payment_of(order).refunded_minor == 16_00
 
 
 def test_overlapping_refunds_that_return_keep_the_ledger_balanced(order):
-    ours = of_the_dear_item(order)
-    at_the_dashboard(order, 10_00)
+    ours = refund_dear_item(order)
+    refund_at_dashboard(order, 10_00)
     deliver_refund(ours)
 
-    at_the_dashboard(order, 10_00, status="failed")
+    refund_at_dashboard(order, 10_00, status="failed")
     assert prove_payment(payment_of(order)).differences == []
     deliver_refund(ours, status="failed")
 
-    assert came_to(order)["order"] == "completed"
-    assert came_to(order)["licences"] == {10_00: "active", 5_00: "active"}
+    assert outcome_of(order)["order"] == "completed"
+    assert outcome_of(order)["licences"] == {10_00: "active", 5_00: "active"}
 
 
 @pytest.fixture
-def withheld(sandbox):
-    """12.00 for an exclusive licence that was sold meanwhile, 12.00 for another work that was given."""
+def partly_withheld_order(sandbox):
+    """12.00 for an exclusive licence that another buyer got first, 12.00 for another work that was delivered."""
     exclusive = OfferFactory(license="exclusive")
     first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
     paid(first)
@@ -143,20 +136,23 @@ def withheld(sandbox):
     return second
 
 
-def test_an_external_refund_of_unapplied_funds_charges_no_seller(withheld):
-    deliver_refund(Refund.objects.get(), status="failed")  # Ours came to nothing, so somebody does it there.
+def test_an_external_refund_of_unapplied_funds_charges_no_seller(partly_withheld_order):
+    deliver_refund(Refund.objects.get(), status="failed")  # Ours failed, so finance refunds it at the dashboard.
 
-    at_the_dashboard(withheld, 12_00)
+    refund_at_dashboard(partly_withheld_order, 12_00)
 
     assert Refund.objects.get(source="external").allocation == {"unapplied": 12_00}
-    assert (came_to(withheld)["order"], came_to(withheld)["kept"]) == ("completed", 9_00)
-    assert set(License.objects.filter(order=withheld).values_list("status", flat=True)) == {"active"}
-    assert came_to(withheld)["cases"] == {("external_refund", 12_00)}
+    assert (outcome_of(partly_withheld_order)["order"], outcome_of(partly_withheld_order)["net_paid"]) == (
+        "completed",
+        9_00,
+    )
+    assert set(License.objects.filter(order=partly_withheld_order).values_list("status", flat=True)) == {"active"}
+    assert outcome_of(partly_withheld_order)["reviews"] == {("external_refund", 12_00)}
 
 
-def test_an_external_refund_does_not_take_reserved_unapplied_funds(withheld):
-    at_the_dashboard(withheld, 5_00)
+def test_an_external_refund_does_not_take_reserved_unapplied_funds(partly_withheld_order):
+    refund_at_dashboard(partly_withheld_order, 5_00)
     deliver_refund(Refund.objects.get(source="late_payment"))
 
     assert "unapplied" not in Refund.objects.get(source="external").allocation
-    assert came_to(withheld)["recoverable"] == 0
+    assert outcome_of(partly_withheld_order)["recoverable"] == 0

@@ -1,4 +1,4 @@
-"""An exclusive licence is sold once; whoever pays second gets the money back without asking."""
+"""An exclusive licence is sold once; the second buyer is refunded automatically."""
 
 import pytest
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def second(sandbox):
-    """An order that was placed before the first buyer's money came, and paid after it."""
+    """An order that was placed before the first buyer paid, and paid after that."""
     exclusive, other = OfferFactory(license="exclusive"), OfferFactory()
     first, second = order_of(exclusive), order_of(exclusive, other)
     paid(first)
@@ -75,11 +75,11 @@ def test_an_order_with_no_other_item_is_refunded_in_full(sandbox):
 
 def test_a_late_payment_of_an_order_bought_again_is_refunded(sandbox):
     offer, buyer = OfferFactory(), PersonFactory()
-    given_up = order_of(offer, buyer=buyer)
-    deliver_payment(payment_of(given_up), status="failed", amount_received=None)
+    failed_order = order_of(offer, buyer=buyer)
+    deliver_payment(payment_of(failed_order), status="failed", amount_received=None)
     paid(order_of(offer, buyer=buyer))
 
-    deliver_payment(payment_of(given_up))
+    deliver_payment(payment_of(failed_order))
 
     assert License.objects.filter(holder=buyer).count() == 1
     assert Refund.objects.get().source == "late_payment"

@@ -1,4 +1,4 @@
-"""The completing webhook is the hot path: its cost is counted, so that it cannot rise unnoticed."""
+"""The completing webhook is the hot path: its cost is counted, so that it cannot rise without a failing test."""
 
 import pytest
 from django.db import connection
@@ -12,9 +12,9 @@ pytestmark = pytest.mark.django_db
 
 def statements_to_complete(items: int) -> int:
     payment = payment_of(order_of(*OfferFactory.create_batch(items)))
-    with CaptureQueriesContext(connection) as captured:
+    with CaptureQueriesContext(connection) as queries:
         assert deliver_payment(payment).json() == {"result": "ok"}
-    return len(captured)
+    return len(queries)
 
 
 def test_a_completing_webhook_costs_a_known_number_of_statements(sandbox):

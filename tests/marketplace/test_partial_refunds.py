@@ -1,4 +1,4 @@
-"""Part of the money back: by item, by amount, by amount within items; and by whom."""
+"""Partial refunds: by item, by amount, by amount within items; and who may request them."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -10,7 +10,7 @@ from marketplace.models import License, RefundLine
 from marketplace.refunds import ItemNotInOrder, RefundForbidden, RefundWindowExpired
 from payments.models import Refund
 from payments.refunds.refund_requests import MOST_REFUNDS, RefundExceedsPayment, RefundLimitReached
-from tests.buying import ago, deliver_refund, paid, payment_of, refund_of, two_sellers_order
+from tests.buying import ago, deliver_refund, payment_of, refund_of
 from tests.factories import PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.errors import NotFound
@@ -19,23 +19,17 @@ from veza.core.ids import new_id
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def order(sandbox):
-    order = paid(two_sellers_order())
-    sandbox.pay(payment_of(order).provider_key)
-    return order
-
-
-def settled(refund: Refund) -> Refund:
+def succeed(refund: Refund) -> Refund:
+    """The refund after Hyperswitch reported its success."""
     assert deliver_refund(refund).json() == {"result": "ok"}
     refund.refresh_from_db()
     return refund
 
 
 def staff(*permissions: str):
-    person = PersonFactory(is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return person
+    user = PersonFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
 
 
 minor = st.integers(min_value=0, max_value=10_000)
@@ -53,45 +47,45 @@ items = st.lists(
 )
 
 
-def less(left: list[ItemShares], parts: list[ItemShares]) -> list[ItemShares]:
+def subtract(remaining: list[ItemShares], parts: list[ItemShares]) -> list[ItemShares]:
     return [
         ItemShares(
-            was.item_id,
-            was.seller_id,
-            was.seller_minor - part.seller_minor,
-            was.fee_minor - part.fee_minor,
-            was.tax_minor - part.tax_minor,
+            share.item_id,
+            share.seller_id,
+            share.seller_minor - part.seller_minor,
+            share.fee_minor - part.fee_minor,
+            share.tax_minor - part.tax_minor,
         )
-        for was, part in zip(left, parts, strict=True)
+        for share, part in zip(remaining, parts, strict=True)
     ]
 
 
-@given(left=items, data=st.data())
-def test_any_sequence_of_partial_refunds_adds_up_and_empties_every_share(left, data):
-    while available := sum(part.total_minor for part in left):
+@given(remaining=items, data=st.data())
+def test_any_sequence_of_partial_refunds_adds_up_and_empties_every_share(remaining, data):
+    while available := sum(part.total_minor for part in remaining):
         amount = data.draw(st.integers(min_value=max(1, available // 4), max_value=available))
-        parts = split(amount, left)
-        left = less(left, parts)
+        parts = split(amount, remaining)
+        remaining = subtract(remaining, parts)
 
         assert sum(part.total_minor for part in parts) == amount
-        assert all(min(part.seller_minor, part.fee_minor, part.tax_minor) >= 0 for part in left)
+        assert all(min(part.seller_minor, part.fee_minor, part.tax_minor) >= 0 for part in remaining)
 
-    assert all(part.total_minor == 0 for part in left)
+    assert all(part.total_minor == 0 for part in remaining)
 
 
 def test_a_refund_of_an_item_revokes_the_license_of_that_item_only(order):
     item = order.items.order_by("net_minor").first()
 
-    refund = settled(refund_of(order, item_ids=[item.pk]))
+    refund = succeed(refund_of(order, item_ids=[item.pk]))
 
     order.refresh_from_db()
     assert (refund.amount_minor, order.status) == (item.total_minor, "completed")
-    held = License.objects.filter(order=order, status="active")
-    assert [row.item_id for row in held] == [order.items.exclude(pk=item.pk).get().pk]
+    active = License.objects.filter(order=order, status="active")
+    assert [row.item_id for row in active] == [order.items.exclude(pk=item.pk).get().pk]
 
 
 def test_a_refund_of_an_amount_is_spread_over_all_items(order):
-    refund = settled(refund_of(order, amount_minor=9_00))
+    refund = succeed(refund_of(order, amount_minor=9_00))
 
     assert sorted(line.total_minor for line in refund.lines.all()) == [3_00, 6_00]
     assert License.objects.filter(order=order, status="active").count() == 2
@@ -107,7 +101,7 @@ def test_an_amount_within_an_item_is_taken_from_that_item_only(order):
 
 def test_three_partial_refunds_empty_the_order(order):
     for amount in (1_01, 9_99, None):
-        settled(refund_of(order, amount_minor=amount))
+        succeed(refund_of(order, amount_minor=amount))
 
     order.refresh_from_db()
     assert order.status == "refunded"
@@ -120,7 +114,7 @@ def test_the_split_of_a_refund_is_fixed_when_it_is_opened(order):
     refund = refund_of(order, amount_minor=5_00)
     lines = list(RefundLine.objects.filter(refund=refund).values())
 
-    settled(refund)
+    succeed(refund)
 
     assert list(RefundLine.objects.filter(refund=refund).values()) == lines
 
@@ -128,14 +122,14 @@ def test_the_split_of_a_refund_is_fixed_when_it_is_opened(order):
 def test_each_seller_is_charged_their_part_only(order):
     before = seller_shares(order.pk)
 
-    settled(refund_of(order, amount_minor=9_00))
+    succeed(refund_of(order, amount_minor=9_00))
 
     after = seller_shares(order.pk)
     assert {before[seller] - after[seller] for seller in before} == {4_50, 2_25}
 
 
 def test_an_amount_above_what_remains_is_refused(order):
-    settled(refund_of(order, amount_minor=10_00))
+    succeed(refund_of(order, amount_minor=10_00))
 
     with pytest.raises(RefundExceedsPayment, match=r"Only 8\.00 EUR is left"):
         refund_of(order, amount_minor=8_01)
@@ -143,7 +137,7 @@ def test_an_amount_above_what_remains_is_refused(order):
 
 def test_an_item_cannot_be_refunded_twice(order):
     item = order.items.first()
-    settled(refund_of(order, item_ids=[item.pk]))
+    succeed(refund_of(order, item_ids=[item.pk]))
 
     with pytest.raises(RefundExceedsPayment, match=r"Only 0\.00 EUR"):
         refund_of(order, item_ids=[item.pk])
@@ -202,7 +196,7 @@ def test_another_user_does_not_find_the_order(order):
 
 def test_a_payment_is_refunded_ten_times_at_most(order):
     for _ in range(MOST_REFUNDS):
-        settled(refund_of(order, amount_minor=1))
+        succeed(refund_of(order, amount_minor=1))
 
     with pytest.raises(RefundLimitReached):
         refund_of(order, amount_minor=1)

@@ -101,7 +101,7 @@ def test_a_rule_says_what_to_set(rule):
     assert re.search(r"(Set|Add) [A-Z]{3,}[A-Z_']*", rule.hint)
 
 
-def test_an_empty_environment_that_calls_itself_live_hears_everything_at_once(broken):
+def test_an_empty_live_environment_hears_all_that_is_missing_at_once(broken):
     assert broken({"VEZA_ENVIRONMENT": "live"}) >= {
         f"E{number:03}" for number in (3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22, 24)
     }

@@ -34,7 +34,7 @@ def test_the_url_may_be_more_patient(options):
     assert options("postgres://veza@db.example.org/veza?connect_timeout=20")["connect_timeout"] == 20
 
 
-def test_a_database_that_takes_connections_and_says_nothing_costs_seconds_and_the_provider_sends_again(tmp_path):
+def test_a_silent_database_costs_seconds_and_the_provider_sends_again(tmp_path):
     raw = envelope("payment_succeeded", {})
     with socket.socket() as silent:
         silent.bind((HOST, 0))

@@ -98,7 +98,7 @@ def test_sigterm_lets_a_request_in_hand_finish(web, sandbox):
     assert Order.objects.get().status == "pending"
 
 
-def test_a_web_process_that_ends_tells_of_the_forged_deliveries_that_it_only_counted(web, environ):
+def test_a_stopping_web_process_tells_how_many_signatures_were_invalid(web, environ):
     process, _ask = web
     for _ in range(100):
         requests.post(f"http://{environ['WEB_BIND']}{WEBHOOK}", data=b"x", timeout=20)

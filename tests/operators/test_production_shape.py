@@ -165,7 +165,7 @@ def test_the_web_process_logs_nothing_but_json(environ, tmp_path):
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
 
 
-def test_beat_and_worker_commands_do_the_due_work_and_their_health_checks_know(environ, tmp_path):
+def test_beat_and_worker_do_the_due_work_and_their_health_checks_know(environ, tmp_path):
     beat_environ = environ | {"VEZA_ALIVE_FILE": str(tmp_path / "beat-alive")}
     beat = as_here(COMMANDS["beat"], **{"/tmp/beat-schedule": str(tmp_path / "schedule")})
     worker = as_here(COMMANDS["worker"])

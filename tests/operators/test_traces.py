@@ -27,7 +27,7 @@ def lines_of(caplog):
     return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
 
 
-def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_story(sandbox, caplog):
+def test_a_sweeps_log_names_the_request_that_last_moved_the_row(sandbox, caplog):
     order = order_of(OfferFactory())
     payment = payment_of(order)
     deliver(envelope("payment_succeeded", payment_object(payment)), **{"x-request-id": "webhook-7"})
@@ -41,7 +41,7 @@ def test_what_a_sweep_logs_about_a_row_names_the_request_that_last_moved_its_sto
     assert line["correlation_id"] == str(order.pk)
 
 
-def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afresh(sandbox, caplog):
+def test_a_row_that_raises_is_logged_and_the_next_starts_afresh(sandbox, caplog):
     rows = [payment_of(order_of(OfferFactory())) for _ in range(2)]
     due_now()
 
@@ -55,7 +55,7 @@ def test_a_row_that_raises_is_logged_with_its_story_and_the_next_row_starts_afre
     assert "row" not in structlog.contextvars.get_contextvars()
 
 
-def test_giving_up_a_transfer_is_logged_under_the_request_of_the_webhook_that_planned_it(sandbox, caplog, settings):
+def test_a_failed_transfer_is_logged_under_the_request_that_planned_it(sandbox, caplog, settings):
     settings.TRANSFER_RETRY_MAX_RETRIES = 0
     offer = OfferFactory()
     account = sandbox.create_account()

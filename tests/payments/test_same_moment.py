@@ -1,4 +1,4 @@
-"""News that comes in one moment, over real HTTP: whoever is first books it, and nobody is turned away."""
+"""Updates that arrive at the same moment over real HTTP: the first is applied, and none is refused."""
 
 from collections import Counter
 
@@ -18,8 +18,7 @@ from tests.buying import (
 )
 from tests.crowd import FIFTY, all_at_once, together
 from tests.operators.production import wait_until
-from tests.payments.reconciling import RECONCILE, older
-from tests.payments.test_any_order import handle_what_waited, open_cases, six_deliveries
+from tests.payments.builders import RECONCILE, handle_waiting_deliveries, make_older, open_reviews, six_deliveries
 from veza.backoffice.proof import prove_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def deliver(live_server, settings):
-    """Posts a delivery's bytes over HTTP; the status and the result that it was answered with."""
+    """Posts a delivery's bytes over HTTP; the status and result of the answer."""
     settings.ALLOWED_HOSTS = ["*"]
 
     def post(raw: bytes) -> tuple[int, str]:
@@ -43,8 +42,8 @@ def refundable(sandbox) -> Order:
     return order
 
 
-def given_back_once(*refunds: Refund) -> bool:
-    """Whether each refund is booked exactly once, and the books of its payment are in order."""
+def is_refunded_once(*refunds: Refund) -> bool:
+    """Whether each refund is booked exactly once, and the books of its payment balance."""
     payments = Payment.objects.filter(refunds__in=refunds)
     return all(
         (payment.refunded_minor, prove_payment(payment).differences) == (payment.amount_minor, [])
@@ -52,38 +51,38 @@ def given_back_once(*refunds: Refund) -> bool:
     )
 
 
-def test_one_event_that_comes_fifty_times_at_once_is_booked_once_and_logged_each_time(sandbox, deliver):
+def test_one_event_fifty_times_at_once_is_applied_once_and_logged_50_times(sandbox, deliver):
     refund = refund_of(refundable(sandbox))
     raw = envelope("refund_succeeded", refund_object(refund))
 
     answers = Counter(all_at_once(lambda _: deliver(raw)))
 
     assert answers == {(200, "ok"): 1, (200, "skipped: duplicate"): FIFTY - 1}
-    assert given_back_once(refund)
+    assert is_refunded_once(refund)
     assert WebhookDelivery.objects.filter(event_type="refund_succeeded").count() == FIFTY
 
 
-def test_one_piece_of_news_under_fifty_event_ids_at_once_is_booked_once(sandbox, deliver):
+def test_one_update_under_fifty_event_ids_at_once_is_applied_once(sandbox, deliver):
     refund = refund_of(refundable(sandbox))
     payload = refund_object(refund)
 
     answers = Counter(all_at_once(lambda _: deliver(envelope("refund_succeeded", payload))))
 
     assert answers == {(200, "ok"): 1, (200, "skipped: stale"): FIFTY - 1}
-    assert given_back_once(refund)
+    assert is_refunded_once(refund)
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_all_that_is_said_of_an_order_in_one_moment_ends_as_in_any_order(sandbox, deliver, times):
+def test_all_updates_of_an_order_at_once_end_as_in_any_order(sandbox, deliver, times):
     order = two_sellers_order()
-    deliveries = six_deliveries(order, refunded=18_00, disputed=18_00, ends="won") * times
+    deliveries = six_deliveries(order, refund_minor=18_00, dispute_minor=18_00, ends="won") * times
 
     answers = all_at_once(lambda number: deliver(deliveries[number]), len(deliveries))
-    handle_what_waited()
+    handle_waiting_deliveries()
 
     assert {status for status, _ in answers} == {200}
     order.refresh_from_db()
-    assert (order.status, Refund.objects.get().status, open_cases()) == (
+    assert (order.status, Refund.objects.get().status, open_reviews()) == (
         "completed",
         "bounced",
         [("refund_returned", 18_00)],
@@ -92,20 +91,20 @@ def test_all_that_is_said_of_an_order_in_one_moment_ends_as_in_any_order(sandbox
     assert prove_payment(payment_of(order)).differences == []
 
 
-def test_the_reconciler_and_the_late_webhook_at_the_same_moment_book_a_refund_once(sandbox, deliver):
+def test_the_reconciler_and_the_webhook_at_once_book_a_refund_once(sandbox, deliver):
     refunds = [refund_of(refundable(sandbox)) for _ in range(10)]
     for refund in refunds:
         sandbox.control(f"refunds/{refund.provider_key}", status="succeeded", silent=True)
-    older(Refund, minutes=31)
+    make_older(Refund, minutes=31)
     late = [envelope("refund_succeeded", refund_object(refund)) for refund in refunds]
 
     together(lambda: reconcile.run(cause=RECONCILE), *[lambda raw=raw: deliver(raw) for raw in late])
 
-    assert given_back_once(*refunds)
+    assert is_refunded_once(*refunds)
     assert set(Refund.objects.values_list("status", "next_attempt_at")) == {("succeeded", None)}
 
 
-def test_a_webhook_that_is_faster_than_the_answer_to_our_request_is_booked_once(sandbox, deliver):
+def test_a_webhook_faster_than_the_answer_is_applied_once(sandbox, deliver):
     order = refundable(sandbox)
     sandbox.fault("latency", "^/refunds$", method="POST", when="after", seconds=1)
 
@@ -118,4 +117,4 @@ def test_a_webhook_that_is_faster_than_the_answer_to_our_request_is_booked_once(
 
     refund = Refund.objects.get()
     assert (refund.status, refund.hyperswitch_refund_id) == ("succeeded", refund.provider_key)
-    assert given_back_once(refund)
+    assert is_refunded_once(refund)

@@ -98,6 +98,11 @@ class Sandbox:
     def truth(self) -> dict[str, Any]:
         return self._call("GET", "/_truth")
 
+    def objects(self) -> dict[str, list[dict[str, Any]]]:
+        """Every payment, refund, dispute and transfer as its provider has it now."""
+        objects: dict[str, list[dict[str, Any]]] = self._call("GET", "/_truth/objects")
+        return objects
+
     def calls(self) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = self._call("GET", "/_truth/calls")["calls"]
         return calls

@@ -1,4 +1,4 @@
-"""What happens around a subscription in a test: somebody subscribes, pays, and time passes."""
+"""What happens around a subscription in a test: a user subscribes, pays, and time passes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,17 +6,21 @@ from typing import Any
 import factory
 from django.db import transaction
 from factory.django import DjangoModelFactory
+from rest_framework.test import APIClient
 
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client as hyperswitch_api
-from payments.models import Payment
+from payments.models import Payment, Refund
 from subscriptions.access import effective_payment
 from subscriptions.checkout import Checkout
 from subscriptions.completion import request_completion
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
+from subscriptions.refunds import request_refund
 from subscriptions.renewals import run_due
 from subscriptions.subscribing import request_subscription
+from tests.buying import deliver_payment
 from tests.factories import PersonFactory
+from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause, by_sweep
 from veza.core.ids import new_id
 from veza.core.models import User
@@ -28,7 +32,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class PlanFactory(DjangoModelFactory):
-    """A plan of 10.00 a month and 20 % tax that allows everything."""
+    """A plan of 10.00 a month and 20 % tax with every feature."""
 
     class Meta:
         model = Plan
@@ -70,14 +74,14 @@ def activate(sandbox, plan: Plan | None = None, *, user: User | None = None, at:
 
 
 def press_button(sandbox, button: str, subscription: Subscription, *, at: datetime = NOW) -> None:
-    """Press a button of the last payment's page, and hear of what came of it."""
+    """Press a button of the last payment's page, and apply the update."""
     sandbox.pay(last_payment(subscription).provider_key, button)
     deliver_update(last_payment(subscription), at=at)
     subscription.refresh_from_db()
 
 
 def deliver_update(payment: Payment, *, at: datetime = NOW, **payload: Any) -> None:
-    """What the provider's webhook about this payment brings, at `at`."""
+    """Apply what Hyperswitch's webhook about this payment would report, at `at`."""
     outcome = hyperswitch_api.read_payment(payment.provider_key)
     assert isinstance(outcome, Accepted)
     with transaction.atomic():
@@ -85,7 +89,7 @@ def deliver_update(payment: Payment, *, at: datetime = NOW, **payload: Any) -> N
 
 
 def run_sweep(subscription: Subscription, at: datetime) -> Subscription:
-    """The sweep comes by at `at`; if it sent a charge, we hear of it."""
+    """Run the sweep at `at`; if it sent a charge, apply the update of it."""
     run_due(subscription.pk, cause=SWEEP, at=at)
     for payment in payments_of(subscription):
         if payment.status == "pending" and payment.off_session:
@@ -111,13 +115,46 @@ def last_invoice(subscription: Subscription) -> SubscriptionInvoice:
 
 
 def gives_access(subscription: Subscription, at: datetime) -> bool:
-    found = Subscription.objects.select_related("plan").get(pk=subscription.pk)
-    return effective_payment(found, at=at) is not None
+    row = Subscription.objects.select_related("plan").get(pk=subscription.pk)
+    return effective_payment(row, at=at) is not None
 
 
-def saved_card_will(sandbox, outcome: str, subscription: Subscription) -> None:
-    """What the bank says when the saved method is charged: succeeded, failed, processing."""
+def set_charge_outcome(sandbox, outcome: str, subscription: Subscription) -> None:
+    """How a charge of the saved method ends: succeeded, failed, processing."""
     sandbox.control(f"customers/cus_{subscription.user_id.hex}", off_session_outcome=outcome)
+
+
+def activate_by_webhook(sandbox) -> Subscription:
+    """A subscription that a webhook made active, in real time."""
+    subscription = subscribe(PlanFactory())
+    sandbox.pay(last_payment(subscription).provider_key)
+    deliver_payment(last_payment(subscription))
+    subscription.refresh_from_db()
+    return subscription
+
+
+def refund_invoice(invoice: SubscriptionInvoice, amount_minor: int | None = None) -> Refund:
+    """A refund that support requested and sent."""
+    refund = request_refund(
+        refund_id=new_id(),
+        invoice_id=invoice.pk,
+        amount_minor=amount_minor,
+        reason="The subscriber asked for it.",
+        requested_by_id=invoice.subscription.user_id,
+        cause=BY_USER,
+    )
+    refund.refresh_from_db()
+    return refund
+
+
+def is_proved(subscription: Subscription) -> bool:
+    return all(prove_payment(payment).is_balanced for payment in payments_of(subscription))
+
+
+def client_of(user: User) -> APIClient:
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(user)
+    return client
 
 
 def days(number: float) -> timedelta:

@@ -1,4 +1,4 @@
-"""Effective payment, the whole predicate: which subscription opens doors, and until when."""
+"""Effective payment, the whole predicate: which subscription gives access, and until when."""
 
 from datetime import timedelta
 
@@ -25,16 +25,16 @@ GRACE = days(7)
 ENTITLING = {"trialing", "active", "past_due"}
 
 
-def held(plan: Plan, status: str = "active", **fields) -> Subscription:
-    known = {"period_start_at": NOW, "period_end_at": END, "anchor_day": 1} | fields
-    return Subscription.objects.create(user=PersonFactory(), plan=plan, status=status, **known)
+def make_subscription(plan: Plan, status: str = "active", **fields) -> Subscription:
+    values = {"period_start_at": NOW, "period_end_at": END, "anchor_day": 1} | fields
+    return Subscription.objects.create(user=PersonFactory(), plan=plan, status=status, **values)
 
 
-def billed(
+def make_invoice(
     subscription: Subscription, status: str = "paid", *, start_at=NOW, payment_id: str | None = "pay_1", **fields
 ):
     paid_at = NOW if status in ("paid", "refunded") else None
-    known = {"net_minor": 10_00, "tax_minor": 0, "total_minor": 10_00, "currency": "EUR", "paid_at": paid_at} | fields
+    values = {"net_minor": 10_00, "tax_minor": 0, "total_minor": 10_00, "currency": "EUR", "paid_at": paid_at} | fields
     return SubscriptionInvoice.objects.create(
         subscription=subscription,
         plan=fields.get("plan", subscription.plan),
@@ -42,31 +42,33 @@ def billed(
         period_start_at=start_at,
         period_end_at=start_at + days(30),
         hyperswitch_payment_id=payment_id,
-        **{name: value for name, value in known.items() if name != "plan"},
+        **{name: value for name, value in values.items() if name != "plan"},
     )
 
 
-def opens(subscription: Subscription, at=NOW) -> bool:
+def gives_access(subscription: Subscription, at=NOW) -> bool:
     return effective_payment_of(subscription.user_id, at=at) is not None
 
 
 @pytest.mark.parametrize("status", SubscriptionStatus.values)
-@pytest.mark.parametrize("behind_it", ["free", "trial", "trial that is over", "nothing"])
-def test_a_status_alone_gives_no_access(status, behind_it):
-    plan = free_plan() if behind_it == "free" else PlanFactory()
-    trial = {"trial": END, "trial that is over": NOW}.get(behind_it)
+@pytest.mark.parametrize("basis", ["free", "trial", "trial that is over", "nothing"])
+def test_a_status_alone_gives_no_access(status, basis):
+    plan = free_plan() if basis == "free" else PlanFactory()
+    trial = {"trial": END, "trial that is over": NOW}.get(basis)
 
-    assert opens(held(plan, status, trial_ends_at=trial)) == (status in ENTITLING and behind_it in ("free", "trial"))
+    assert gives_access(make_subscription(plan, status, trial_ends_at=trial)) == (
+        status in ENTITLING and basis in ("free", "trial")
+    )
 
 
 @pytest.mark.parametrize("status", SubscriptionStatus.values)
 @pytest.mark.parametrize("invoice", InvoiceStatus.values)
 @pytest.mark.parametrize("payment_id", ["pay_1", None])
 def test_only_a_paid_invoice_with_a_payment_id_gives_access(status, invoice, payment_id):
-    subscription = held(PlanFactory(), status)
-    billed(subscription, invoice, payment_id=payment_id)
+    subscription = make_subscription(PlanFactory(), status)
+    make_invoice(subscription, invoice, payment_id=payment_id)
 
-    assert opens(subscription) == (status in ENTITLING and invoice == "paid" and payment_id is not None)
+    assert gives_access(subscription) == (status in ENTITLING and invoice == "paid" and payment_id is not None)
 
 
 @pytest.mark.parametrize(
@@ -77,46 +79,50 @@ def test_only_a_paid_invoice_with_a_payment_id_gives_access(status, invoice, pay
     ],
 )
 def test_a_trial_gives_access_exactly_until_it_ends(fields, last):
-    subscription = held(PlanFactory(), "trialing", **fields)
+    subscription = make_subscription(PlanFactory(), "trialing", **fields)
 
-    assert (opens(subscription, last - MOMENT), opens(subscription, last)) == (True, False)
+    assert (gives_access(subscription, last - MOMENT), gives_access(subscription, last)) == (True, False)
 
 
 @pytest.mark.parametrize(("cancelled", "last"), [(False, END + GRACE), (True, END)])
 def test_a_paid_period_has_a_grace_period_unless_cancelled(cancelled, last):
-    subscription = held(PlanFactory(), cancel_at_period_end=cancelled)
-    billed(subscription)
+    subscription = make_subscription(PlanFactory(), cancel_at_period_end=cancelled)
+    make_invoice(subscription)
 
-    assert (opens(subscription, last - MOMENT), opens(subscription, last)) == (True, False)
+    assert (gives_access(subscription, last - MOMENT), gives_access(subscription, last)) == (True, False)
 
 
 def test_a_free_plan_gives_access_until_a_cancellation_takes_effect():
-    kept, cancelled = held(free_plan()), held(free_plan(), cancel_at_period_end=True)
+    renewing, cancelled = make_subscription(free_plan()), make_subscription(free_plan(), cancel_at_period_end=True)
 
-    assert (opens(kept, END + days(999)), opens(cancelled, END - MOMENT), opens(cancelled, END)) == (True, True, False)
+    assert (
+        gives_access(renewing, END + days(999)),
+        gives_access(cancelled, END - MOMENT),
+        gives_access(cancelled, END),
+    ) == (True, True, False)
 
 
 def test_a_refunded_renewal_ends_the_grace_of_the_period_before():
-    subscription = held(PlanFactory())
-    billed(subscription)
-    billed(subscription, "refunded", start_at=END, payment_id="pay_2")
+    subscription = make_subscription(PlanFactory())
+    make_invoice(subscription)
+    make_invoice(subscription, "refunded", start_at=END, payment_id="pay_2")
 
-    assert (opens(subscription, END - MOMENT), opens(subscription, END + days(1))) == (True, False)
+    assert (gives_access(subscription, END - MOMENT), gives_access(subscription, END + days(1))) == (True, False)
 
 
 @pytest.mark.parametrize("unpaid", ["pending", "failed"])
 def test_an_unpaid_renewal_keeps_the_grace_period(unpaid):
-    subscription = held(PlanFactory(), "past_due")
-    billed(subscription)
-    billed(subscription, unpaid, start_at=END, payment_id=None)
+    subscription = make_subscription(PlanFactory(), "past_due")
+    make_invoice(subscription)
+    make_invoice(subscription, unpaid, start_at=END, payment_id=None)
 
-    assert opens(subscription, END + GRACE - MOMENT)
+    assert gives_access(subscription, END + GRACE - MOMENT)
 
 
 def test_the_features_are_those_of_the_plan_that_was_paid_for():
-    paid, wanted = PlanFactory(can_sell_on_marketplace=False), PlanFactory(can_sell_on_marketplace=True)
-    subscription = held(wanted)
-    billed(subscription, plan=paid)
+    paid_plan, current_plan = PlanFactory(can_sell_on_marketplace=False), PlanFactory(can_sell_on_marketplace=True)
+    subscription = make_subscription(current_plan)
+    make_invoice(subscription, plan=paid_plan)
 
     with pytest.raises(PlanDoesNotAllow):
         refuse_unless_may_sell(subscription.user_id, at=NOW)
@@ -126,15 +132,15 @@ def test_the_features_are_those_of_the_plan_that_was_paid_for():
 def test_each_gate_checks_its_own_feature(sells, distributes):
     user_id = subscribe(free_plan(can_sell_on_marketplace=sells, can_distribute=distributes)).user_id
 
-    def refused(gate) -> bool:
+    def is_refused(gate) -> bool:
         try:
             gate(user_id, at=NOW)
         except PlanDoesNotAllow:
             return True
         return False
 
-    assert (may_sell(user_id, NOW), refused(refuse_unless_may_sell)) == (sells, not sells)
-    assert refused(refuse_unless_may_distribute) == (not distributes)
+    assert (may_sell(user_id, NOW), is_refused(refuse_unless_may_sell)) == (sells, not sells)
+    assert is_refused(refuse_unless_may_distribute) == (not distributes)
 
 
 @pytest.mark.parametrize("gate", [refuse_unless_may_sell, refuse_unless_may_distribute])
@@ -144,8 +150,8 @@ def test_every_gate_needs_a_subscription(gate):
 
 
 def test_an_access_check_costs_two_queries_at_most(django_assert_max_num_queries):
-    subscription = held(PlanFactory())
-    billed(subscription)
+    subscription = make_subscription(PlanFactory())
+    make_invoice(subscription)
 
     with django_assert_max_num_queries(2):
         effective_payment_of(subscription.user_id, at=NOW)

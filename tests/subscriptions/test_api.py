@@ -1,4 +1,4 @@
-"""The doors of subscriptions, as a subscriber's program knocks at them."""
+"""The API of subscriptions, as a subscriber uses it."""
 
 import pytest
 from rest_framework.test import APIClient
@@ -7,45 +7,28 @@ from payments.models import LedgerAccount
 from subscriptions.models import Subscription
 from tests.buying import deliver_payment
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import PlanFactory, free_plan, last_payment
-from veza.core.models import User
+from tests.subscriptions.subscribing import PlanFactory, client_of, free_plan, last_payment
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
 
 
-@pytest.fixture
-def user() -> User:
-    return PersonFactory()
-
-
-@pytest.fixture
-def api(user) -> APIClient:
-    return as_client(user)
-
-
-def as_client(user: User) -> APIClient:
-    client = APIClient(raise_request_exception=False)
-    client.force_authenticate(user)
-    return client
-
-
-def subscribed(api: APIClient, plan, **headers):
+def post_subscription(api: APIClient, plan, **headers):
     return api.post(f"{API}/subscriptions/subscribe", {"plan_id": str(plan.pk)}, format="json", headers=headers)
 
 
-def paid(api: APIClient, plan) -> Subscription:
-    subscription = Subscription.objects.get(pk=subscribed(api, plan).json()["id"])
+def subscribe_and_pay(api: APIClient, plan) -> Subscription:
+    subscription = Subscription.objects.get(pk=post_subscription(api, plan).json()["id"])
     deliver_payment(last_payment(subscription))
     return subscription
 
 
-def standing(api: APIClient) -> dict:
+def read_overview(api: APIClient) -> dict:
     return api.get(f"{API}/me/subscription").json()
 
 
 def test_a_paid_plan_answers_with_the_page_and_the_secret(sandbox, api):
-    answer = subscribed(api, PlanFactory())
+    answer = post_subscription(api, PlanFactory())
 
     payload = answer.json()
     assert (answer.status_code, payload["status"], payload["invoice"]["total_minor"]) == (201, "pending_payment", 12_00)
@@ -54,7 +37,7 @@ def test_a_paid_plan_answers_with_the_page_and_the_secret(sandbox, api):
 
 
 def test_a_free_plan_answers_with_nothing_to_pay(api):
-    payload = subscribed(api, free_plan()).json()
+    payload = post_subscription(api, free_plan()).json()
 
     assert (payload["status"], payload["invoice"], payload["payment_url"]) == ("active", None, None)
 
@@ -62,7 +45,7 @@ def test_a_free_plan_answers_with_nothing_to_pay(api):
 def test_without_an_answer_it_is_accepted_and_completed_later(sandbox, api):
     sandbox.fault("drop", "^/payments$", method="POST", when="after")
 
-    answer = subscribed(api, PlanFactory())
+    answer = post_subscription(api, PlanFactory())
     later = api.post(f"{API}/subscriptions/complete/{answer.json()['id']}")
 
     assert (answer.status_code, answer.json()["payment_url"]) == (202, None)
@@ -72,15 +55,15 @@ def test_without_an_answer_it_is_accepted_and_completed_later(sandbox, api):
 def test_the_same_key_subscribes_once(sandbox, api):
     plan = PlanFactory()
 
-    first, second = (subscribed(api, plan, **{"Idempotency-Key": "k1"}).json() for _ in range(2))
+    first, second = (post_subscription(api, plan, **{"Idempotency-Key": "k1"}).json() for _ in range(2))
 
     assert (first["id"], first["hyperswitch_payment_id"]) == (second["id"], second["hyperswitch_payment_id"])
 
 
 def test_a_second_subscription_is_a_conflict_with_a_code(api):
-    subscribed(api, free_plan())
+    post_subscription(api, free_plan())
 
-    answer = subscribed(api, free_plan())
+    answer = post_subscription(api, free_plan())
 
     assert (answer.status_code, answer.json()["code"]) == (409, "already_subscribed")
 
@@ -92,24 +75,24 @@ def test_a_plan_that_does_not_exist_is_404(api, user):
 
 
 def test_the_overview_shows_that_there_is_no_subscription(api):
-    payload = standing(api)
+    payload = read_overview(api)
 
     assert (payload["subscription"], payload["active"], payload["needs_payment"]) == (None, False, False)
 
 
 def test_the_overview_shows_plan_and_period(sandbox, api):
     plan = PlanFactory()
-    paid(api, plan)
+    subscribe_and_pay(api, plan)
 
-    payload = standing(api)
+    payload = read_overview(api)
     assert (payload["active"], payload["needs_payment"], payload["plan"]["id"]) == (True, False, str(plan.pk))
     assert payload["period_end_at"] > payload["period_start_at"]
 
 
 def test_the_overview_shows_that_a_payment_is_needed_and_how(sandbox, api):
-    key = subscribed(api, PlanFactory()).json()["id"]
+    key = post_subscription(api, PlanFactory()).json()["id"]
 
-    payload = standing(api)
+    payload = read_overview(api)
     assert (payload["active"], payload["needs_payment"], f"complete/{key}" in payload["message"]) == (False, True, True)
     assert api.post(payload["complete_url"]).status_code == 200
 
@@ -117,11 +100,11 @@ def test_the_overview_shows_that_a_payment_is_needed_and_how(sandbox, api):
 def test_an_active_row_without_a_payment_needs_one(api, user):
     Subscription.objects.create(user=user, plan=PlanFactory(), status="active", anchor_day=1)
 
-    assert (standing(api)["active"], standing(api)["needs_payment"]) == (False, True)
+    assert (read_overview(api)["active"], read_overview(api)["needs_payment"]) == (False, True)
 
 
 def test_a_paid_subscription_has_nothing_to_complete(sandbox, api):
-    subscription = paid(api, PlanFactory())
+    subscription = subscribe_and_pay(api, PlanFactory())
 
     answer = api.post(f"{API}/subscriptions/complete/{subscription.pk}")
 
@@ -129,20 +112,20 @@ def test_a_paid_subscription_has_nothing_to_complete(sandbox, api):
 
 
 def test_a_subscription_of_another_user_is_404(sandbox, api):
-    key = subscribed(as_client(PersonFactory()), PlanFactory()).json()["id"]
+    key = post_subscription(client_of(PersonFactory()), PlanFactory()).json()["id"]
 
     assert api.post(f"{API}/subscriptions/complete/{key}").status_code == 404
 
 
 def test_cancel_and_change(sandbox, api):
-    paid(api, PlanFactory())
+    subscribe_and_pay(api, PlanFactory())
     dearer = PlanFactory(price_minor=99_00)
 
-    changed = api.post(f"{API}/subscriptions/change", {"plan_id": str(dearer.pk)}, format="json").json()
+    change = api.post(f"{API}/subscriptions/change", {"plan_id": str(dearer.pk)}, format="json").json()
     later = api.post(f"{API}/subscriptions/cancel", {}, format="json").json()
     now = api.post(f"{API}/subscriptions/cancel", {"now": True}, format="json").json()
 
-    assert changed["next_plan"]["id"] == str(dearer.pk)
+    assert change["next_plan"]["id"] == str(dearer.pk)
     assert (later["status"], later["cancel_at_period_end"], now["status"]) == ("active", True, "cancelled")
 
 
@@ -153,38 +136,38 @@ def test_cancelling_without_a_subscription_is_404(api):
 
 
 def test_only_own_invoices_are_listed(sandbox, api):
-    subscription = paid(api, PlanFactory())
-    paid(as_client(PersonFactory()), PlanFactory())
+    subscription = subscribe_and_pay(api, PlanFactory())
+    subscribe_and_pay(client_of(PersonFactory()), PlanFactory())
 
     (invoice,) = api.get(f"{API}/subscriptions/invoices").json()["results"]
     assert invoice["subscription_id"] == str(subscription.pk)
     assert (invoice["status"], invoice["tax_minor"], invoice["total_minor"]) == ("paid", 2_00, 12_00)
 
 
-def submitted(api: APIClient):
+def submit_work(api: APIClient):
     return api.post(f"{API}/distribution/submit", {"title": "Song", "artist": "Me"}, format="json")
 
 
 def test_distribution_needs_a_payment(sandbox, api):
-    subscribed(api, PlanFactory())
+    post_subscription(api, PlanFactory())
 
-    for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
+    for answer in (api.get(f"{API}/distribution/eligibility"), submit_work(api)):
         assert (answer.status_code, answer.json()["code"]) == (403, "subscription_payment_required")
 
 
 def test_distribution_needs_a_plan_that_includes_it(api):
-    subscribed(api, free_plan(can_distribute=False))
+    post_subscription(api, free_plan(can_distribute=False))
 
-    for answer in (api.get(f"{API}/distribution/eligibility"), submitted(api)):
+    for answer in (api.get(f"{API}/distribution/eligibility"), submit_work(api)):
         assert (answer.status_code, answer.json()["code"]) == (403, "plan_does_not_allow")
 
 
 def test_a_paying_subscriber_may_distribute(sandbox, api):
     plan = PlanFactory()
-    paid(api, plan)
+    subscribe_and_pay(api, plan)
 
     assert api.get(f"{API}/distribution/eligibility").json()["plan"] == plan.name
-    assert submitted(api).status_code == 201
+    assert submit_work(api).status_code == 201
 
 
 def test_any_user_may_become_a_seller_once(api, user):

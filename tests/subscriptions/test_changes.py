@@ -1,4 +1,4 @@
-"""Another plan from the next period on, or none: at the period's end, or now."""
+"""A change of the plan with the next period, and a cancellation: at the period's end, or immediately."""
 
 import pytest
 
@@ -21,18 +21,18 @@ from tests.subscriptions.subscribing import (
     last_payment,
     payments_of,
     run_sweep,
-    saved_card_will,
+    set_charge_outcome,
     subscribe,
 )
 
 pytestmark = pytest.mark.django_db
 
 
-def ended(subscription: Subscription, *, now: bool = False, at=NOW) -> Subscription:
+def cancel_subscription(subscription: Subscription, *, now: bool = False, at=NOW) -> Subscription:
     return cancel(user_id=subscription.user_id, now=now, cause=BY_USER, at=at)
 
 
-def changed(subscription: Subscription, plan, at=NOW) -> Subscription:
+def change_to(subscription: Subscription, plan, at=NOW) -> Subscription:
     return change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
 
 
@@ -40,7 +40,7 @@ def test_a_cancelled_subscription_lasts_to_the_end_of_its_paid_period(sandbox):
     subscription = activate(sandbox)
     end_at = subscription.period_end_at
 
-    assert ended(subscription).status == "active"
+    assert cancel_subscription(subscription).status == "active"
     assert gives_access(subscription, end_at - days(1))
 
     assert run_sweep(subscription, end_at).status == "cancelled"
@@ -50,7 +50,7 @@ def test_a_cancelled_subscription_lasts_to_the_end_of_its_paid_period(sandbox):
 def test_cancelling_immediately_ends_the_access_immediately(sandbox):
     subscription = activate(sandbox)
 
-    assert ended(subscription, now=True).status == "cancelled"
+    assert cancel_subscription(subscription, now=True).status == "cancelled"
 
     assert not gives_access(subscription, NOW)
 
@@ -59,7 +59,7 @@ def test_cancelling_immediately_ends_the_access_immediately(sandbox):
 def test_cancelling_an_unpaid_subscription_closes_its_payment_page(sandbox, now):
     subscription = subscribe(PlanFactory())
 
-    assert ended(subscription, now=now).status == "cancelled"
+    assert cancel_subscription(subscription, now=now).status == "cancelled"
     run_due(subscription.pk, cause=SWEEP, at=NOW)
 
     assert (last_invoice(subscription).status, last_payment(subscription).status) == ("void", "cancelled")
@@ -68,7 +68,7 @@ def test_cancelling_an_unpaid_subscription_closes_its_payment_page(sandbox, now)
 
 def test_a_payment_of_a_void_invoice_is_refunded(sandbox):
     subscription = subscribe(PlanFactory())
-    ended(subscription)
+    cancel_subscription(subscription)
 
     deliver_payment(last_payment(subscription))
 
@@ -84,7 +84,7 @@ def test_there_is_nothing_to_cancel_without_a_subscription():
 def test_a_change_takes_effect_with_the_next_period_and_its_price(sandbox):
     subscription, dearer = activate(sandbox), PlanFactory(price_minor=20_00)
 
-    changed(subscription, dearer)
+    change_to(subscription, dearer)
     subscription.refresh_from_db()
     assert subscription.plan_id != dearer.pk
     run_sweep(subscription, subscription.period_end_at)
@@ -96,8 +96,8 @@ def test_a_change_takes_effect_with_the_next_period_and_its_price(sandbox):
 def test_a_change_to_a_dearer_plan_takes_effect_only_when_it_is_paid(sandbox):
     subscription = activate(sandbox, PlanFactory(can_sell_on_marketplace=False))
     dearer = PlanFactory(can_sell_on_marketplace=True)
-    changed(subscription, dearer)
-    saved_card_will(sandbox, "failed", subscription)
+    change_to(subscription, dearer)
+    set_charge_outcome(sandbox, "failed", subscription)
 
     run_sweep(subscription, subscription.period_end_at)
 
@@ -107,7 +107,7 @@ def test_a_change_to_a_dearer_plan_takes_effect_only_when_it_is_paid(sandbox):
 def test_a_change_to_a_free_plan_opens_no_further_invoice(sandbox):
     subscription, free = activate(sandbox), free_plan()
 
-    changed(subscription, free)
+    change_to(subscription, free)
     run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, subscription.plan_id, subscription.invoices.count()) == ("active", free.pk, 1)
@@ -115,7 +115,7 @@ def test_a_change_to_a_free_plan_opens_no_further_invoice(sandbox):
 
 def test_a_change_from_a_free_plan_keeps_it_until_the_new_one_is_paid(sandbox):
     subscription = subscribe(free_plan(can_sell_on_marketplace=False))
-    changed(subscription, PlanFactory())
+    change_to(subscription, PlanFactory())
 
     run_sweep(subscription, subscription.period_end_at)
 
@@ -124,10 +124,10 @@ def test_a_change_from_a_free_plan_keeps_it_until_the_new_one_is_paid(sandbox):
 
 def test_the_current_plan_undoes_a_change_and_a_cancellation(sandbox):
     subscription = activate(sandbox)
-    changed(subscription, PlanFactory())
-    ended(subscription)
+    change_to(subscription, PlanFactory())
+    cancel_subscription(subscription)
 
-    again = changed(subscription, subscription.plan)
+    again = change_to(subscription, subscription.plan)
 
     assert (again.next_plan, again.cancel_at_period_end) == (None, False)
 
@@ -136,4 +136,4 @@ def test_an_unpaid_plan_cannot_be_changed(sandbox):
     subscription = subscribe(PlanFactory())
 
     with pytest.raises(SubscriptionPaymentRequired):
-        changed(subscription, PlanFactory())
+        change_to(subscription, PlanFactory())

@@ -1,4 +1,4 @@
-"""The way out for a stuck subscriber: a page that works, the same one while it lives, a new one when it is dead."""
+"""Completing a payment: the last page while it is open, a new one after it is closed."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from tests.subscriptions.subscribing import (
     payments_of,
     press_button,
     run_sweep,
-    saved_card_will,
+    set_charge_outcome,
     subscribe,
 )
 from veza.core.errors import NotFound
@@ -32,17 +32,20 @@ from veza.core.ids import new_id
 pytestmark = pytest.mark.django_db
 
 
-def end_the_session(subscription: Subscription) -> None:
+def expire_session(subscription: Subscription) -> None:
     Payment.objects.filter(correlation_id=subscription.pk).update(first_sent_at=NOW - days(1), created_at=NOW - days(1))
 
 
 def test_an_open_page_is_returned_again(sandbox):
     subscription = subscribe(PlanFactory())
 
-    made = complete(subscription)
+    checkout = complete(subscription)
 
-    assert (made.payment, made.payment_url) == (last_payment(subscription), last_payment(subscription).payment_url)
-    assert (len(payments_of(subscription)), made.client_secret != "") == (1, True)
+    assert (checkout.payment, checkout.payment_url) == (
+        last_payment(subscription),
+        last_payment(subscription).payment_url,
+    )
+    assert (len(payments_of(subscription)), checkout.client_secret != "") == (1, True)
 
 
 def test_a_lost_answer_is_read_again(sandbox):
@@ -58,10 +61,10 @@ def test_a_declined_payment_is_followed_by_a_new_one_that_can_be_paid(sandbox):
     subscription = subscribe(PlanFactory())
     press_button(sandbox, "decline", subscription)
 
-    made = complete(subscription)
+    checkout = complete(subscription)
     press_button(sandbox, "pay", subscription)
 
-    assert (made.payment_url != "", len(payments_of(subscription))) == (True, 2)
+    assert (checkout.payment_url != "", len(payments_of(subscription))) == (True, 2)
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
@@ -76,7 +79,7 @@ def test_a_cancelled_payment_is_followed_by_a_new_one(sandbox):
 
 def test_an_expired_page_is_closed_before_another_is_opened(sandbox):
     subscription = subscribe(PlanFactory())
-    end_the_session(subscription)
+    expire_session(subscription)
 
     complete(subscription)
 
@@ -85,7 +88,7 @@ def test_an_expired_page_is_closed_before_another_is_opened(sandbox):
 
 def test_an_expired_page_stays_the_only_one_without_an_answer(sandbox):
     subscription = subscribe(PlanFactory())
-    end_the_session(subscription)
+    expire_session(subscription)
     sandbox.fault("drop", "/cancel$", method="POST", when="before")
 
     with pytest.raises(PaymentUnderWay):
@@ -136,10 +139,10 @@ def test_a_free_plan_or_a_trial_has_nothing_to_pay(plan):
 
 
 def test_a_paid_or_replaced_subscription_has_nothing_to_pay(sandbox):
-    paid, replaced = activate(sandbox), subscribe(PlanFactory())
+    paying, replaced = activate(sandbox), subscribe(PlanFactory())
     subscribe(free_plan(), user=replaced.user)
 
-    for subscription in (paid, replaced):
+    for subscription in (paying, replaced):
         with pytest.raises(NothingToPay):
             complete(subscription)
 
@@ -163,7 +166,7 @@ def test_an_active_one_without_a_payment_gets_an_invoice_and_a_page(sandbox):
 
 def test_a_failed_renewal_is_paid_on_a_page_and_the_new_method_saved(sandbox):
     subscription = activate(sandbox)
-    saved_card_will(sandbox, "failed", subscription)
+    set_charge_outcome(sandbox, "failed", subscription)
     run_sweep(subscription, subscription.period_end_at)
     old_method = subscription.hyperswitch_payment_method_id
 

@@ -1,4 +1,4 @@
-"""Somebody else takes an invoice's money back, a bank or a colleague at the provider's dashboard."""
+"""An invoice's money goes back without a request to Veza: by a dispute, or by an external refund."""
 
 import pytest
 from django.db import transaction
@@ -8,13 +8,19 @@ from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import RemoteDispute, parse_dispute
 from payments.models import Dispute, Payment
 from tests.buying import deliver, deliver_refund, envelope
-from tests.subscriptions.subscribing import SWEEP, last_invoice, last_payment
-from tests.subscriptions.test_billing import activate_by_webhook, is_proved, refund_of
+from tests.subscriptions.subscribing import (
+    SWEEP,
+    activate_by_webhook,
+    is_proved,
+    last_invoice,
+    last_payment,
+    refund_invoice,
+)
 
 pytestmark = pytest.mark.django_db
 
 
-def bank_says(payment: Payment, status: str, *, amount_minor: int | None = None):
+def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None = None):
     """A dispute of the whole payment, unless an amount is given."""
     payload = {
         "dispute_id": "dp_1",
@@ -27,8 +33,8 @@ def bank_says(payment: Payment, status: str, *, amount_minor: int | None = None)
     return deliver(envelope(f"dispute_{status}", payload))
 
 
-def refunded_at_dashboard(payment: Payment, amount_minor: int):
-    """A refund that nobody here asked for."""
+def refund_at_dashboard(payment: Payment, amount_minor: int):
+    """An external refund: Veza did not request it."""
     payload = {
         "refund_id": f"ref_dashboard_{amount_minor}",
         "payment_id": payment.provider_key,
@@ -41,14 +47,14 @@ def refunded_at_dashboard(payment: Payment, amount_minor: int):
 
 
 def test_a_dispute_ends_the_access_when_it_is_lost(sandbox):
-    subscription, snapshot = activate_by_webhook(sandbox), []
+    subscription, statuses = activate_by_webhook(sandbox), []
 
     for status in ("opened", "lost"):
-        bank_says(last_payment(subscription), status)
+        deliver_dispute(last_payment(subscription), status)
         subscription.refresh_from_db()
-        snapshot.append((subscription.status, last_invoice(subscription).status))
+        statuses.append((subscription.status, last_invoice(subscription).status))
 
-    assert snapshot == [("active", "paid"), ("expired", "refunded")]
+    assert statuses == [("active", "paid"), ("expired", "refunded")]
     assert is_proved(subscription)
 
 
@@ -56,7 +62,7 @@ def test_a_dispute_that_is_won_changes_nothing(sandbox):
     subscription = activate_by_webhook(sandbox)
 
     for status in ("opened", "won"):
-        bank_says(last_payment(subscription), status)
+        deliver_dispute(last_payment(subscription), status)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status, is_proved(subscription)) == ("active", "paid", True)
@@ -64,9 +70,9 @@ def test_a_dispute_that_is_won_changes_nothing(sandbox):
 
 def test_a_partial_refund_and_a_lost_dispute_of_the_rest_end_the_access(sandbox):
     subscription = activate_by_webhook(sandbox)
-    deliver_refund(refund_of(last_invoice(subscription), 5_00))
+    deliver_refund(refund_invoice(last_invoice(subscription), 5_00))
 
-    bank_says(last_payment(subscription), "lost", amount_minor=7_00)
+    deliver_dispute(last_payment(subscription), "lost", amount_minor=7_00)
 
     subscription.refresh_from_db()
     assert (subscription.status, is_proved(subscription)) == ("expired", True)
@@ -74,18 +80,18 @@ def test_a_partial_refund_and_a_lost_dispute_of_the_rest_end_the_access(sandbox)
 
 def test_a_dispute_won_after_a_loss_restores_the_access(sandbox):
     subscription = activate_by_webhook(sandbox)
-    bank_says(last_payment(subscription), "lost")
+    deliver_dispute(last_payment(subscription), "lost")
     dispute = last_payment(subscription).disputes.get()
 
     with transaction.atomic():
-        apply_dispute(as_won(dispute), cause=SWEEP, at=timezone.now(), is_answer=True)
+        apply_dispute(remote_dispute_won(dispute), cause=SWEEP, at=timezone.now(), is_answer=True)
 
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status, is_proved(subscription)) == ("active", "paid", True)
 
 
-def as_won(dispute: Dispute) -> RemoteDispute:
-    """The provider's own answer when it is asked."""
+def remote_dispute_won(dispute: Dispute) -> RemoteDispute:
+    """Hyperswitch's answer when the dispute is refreshed."""
     payload = {
         "dispute_id": dispute.hyperswitch_dispute_id,
         "payment_id": dispute.payment.provider_key,
@@ -102,7 +108,7 @@ def test_external_refunds_count_like_ours(sandbox, amounts, status):
     subscription = activate_by_webhook(sandbox)
 
     for amount_minor in amounts:
-        refunded_at_dashboard(last_payment(subscription), amount_minor)
+        refund_at_dashboard(last_payment(subscription), amount_minor)
 
     subscription.refresh_from_db()
     assert (subscription.status, is_proved(subscription)) == (status, True)

@@ -1,4 +1,4 @@
-"""Two at once, with real connections: one live subscription, one charge, one payment page."""
+"""Concurrent requests with real connections: one live subscription, one charge, one payment page."""
 
 import threading
 from collections.abc import Callable
@@ -28,18 +28,18 @@ from veza.core.errors import NotAllowed
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def together(work: Callable[[], Any], *, times: int = 4) -> list[Any]:
-    """Do it in as many threads at the same moment; what each returned, or the rule that refused it."""
-    barrier, ends = threading.Barrier(times), []
+def run_concurrently(work: Callable[[], Any], *, times: int = 4) -> list[Any]:
+    """Run it in several threads at the same moment; what each returned or raised."""
+    barrier, results = threading.Barrier(times), []
 
     def run() -> None:
         barrier.wait()
         try:
-            ends.append(work())
-        except NotAllowed as refused:
-            ends.append(refused)
+            results.append(work())
+        except NotAllowed as refusal:
+            results.append(refusal)
         except Exception as error:
-            ends.append(error)
+            results.append(error)
         finally:
             connection.close()
 
@@ -48,15 +48,15 @@ def together(work: Callable[[], Any], *, times: int = 4) -> list[Any]:
         thread.start()
     for thread in threads:
         thread.join(30)
-    return ends
+    return results
 
 
 def test_concurrent_requests_leave_one_live_subscription(sandbox):
     plan, user = PlanFactory(), PersonFactory()
 
-    ends = together(lambda: subscribe(plan, user=user))
+    results = run_concurrently(lambda: subscribe(plan, user=user))
 
-    assert {type(end) for end in ends} <= {Subscription, SubscribingMeanwhile}
+    assert {type(result) for result in results} <= {Subscription, SubscribingMeanwhile}
     assert Subscription.objects.filter(status="pending_payment").count() == 1
 
 
@@ -64,7 +64,7 @@ def test_concurrent_sweeps_charge_a_period_once(sandbox):
     subscription = activate(sandbox)
     Subscription.objects.filter(pk=subscription.pk).update(due_at=subscription.period_end_at)
 
-    together(run_due_subscriptions)
+    run_concurrently(run_due_subscriptions)
 
     assert (len(invoices_of(subscription)), len(payments_of(subscription))) == (2, 2)
     assert SubscriptionInvoice.objects.count() == 2
@@ -74,7 +74,7 @@ def test_concurrent_completions_open_one_page(sandbox):
     subscription = subscribe(PlanFactory())
     press_button(sandbox, "decline", subscription)
 
-    together(lambda: complete(subscription))
+    run_concurrently(lambda: complete(subscription))
 
     assert Payment.objects.filter(status="pending").count() == 1
 
@@ -83,7 +83,7 @@ def test_concurrent_deliveries_of_one_update_apply_once(sandbox):
     subscription = subscribe(PlanFactory())
     payment = last_payment(subscription)
 
-    ends = together(lambda: deliver_payment(payment).json()["result"])
+    results = run_concurrently(lambda: deliver_payment(payment).json()["result"])
 
-    assert sorted(ends) == ["ok"] + ["skipped: stale"] * 3
+    assert sorted(results) == ["ok"] + ["skipped: stale"] * 3
     assert Subscription.objects.get().status == "active"

@@ -1,4 +1,4 @@
-"""What the clock does: remind, renew once, try again on schedule, let go after the grace, and welcome late money."""
+"""The sweep: remind, renew once, retry on schedule, expire after the grace period, and accept late payments."""
 
 import pytest
 from django.core import mail
@@ -25,7 +25,7 @@ from tests.subscriptions.subscribing import (
     payments_of,
     press_button,
     run_sweep,
-    saved_card_will,
+    set_charge_outcome,
     subscribe,
 )
 from veza.core.models import Heartbeat
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 def past_due(sandbox) -> Subscription:
     """A subscription whose renewal was declined at its period's end."""
     subscription = activate(sandbox)
-    saved_card_will(sandbox, "failed", subscription)
+    set_charge_outcome(sandbox, "failed", subscription)
     run_sweep(subscription, subscription.period_end_at)
     assert subscription.status == "past_due"
     return subscription
@@ -74,8 +74,8 @@ def test_the_subscriber_is_reminded_once_before_a_renewal(sandbox):
     for before in (4, 3, 2, 1):
         run_due(subscription.pk, cause=SWEEP, at=subscription.period_end_at - days(before))
 
-    (letter,) = mail.outbox
-    assert (letter.to, "12.00 EUR" in letter.body) == ([subscription.user.email], True)
+    (email,) = mail.outbox
+    assert (email.to, "12.00 EUR" in email.body) == ([subscription.user.email], True)
 
 
 def test_two_sweeps_open_one_charge(sandbox):
@@ -129,7 +129,7 @@ def test_a_charge_whose_webhook_is_lost_is_refreshed(sandbox):
 def test_a_processing_charge_keeps_access_within_the_grace_period(sandbox):
     subscription = activate(sandbox)
     end_at = subscription.period_end_at
-    saved_card_will(sandbox, "processing", subscription)
+    set_charge_outcome(sandbox, "processing", subscription)
 
     run_sweep(subscription, end_at)
 
@@ -150,18 +150,18 @@ def test_a_declined_renewal_is_past_due_with_access_in_the_grace_period(sandbox)
 
 def test_a_renewal_is_retried_on_the_days_in_the_settings(sandbox, settings):
     subscription = past_due(sandbox)
-    end_at, tried = subscription.period_end_at, []
+    end_at, retry_days = subscription.period_end_at, []
     for half_days in range(1, 16):
         before = len(payments_of(subscription))
         run_sweep(subscription, end_at + days(half_days / 2))
-        tried += [half_days / 2] * (len(payments_of(subscription)) - before)
+        retry_days += [half_days / 2] * (len(payments_of(subscription)) - before)
 
-    assert tried == [1, 3, 5]
+    assert retry_days == [1, 3, 5]
 
 
 def test_each_retry_is_a_new_payment_after_the_last_is_dead(sandbox):
     subscription = past_due(sandbox)
-    saved_card_will(sandbox, "processing", subscription)
+    set_charge_outcome(sandbox, "processing", subscription)
     run_sweep(subscription, subscription.period_end_at + days(1))
 
     run_sweep(subscription, subscription.period_end_at + days(4))
@@ -172,7 +172,7 @@ def test_each_retry_is_a_new_payment_after_the_last_is_dead(sandbox):
 def test_a_retry_that_succeeds_keeps_the_period(sandbox):
     subscription = past_due(sandbox)
     end_at = subscription.period_end_at
-    saved_card_will(sandbox, "succeeded", subscription)
+    set_charge_outcome(sandbox, "succeeded", subscription)
 
     run_sweep(subscription, end_at + days(1))
 

@@ -1,4 +1,4 @@
-"""Subscribing: free and on trial at once, paid after the money; one live subscription a person."""
+"""Subscribing: free and trial immediately, paid plans after the payment; one live subscription per user."""
 
 import pytest
 from django.db import IntegrityError, transaction

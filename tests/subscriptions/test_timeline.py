@@ -1,27 +1,27 @@
-"""A subscription's money in sentences, with its proof."""
+"""The history of a subscription in sentences, and its proof."""
 
 import pytest
 from django.core.management import call_command
 
-from tests.subscriptions.subscribing import PlanFactory, activate, free_plan, run_sweep, saved_card_will, subscribe
+from tests.subscriptions.subscribing import PlanFactory, activate, free_plan, run_sweep, set_charge_outcome, subscribe
 from veza.backoffice.timeline import next_steps_of, timeline_of
 
 pytestmark = pytest.mark.django_db
 
 
-def told(subscription) -> str:
+def history_text(subscription) -> str:
     return "\n".join(line.text for line in timeline_of(subscription.pk))
 
 
 def test_the_history_has_the_subscription_its_invoice_and_its_money(sandbox):
     subscription = activate(sandbox)
 
-    story = told(subscription)
+    text = history_text(subscription)
 
-    assert f"{subscription.user.email} subscribed" in story
-    assert "An invoice of 12.00 EUR, incl. 2.00 EUR tax, was opened" in story
-    assert "went from pending payment to active" in story
-    assert "from unapplied funds to income from subscriptions" in story
+    assert f"{subscription.user.email} subscribed" in text
+    assert "An invoice of 12.00 EUR, incl. 2.00 EUR tax, was opened" in text
+    assert "went from pending payment to active" in text
+    assert "from unapplied funds to income from subscriptions" in text
 
 
 def test_the_next_step_is_the_renewal(sandbox):
@@ -32,14 +32,14 @@ def test_the_next_step_is_the_renewal(sandbox):
 
 def test_an_unpaid_invoice_is_a_next_step(sandbox):
     subscription = activate(sandbox)
-    saved_card_will(sandbox, "failed", subscription)
+    set_charge_outcome(sandbox, "failed", subscription)
     run_sweep(subscription, subscription.period_end_at)
 
     assert any("12.00 EUR is due" in step for step in next_steps_of(subscription.pk))
 
 
 def test_a_free_plan_has_a_history():
-    assert "subscribed" in told(subscribe(free_plan()))
+    assert "subscribed" in history_text(subscribe(free_plan()))
 
 
 def test_the_ledger_of_subscriptions_is_proved(sandbox, capsys):

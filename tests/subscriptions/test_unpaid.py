@@ -1,4 +1,4 @@
-"""The clean-up: active without a payment is found, kept for support, expired; and found once."""
+"""The clean-up: active without a payment is found, copied for support, expired; and found once."""
 
 import json
 
@@ -14,29 +14,29 @@ from tests.subscriptions.subscribing import NOW, SWEEP, PlanFactory, activate, f
 pytestmark = pytest.mark.django_db
 
 
-def seeded(**fields) -> Subscription:
-    """Active, as an import or an old hole left it: nobody ever paid."""
+def make_unpaid(**fields) -> Subscription:
+    """Active without a payment, as after an import or an old bug."""
     return Subscription.objects.create(
         user=PersonFactory(), plan=PlanFactory(), status="active", anchor_day=1, **fields
     )
 
 
 def run(*options: str) -> dict:
-    printed = []
-    out = type("Out", (), {"write": lambda self, text: printed.append(text), "flush": lambda self: None})()
+    output = []
+    out = type("Out", (), {"write": lambda self, text: output.append(text), "flush": lambda self: None})()
     call_command("expire_unpaid_subscriptions", "--json", *options, stdout=out)
-    return json.loads(printed[-1])
+    return json.loads(output[-1])
 
 
 def test_only_subscriptions_without_an_effective_payment_are_found(sandbox):
     activate(sandbox), subscribe(free_plan()), subscribe(PlanFactory(trial_days=9)), subscribe(PlanFactory())
-    unpaid = seeded()
+    unpaid = make_unpaid()
 
     assert list(find_unpaid(at=NOW)) == [unpaid]
 
 
 def test_a_dry_run_changes_nothing():
-    seeded()
+    make_unpaid()
 
     assert run("--dry-run") == {"found": 1, "expired": 0, "dry_run": True}
 
@@ -44,18 +44,18 @@ def test_a_dry_run_changes_nothing():
 
 
 def test_the_row_is_copied_with_its_date_and_expired():
-    unpaid = seeded(hyperswitch_customer_id="cus_old")
+    unpaid = make_unpaid(hyperswitch_customer_id="cus_old")
 
     assert run() == {"found": 1, "expired": 1, "dry_run": False}
 
     unpaid.refresh_from_db()
-    kept = UnpaidSubscriptionAudit.objects.get(subscription=unpaid)
-    assert (unpaid.status, kept.status, kept.user_id) == ("expired", "active", unpaid.user_id)
-    assert (kept.row["hyperswitch_customer_id"], kept.row["id"], kept.invoices) == ("cus_old", str(unpaid.pk), [])
+    audit = UnpaidSubscriptionAudit.objects.get(subscription=unpaid)
+    assert (unpaid.status, audit.status, audit.user_id) == ("expired", "active", unpaid.user_id)
+    assert (audit.row["hyperswitch_customer_id"], audit.row["id"], audit.invoices) == ("cus_old", str(unpaid.pk), [])
 
 
 def test_a_second_run_finds_nothing():
-    seeded()
+    make_unpaid()
     run()
 
     assert run() == {"found": 0, "expired": 0, "dry_run": False}
@@ -68,7 +68,7 @@ def test_a_paid_subscription_is_not_expired(sandbox):
 
 
 def test_the_audit_cannot_be_changed():
-    seeded()
+    make_unpaid()
     run()
 
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():

@@ -13,5 +13,5 @@ def test_a_simulated_year_ends_with_the_expected_invoices_and_money(sandbox):
 
     year.run()
 
-    assert year.found() == year.expected()
+    assert year.actual() == year.expected()
     assert [proof for proof in prove_all() if not proof.is_balanced] == []

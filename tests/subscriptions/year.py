@@ -20,7 +20,7 @@ from tests.subscriptions.subscribing import (
     deliver_update,
     free_plan,
     press_button,
-    saved_card_will,
+    set_charge_outcome,
     subscribe,
 )
 
@@ -89,13 +89,13 @@ class Year:
             case "cancels" if since == CANCELS_AFTER:
                 cancel(user_id=subscription.user_id, now=False, cause=BY_USER, at=at)
             case "card dies" if since == DIES_AFTER:
-                saved_card_will(self._sandbox, "failed", subscription)
+                set_charge_outcome(self._sandbox, "failed", subscription)
             case "card fails once" if since == FAILS_AFTER:
-                saved_card_will(self._sandbox, "failed", subscription)
+                set_charge_outcome(self._sandbox, "failed", subscription)
         if person.kind == "card fails once" and since > FAILS_AFTER:
             subscription.refresh_from_db()
             if subscription.status == "past_due":
-                saved_card_will(self._sandbox, "succeeded", subscription)
+                set_charge_outcome(self._sandbox, "succeeded", subscription)
 
     def _start(self, person: Subscriber, at: datetime) -> None:
         person.subscription = subscribe(self._plan_of(person.kind), at=at)
@@ -134,7 +134,7 @@ class Year:
         invoices = {"paid": months + years} | ({"failed": failed} if failed else {})
         return Outcome(invoices, active, income, income // 5, income + income // 5, months + years + failures)
 
-    def found(self) -> Outcome:
+    def actual(self) -> Outcome:
         """Read from our rows, our ledger, and the provider."""
         statuses = SubscriptionInvoice.objects.values_list("status", flat=True)
         movements = self._sandbox.truth()["movements"]

@@ -27,7 +27,7 @@ from payments.ledger.chart_of_accounts import (
 from payments.ledger.postings import balances
 from payments.ledger.proof import Entry, Fault, faults_between
 from payments.ledger.statements import ACCOUNTS, StatementKind
-from payments.models import Dispute, LedgerAccount, Payment, Posting, StatementEntry
+from payments.models import Dispute, LedgerAccount, Payment, Posting, Refund, StatementEntry
 from veza.backoffice.proof import as_of_now
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -58,11 +58,9 @@ def _unpaid_orders() -> Iterator[Fault]:
 def _statement_faults(chunk: int) -> Iterator[Fault]:
     """Each statement entry has its one posting, and no other posting is without a payment."""
     entries = StatementEntry.objects.order_by("pk").iterator(chunk_size=chunk)
-    known = 0
     while batch := list(islice(entries, chunk)):
         rows = Posting.objects.filter(kind=Posting.Kind.STATEMENT, subject_id__in=[one.pk for one in batch])
         actual = [_entry(row) for row in rows]
-        known += len(actual)
         yield from faults_between([_expected(one) for one in batch], actual)
     loose = Posting.objects.filter(payment__isnull=True).exclude(
         kind=Posting.Kind.STATEMENT, subject_id__in=StatementEntry.objects.values("pk")
@@ -103,11 +101,27 @@ def sign_faults() -> Iterator[tuple[UUID, Fault]]:
     never_above = {*NEVER_ABOVE_ZERO}
     booked = set(StatementEntry.objects.filter(kind=StatementKind.TOP_UP).values_list("currency", flat=True))
     for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, STRIPE_BALANCE):
-        for currency, balance in _balances_of(code).items():
+        in_doubt = _amounts_in_doubt() if code == PSP_CLEARING else {}
+        for currency, total in _balances_of(code).items():
+            balance = total - min(max(total, 0), in_doubt.get(currency, 0))
             above = code in never_above or (code == STRIPE_BALANCE and currency in booked)
             if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
                 text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
                 yield subject_of(code, currency), Fault(text, abs(balance), currency)
+
+
+def _amounts_in_doubt() -> dict[str, int]:
+    """By currency, what left Hyperswitch in another currency than that of its payment: each has a review item, and its
+    end moves it to the currency in which money came.
+    """
+    sums: dict[str, int] = defaultdict(int)
+    disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+    for currency, amount in (
+        *disputes.values_list("currency", "amount_minor"),
+        *Refund.objects.in_doubt().values_list("currency", "amount_minor"),
+    ):
+        sums[currency] += amount
+    return sums
 
 
 def _balances_of(code: str) -> dict[str, int]:
@@ -162,8 +176,9 @@ def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:
         offsets = SetOff.objects.filter(**{f"{side}__in": sellers}).values_list(side, "currency")
         for seller, currency, total in offsets.annotate(total=Sum(standing)):
             due[seller_account(seller), currency] += sign * total
-    held = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE).values_list("currency", "allocation")
-    for currency, allocation in held.iterator():
+    in_suspense = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE)
+    suspended = in_suspense.values_list("allocation_currency", "allocation")
+    for currency, allocation in suspended.iterator():
         for code, amount in allocation.items():
             if code in codes:
                 due[code, currency] -= amount

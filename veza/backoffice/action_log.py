@@ -12,7 +12,7 @@ from veza.core.timeline import TimelineLine
 from veza.core.words import format_time
 
 
-def begin(action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
+def begin(action_id: UUID, action: AdminAction[Any], row: Any, *, cause: Cause) -> str:
     """Record that the action begins. Returns a sentence about the first time if this submission is on record."""
     assert cause.id is not None, "only staff perform actions"
     try:

@@ -12,10 +12,10 @@ from django.contrib.contenttypes.models import ContentType
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "core.close_case": ("core.reviewitem", "May close a review item with a note"),
     "core.set_maintenance": ("core.platformsetting", "May turn maintenance on and off"),
-    "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch"),
+    "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch or Stripe"),
     "payments.replay_delivery": ("payments.webhookdelivery", "May replay a stored webhook"),
     "payments.refund_for_buyer": ("payments.refund", "May refund an order for its buyer"),
-    "payments.resolve_mismatch": ("payments.payment", "May accept or refund a payment with a wrong amount"),
+    "payments.resolve_mismatch": ("payments.payment", "May decide about a payment of a wrong amount or in doubt"),
     "payments.adopt_refund": ("payments.refund", "May import an external refund, or mark it as expected"),
     "payments.write_off": ("payments.posting", "May write off money that cannot be recovered"),
     "marketplace.cancel_order": ("marketplace.order", "May cancel an unpaid order"),

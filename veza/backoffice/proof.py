@@ -94,8 +94,10 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
         invoices=subscriptions.proof.invoices_paid_by(payments),
     )
     for refund in Refund.objects.filter(payment__in=keys).order_by("pk"):
+        refund.payment = chunk.books[refund.payment_id].payment
         chunk.refunds[refund.payment_id].append(refund)
     for dispute in Dispute.objects.filter(payment__in=keys).order_by("pk"):
+        dispute.payment = chunk.books[dispute.payment_id].payment
         chunk.disputes[dispute.payment_id].append(dispute)
     for write_off in WriteOff.objects.filter(payment__in=keys).order_by("pk"):
         chunk.write_offs[write_off.payment_id].append(write_off)

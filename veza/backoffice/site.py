@@ -99,7 +99,7 @@ class Backoffice(MoneySite):
     def timeline_of_person(self, person: User) -> Sequence[TimelineLine]:
         return people.timeline_of_person(person)
 
-    def begin_action(self, action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, action_id: UUID, action: AdminAction[Any], row: Any, *, cause: Cause) -> str:
         return action_log.begin(action_id, action, row, cause=cause)
 
     def end_action(self, action_id: UUID, *, outcome: str, sentence: str) -> None:

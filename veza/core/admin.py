@@ -1,6 +1,6 @@
 """The ground floor's pages: users, status changes, provider calls, review items, workers and switches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -152,7 +152,7 @@ class ProviderCallAdmin(ReadOnlyAdmin):
     empty = "No provider has been called yet."
 
 
-class CloseReviewItem(AdminAction):
+class CloseReviewItem(AdminAction[ReviewItem]):
     """Close a review item that has been resolved, with a note."""
 
     label, permission = "Close review item", "core.close_case"
@@ -248,7 +248,7 @@ class MaintenanceForm(ActionForm):
     field_order = ("message", "reason")
 
 
-class _Maintenance(AdminAction):
+class _Maintenance(AdminAction[PlatformSetting]):
     permission = "core.set_maintenance"
     for_selection = False
 
@@ -259,7 +259,7 @@ class _Maintenance(AdminAction):
 class StartMaintenance(_Maintenance):
     label = "Start maintenance"
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return MaintenanceForm(data)
 
     def is_available(self, row: PlatformSetting) -> bool:

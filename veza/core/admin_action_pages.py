@@ -37,7 +37,7 @@ Outcome = Literal["done", "already", "refused", "failed"]
 class ActionLog(Protocol):
     """The record of who performed which action: the site keeps it, one entry for each row and submission."""
 
-    def begin_action(self, action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, action_id: UUID, action: AdminAction[Any], row: Any, *, cause: Cause) -> str:
         """Record that the action begins. Returns a sentence about the first time if this submission is on record."""
 
     def end_action(self, action_id: UUID, *, outcome: str, sentence: str) -> None:
@@ -58,7 +58,7 @@ class Result:
 
 
 def run_action(
-    action: AdminAction, row: Any, *, params: ActionRequest, cause: Cause, version: str, action_log: ActionLog
+    action: AdminAction[Any], row: Any, *, params: ActionRequest, cause: Cause, version: str, action_log: ActionLog
 ) -> Result:
     """Perform the action on one row, once: submitted twice, or overtaken by a worker, it says who was first.
 
@@ -73,7 +73,7 @@ def run_action(
     return result
 
 
-def _perform(action: AdminAction, row: Any, *, params: ActionRequest, cause: Cause) -> Result:
+def _perform(action: AdminAction[Any], row: Any, *, params: ActionRequest, cause: Cause) -> Result:
     try:
         return Result(row, "done", action.perform(row, cause=cause, params=params))
     except (NotAllowed, IllegalMove, StaleState) as error:
@@ -99,9 +99,9 @@ def _last_change(row: Any) -> str:
 class ActionPages(_ModelAdmin):
     """A page with actions: buttons on the row, choices above the list, and the pages behind both."""
 
-    row_actions: tuple[AdminAction, ...] = ()
+    row_actions: tuple[AdminAction[Any], ...] = ()
 
-    def row_actions_for(self, request: HttpRequest, row: Any) -> list[AdminAction]:
+    def row_actions_for(self, request: HttpRequest, row: Any) -> list[AdminAction[Any]]:
         """The actions that this user may perform on the row in its present state."""
         return [action for action in self.row_actions if _may(request, action) and action.is_available(row)]
 
@@ -119,7 +119,7 @@ class ActionPages(_ModelAdmin):
         actions = [action for action in self.row_actions if action.for_selection and _may(request, action)]
         return {action.name: (_chooser(action), action.name, action.label) for action in actions}
 
-    def address_for(self, action: AdminAction, row: Any = None) -> str:
+    def address_for(self, action: AdminAction[Any], row: Any = None) -> str:
         """The address of an action: on one row, or on a selection."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         if row is None:
@@ -140,11 +140,13 @@ class ActionPages(_ModelAdmin):
         keys = [str(key) for key in request.POST.getlist("row")][:MAX_SELECTION]
         return self._confirm_or_run(request, action, list(self.get_queryset(request).filter(pk__in=keys)), one=False)
 
-    def confirmation(self, request: HttpRequest, action: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
+    def confirmation(
+        self, request: HttpRequest, action: AdminAction[Any], rows: list[Any], *, one: bool
+    ) -> HttpResponse:
         """The page before anything is done."""
         return self._page(request, action, rows, form=action.form(rows[0] if rows else None), one=one)
 
-    def _find_action(self, request: HttpRequest, action_name: str) -> AdminAction:
+    def _find_action(self, request: HttpRequest, action_name: str) -> AdminAction[Any]:
         action = next((action for action in self.row_actions if action.name == action_name), None)
         if action is None:
             raise Http404
@@ -152,7 +154,9 @@ class ActionPages(_ModelAdmin):
             raise PermissionDenied
         return action
 
-    def _confirm_or_run(self, request: HttpRequest, action: AdminAction, rows: list[Any], *, one: bool) -> HttpResponse:
+    def _confirm_or_run(
+        self, request: HttpRequest, action: AdminAction[Any], rows: list[Any], *, one: bool
+    ) -> HttpResponse:
         if request.method != "POST" or "reason" not in request.POST:
             return self.confirmation(request, action, rows, one=one)
         form = action.form(rows[0] if rows else None, request.POST)
@@ -162,7 +166,7 @@ class ActionPages(_ModelAdmin):
         return self._to_row(request, results[0]) if one else self._table(request, action, results)
 
     def _run(
-        self, request: HttpRequest, action: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
+        self, request: HttpRequest, action: AdminAction[Any], rows: list[Any], *, form: ActionForm, one: bool
     ) -> list[Result]:
         submission, staff = _submission_id(request), cast(User, request.user)
         cause = cause_of(request, reason=form.cleaned_data["reason"])
@@ -179,7 +183,7 @@ class ActionPages(_ModelAdmin):
         ]
 
     def _page(
-        self, request: HttpRequest, action: AdminAction, rows: list[Any], *, form: ActionForm, one: bool
+        self, request: HttpRequest, action: AdminAction[Any], rows: list[Any], *, form: ActionForm, one: bool
     ) -> HttpResponse:
         answers = form.cleaned_data if form.is_bound and form.is_valid() else {}
         params = ActionRequest(cast(User, request.user), answers)
@@ -205,7 +209,7 @@ class ActionPages(_ModelAdmin):
         messages.add_message(request, level, result.sentence)
         return HttpResponseRedirect(self._row_page(result.row))
 
-    def _table(self, request: HttpRequest, action: AdminAction, results: list[Result]) -> HttpResponse:
+    def _table(self, request: HttpRequest, action: AdminAction[Any], results: list[Result]) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": action.label,
@@ -222,7 +226,7 @@ class ActionPages(_ModelAdmin):
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
 
-def _may(request: HttpRequest, action: AdminAction) -> bool:
+def _may(request: HttpRequest, action: AdminAction[Any]) -> bool:
     return cast(User, request.user).has_perm(action.permission)
 
 
@@ -234,7 +238,7 @@ def _submission_id(request: HttpRequest) -> UUID:
         return new_id()
 
 
-def _chooser(action: AdminAction) -> Any:
+def _chooser(action: AdminAction[Any]) -> Any:
     def choose(page: ActionPages, request: HttpRequest, rows: Any) -> HttpResponse:
         return page.confirmation(request, action, list(rows[:MAX_SELECTION]), one=False)
 

@@ -7,14 +7,17 @@ test that checks every group against every action.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from django import forms
+from django.db import models
 
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import User
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 class ActionForm(forms.Form):
@@ -40,7 +43,7 @@ class ActionRequest:
     id: UUID = field(default_factory=new_id)
 
 
-class AdminAction:
+class AdminAction(Generic[Row]):
     """`label` is on the button; `permission` is checked before anything is shown or done.
 
     `preview` says what will happen, before the reason is given. `perform` calls one verb and returns its result in one
@@ -57,19 +60,19 @@ class AdminAction:
         """How the action is named in addresses: `retry-transfer`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
 
-    def is_available(self, row: Any) -> bool:
+    def is_available(self, row: Row) -> bool:
         """Whether the action makes sense for the row in its present state."""
         return True
 
-    def version_of(self, row: Any) -> str:
+    def version_of(self, row: Row) -> str:
         """What must not change between the confirmation page and the confirmation."""
         return str(getattr(row, "status", ""))
 
-    def form(self, row: Any, data: Any = None) -> ActionForm:
+    def form(self, row: Row, data: Mapping[str, Any] | None = None) -> ActionForm:
         return ActionForm(data)
 
-    def preview(self, row: Any, *, params: ActionRequest) -> list[str]:
+    def preview(self, row: Row, *, params: ActionRequest) -> list[str]:
         raise NotImplementedError
 
-    def perform(self, row: Any, *, cause: Cause, params: ActionRequest) -> str:
+    def perform(self, row: Row, *, cause: Cause, params: ActionRequest) -> str:
         raise NotImplementedError

@@ -50,7 +50,7 @@ class MoneySite(AdminSite):
         """A seller's recent postings and status changes."""
         raise NotImplementedError
 
-    def begin_action(self, action_id: UUID, action: AdminAction, row: Any, *, cause: Cause) -> str:
+    def begin_action(self, action_id: UUID, action: AdminAction[Any], row: Any, *, cause: Cause) -> str:
         raise NotImplementedError
 
     def end_action(self, action_id: UUID, *, outcome: str, sentence: str) -> None:

@@ -34,6 +34,7 @@ def open_dispute(transfer, funds_location="suspense", amount_minor=None):
         amount_minor=amount_minor,
         currency="EUR",
         allocation={seller_account(transfer.seller_id): amount_minor},
+        allocation_currency="EUR",
         funds_location=funds_location,
     )
 

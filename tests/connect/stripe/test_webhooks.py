@@ -7,6 +7,7 @@ import pytest
 from connect.accounts import refresh_due as refresh_accounts
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.transfers.transfer_refresh import refresh_due as refresh_transfers
+from connect.webhooks import IGNORED
 from payments.inbox.replay import replay
 from payments.models import WebhookDelivery
 from tests.connect.builders import reversed_at_stripe
@@ -82,9 +83,16 @@ def test_without_a_secret_nothing_is_handled(settings, account):
     assert not is_active_now(account)
 
 
-@pytest.mark.parametrize("raw", [b"no json", b"[]", b"{}", b'{"object": "event", "id": "evt_1"}'])
-def test_signed_bytes_that_are_no_event_are_answered_400(raw):
+@pytest.mark.parametrize("raw", [b"no json", b"\xff", b'{"id": NaN}', b'{"id": 1, "id": 2}'])
+def test_signed_bytes_that_are_no_json_are_answered_400(raw):
     assert deliver(raw).status_code == 400
+    assert not ReviewItem.objects.exists()
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"{}", b'{"object": "event", "id": "evt_1"}', b'{"object": "event"}'])
+def test_json_that_is_no_event_is_ignored_with_a_review_item(raw):
+    assert result(deliver(raw)) == (200, "skipped: ignored")
+    assert ReviewItem.objects.get().kind == "unreadable_event"
 
 
 def test_an_event_of_the_other_mode_is_ignored(account):
@@ -94,8 +102,17 @@ def test_an_event_of_the_other_mode_is_ignored(account):
     )
 
 
-def test_an_event_nobody_handles_is_ignored():
-    assert result(deliver(event("balance.available", {}))) == (200, "skipped: ignored")
+@pytest.mark.parametrize("event_type", sorted(IGNORED))
+def test_an_event_that_is_ignored_on_purpose_opens_no_review_item(event_type):
+    assert result(deliver(event(event_type, {}))) == (200, "skipped: ignored")
+    assert not ReviewItem.objects.exists()
+
+
+def test_an_unknown_event_is_ignored_with_a_review_item_that_names_it():
+    assert result(deliver(event("charge.succeeded", {}, id="evt_1"))) == (200, "skipped: ignored")
+
+    item = ReviewItem.objects.get()
+    assert (item.kind, "'charge.succeeded' ('evt_1')" in item.why) == ("unknown_event", True)
 
 
 def test_an_account_that_becomes_active_wakes_the_transfers_that_waited(account):
@@ -242,7 +259,38 @@ def test_a_reversal_of_a_transfer_without_an_answer_yet_is_tried_again():
     assert WebhookDelivery.objects.get().next_attempt_at is not None
 
 
-def test_an_event_whose_object_cannot_be_read_is_answered_400(account):
-    payload = {**transfer_payload(completed(), reversed_minor=1), "amount_reversed": "4.00"}
+UNREADABLE = {
+    "a text for an amount": {"amount_reversed": "4.00"},
+    "a number for the reversals": {"reversals": {"data": 5}},
+    "an object for the reversals": {"reversals": {"data": {"id": "trr_1"}}},
+    "texts for the reversals": {"reversals": {"data": ["trr_1"]}},
+    "a list for the list": {"reversals": []},
+    "no currency": {"currency": "eu"},
+    "an endless id": {"id": "tr_" + "1" * 62},
+}
 
-    assert deliver(event("transfer.reversed", payload)).status_code == 400
+
+@pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in UNREADABLE.items()])
+def test_an_event_with_an_unreadable_object_is_ignored_with_a_review_item(fields):
+    payload = {**transfer_payload(completed(), reversed_minor=1), **fields}
+
+    assert result(deliver(event("transfer.reversed", payload))) == (200, "skipped: ignored")
+
+    item = ReviewItem.objects.get()
+    assert (item.kind, "transfer.reversed" in item.why) == ("unreadable_event", True)
+
+
+@pytest.mark.parametrize("requirements", [5, [], {"currently_due": 5}, {"currently_due": [None]}], ids=str)
+def test_an_account_whose_requirements_cannot_be_read_stays_as_it_is(account, requirements):
+    payload = account_payload(account, requirements=requirements)
+
+    assert result(deliver(event("account.updated", payload))) == (200, "skipped: ignored")
+    assert not is_active_now(account)
+
+
+@pytest.mark.parametrize("created", [None, "1795951724", 0, 10**10, True], ids=str)
+def test_an_event_without_a_believable_time_changes_nothing(account, created):
+    raw = event("account.updated", account_payload(account), created=created)
+
+    assert result(deliver(raw)) == (200, "skipped: ignored")
+    assert not is_active_now(account)

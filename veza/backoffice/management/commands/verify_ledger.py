@@ -49,8 +49,8 @@ class Command(BaseCommand):
         if not self.stderr.isatty() or time.monotonic() - self._shown_at <= PROGRESS_EVERY_SECONDS:
             return
         self._shown_at = time.monotonic()
-        done = min(BAR, BAR * proved // max(total, 1))
-        self.stderr.write(f"\r[{'#' * done}{'.' * (BAR - done)}] {proved}/{total} payments", ending="")
+        width = min(BAR, BAR * proved // max(total, 1))
+        self.stderr.write(f"\r[{'#' * width}{'.' * (BAR - width)}] {proved}/{total} payments", ending="")
 
     def _end(self, counts: dict[str, int], differences: int, first: list[str], *, as_json: bool) -> None:
         if self.stderr.isatty():

@@ -1,0 +1,68 @@
+"""Refunds and disputes in another currency than their payment holds: finance enters the amount in the payment's.
+
+Until then they are booked in their own currency, no seller's share carries them, and the payment is in doubt.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from payments.disputes.dispute_postings import book_disputes
+from payments.ledger.losses import lost_minor, recover_losses
+from payments.models import Dispute, Payment, Refund
+from payments.ports import purchase_of
+from payments.refunds.refund_postings import post_converted
+from payments.refunds.refund_updates import follow_success
+from payments.states import RefundStatus
+from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
+from veza.core.money import MAX_MINOR
+
+
+class AmountNotInDoubt(NotAllowed):
+    code = "amount_not_in_doubt"
+    http_status = 409
+
+
+def is_convertible(row: Refund | Dispute) -> bool:
+    """Whether a refund or dispute takes money in another currency than its payment holds."""
+    if isinstance(row, Refund):
+        takes_money = row.status == RefundStatus.SUCCEEDED
+    else:
+        takes_money = row.funds_location != Dispute.FundsLocation.NOWHERE
+    return takes_money and row.currency != row.payment.held_currency
+
+
+@transaction.atomic(durable=True)
+def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: Cause) -> None:
+    """Book a refund or dispute of another currency with its amount in the payment's, with everything that follows.
+
+    `amount_minor` is in the currency that the payment holds. Entering another amount replaces the first. Raises
+    AmountNotInDoubt.
+    """
+    assert 0 < amount_minor <= MAX_MINOR, "what a refund or dispute takes is a positive amount"
+    payment = Payment.objects.locked().get(pk=row.payment_id)
+    current = type(row).objects.locked().get(pk=row.pk)
+    current.payment = payment
+    if not is_convertible(current):
+        raise AmountNotInDoubt("This takes nothing in another currency than its payment holds.")
+    at = timezone.now()
+    if isinstance(current, Refund):
+        _convert_refund(current, amount_minor, cause=cause, at=at)
+    else:
+        _convert_dispute(current, amount_minor, cause=cause, at=at)
+
+
+def _convert_refund(refund: Refund, amount_minor: int, *, cause: Cause, at: datetime) -> None:
+    post_converted(refund, converted_minor=amount_minor, at=at)
+    follow_success(refund, cause=cause, at=at)
+
+
+def _convert_dispute(dispute: Dispute, amount_minor: int, *, cause: Cause, at: datetime) -> None:
+    # What was written off was in the currency in which it is posted no more.
+    recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)
+    Dispute.objects.filter(pk=dispute.pk).update(converted_minor=amount_minor)
+    book_disputes(dispute.payment, at=at)
+    dispute.refresh_from_db(fields=["converted_minor", "allocation", "allocation_currency", "posting_batches"])
+    purchase_of(dispute.payment).dispute_changed(dispute, cause=cause, at=at)

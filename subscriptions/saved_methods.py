@@ -1,0 +1,35 @@
+"""A subscriber revokes the method that renewals charge: the next renewal asks them to pay."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from subscriptions.models import Subscription
+from subscriptions.states import SubscriptionStatus
+from veza.core.causes import Cause
+
+
+def method_revoked(payment_method_id: str, /, *, cause: Cause, at: datetime) -> UUID | None:
+    """Charge this method for no subscription any more; returns the id of the newest one that had it.
+
+    A subscriber who was told that the method will be charged is reminded again, with the page to pay on instead.
+    """
+    assert connection.in_atomic_block, "a method is cleared in the transaction that learns of its revocation"
+    assert payment_method_id, "only a saved method can be revoked"
+    own = Subscription.objects.filter(hyperswitch_payment_method_id=payment_method_id)
+    subscriptions = list(own.locked().order_by("pk"))
+    for subscription in subscriptions:
+        Subscription.objects.filter(pk=subscription.pk).update(**_fields_without_method(subscription, at=at))
+    return subscriptions[-1].pk if subscriptions else None
+
+
+def _fields_without_method(subscription: Subscription, *, at: datetime) -> dict[str, Any]:
+    fields: dict[str, Any] = {"hyperswitch_payment_method_id": ""}
+    is_reminded = (
+        subscription.reminded_for_at is not None and subscription.reminded_for_at == subscription.period_end_at
+    )
+    if is_reminded and subscription.status in (SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE):
+        fields |= {"reminded_for_at": None, "due_at": at}
+    return fields

@@ -1,0 +1,153 @@
+"""Every kind of review item, and what ends it besides closing it by hand: an action that staff find, or a worker."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from django.conf import settings
+
+from connect.accounts import DISCONNECTED
+from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
+from connect.admin_actions import DisconnectAccount, RefreshTransfer, ReissueTransfer, RetryReversal, RetryTransfer
+from connect.debts.write_offs import WRITTEN_OFF
+from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
+from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
+from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
+from connect.stripe.health import HEALTH as STRIPE
+from connect.transfers.transfer_outcomes import SENT_TWICE
+from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
+from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
+from marketplace.admin_actions import RefreshOrder, RefundForBuyer
+from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
+from payments import review_items as kinds
+from payments.admin_actions import (
+    AcceptReceivedAmount,
+    EnterConvertedAmount,
+    EnterReceivedAmount,
+    MarkRefundExpected,
+    RefreshPayment,
+    RefreshRefund,
+    ReplayWebhook,
+    RetryReturnOfFunds,
+    WriteOffShortfall,
+)
+from payments.hyperswitch.health import HEALTH as HYPERSWITCH
+from payments.inbox.replay import UNSETTLED
+from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from tests.core.test_status_writers import FLOORS
+from veza.backoffice.account_proof import WRONG_SIGN
+from veza.backoffice.verification import DIFFERS
+from veza.core.admin_actions import AdminAction
+
+
+@dataclass(frozen=True)
+class Act:
+    """An action on the page of the item's subject, or of the order that it belongs to."""
+
+    action: type[AdminAction[Any]]
+    on_order: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sweep whose result closes it once the cause has gone."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SameCommit:
+    """It is closed in the commit that opens it, as a record of who decided what."""
+
+
+ENDS: dict[str, Act | Task | SameCommit] = {
+    kinds.MISMATCH: Act(AcceptReceivedAmount),
+    kinds.PAYMENT_STATUS_UNKNOWN: Act(RefreshPayment),
+    kinds.PAYMENT_CONTRADICTED: Act(RefreshPayment),
+    kinds.PAYMENT_AMOUNT_MISSING: Act(EnterReceivedAmount),
+    kinds.PAYMENT_VOIDED: Act(MarkRefundExpected),
+    kinds.UNAPPLIED_FUNDS: Act(RetryReturnOfFunds),
+    kinds.EXTERNAL_REFUND: Act(MarkRefundExpected),
+    kinds.REFUND_DIFFERS: Act(MarkRefundExpected),
+    kinds.RETURNED: Act(RefundForBuyer, on_order=True),
+    kinds.REFUND_EXCESS: Act(WriteOffShortfall),
+    kinds.IN_DOUBT: Act(RefreshRefund),
+    kinds.AMOUNT_IN_DOUBT: Act(EnterConvertedAmount),
+    kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
+    kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),
+    kinds.DISPUTE_STATUS_UNKNOWN: Task("payments.compare_lists"),
+    kinds.UNKNOWN_PROFILE: Act(ReplayWebhook),
+    UNSETTLED: Act(ReplayWebhook),
+    UNKNOWN_EVENT: Act(ReplayWebhook),
+    UNREADABLE_EVENT: Act(ReplayWebhook),
+    DISPUTED_IN_PART: Act(RefundForBuyer, on_order=True),
+    NOT_RESTORED: Act(RefundForBuyer, on_order=True),
+    TRANSFER_FAILED: Act(RetryTransfer),
+    REVERSAL_FAILED: Act(RetryReversal),
+    EXTERNAL_REVERSAL: Act(ReissueTransfer),
+    REVERSED_TWICE: Act(RefreshTransfer),
+    SENT_TWICE: Act(RefreshTransfer),
+    NOT_READABLE: Act(RefreshTransfer),
+    UNLISTED: Act(RefreshTransfer),
+    DISCONNECTED: Act(DisconnectAccount),
+    ACCOUNT_STATUS_UNKNOWN: Task("connect.look_at_stripe"),
+    PAYOUT_NOT_READABLE: Task("connect.move_on_payouts"),
+    PAYOUT_STATUS_UNKNOWN: Task("connect.move_on_payouts"),
+    WRITTEN_OFF: SameCommit(),
+    HYPERSWITCH.review_kind: Task("payments.resend"),
+    STRIPE.review_kind: Task("connect.send_transfers"),
+    DIFFERS: Task("backoffice.verify_ledger"),
+    WRONG_SIGN: Task("backoffice.verify_ledger"),
+}
+
+
+def kinds_in(call_names: tuple[str, ...]) -> set[str]:
+    """The kinds that the source passes to one of these functions: constants, names of them, and choices of names."""
+    found: set[str] = set()
+    for floor in FLOORS:
+        for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
+            if "migrations" not in path.parts:
+                found |= set(_kinds_in_file(path, call_names))
+    return found
+
+
+def _kinds_in_file(path: Path, call_names: tuple[str, ...]) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in call_names and node.args:
+            yield from _values_of(node.args[0], node, path, parents)
+
+
+def _values_of(kind: ast.expr, node: ast.AST, path: Path, parents: dict[ast.AST, ast.AST]) -> Iterator[str]:
+    match kind:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from _values_of(body, node, path, parents)
+            yield from _values_of(orelse, node, path, parents)
+        case ast.Attribute(attr="review_kind"):
+            yield from (HYPERSWITCH.review_kind, STRIPE.review_kind)
+        case ast.Name(id=name):
+            if isinstance(value := getattr(_module_of(path), name, None), str):
+                yield value
+            else:
+                yield from _looped_values(name, node, path, parents)
+
+
+def _looped_values(name: str, node: ast.AST, path: Path, parents: dict[ast.AST, ast.AST]) -> Iterator[str]:
+    """The values of a loop over kinds, `for kind in (MISMATCH, UNAPPLIED_FUNDS)`; a parameter has none."""
+    while node := parents.get(node):  # type: ignore[assignment]  # The module itself has no parent.
+        if isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == name:
+            if isinstance(node.iter, ast.Name):
+                yield from getattr(_module_of(path), node.iter.id, ())
+            for element in getattr(node.iter, "elts", ()):
+                yield from _values_of(element, node, path, parents)
+
+
+def _module_of(path: Path) -> ModuleType:
+    return importlib.import_module(".".join(path.relative_to(settings.BASE_DIR).with_suffix("").parts))

@@ -1,0 +1,54 @@
+"""The three ways on from a state in which a row waits, and how each is checked."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+
+from veza.core.admin_actions import AdminAction
+from veza.core.models import ReviewItem
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A sweep moves the row on, at the latest when the time in its column `due` has come."""
+
+    task: str
+    due: str
+
+    def covers(self, row: Any) -> bool:
+        """Whether the row will be found by the sweep."""
+        return getattr(row, self.due) is not None
+
+
+@dataclass(frozen=True)
+class Review:
+    """An open review item of one of these kinds, which one of these actions on the row's own page ends."""
+
+    kinds: tuple[str, ...]
+    actions: tuple[type[AdminAction], ...]
+
+    def covers(self, row: Any) -> bool:
+        return ReviewItem.objects.filter(kind__in=self.kinds, subject_id=row.pk, closed_at__isnull=True).exists()
+
+
+@dataclass(frozen=True)
+class Follows:
+    """The row waits for others, which wait in a state of their own: the order for its payment."""
+
+    others: Callable[[Any], Iterable[Any]]
+
+    def covers(self, row: Any) -> bool:
+        from tests.dead_ends.table import is_covered  # The table is made of these.
+
+        return any(is_covered(other) for other in self.others(row))
+
+
+Way = Worker | Review | Follows
+
+
+def is_offered(action: type[AdminAction], row: Any) -> bool:
+    """Whether the row's page in the back-office has the action, and it makes sense for the row as it is."""
+    page = admin.site._registry.get(type(row))
+    return any(type(one) is action and one.is_available(row) for one in getattr(page, "row_actions", ()))

@@ -1,0 +1,176 @@
+"""A shortfall is our loss once finance writes it off, and the proof adds it back."""
+
+import pytest
+
+from payments import timeline
+from payments.models import Dispute, WriteOff
+from payments.reviews.write_offs import NothingToWriteOff, open_shortfall, shortfall_minor, write_off_shortfall
+from tests.buying import (
+    ago,
+    answer_dispute,
+    deliver_dispute,
+    deliver_refund,
+    payment_of,
+    refund_of,
+)
+from tests.payments.builders import balances_of
+from veza.backoffice.account_proof import account_faults
+from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
+from veza.core.models import ReviewItem
+
+pytestmark = pytest.mark.django_db
+PAID = {"psp_clearing": -18_00, "seller": 13_50, "platform_fee": 1_50, "tax": 3_00}
+BY_FINANCE = Cause("staff", actor="finance@staff.example", reason="The bank will not listen.")
+
+
+@pytest.fixture
+def dispute(order):
+    """A lost dispute of 2.00 more than the payment."""
+    deliver_dispute(payment_of(order), "lost", amount_minor=20_00)
+    return Dispute.objects.get()
+
+
+def test_a_shortfall_written_off_is_our_loss_and_the_proof_still_holds(order, dispute):
+    assert write_off_shortfall(dispute, cause=BY_FINANCE) == 2_00
+
+    assert balances_of(order) == {"psp_clearing": 2_00, "dispute_loss": -2_00}
+    assert prove_payment(payment_of(order)).differences == []
+
+
+def test_its_review_item_is_closed_with_who_and_why(dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    item = ReviewItem.objects.get(kind="dispute_exceeds_payment")
+    assert (item.closed_by, item.note) == (BY_FINANCE.actor, BY_FINANCE.reason)
+
+
+def test_it_is_written_off_once(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    with pytest.raises(NothingToWriteOff):
+        write_off_shortfall(dispute, cause=BY_FINANCE)
+    assert (open_shortfall(dispute), shortfall_minor(dispute)) == (None, 0)
+
+
+def test_what_a_bank_may_still_return_is_not_written_off(order):
+    deliver_dispute(payment_of(order), "opened", amount_minor=20_00)
+
+    with pytest.raises(NothingToWriteOff):
+        write_off_shortfall(Dispute.objects.get(), cause=BY_FINANCE)
+
+
+def test_a_dispute_within_the_payment_leaves_nothing_to_write_off(order):
+    deliver_dispute(payment_of(order), "lost")
+
+    with pytest.raises(NothingToWriteOff):
+        write_off_shortfall(Dispute.objects.get(), cause=BY_FINANCE)
+
+
+def loss_of(row) -> tuple[int, int]:
+    """What of it is our loss, and what was recovered."""
+    write_off = WriteOff.objects.get(subject_id=row.pk)
+    return write_off.lost_minor, write_off.recovered_minor
+
+
+def test_a_dispute_won_after_a_write_off_leaves_no_loss(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    answer_dispute(payment_of(order), "won", amount_minor=20_00)
+
+    assert balances_of(order) == PAID
+    assert loss_of(dispute) == (0, 2_00)
+    assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+
+def test_a_dispute_that_takes_less_recovers_that_much(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    answer_dispute(payment_of(order), "lost", amount_minor=19_00)
+
+    assert balances_of(order) == {"psp_clearing": 1_00, "dispute_loss": -1_00}
+    assert loss_of(dispute) == (1_00, 1_00)
+    assert prove_payment(payment_of(order)).differences == []
+
+
+def test_a_dispute_lost_again_is_written_off_again(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+    answer_dispute(payment_of(order), "won", amount_minor=20_00)
+    answer_dispute(payment_of(order), "lost", amount_minor=20_00)
+
+    assert write_off_shortfall(dispute, cause=BY_FINANCE) == 2_00
+    assert balances_of(order) == {"psp_clearing": 2_00, "dispute_loss": -2_00}
+    assert prove_payment(payment_of(order)).differences == []
+
+
+def test_what_was_written_off_opens_no_second_review_item(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    answer_dispute(payment_of(order), "challenged", amount_minor=20_00)
+    answer_dispute(payment_of(order), "lost", amount_minor=20_00)
+
+    assert loss_of(dispute) == (2_00, 0)
+    assert not ReviewItem.objects.filter(kind="dispute_exceeds_payment", closed_at__isnull=True).exists()
+
+
+def test_a_refund_returned_after_a_write_off_leaves_no_loss(order):
+    refund = refund_beyond(order)
+    assert write_off_shortfall(refund, cause=BY_FINANCE) == 18_00
+    assert balances_of(order) == {"psp_clearing": 18_00, "dispute_loss": -18_00}
+
+    for _ in range(2):
+        deliver_refund(refund, status="failed", updated_at=ago(minutes=-1))
+
+    assert (balances_of(order), loss_of(refund)) == ({}, (0, 18_00))
+    assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+
+def test_a_dispute_covered_by_a_returned_refund_recovers_its_loss(order):
+    refund = refund_of(order)
+    deliver_refund(refund)
+    deliver_dispute(payment_of(order), "lost", amount_minor=18_00)
+    dispute = Dispute.objects.get()
+    assert write_off_shortfall(dispute, cause=BY_FINANCE) == 18_00
+
+    deliver_refund(refund, status="failed", updated_at=ago(minutes=-1))
+
+    assert (balances_of(order), loss_of(dispute)) == ({}, (0, 18_00))
+    assert prove_payment(payment_of(order)).differences == []
+
+
+def test_two_shortfalls_are_written_off_each_for_its_own(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+    deliver_dispute(payment_of(order), "lost", amount_minor=3_00, dispute_id="dp_2")
+
+    assert shortfall_minor(dispute) == 0
+    assert write_off_shortfall(Dispute.objects.get(hyperswitch_dispute_id="dp_2"), cause=BY_FINANCE) == 3_00
+
+
+def test_a_loss_beyond_what_was_taken_is_a_difference(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+    Dispute.objects.update(allocation={})
+
+    texts = [fault.text for fault in prove_payment(payment_of(order)).differences]
+
+    assert any("2.00 EUR of it is written off" in text for text in texts)
+
+
+def test_the_orders_history_tells_of_a_shortfall_and_its_recovery(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+    answer_dispute(payment_of(order), "won", amount_minor=20_00)
+
+    texts = [line.text for line in timeline.lines(order.pk)]
+
+    who = "written off as our loss by finance@staff.example: The bank will not listen."
+    assert f"2.00 EUR that could not be recovered was {who}" in texts
+    assert "2.00 EUR of what had been written off was recovered." in texts
+
+
+def refund_beyond(order):
+    """A refund of everything that failed at first and succeeded after another one had."""
+    first = refund_of(order)
+    deliver_refund(first, status="failed")
+    deliver_refund(refund_of(order))
+    deliver_refund(first, updated_at=ago(minutes=-0.5))
+    first.refresh_from_db()
+    return first

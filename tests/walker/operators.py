@@ -1,0 +1,81 @@
+"""What staff do: any action that a row's page offers, with its preview, as the confirmation page shows it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+
+from connect.admin_actions import WriteOffDebt
+from connect.models import ConnectedAccount, SellerTransfer
+from marketplace.models import Order
+from payments.admin_actions import EnterConvertedAmount, ImportExternalRefund, WriteOffShortfall
+from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from subscriptions.models import Subscription, SubscriptionInvoice
+from tests.walker.world import World
+from veza.core.admin_actions import ActionRequest, AdminAction
+from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
+from veza.core.states import IllegalMove, StaleState
+
+BY_STAFF = Cause("staff", actor="support@staff.example", reason="It is right.")
+PAGES = (Order, Payment, Refund, Dispute, SellerTransfer, ConnectedAccount, Subscription, SubscriptionInvoice)
+WRITING_OFF = (WriteOffDebt, WriteOffShortfall)
+
+
+def act(world: World) -> str | None:
+    """One of the actions that need no more than a reason; each kind is as likely as another."""
+    return _act(world, [(row, action) for row, action in offers() if not isinstance(action, WRITING_OFF)])
+
+
+def write_off(world: World) -> str | None:
+    return _act(world, [(row, action) for row, action in offers() if isinstance(action, WRITING_OFF)])
+
+
+def import_refund(world: World) -> str | None:
+    """Finance enters the id of a refund that the provider has."""
+    refunds, payments = world.remote("refunds"), list(Payment.objects.order_by("pk"))
+    if not refunds or not payments:
+        return None
+    there = world.rng.choice(refunds)
+    row = next((one for one in payments if one.provider_key == there["payment_id"]), world.rng.choice(payments))
+    answers = {"hyperswitch_refund_id": there["refund_id"]}
+    return perform(ImportExternalRefund(), row, ActionRequest(world.support, answers))
+
+
+def convert(world: World) -> str | None:
+    """Finance enters the amount of a refund or dispute in another currency, as a statement shows it."""
+    action = EnterConvertedAmount()
+    rows = [*Refund.objects.order_by("pk"), *Dispute.objects.order_by("pk")]
+    if not (open_rows := [row for row in rows if action.is_available(row)]):
+        return None
+    row = world.rng.choice(open_rows)
+    amount = world.rng.randint(1, max(1, row.payment.received_minor))
+    return f"{amount}: {perform(action, row, ActionRequest(world.support, {'amount': amount}))}"
+
+
+def offers() -> Iterator[tuple[Any, AdminAction]]:
+    """Every row with an action that its page offers and that asks for a reason only."""
+    rows = [row for model in PAGES for row in model._default_manager.order_by("pk")]
+    rows += list(WebhookDelivery.objects.order_by("-pk")[:2])
+    for row in rows:
+        for action in getattr(admin.site._registry[type(row)], "row_actions", ()):
+            if action.is_available(row) and list(action.form(row).fields) == ["reason"]:
+                yield row, action
+
+
+def _act(world: World, pairs: list[tuple[Any, AdminAction]]) -> str | None:
+    if not pairs:
+        return None
+    name = world.rng.choice(sorted({action.name for _, action in pairs}))
+    row, action = world.rng.choice([pair for pair in pairs if pair[1].name == name])
+    return perform(action, row, ActionRequest(world.support))
+
+
+def perform(action: AdminAction, row: Any, params: ActionRequest) -> str:
+    """Preview and perform one action as its page would."""
+    action.preview(row, params=params)
+    try:
+        result = action.perform(row, cause=BY_STAFF, params=params)
+    except (NotAllowed, IllegalMove, StaleState) as error:
+        result = f"refused: {getattr(error, 'code', type(error).__name__)}"
+    return f"{action.label} ({row._meta.verbose_name}): {result}"

@@ -1,0 +1,148 @@
+"""One walk's world: sellers and buyers, both providers in the sandbox, the mail between them and Veza, and the clock.
+
+The sandbox holds every webhook; the walk decides which are delivered, when, how often, and in which order. Time passes
+by moving our rows into the past, never by waiting.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Model
+from django.test import Client
+from django.utils import timezone
+
+from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, TransferReversal
+from marketplace.models import LicenseOffer
+from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from subscriptions.models import Plan, Subscription
+from tests import buying
+from tests.connect import stripe_deliveries
+from tests.connect.factories import make_seller
+from tests.factories import OfferFactory, PersonFactory, ProductFactory
+from tests.sandbox.process import Sandbox
+from tests.subscriptions.subscribing import PlanFactory
+from veza.celery import SWEEPS, app
+from veza.core.models import Heartbeat, ProviderCall, User
+
+# The columns that move into the past when time passes: when a row is due, and what decides how old it is.
+CLOCKS: dict[type[Model], tuple[str, ...]] = {
+    Payment: ("created_at", "first_sent_at", "next_attempt_at", "close_due_at", "closing_started_at"),
+    Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after"),
+    Dispute: ("created_at", "next_attempt_at"),
+    WebhookDelivery: ("received_at", "next_attempt_at"),
+    SellerTransfer: ("next_retry_at", "in_doubt_since", "refresh_due_at"),
+    TransferReversal: ("first_sent_at",),
+    SellerPayout: ("created_at", "first_sent_at", "next_attempt_at"),
+    ConnectedAccount: ("refresh_due_at",),
+    ProviderCall: ("at",),
+    Subscription: ("due_at",),
+}
+# One for all walks: a new one loads every middleware again.
+CLIENT = Client()
+KEYS_ARE_KEPT_FOR = timedelta(hours=24)
+app.loader.import_default_modules()
+# What counts, cleans or proves moves no money: the oracle proves the ledger itself.
+MONEY_SWEEPS = [name for name in SWEEPS if not name.startswith("backoffice.") and "clean" not in name]
+PRICES = (1_00, 9_99, 10_00, 25_00, 3)
+OWN_ERRORS = ("AssertionError", "IllegalMove", "StaleState", "IntegrityError", "KeyError", "TypeError", "ValueError")
+
+
+class World:
+    """`rng` is the present step's own: a step does the same in a shorter walk."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox, self.rng = sandbox, random.Random(0)
+        sandbox.settings(refund_outcome="stay_pending")
+        self.bugs: list[str] = []
+        self.buyers: list[User] = [PersonFactory(), PersonFactory()]
+        self.support: User = User.objects.create_superuser("support@staff.example", "secret")
+        self.sellers = [make_seller(stripe_account_id=sandbox.create_account()) for _ in range(2)]
+        self.sellers.append(make_seller(stripe_account_id=sandbox.create_account(active=False), active=False))
+        self.offers = self._offers()
+        self.plan: Plan = PlanFactory()
+        self._deliveries = {event["event_id"]: 0 for event in sandbox.webhooks()}
+        self._numbers = 0
+
+    def _offers(self) -> list[LicenseOffer]:
+        works = [ProductFactory(seller=seller) for seller in self.sellers for _ in range(3)]
+        taxes = (2_000, 0, 700)
+        offers = [
+            OfferFactory(product=work, price_minor=PRICES[place % len(PRICES)], tax_basis_points=taxes[place % 3])
+            for place, work in enumerate(works)
+        ]
+        return [*offers, OfferFactory(product=works[0], license="exclusive", price_minor=50_00)]
+
+    def number(self) -> int:
+        """A new number, for ids that sort by their age."""
+        self._numbers += 1
+        return self._numbers
+
+    # Mail
+
+    def mail(self) -> list[dict[str, Any]]:
+        """Every webhook that no step has delivered, the oldest first."""
+        return [event for event in self.sandbox.webhooks() if event["event_id"] not in self._deliveries]
+
+    def old_mail(self) -> list[dict[str, Any]]:
+        return [event for event in self.sandbox.webhooks() if self._deliveries.get(event["event_id"])]
+
+    def deliver(self, event: dict[str, Any]) -> str:
+        """Post a webhook's own bytes to Veza; returns the result. An error of ours is a bug."""
+        self._deliveries[event["event_id"]] = self._deliveries.get(event["event_id"], 0) + 1
+        raw = event["body"].encode()
+        if event["provider"] == "hyperswitch":
+            address, headers = buying.WEBHOOK, {"x-webhook-signature-512": buying.signed(raw)}
+        else:
+            address, headers = stripe_deliveries.WEBHOOK, {"Stripe-Signature": stripe_deliveries.signature(raw)}
+        response = CLIENT.post(address, data=raw, content_type="application/json", headers=headers)
+        result = str(response.json()["result"])
+        if response.status_code >= 400:
+            self.bugs.append(f"{event['event_type']} was answered {response.status_code}: {result}")
+        return f"{event['event_type']}: {result}"
+
+    # Time and workers
+
+    def pass_time(self, span: timedelta) -> None:
+        """Move every clock of ours on by `span`. Stripe forgets its keys after a day."""
+        for model, columns in CLOCKS.items():
+            model._default_manager.update(**{column: F(column) - span for column in columns})
+        if span >= KEYS_ARE_KEPT_FOR:
+            self.sandbox.control("forget_idempotency_keys")
+
+    def sweep(self, *names: str) -> None:
+        """Run these sweeps, or all of them as beat would. A row that raises is a bug."""
+        started_at = timezone.now()
+        for name in names or MONEY_SWEEPS:
+            app.tasks[name].run()
+        for heartbeat in Heartbeat.objects.filter(beat_at__gte=started_at, failed__gt=0):
+            if any(error in heartbeat.last_error for error in OWN_ERRORS):
+                self.bugs.append(f"{heartbeat.name}: {heartbeat.last_error}")
+
+    # What the providers have
+
+    def remote(self, kind: str) -> list[dict[str, Any]]:
+        """The providers' `payments`, `refunds`, `disputes` or `transfers` as they are there now."""
+        return self.sandbox.objects()[kind]
+
+    def payments_there(self, *statuses: str) -> list[dict[str, Any]]:
+        return [payment for payment in self.remote("payments") if payment["status"] in statuses]
+
+    def refundable_there(self, payment: dict[str, Any]) -> int:
+        """What the provider would still refund of a payment."""
+        refunds = [one for one in self.remote("refunds") if one["payment_id"] == payment["payment_id"]]
+        taken = sum(one["amount"] for one in refunds if one["status"] != "failed")
+        return (payment["amount_received"] or 0) - taken
+
+    def balances(self) -> Iterator[tuple[str | None, str]]:
+        """The owner of each of Stripe's balances, and its name."""
+        yield None, "the platform"
+        for account in ConnectedAccount.objects.order_by("pk"):
+            yield account.stripe_account_id, str(account.stripe_account_id)
+
+
+def open_shop(sandbox: Sandbox, settings: Any) -> World:
+    """A world in which nothing has happened yet."""
+    settings.STRIPE_WEBHOOK_SECRETS = [stripe_deliveries.SECRET]
+    return World(sandbox)
