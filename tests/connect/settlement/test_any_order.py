@@ -273,7 +273,7 @@ class History:
 # A debt is given up, and then all of it comes back: from the bank, or in Stripe's dashboard.
 @example(steps=[("owe", 0), ("write_off", 0), ("return_refund", 0, 0)])
 @example(steps=[("owe", 0), ("write_off", 0), ("reverse_externally", 0, SHARE), ("return_refund", 0, 0)])
-@settings(max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_stripe_ends_with_exactly_what_the_seller_should_have(monkeypatch, steps):
     stripe = HonestStripe()
