@@ -193,8 +193,14 @@ def is_disputed(order_id: UUID) -> bool:
 
 
 def is_on_hold(order_id: UUID) -> bool:
-    """Whether the sellers of this order wait: a dispute is open, or it is in doubt how much of a payment is left."""
+    """Whether the sellers of this order wait: a dispute is open, or a payment is in doubt."""
     return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt().exists()
+
+
+def is_suspended(order_id: UUID) -> bool:
+    """Whether the licences of this order wait: a dispute is open, or it is in doubt how much of a payment is left."""
+    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id)
+    return is_disputed(order_id) or payments.with_amount_in_doubt().exists()
 
 
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from marketplace.allocation import ItemShares, is_on_hold
+from marketplace.allocation import ItemShares, is_suspended
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
 from veza.core.causes import Cause
@@ -50,7 +50,7 @@ def update_licenses(
     assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
     assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
     gone_ids = _ids_of_nothing_left(items, remaining)
-    status_of_others = LicenseStatus.SUSPENDED if is_on_hold(order.pk) else LicenseStatus.ACTIVE
+    status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
     rows = list(License.objects.locked().filter(order=order))
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]
@@ -83,13 +83,13 @@ def update_review_of_partial_loss(order: Order, *, lost_minor: int, left_minor: 
     last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
     if is_partial and last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
         return
-    lost, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
-    close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {lost}.")
+    loss, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
+    close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {loss}.")
     if is_partial:
         open_review(
             DISPUTED_IN_PART,
             order,
-            why=f"{lost} of {total} of order {order.pk} was lost to a dispute. The licences of items of which "
+            why=f"{loss} of {total} of order {order.pk} was lost to a dispute. The licences of items of which "
             "something is left stay with the buyer.",
             what_to_do="Support: if the buyer should not keep them, press “Refund for the buyer” on the order's page; "
             "otherwise close this item.",

@@ -68,6 +68,11 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         move(order, status, cause=cause, at=at)
 
 
+def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The money of an order is certain again: sellers whose transfers waited for that are paid."""
+    sellers().order_money_changed(_lock_order(payment), cause=cause, at=at)
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
     _update_order(_lock_order(refund.payment), cause=cause, at=at)

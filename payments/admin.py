@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from payments.admin_actions import (
     AcceptReceivedAmount,
     EnterConvertedAmount,
+    EnterReceivedAmount,
     ImportExternalRefund,
     MarkRefundExpected,
     RefreshPayment,
@@ -48,13 +49,29 @@ def payment_next(row: Payment) -> Any:
 
 @admin.register(Payment)
 class PaymentAdmin(HistoryAdmin):
-    list_display = (short_id, person("payer"), amount, status, age, money("refunded"), payment_next)
+    list_display = (
+        short_id,
+        person("payer"),
+        amount,
+        status,
+        age,
+        money("refunded", currency="held_currency"),
+        payment_next,
+    )
     list_filter = ("status", StuckFilter, AgeFilter, AmountFilter, CurrencyFilter, "purpose")
     list_select_related = ("payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_payment_id", "purpose_id", "correlation_id", "payer__email")
-    facts = (person("payer"), amount, money("received"), money("refunded"), age, payment_next)
+    facts = (
+        person("payer"),
+        amount,
+        money("received", currency="held_currency"),
+        money("refunded", currency="held_currency"),
+        age,
+        payment_next,
+    )
     row_actions = (
         RefreshPayment(),
+        EnterReceivedAmount(),
         AcceptReceivedAmount(),
         RefundMismatchInFull(),
         RetryReturnOfFunds(),

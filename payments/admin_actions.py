@@ -17,6 +17,7 @@ from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
 from payments.reviews.conversions import enter_converted_amount, is_convertible
+from payments.reviews.missing_amounts import enter_received_amount, is_amount_missing
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
@@ -62,7 +63,7 @@ class _RefreshAction(AdminAction[Refreshable]):
 
 class RefreshPayment(_RefreshAction[Payment]):
     def is_available(self, row: Payment) -> bool:
-        return row.status in _OPEN_PAYMENT
+        return row.status in _OPEN_PAYMENT or row.hyperswitch_payment_id is not None
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if row.hyperswitch_payment_id is not None:
@@ -143,8 +144,7 @@ class AcceptReceivedAmount(_MismatchAction):
     label = "Accept received amount"
 
     def is_available(self, row: Payment) -> bool:
-        is_enough = row.received_minor >= row.amount_minor and row.held_currency == row.currency
-        return super().is_available(row) and is_enough
+        return super().is_available(row) and mismatches.is_acceptable(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         already_applied = is_applied(row)
@@ -165,8 +165,54 @@ class AcceptReceivedAmount(_MismatchAction):
         return "The received amount is accepted."
 
 
+class ReceivedAmountForm(ActionForm):
+    amount = forms.DecimalField(
+        min_value=0, help_text="All that was received for this payment, as Hyperswitch's dashboard shows it."
+    )
+    field_order = ("amount", "reason")
+
+    def __init__(self, data: Any, payment: Payment) -> None:
+        super().__init__(data)
+        self.digits = exponent(payment.currency)
+        self.fields["amount"].label = f"Received amount ({payment.currency})"
+
+    def clean_amount(self) -> int:
+        """In minor units."""
+        minor = self.cleaned_data["amount"].scaleb(self.digits)
+        if minor != int(minor) or minor <= 0:
+            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
+        return int(minor)
+
+
+class EnterReceivedAmount(AdminAction[Payment]):
+    """For a payment that succeeded at Hyperswitch without an amount."""
+
+    label, permission, for_selection = "Enter received amount", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Payment) -> bool:
+        return is_amount_missing(row)
+
+    def form(self, row: Any, data: Any = None) -> ActionForm:
+        return ReceivedAmountForm(data, row)
+
+    def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
+        price = format_amount(row.amount_minor, row.currency)
+        return [
+            f"The payment is read from Hyperswitch. If its amount is still missing, the entered one is booked: the "
+            f"price is {price}.",
+            "The price fulfils the order or invoice. Any other amount has to be accepted or refunded after that.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
+        amount_minor = params.answers["amount"]
+        return _sentence_of(enter_received_amount(payment_id=row.pk, amount_minor=amount_minor, cause=cause))
+
+
 class RefundMismatchInFull(_MismatchAction):
     label = "Refund in full"
+
+    def is_available(self, row: Payment) -> bool:
+        return super().is_available(row) and mismatches.is_refundable_in_full(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if not row.received_minor:

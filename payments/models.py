@@ -23,23 +23,36 @@ from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 _IS_UNCONVERTED = ~Q(payment__received_currency__in=["", F("currency")]) & Q(converted_minor__isnull=True)
 
 
+def _has_amount_in_doubt() -> Q:
+    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known."""
+    refunds = Refund.objects.in_doubt().filter(payment=OuterRef("pk"))
+    return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
+
+
 class PaymentQuerySet(LockableQuerySet["Payment"]):
     def of(self, purpose: str, purpose_id: object) -> Self:
         """The payments of one order or invoice, oldest first."""
         return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
 
     def in_doubt(self) -> Self:
-        """Payments of which it is not known how much is left: nothing more is refunded of them or transferred."""
-        return self.filter(
-            Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk")))
-            | Exists(Refund.objects.in_doubt().filter(payment=OuterRef("pk")))
-        )
+        """Payments whose money may not be there, or of which it is not known how much is left: sellers are not paid.
+
+        Mismatched after a success, contradicted and not confirmed yet, or with an amount in doubt. Every cause of doubt
+        belongs here.
+        """
+        is_mismatched = Q(status=PaymentStatus.MISMATCHED, succeeded_at__isnull=False)
+        is_contradicted = Q(contradicted_at__isnull=False)
+        return self.filter(is_mismatched | is_contradicted | _has_amount_in_doubt())
+
+    def with_amount_in_doubt(self) -> Self:
+        """Payments of which it is not known how much is left: a refund or dispute is in another currency."""
+        return self.filter(_has_amount_in_doubt())
 
     def in_doubt_of_loss(self) -> Self:
         """Those in doubt of which the buyer or the bank has something already: what they paid for gives no access."""
-        lost = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+        disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
         return self.filter(
-            Exists(lost.filter(payment=OuterRef("pk")))
+            Exists(disputes.filter(payment=OuterRef("pk")))
             | Exists(Refund.objects.in_doubt().filter(payment=OuterRef("pk")))
         )
 
@@ -52,6 +65,7 @@ class Payment(StatefulRow):
         INVOICE = "invoice"
 
     moves = PAYMENT_MOVES
+    other_currencies = dict.fromkeys(("received_minor", "refunded_minor", "disputed_minor"), "held_currency")
 
     purpose = models.CharField(max_length=10, choices=Purpose)
     purpose_id = models.UUIDField()
@@ -72,6 +86,14 @@ class Payment(StatefulRow):
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     payment_url = models.URLField(max_length=500, blank=True)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
+    # When the state that was applied last was read; NULL: it was delivered by a webhook.
+    last_read_at = models.DateTimeField(null=True, blank=True)
+    # A report that takes something away and is not believed before a second read confirms it: when it was heard first,
+    # and what a read said (empty: a webhook said it, and no read yet).
+    contradicted_at = models.DateTimeField(null=True, blank=True)
+    contradicted_by = models.CharField(max_length=100, blank=True, default="", db_default="")
+    # Since when Hyperswitch reports a success without an amount.
+    amount_missing_since = models.DateTimeField(null=True, blank=True)
     # NULL: never sent. A time without an acknowledgement: unanswered.
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -141,15 +163,33 @@ class Payment(StatefulRow):
         """The id under which Hyperswitch stores the payer's saved methods."""
         return f"cus_{self.payer_id.hex}"
 
+    def is_in_doubt(self) -> bool:
+        """Whether the payment is one of those `in_doubt()`, as stored."""
+        if not self.received_minor and self.contradicted_at is None:
+            return False
+        return Payment.objects.in_doubt().filter(pk=self.pk).exists()
+
     def refundable_minor(self) -> int:
         """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
-        pending = self.refunds.filter(status=RefundStatus.PENDING)
-        pending_minor: int = sum(pending.booked_in(self.held_currency).values_list(BOOKED_MINOR, flat=True))
-        return self.received_minor - self.refunded_minor - self.disputed_minor - pending_minor
+        return self.kept_minor() - self.disputed_minor
 
-    def is_in_doubt(self) -> bool:
-        """Whether it is not known how much of the payment is left."""
-        return Payment.objects.in_doubt().filter(pk=self.pk).exists()
+    def kept_minor(self) -> int:
+        """What was received and is neither refunded nor promised to the buyer by a pending refund."""
+        return self.received_minor - self.refunded_minor - self.pending_minor()
+
+    def pending_minor(self) -> int:
+        """What pending refunds are going to take, in minor units of the received currency."""
+        if not self.received_minor:
+            return 0
+        pending = self.refunds.filter(status=RefundStatus.PENDING).booked_in(self.held_currency)
+        return sum(pending.values_list(BOOKED_MINOR, flat=True))
+
+    def voided_minor(self) -> int:
+        """How much of what was received Hyperswitch does not hold any more; part of `refunded_minor`."""
+        if not self.refunded_minor:
+            return 0
+        voids = self.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
+        return sum(voids.values_list("amount_minor", flat=True))
 
 
 # Of a refund or dispute: its amount in the currency in which it is booked.
@@ -181,7 +221,10 @@ class RevokedMandate(KeyedRow):
 
 
 class Refund(StatefulRow):
-    """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked."""
+    """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked.
+
+    A void is one that Veza does not send and Hyperswitch has no id for: the payment was voided at the provider.
+    """
 
     class Source(models.TextChoices):
         BUYER = "buyer"
@@ -189,8 +232,10 @@ class Refund(StatefulRow):
         SUPPORT = "support"
         LATE_PAYMENT = "late_payment"
         EXTERNAL = "external"
+        VOID = "void", "voided at the provider"
 
     moves = REFUND_MOVES
+    other_currencies = dict.fromkeys(("requested_minor", "converted_minor"), "payment.held_currency")
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
     correlation_id = models.UUIDField()
@@ -211,6 +256,8 @@ class Refund(StatefulRow):
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
     posting_batches = models.PositiveSmallIntegerField(default=0)
     provider_updated_at = models.DateTimeField(null=True, blank=True)
+    # When the refund was last read from Hyperswitch; NULL: not since a webhook was applied.
+    last_read_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -239,7 +286,7 @@ class Refund(StatefulRow):
             ),
             models.UniqueConstraint(
                 fields=["payment"],
-                condition=Q(status="pending") & ~Q(source="external"),
+                condition=Q(status="pending") & ~Q(source__in=["external", "void"]),
                 name="one_refund_in_flight_per_payment",
             ),
         ]
@@ -278,6 +325,7 @@ class Dispute(StatefulRow):
         BANK = "bank"
 
     moves = DISPUTE_MOVES
+    other_currencies: ClassVar = {"converted_minor": "payment.held_currency"}
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
     correlation_id = models.UUIDField()

@@ -42,11 +42,13 @@ class Purchase:
 
     `allocate_external_refund` says whose money an external refund is; `reallocate_refund` says it again for a refund
     about to be booked after others took from the same payment. Both return
-    {ledger account: minor units of the refund's currency}, which add up to the refund.
+    {ledger account: minor units of the refund's currency}, which add up to the refund. `doubt_ended` follows a payment
+    that is not in doubt any more: what waited for that may proceed.
     """
 
     payment_succeeded: FollowPayment
     payment_failed: FollowPayment
+    doubt_ended: FollowPayment
     refund_succeeded: FollowRefund
     refund_failed: FollowRefund
     refund_returned: FollowRefund

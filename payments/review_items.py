@@ -17,6 +17,9 @@ from veza.core.words import format_date
 
 MISMATCH = "payment_mismatch"
 PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
+PAYMENT_CONTRADICTED = "payment_contradicted"
+PAYMENT_AMOUNT_MISSING = "payment_amount_missing"
+PAYMENT_VOIDED = "payment_voided"
 UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
@@ -43,11 +46,59 @@ def open_review_of_mismatch(payment: Payment, why: str) -> None:
         MISMATCH,
         payment,
         why=why,
-        what_to_do="Finance: compare the payment with Hyperswitch's dashboard, then accept the received amount or "
-        "refund it in full.",
-        amount_minor=payment.received_minor,
+        what_to_do=f"Finance: compare the payment with Hyperswitch's dashboard, then {_ends_of_mismatch(payment)}",
+        amount_minor=payment.received_minor - payment.voided_minor(),
         currency=payment.held_currency,
     )
+
+
+def _ends_of_mismatch(payment: Payment) -> str:
+    """The actions that end a mismatch, as they are offered."""
+    if not payment.received_minor:
+        return "press “Refund in full”: nothing was received, so the payment is only cancelled."
+    if allocations.is_applied(payment):
+        return "press “Accept received amount”; refund the order or invoice after that if it has to be."
+    is_too_little = payment.kept_minor() < payment.amount_minor or payment.held_currency != payment.currency
+    if is_too_little:
+        return "press “Refund in full”. What is on its way back already is waited for first."
+    return "press “Accept received amount” or “Refund in full”."
+
+
+def open_review_of_contradiction(payment: Payment, first: str, second: str) -> None:
+    """Two reads take money away from a payment, and differ: it is read every minute until two of them agree."""
+    open_review(
+        PAYMENT_CONTRADICTED,
+        payment,
+        why=f"Hyperswitch reports two different states of this payment: {first}, then {second}. The payment stays "
+        f"{payment.status}, and its sellers are not paid meanwhile.",
+        what_to_do="Support: check the payment in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
+        "item closes when two reads a minute apart agree.",
+        amount_minor=payment.received_minor - payment.voided_minor(),
+        currency=payment.held_currency,
+    )
+
+
+def open_review_of_missing_amount(payment: Payment) -> None:
+    """Hyperswitch reports a success and never an amount: the purchase waits for finance to enter it."""
+    open_review(
+        PAYMENT_AMOUNT_MISSING,
+        payment,
+        why="Hyperswitch reports that the payment succeeded, and does not say how much was received.",
+        what_to_do="Finance: look the received amount up in Hyperswitch's dashboard, then press “Enter received "
+        "amount” on the payment's page.",
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+    )
+
+
+def update_review_of_surplus(payment: Payment) -> None:
+    """More was received for a payment that was applied already: finance returns it. Replaces an open review item."""
+    remaining = allocations.unapplied_funds(payment)
+    surplus_minor = sum(allocations.subtract(allocations.reserved_by_refunds(payment), remaining).values())
+    if surplus_minor:
+        close_review(UNAPPLIED_FUNDS, payment, note="More was received.")
+        price = format_amount(payment.amount_minor, payment.currency)
+        open_review_of_unapplied_funds(payment, surplus_minor, f"The price of {price} had been received before.")
 
 
 def open_review_of_payment_status(payment: Payment, remote_status: str) -> None:
@@ -124,8 +175,11 @@ def update_reviews_after_success(refund: Refund) -> None:
     """Close what was in doubt about the refund. If it is external, support has to know."""
     for kind in (IN_DOUBT, RETURNED):
         close_review(kind, refund, note="The refund succeeded.")
-    _close_reviews_of_repeated(refund)
     close_review_of_unapplied_funds(refund.payment)
+    if refund.source == Refund.Source.VOID:
+        _open_review_of_void(refund)
+    else:
+        _close_reviews_of_repeated(refund)
     _update_review_of_difference(refund)
     update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
     if refund.source == Refund.Source.EXTERNAL:
@@ -139,6 +193,20 @@ def update_reviews_after_success(refund: Refund) -> None:
             amount_minor=refund.amount_minor,
             currency=refund.currency,
         )
+
+
+def _open_review_of_void(refund: Refund) -> None:
+    """Money went away at the provider, and with it licences and sellers' shares: support has to know."""
+    amount = format_amount(refund.amount_minor, refund.currency)
+    open_review(
+        PAYMENT_VOIDED,
+        refund,
+        why=f"{amount} of a payment is not there any more. {refund.reason}",
+        what_to_do="The books, licences and sellers' shares are up to date. Support: tell the buyer, then mark the "
+        "refund as expected.",
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
 
 
 def _close_reviews_of_repeated(refund: Refund) -> None:
@@ -173,7 +241,11 @@ def _update_review_of_difference(refund: Refund) -> None:
 
 
 def open_review_of_returned_refund(refund: Refund) -> None:
-    """The bank returned the money: support has to pay the buyer another way."""
+    """The bank returned the money: support has to pay the buyer another way. After a void it is just there again."""
+    if refund.source == Refund.Source.VOID:
+        for kind in (PAYMENT_VOIDED, REFUND_EXCESS):
+            close_review(kind, refund, note="The money is there again.")
+        return
     for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (

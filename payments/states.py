@@ -64,12 +64,12 @@ PAYMENT_MOVES: Moves = {
     },
     _P.CANCELLED: {
         _P.PROCESSING: "the buyer paid before the cancellation",
-        _P.SUCCEEDED: "the buyer paid before the cancellation",
+        _P.SUCCEEDED: "the buyer paid before the cancellation, or a void was undone",
         _P.MISMATCHED: "money was received after all, or a refund was returned",
     },
     _P.MISMATCHED: {
         _P.SUCCEEDED: "finance accepted the received amount, or the rest was received",
-        _P.CANCELLED: "everything received has been refunded",
+        _P.CANCELLED: "everything received has been refunded or voided",
     },
 }
 # A payment that waits for its buyer: an order or invoice has at most one of these. Hyperswitch may still report money

@@ -46,15 +46,18 @@ def _payments(correlation_id: UUID) -> list[TimelineLine]:
 
 
 def _refunds(correlation_id: UUID) -> list[TimelineLine]:
-    return [
-        TimelineLine(
-            refund.created_at,
-            f"A refund of {format_amount(refund.amount_minor, refund.currency)} was requested by the {refund.source} "
-            f"({refund.provider_key}): {refund.reason.rstrip('.') or 'no reason given'}.",
-            "open",
-        )
-        for refund in Refund.objects.filter(correlation_id=correlation_id)
-    ]
+    refunds = Refund.objects.filter(correlation_id=correlation_id)
+    return [TimelineLine(refund.created_at, _describe_refund(refund), "open") for refund in refunds]
+
+
+def _describe_refund(refund: Refund) -> str:
+    amount, reason = format_amount(refund.amount_minor, refund.currency), refund.reason.rstrip(".")
+    if refund.source == Refund.Source.VOID:
+        return f"{amount} was voided at the provider: {reason}."
+    return (
+        f"A refund of {amount} was requested by the {refund.source} ({refund.provider_key}): "
+        f"{reason or 'no reason given'}."
+    )
 
 
 def _disputes(correlation_id: UUID) -> list[TimelineLine]:

@@ -63,6 +63,10 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
             Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
 
 
+def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
+    """The money of an invoice is certain again: nothing has waited for that, since no seller is paid from it."""
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an invoice succeeded, failed, or was returned: only a full refund ends the access."""
     _update_invoice(refund.payment, cause=cause, at=at)

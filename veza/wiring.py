@@ -23,6 +23,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
+        doubt_ended=orders.doubt_ended,
         refund_succeeded=orders.refund_changed,
         refund_failed=orders.refund_changed,
         refund_returned=orders.refund_changed,
@@ -33,6 +34,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.INVOICE: Purchase(
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
+        doubt_ended=invoices.doubt_ended,
         refund_succeeded=invoices.refund_changed,
         refund_failed=invoices.refund_changed,
         refund_returned=invoices.refund_changed,

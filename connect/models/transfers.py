@@ -15,12 +15,13 @@ from veza.core.money import format_amount
 
 
 class WaitingFor(models.TextChoices):
-    """What has to change at Stripe, the bank or the seller before a transfer can proceed."""
+    """What has to change at a provider, the bank or the seller before a transfer can proceed."""
 
     NOTHING = "", "nothing"
     ACCOUNT = "account"
     PLATFORM_BALANCE = "platform_balance"
     DISPUTE = "dispute"
+    PAYMENT = "payment"
     DEBT = "debt"
 
 

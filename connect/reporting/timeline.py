@@ -14,6 +14,7 @@ _WAITS = {
     WaitingFor.ACCOUNT: "waits until the seller's Stripe account can receive transfers",
     WaitingFor.PLATFORM_BALANCE: "waits until our balance at Stripe is high enough",
     WaitingFor.DISPUTE: "waits until the buyer's dispute is closed",
+    WaitingFor.PAYMENT: "waits until it is certain that the buyer's money is there",
     WaitingFor.DEBT: "is owed by the seller, whose Stripe balance was too low",
 }
 

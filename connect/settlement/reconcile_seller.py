@@ -29,6 +29,7 @@ from veza.core.states import move
 
 # With nothing left to reverse, these are completed again.
 _OWING = (TransferStatus.PERMANENTLY_FAILED, TransferStatus.REVERSAL_PENDING)
+_ON_HOLD = (WaitingFor.DISPUTE, WaitingFor.PAYMENT)
 _AMOUNTS = [
     "amount_minor",
     "reversal_target_minor",
@@ -103,7 +104,7 @@ def _settle(order: Order, current: LockedTransfers, plan: Plan, *, cause: Cause,
         elif surplus < 0:
             _pay_more(-surplus, rows, current.floors, plan, order=order, seller_id=seller_id)
     _write(plan, cause=cause, at=at)
-    _wake_disputed(order, current.rows.values())
+    _wake_held(order, current.rows.values())
     for seller_id, target in targets.items():
         own = [*current.of(order, seller_id), *(row for row in plan.new if row.seller_id == seller_id)]
         assert sum(net_paid(row) for row in own) == target, "target == net paid + to be sent - to be reversed"
@@ -289,9 +290,9 @@ def _write_amounts(plan: Plan, *, at: datetime) -> None:
         SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
 
 
-def _wake_disputed(order: Order, rows: Iterable[SellerTransfer]) -> None:
-    """Make due now what waited for a dispute or a doubt, once the order is on hold no more."""
-    ids = [row.pk for row in rows if row.order_id == order.pk and row.waiting_for == WaitingFor.DISPUTE]
+def _wake_held(order: Order, rows: Iterable[SellerTransfer]) -> None:
+    """Make due now what waited for a dispute or a doubt, once the order is not on hold any more."""
+    ids = [row.pk for row in rows if row.order_id == order.pk and row.waiting_for in _ON_HOLD]
     if ids and not is_on_hold(order.pk):
-        waiting = SellerTransfer.objects.unsent().filter(pk__in=ids, waiting_for=WaitingFor.DISPUTE)
+        waiting = SellerTransfer.objects.unsent().filter(pk__in=ids, waiting_for__in=_ON_HOLD)
         waiting.update(next_retry_at=Now(), waiting_for=WaitingFor.NOTHING)

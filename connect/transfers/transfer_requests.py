@@ -33,7 +33,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
-from marketplace.allocation import is_on_hold, seller_shares_at_sale
+from marketplace.allocation import is_disputed, is_on_hold, seller_shares_at_sale
 from marketplace.models import Order
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
@@ -132,8 +132,11 @@ def _freeze(
 ) -> dict[str, Any] | None:
     """Settle what is sent and to which account: the fields that freeze it. None when it waits or is complete."""
     if is_on_hold(transfer.order_id):
-        # The end of the dispute or doubt makes the row due at once.
-        _wait(transfer, WaitingFor.DISPUTE, "The payment is disputed, or how much of it is left is in doubt.")
+        # The end of the dispute, or of the doubt, makes the row due at once.
+        if is_disputed(transfer.order_id):
+            _wait(transfer, WaitingFor.DISPUTE, "The buyer's bank disputes the payment.")
+        else:
+            _wait(transfer, WaitingFor.PAYMENT, "It is not certain that the buyer's money is there.")
         return None
     if account is None or not account.can_receive():
         _wait(transfer, WaitingFor.ACCOUNT, "The seller has no Stripe account that can receive transfers.")

@@ -1,11 +1,22 @@
 """Applying Hyperswitch's status of a payment, from a webhook or a refresh: once, whatever the order of the updates."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
 
+from payments.collection.contradictions import (
+    AGREED,
+    agree,
+    close_contradiction,
+    is_confirmed,
+    is_outdated,
+    latest_clock,
+    must_be_confirmed,
+    remember,
+)
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result, wake_waiting
@@ -13,12 +24,17 @@ from payments.ledger import allocations
 from payments.ledger.postings import post_received
 from payments.models import Payment
 from payments.ports import purchase_of
+from payments.refunds.voids import set_voided
+from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.review_items import (
     MISMATCH,
+    PAYMENT_AMOUNT_MISSING,
     PAYMENT_STATUS_UNKNOWN,
     UNAPPLIED_FUNDS,
     open_review_of_mismatch,
+    open_review_of_missing_amount,
     open_review_of_payment_status,
+    update_review_of_surplus,
 )
 from payments.states import PaymentStatus
 from veza.core.causes import Cause
@@ -47,11 +63,15 @@ STATUS_OF = {
     "partially_captured_and_capturable": PaymentStatus.MISMATCHED,
     "conflicted": PaymentStatus.MISMATCHED,
     "review": PaymentStatus.MISMATCHED,
-    "cancelled_post_capture": PaymentStatus.MISMATCHED,
+    "cancelled_post_capture": PaymentStatus.CANCELLED,
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 _STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.
 _CAPTURES = frozenset({"succeeded", "partially_captured", "partially_captured_and_capturable"})
+# Hyperswitch's staff look into it: an amount is there, and one that is missing proves nothing.
+_UNDER_REVIEW = frozenset({"review", "conflicted"})
+# Nothing of the payment is held, whatever `amount_received` says.
+_HOLDS_NOTHING = frozenset({"failed", "cancelled", "expired", "cancelled_post_capture"})
 # What an open payment waits for at Hyperswitch, for staff; the other statuses say it themselves.
 NOTES = {
     "requires_customer_action": "waiting for the buyer to confirm it with their bank",
@@ -62,52 +82,124 @@ NOTES = {
 }
 
 
+@dataclass(frozen=True)
+class _Change:
+    """What a report changes: the status, what was received in addition, and what is voided now (before: `was_voided`).
+
+    Adverse is what takes money away, or undoes a success.
+    """
+
+    target: PaymentStatus
+    added_minor: int
+    voided_minor: int
+    was_voided_minor: int
+    is_adverse: bool
+
+    @property
+    def moves_money(self) -> bool:
+        return self.added_minor > 0 or self.voided_minor != self.was_voided_minor
+
+
 def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
     """Bring our payment to its status at Hyperswitch, with everything that follows, in this transaction.
 
-    An update older than the last one applied, or one that the table of moves forbids, is stale and changes nothing. One
-    that leaves our status as it is and brings something new about the payment is stored.
+    An update older than the last one applied, or one that changes neither the status nor the money, is stale, unless
+    it brings something new about the payment, which is stored. One that takes something away may have to be confirmed
+    by a second read (payments/collection/contradictions.py).
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
-    if _is_older(snapshot, payment):
-        return HandlingResult(Result.STALE, payment.correlation_id)
-    target = STATUS_OF.get(snapshot.status)
-    if target is None:
+    return HandlingResult(_apply_to(payment, snapshot, cause=cause, at=at), payment.correlation_id)
+
+
+def _apply_to(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> Result:
+    if is_outdated(snapshot, payment):
+        return Result.STALE
+    if snapshot.status not in STATUS_OF:
         _mark_status_unknown(payment, snapshot)
-        return HandlingResult(Result.IGNORED, payment.correlation_id)
+        return Result.IGNORED
     if snapshot.status == "succeeded" and snapshot.received_minor is None:
-        return _request_received_amount(snapshot, payment)
-    if target == PaymentStatus.FAILED and payment.status == PaymentStatus.SUCCEEDED:
-        target = PaymentStatus.MISMATCHED
-    if not _is_applicable(snapshot, target, payment):
-        if _is_detail(snapshot, target, payment):
-            return _store_details(payment, snapshot)
-        return _ignore_stale(payment)
-    _apply(payment, snapshot, target, cause=cause, at=at)
-    return HandlingResult(Result.OK, payment.correlation_id)
+        return _request_received_amount(snapshot, payment, at=at)
+    change = _change_of(snapshot, payment)
+    if change is None:
+        is_detail = _is_detail(snapshot, payment)
+        if is_detail:
+            _store_details(payment, snapshot)
+        _ignore_stale(payment, snapshot, cause=cause, at=at)
+        return Result.OK if is_detail else Result.STALE
+    must_wait = must_be_confirmed(snapshot, payment, is_adverse=change.is_adverse)
+    if must_wait and not is_confirmed(snapshot, payment):
+        remember(snapshot, payment, at=at)
+        return Result.OK if snapshot.read_at is None else Result.WAITING
+    _apply(payment, snapshot, change, cause=cause, at=at)
+    return Result.OK
 
 
-def _is_older(snapshot: RemotePayment, payment: Payment) -> bool:
-    last = payment.provider_updated_at
-    return last is not None and snapshot.updated_at is not None and snapshot.updated_at < last
+def _change_of(snapshot: RemotePayment, payment: Payment) -> _Change | None:
+    """What the report changes of the payment; None if nothing."""
+    held_minor, was_voided_minor = _held_minor(snapshot, payment), payment.voided_minor()
+    added_minor, voided_minor = 0, was_voided_minor
+    if held_minor is not None:
+        added_minor = max(0, held_minor - payment.received_minor)
+        voided_minor = max(0, payment.received_minor - held_minor)
+    target = _target_of(snapshot, payment)
+    is_undone = payment.status == PaymentStatus.SUCCEEDED and target != PaymentStatus.SUCCEEDED
+    is_adverse = voided_minor > was_voided_minor or is_undone
+    change = _Change(target, added_minor, voided_minor, was_voided_minor, is_adverse)
+    if change.moves_money:
+        assert target == payment.status or may_move(payment, target), "money that moved is never ignored"
+        return change
+    return change if may_move(payment, target) and not _is_decided(snapshot, target, payment) else None
 
 
-def _is_applicable(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
-    has_more = payment.status == PaymentStatus.MISMATCHED and _added_minor(snapshot, payment) > 0
-    if not may_move(payment, target) and not has_more:
+def _held_minor(snapshot: RemotePayment, payment: Payment) -> int | None:
+    """What Hyperswitch has captured and not voided, refunds not deducted; None if the report does not say."""
+    if snapshot.status in _HOLDS_NOTHING:
+        return 0
+    if payment.received_currency not in ("", snapshot.currency):
+        return None  # One payment does not arrive in two currencies: it is mismatched, and finance decides.
+    if snapshot.status in _CAPTURES:
+        return snapshot.received_minor
+    if snapshot.status in _UNDER_REVIEW and (snapshot.received_minor or 0) > payment.received_minor:
+        return snapshot.received_minor
+    return None
+
+
+def _target_of(snapshot: RemotePayment, payment: Payment) -> PaymentStatus:
+    """The status that the payment should have by this report."""
+    if snapshot.status in _CAPTURES:
+        return PaymentStatus.SUCCEEDED if _is_right(snapshot, payment) else PaymentStatus.MISMATCHED
+    if snapshot.status in _HOLDS_NOTHING and payment.received_minor:
+        is_ended = payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
+        # Voided in full, a mismatched payment becomes cancelled.
+        return PaymentStatus(payment.status) if is_ended else PaymentStatus.MISMATCHED
+    if snapshot.status in _HOLDS_NOTHING and payment.status == PaymentStatus.MISMATCHED:
+        return PaymentStatus.CANCELLED
+    return STATUS_OF[snapshot.status]
+
+
+def _is_right(snapshot: RemotePayment, payment: Payment) -> bool:
+    """Whether the price was received exactly, and nothing refunded or promised before the purchase was fulfilled.
+
+    Of one that was fulfilled already, what is missing is voided and what is too much is unapplied.
+    """
+    if snapshot.currency != payment.currency or payment.received_currency not in ("", payment.currency):
         return False
-    return not _is_decided(snapshot, target, payment) and not _holds_mismatched_funds(target, payment)
+    if payment.received_minor and allocations.is_applied(payment):
+        return True
+    returned_minor = payment.refunded_minor - payment.voided_minor() + payment.pending_minor()
+    is_exact = snapshot.status == "succeeded" and snapshot.received_minor == payment.amount_minor
+    return is_exact and not returned_minor
 
 
-def _is_detail(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
-    """Whether the update leaves our status and the money as they are, and brings something new about the payment."""
-    holds_nothing = payment.received_minor == 0
+def _is_detail(snapshot: RemotePayment, payment: Payment) -> bool:
+    """Whether an update that leaves our status and the money as they are brings something new about the payment."""
+    target, holds_nothing = _target_of(snapshot, payment), payment.received_minor == 0
     if payment.error_code == _STATUS_UNKNOWN:
-        return holds_nothing or (target == payment.status and not _added_minor(snapshot, payment))
+        return holds_nothing or target == payment.status
     stored = (payment.provider_status, payment.error_code, payment.error_message)
     is_other = (snapshot.status, snapshot.error_code, snapshot.error_message) != stored
     if target not in (PaymentStatus.PENDING, PaymentStatus.PROCESSING):
@@ -117,7 +209,7 @@ def _is_detail(snapshot: RemotePayment, target: PaymentStatus, payment: Payment)
     return is_newer and holds_nothing
 
 
-def _store_details(payment: Payment, snapshot: RemotePayment) -> HandlingResult:
+def _store_details(payment: Payment, snapshot: RemotePayment) -> None:
     """Store what is new about a payment whose status stays.
 
     `provider_updated_at` stays too: it orders the updates that move a payment, and this one must hide none of them.
@@ -129,10 +221,7 @@ def _store_details(payment: Payment, snapshot: RemotePayment) -> HandlingResult:
     }
     if payment.status in _OPEN or snapshot.error_code or payment.error_code == _STATUS_UNKNOWN:
         changes |= {"error_code": snapshot.error_code, "error_message": snapshot.error_message}
-    if payment.status not in _OPEN:
-        changes["next_attempt_at"] = None  # A final payment that was due for a refresh has had it.
     Payment.objects.filter(pk=payment.pk).update(**changes)
-    return HandlingResult(Result.OK, payment.correlation_id)
 
 
 def _close_review_of_status(payment: Payment, snapshot: RemotePayment) -> None:
@@ -140,42 +229,35 @@ def _close_review_of_status(payment: Payment, snapshot: RemotePayment) -> None:
         close_review(PAYMENT_STATUS_UNKNOWN, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
 
 
-def _ignore_stale(payment: Payment) -> HandlingResult:
+def _ignore_stale(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
     """Nothing changes. A final payment that was due for a refresh has had it: it is not refreshed again."""
-    if payment.next_attempt_at is not None and payment.status not in _OPEN:
+    is_due = payment.next_attempt_at is not None and payment.status not in _OPEN
+    if is_due and (payment.contradicted_at is None or snapshot.read_at is not None):
         Payment.objects.filter(pk=payment.pk).update(next_attempt_at=None)
-    return HandlingResult(Result.STALE, payment.correlation_id)
+    is_success = snapshot.status in _CAPTURES and payment.status == PaymentStatus.SUCCEEDED
+    agree(snapshot, payment, is_success=is_success, cause=cause, at=at)
 
 
-def _holds_mismatched_funds(target: PaymentStatus, payment: Payment) -> bool:
-    """Whether a mismatched payment would be cancelled while we hold its money: finance decides about that first."""
-    is_mismatched = payment.status == PaymentStatus.MISMATCHED
-    return is_mismatched and target == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor
+def _request_received_amount(snapshot: RemotePayment, payment: Payment, *, at: datetime) -> Result:
+    """Never assume that everything was captured: have the worker refresh the payment, unless it has already.
 
-
-def _request_received_amount(snapshot: RemotePayment, payment: Payment) -> HandlingResult:
-    """Never assume that everything was captured: have the worker refresh the payment, unless it has already."""
+    After AMOUNT_MISSING_FOR a review item asks finance for the amount.
+    """
     last = payment.provider_updated_at
     is_refreshed = last is not None and snapshot.updated_at is not None and snapshot.updated_at <= last
     if (payment.received_minor and is_refreshed) or payment.status == PaymentStatus.SUCCEEDED:
-        return HandlingResult(Result.STALE, payment.correlation_id)
-    Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now())
-    return HandlingResult(Result.WAITING, payment.correlation_id)
-
-
-def _added_minor(snapshot: RemotePayment, payment: Payment) -> int:
-    """What Hyperswitch received since the last update."""
-    if snapshot.status not in _CAPTURES or snapshot.received_minor is None:
-        return 0
-    if payment.received_currency not in ("", snapshot.currency):
-        return 0  # One payment does not arrive in two currencies: it is mismatched, and finance decides.
-    return max(0, snapshot.received_minor - payment.received_minor)
+        return Result.STALE
+    since = payment.amount_missing_since or at
+    Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now(), amount_missing_since=since)
+    if at - since >= AMOUNT_MISSING_FOR:
+        open_review_of_missing_amount(payment)
+    return Result.WAITING
 
 
 def _is_decided(snapshot: RemotePayment, target: PaymentStatus, payment: Payment) -> bool:
-    """Whether the update is about money that was refunded already, or about a mismatch that finance has decided."""
-    if _added_minor(snapshot, payment):
-        return False
+    """Whether the update, which moves no money, is about money that was refunded already, or about a mismatch that
+    finance has decided.
+    """
     if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED) and payment.received_minor:
         return True
     is_same_update = snapshot.updated_at is not None and snapshot.updated_at == payment.provider_updated_at
@@ -185,51 +267,64 @@ def _is_decided(snapshot: RemotePayment, target: PaymentStatus, payment: Payment
     return StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.MISMATCHED).exists()
 
 
-def _is_exact(payment: Payment, snapshot: RemotePayment) -> bool:
-    """Whether the price was received exactly, and not refunded before the purchase was fulfilled."""
-    if (snapshot.currency, snapshot.received_minor) != (payment.currency, payment.amount_minor):
-        return False
-    return not payment.refunded_minor or allocations.is_applied(payment)
-
-
-def _apply(payment: Payment, snapshot: RemotePayment, target: PaymentStatus, *, cause: Cause, at: datetime) -> None:
-    added_minor = _added_minor(snapshot, payment)
-    if target == PaymentStatus.SUCCEEDED and not _is_exact(payment, snapshot):
-        target = PaymentStatus.MISMATCHED
-    _close_review_of_status(payment, snapshot)
-    had_waiting_deliveries, previous_status = payment.has_waiting_deliveries, payment.status
-    _store(payment, target, _changes(payment, snapshot, target, added_minor, at=at), cause=cause, at=at)
-    if added_minor:
+def _apply(payment: Payment, snapshot: RemotePayment, change: _Change, *, cause: Cause, at: datetime) -> None:
+    previous, was_in_doubt, was_applied = payment.status, payment.is_in_doubt(), False
+    had_waiting_deliveries = payment.has_waiting_deliveries
+    if change.added_minor and previous != PaymentStatus.PENDING:
+        was_applied = allocations.is_applied(payment)
+    _close_reviews(payment, snapshot, change)
+    _store(payment, change.target, _changes(payment, snapshot, change, at=at), cause=cause, at=at)
+    if change.added_minor:
         assert payment.received_currency == snapshot.currency, "a payment is received in one currency"
-        post_received(payment, added_minor, currency=snapshot.currency, at=at)
+        post_received(payment, change.added_minor, currency=snapshot.currency, at=at)
         if had_waiting_deliveries:
             wake_waiting(payment.correlation_id)
-    if previous_status == PaymentStatus.MISMATCHED and (added_minor or payment.status != previous_status):
-        for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open them again.
-            close_review(kind, payment, note=f"The status at Hyperswitch is {snapshot.status}.")
-    _follow(payment, snapshot, cause=cause, at=at)
+    if change.voided_minor != change.was_voided_minor:
+        reason = f"Hyperswitch reports {snapshot.status}: the money is not there any more."
+        set_voided(payment, change.voided_minor, reason=reason, cause=cause, at=at)
+    if payment.status == change.target:  # Otherwise it was voided in full, and what follows has followed.
+        is_repeated = previous == PaymentStatus.SUCCEEDED and not change.added_minor
+        _follow(payment, snapshot, is_repeated=is_repeated, cause=cause, at=at)
+    if was_applied:
+        update_review_of_surplus(payment)
+    if was_in_doubt and not payment.is_in_doubt():
+        purchase_of(payment).doubt_ended(payment, cause=cause, at=at)
 
 
-def _changes(
-    payment: Payment, snapshot: RemotePayment, target: PaymentStatus, added_minor: int, *, at: datetime
-) -> dict[str, Any]:
+def _close_reviews(payment: Payment, snapshot: RemotePayment, change: _Change) -> None:
+    """Close the review items that the report resolves. What follows may open some of them again."""
+    note = f"The status at Hyperswitch is {snapshot.status}."
+    _close_review_of_status(payment, snapshot)
+    if payment.amount_missing_since is not None:
+        close_review(PAYMENT_AMOUNT_MISSING, payment, note=note)
+    if payment.contradicted_at is not None:
+        close_contradiction(payment, snapshot)
+    was_mismatched = payment.status == PaymentStatus.MISMATCHED
+    if was_mismatched and (change.moves_money or change.target != payment.status):
+        for kind in (MISMATCH, UNAPPLIED_FUNDS):
+            close_review(kind, payment, note=note)
+
+
+def _changes(payment: Payment, snapshot: RemotePayment, change: _Change, *, at: datetime) -> dict[str, Any]:
     """The fields that an applied update sets, the status not among them."""
-    changes: dict[str, Any] = {
+    changes: dict[str, Any] = AGREED | {
         "hyperswitch_payment_id": snapshot.payment_id,
-        "provider_updated_at": snapshot.updated_at or payment.provider_updated_at,
+        "provider_updated_at": latest_clock(snapshot, payment),
+        "last_read_at": snapshot.read_at,
         "provider_status": snapshot.status,
         "provider_status_at": snapshot.updated_at or payment.provider_status_at,
-        "received_minor": payment.received_minor + added_minor,
+        "received_minor": payment.received_minor + change.added_minor,
+        "amount_missing_since": None,
         "payment_method_id": snapshot.payment_method_id or payment.payment_method_id,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,
     }
-    if added_minor:
+    if change.added_minor:
         changes |= {"received_currency": snapshot.currency, "has_waiting_deliveries": False}
-    if target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
+    if change.target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
         changes["close_due_at"] = None  # Otherwise the buyer may still pay: the page is closed after its session.
-    if target == PaymentStatus.SUCCEEDED:
+    if change.target == PaymentStatus.SUCCEEDED and payment.status != PaymentStatus.SUCCEEDED:
         changes["succeeded_at"] = at
     return changes
 
@@ -244,9 +339,9 @@ def _store(payment: Payment, target: PaymentStatus, changes: dict[str, Any], *, 
         setattr(payment, name, value)
 
 
-def _follow(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: datetime) -> None:
+def _follow(payment: Payment, snapshot: RemotePayment, *, is_repeated: bool, cause: Cause, at: datetime) -> None:
     match payment.status:
-        case PaymentStatus.SUCCEEDED:
+        case PaymentStatus.SUCCEEDED if not is_repeated:
             assert payment.received_minor >= payment.amount_minor, "a payment succeeds when its price was received"
             assert payment.held_currency == payment.currency, "a payment succeeds in the currency of its price"
             purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
@@ -261,10 +356,11 @@ def _follow(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: date
 def _describe_mismatch(payment: Payment, snapshot: RemotePayment) -> str:
     """In words: the price, what was received, and what Hyperswitch reports where that is something else."""
     price = format_amount(payment.amount_minor, payment.currency)
-    amount = format_amount(payment.received_minor, payment.held_currency) if payment.received_minor else "nothing"
+    received_minor = payment.received_minor - payment.voided_minor()
+    amount = format_amount(received_minor, payment.held_currency) if received_minor else "nothing"
     report = snapshot.status
     remote = (snapshot.received_minor, snapshot.currency)
-    if snapshot.received_minor is not None and remote != (payment.received_minor, payment.held_currency):
+    if snapshot.received_minor is not None and remote != (received_minor, payment.held_currency):
         report += f", {format_amount(snapshot.received_minor, snapshot.currency)}"
     return f"The price is {price}; {amount} was received (Hyperswitch reports {report})."
 

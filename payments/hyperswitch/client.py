@@ -8,7 +8,8 @@ the amount captured", not "duplicate"), so a refusal is believed only when readi
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -34,6 +35,7 @@ DOES_NOT_EXIST = "HE_02"
 _BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
 
 Snapshot = TypeVar("Snapshot")
+Timed = TypeVar("Timed", RemotePayment, RemoteRefund)
 Fields = Mapping[str, Any]
 Answer = Any  # What the JSON held: an object, or a list of them.
 
@@ -49,13 +51,13 @@ def read_payment(payment_id: str, *, force_sync: bool = False) -> Outcome[Remote
     """Read our payment. Refused with HE_02 means that Hyperswitch does not have it."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/payments/{payment_id}{query}")
-    return _parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
+    return _with_time(_parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id))
 
 
 def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Outcome[RemotePayment]:
     """Close an unpaid payment. Refused means that it stays as it is; reading it shows its status."""
     outcome = _post(f"/payments/{payment_id}/cancel", {"cancellation_reason": reason}, idempotency_key=idempotency_key)
-    return _parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id)
+    return _with_time(_parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id))
 
 
 def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemoteRefund]:
@@ -74,7 +76,7 @@ def read_refund(refund_id: str, *, force_sync: bool = False) -> Outcome[RemoteRe
     """Read our refund. Refused with HE_02 means that Hyperswitch does not have it."""
     query = "?force_sync=true" if force_sync else ""
     outcome = _call("GET", f"/refunds/{refund_id}{query}")
-    return _parse_answer(outcome, parse_refund, refund_id, lambda snapshot: snapshot.refund_id)
+    return _with_time(_parse_answer(outcome, parse_refund, refund_id, lambda snapshot: snapshot.refund_id))
 
 
 def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
@@ -135,6 +137,14 @@ def _parse_answer(
     if id_of(snapshot) != our_id:
         return Unknown("the answer is not about our id", outcome.call)
     return Accepted(snapshot, outcome.call)
+
+
+def _with_time(outcome: Outcome[Timed]) -> Outcome[Timed]:
+    """The answer with the time at which its request was sent, by our clock."""
+    if not isinstance(outcome, Accepted):
+        return outcome
+    read_at = datetime.now(UTC) - timedelta(milliseconds=outcome.call.milliseconds)
+    return Accepted(replace(outcome.value, read_at=read_at), outcome.call)
 
 
 def _unless_it_exists(outcome: Outcome[Snapshot], read: Callable[[], Outcome[Snapshot]]) -> Outcome[Snapshot]:

@@ -26,7 +26,10 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class RemotePayment:
-    """A payment at Hyperswitch. `received_minor` is None when the object does not contain it."""
+    """A payment at Hyperswitch. `received_minor` is None when the object does not contain it.
+
+    `read_at` is when we asked Hyperswitch for it; None for a delivery, which may be of any age.
+    """
 
     payment_id: str
     status: str
@@ -40,11 +43,12 @@ class RemotePayment:
     payment_method_id: str
     error_code: str
     error_message: str
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class RemoteRefund:
-    """A refund at Hyperswitch. `refund_id` is ours, unless the refund is external."""
+    """A refund at Hyperswitch. `refund_id` is ours, unless the refund is external; `read_at` as of a payment."""
 
     refund_id: str
     payment_id: str
@@ -55,6 +59,7 @@ class RemoteRefund:
     profile_id: str
     error_code: str
     error_message: str
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -194,8 +194,20 @@ def explain_payment(
     """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
     payment = books.payment
     faults = _explain_receipts(payment, books.take(Kind.RECEIVED, payment.pk))
+    voided_minor = 0
     for refund in refunds:
         faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk))
+        if refund.source == Refund.Source.VOID:
+            faults += _contradictions_of_void(refund, payment)
+            voided_minor += refund.amount_minor if _is_paid_out(refund) else 0
+        elif _is_paid_out(refund) and not refund.hyperswitch_refund_id:
+            amount = format_amount(refund.amount_minor, refund.currency)
+            text = f"refund {refund.pk} of {amount} has no id at Hyperswitch: it is a void, or was never made"
+            faults.append(Fault(text, refund.amount_minor, refund.currency))
+    if voided_minor > payment.received_minor:
+        excess_minor, currency = voided_minor - payment.received_minor, payment.held_currency
+        text = f"{format_amount(excess_minor, currency)} more was voided than was received"
+        faults.append(Fault(text, excess_minor, currency))
     for dispute in disputes:
         faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
     faults += _excessive_losses([*refunds, *disputes], write_offs)
@@ -282,6 +294,19 @@ def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry]) -> list
     return [Fault(text, row.amount_minor, row.currency)]
 
 
+def _contradictions_of_void(void: Refund, payment: Payment) -> list[Fault]:
+    """A void happened at the provider: it is true or mirrored, in the currency received, and Veza never sent it."""
+    what = f"void {void.pk} of {format_amount(void.amount_minor, void.currency)}"
+    texts = []
+    if void.status not in (RefundStatus.SUCCEEDED, RefundStatus.BOUNCED):
+        texts.append(f"{what} is {void.status}: it is either true or mirrored")
+    if void.first_sent_at is not None or void.hyperswitch_refund_id is not None:
+        texts.append(f"{what} was sent to Hyperswitch as a refund: the buyer was paid twice")
+    if void.currency != payment.held_currency:
+        texts.append(f"{what} is not in {payment.held_currency}, which was received")
+    return [Fault(text, void.amount_minor, void.currency) for text in texts]
+
+
 def location_for(dispute: Dispute) -> Dispute.FundsLocation:
     """Where a dispute's money must be, by the bank's decision."""
     if dispute.stage == "pre_dispute":
@@ -326,17 +351,17 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
 
 def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
     """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
-    lost: dict[UUID, int] = defaultdict(int)
+    losses_minor: dict[UUID, int] = defaultdict(int)
     for write_off in write_offs:
-        lost[write_off.subject_id] += write_off.lost_minor
+        losses_minor[write_off.subject_id] += write_off.lost_minor
     faults = []
     for row in rows:
         is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
         excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
-        if lost[row.pk] > excess_minor:
-            loss, excess = (format_amount(amount, row.currency) for amount in (lost[row.pk], excess_minor))
+        if losses_minor[row.pk] > excess_minor:
+            loss, excess = (format_amount(amount, row.currency) for amount in (losses_minor[row.pk], excess_minor))
             text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
-            faults.append(Fault(text, lost[row.pk] - excess_minor, row.currency))
+            faults.append(Fault(text, losses_minor[row.pk] - excess_minor, row.currency))
     return faults
 
 

@@ -28,7 +28,7 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
-from payments.retry_policy import FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
+from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
 from payments.states import PaymentStatus, RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
@@ -239,6 +239,8 @@ def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, s
         rows.exclude(still_open).update(next_attempt_at=None)
     else:
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
+    if is_answered and isinstance(row, Payment):  # What one read contradicts, another one confirms.
+        Payment.objects.filter(pk=row.pk, contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
 
 
 def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import apply_refund
-from payments.review_items import EXTERNAL_REFUND, REFUND_DIFFERS
+from payments.review_items import EXTERNAL_REFUND, PAYMENT_VOIDED, REFUND_DIFFERS
 from veza.core import calls
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -45,9 +45,9 @@ def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, caus
 
 
 def mark_refund_expected(*, refund_id: UUID, cause: Cause) -> None:
-    """Confirm that a refund is right as it is, made externally or of another amount; the books follow it already.
+    """Confirm that a refund is right as it is: made externally, a void, or of another amount.
 
-    Raises NoRefundToConfirm.
+    The books follow it already. Raises NoRefundToConfirm.
     """
     items = open_reviews_to_confirm(Refund.objects.get(pk=refund_id))
     if not items:
@@ -58,5 +58,5 @@ def mark_refund_expected(*, refund_id: UUID, cause: Cause) -> None:
 
 def open_reviews_to_confirm(refund: Refund) -> list[ReviewItem]:
     """The open review items of a refund that end when it is marked as expected."""
-    kinds = (EXTERNAL_REFUND, REFUND_DIFFERS)
+    kinds = (EXTERNAL_REFUND, PAYMENT_VOIDED, REFUND_DIFFERS)
     return list(ReviewItem.objects.filter(kind__in=kinds, subject_id=refund.pk, closed_at__isnull=True))

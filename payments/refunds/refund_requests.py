@@ -96,15 +96,16 @@ def open_refund(
 
 
 def refuse_in_doubt(payment: Payment) -> None:
-    """Raise PaymentInDoubt while it is not known how much of the payment is left."""
-    if payment.is_in_doubt():
+    """Raise PaymentInDoubt while it is not known how much of the payment is left, or a void of it is not confirmed."""
+    has_amount_in_doubt = Payment.objects.with_amount_in_doubt().filter(pk=payment.pk).exists()
+    if payment.contradicted_at is not None or has_amount_in_doubt:
         raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
 
 
 def _check_limits(payment: Payment, amount_minor: int) -> None:
     if payment.refunds.filter(status=RefundStatus.PENDING).exists():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    if payment.refunds.count() >= MOST_REFUNDS:
+    if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
@@ -217,6 +218,7 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
     if refund.status != RefundStatus.PENDING:
         return None
     assert refund.source != Refund.Source.EXTERNAL, "an external refund exists at Hyperswitch and is never sent"
+    assert refund.source != Refund.Source.VOID, "a void happened at Hyperswitch: sent, it would pay the buyer"
     assert sum(refund.allocation.values()) == refund.amount_minor, "the allocation of a refund adds up to its amount"
     Refund.objects.filter(pk=refund_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),

@@ -121,7 +121,10 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
     if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
         return Result.STALE
     Refund.objects.filter(pk=refund.pk).update(
-        hyperswitch_refund_id=snapshot.refund_id, provider_updated_at=snapshot.updated_at, error_code=_IN_REVIEW
+        hyperswitch_refund_id=snapshot.refund_id,
+        provider_updated_at=snapshot.updated_at,
+        last_read_at=snapshot.read_at,
+        error_code=_IN_REVIEW,
     )
     open_review_of_refund_in_doubt(
         refund, f"Hyperswitch reports the status {snapshot.status!r}: its staff have to resolve it."
@@ -130,6 +133,9 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
 
 
 def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
+    """Between two reads the later request wins; otherwise Hyperswitch's clock decides."""
+    if snapshot.read_at is not None and refund.last_read_at is not None:
+        return snapshot.read_at < refund.last_read_at
     last = refund.provider_updated_at
     return last is not None and snapshot.updated_at is not None and snapshot.updated_at < last
 
@@ -137,6 +143,9 @@ def _is_older(snapshot: RemoteRefund, refund: Refund) -> bool:
 def _apply_older(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> Result:
     """Stale, with one exception: a success before a failure that we have applied means that the bank returned it."""
     if snapshot.status != "succeeded" or refund.status != RefundStatus.FAILED:
+        if snapshot.read_at is not None and refund.last_read_at is None:
+            # Hyperswitch's clock may be a second behind its own webhook: the next read wins over this one.
+            Refund.objects.filter(pk=refund.pk).update(last_read_at=snapshot.read_at)
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
     open_review_of_returned_refund(refund)
@@ -219,6 +228,12 @@ def _book_return(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: da
     What had been written off of it has come back too.
     """
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at, **_final_fields(refund, snapshot))
+    book_money_back(refund, cause=cause, at=at)
+
+
+def book_money_back(refund: Refund, *, cause: Cause, at: datetime) -> None:
+    """Reverse the postings of a refund that was just moved to `bounced`, with everything that follows."""
+    assert refund.status == RefundStatus.BOUNCED, "postings are reversed in the commit of the move"
     post_back(refund, at=at)
     if excess_minor := refund.allocation.get(RECOVERABLE, 0):
         recover_losses(refund, up_to_minor=excess_minor, at=at)
@@ -231,6 +246,7 @@ def _final_fields(refund: Refund, snapshot: RemoteRefund) -> dict[str, Any]:
     return {
         "hyperswitch_refund_id": snapshot.refund_id,
         "provider_updated_at": snapshot.updated_at or refund.provider_updated_at,
+        "last_read_at": snapshot.read_at,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
         "next_attempt_at": None,

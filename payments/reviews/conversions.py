@@ -1,6 +1,6 @@
 """Refunds and disputes in another currency than their payment holds: finance enters the amount in the payment's.
 
-Until then they are booked in their own currency, nobody's share carries them, and the payment is in doubt.
+Until then they are booked in their own currency, no seller's share carries them, and the payment is in doubt.
 """
 
 from datetime import datetime

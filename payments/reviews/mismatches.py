@@ -34,20 +34,37 @@ class NothingUnclaimed(NotAllowed):
 def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
     """Accept a mismatched payment: its order or invoice is fulfilled, and a surplus is returned automatically.
 
-    Raises NotMismatched, and TooLittleReceived when less than the price was received, or another currency.
+    What a pending refund is going to return counts as gone. Raises NotMismatched, and TooLittleReceived when less than
+    the price was received, or remains, or it was received in another currency.
     """
     payment = _lock_mismatched(payment_id)
     if payment.received_minor < payment.amount_minor or payment.held_currency != payment.currency:
         raise TooLittleReceived("Less than the price was received. Refund it in full, and let the buyer pay again.")
-    if not is_applied(payment) and payment.received_minor - payment.refunded_minor < payment.amount_minor:
+    if not is_acceptable(payment):
         raise TooLittleReceived("Less than the price remains of what was received. Refund the rest.")
-    at = timezone.now()
+    at, was_in_doubt = timezone.now(), payment.is_in_doubt()
     for kind in (MISMATCH, UNAPPLIED_FUNDS):  # What follows may open the second again.
         close_review(kind, payment, note=f"Accepted: {cause.reason or 'no reason given'}.")
     move(payment, PaymentStatus.SUCCEEDED, cause=cause, at=at, succeeded_at=at)
     purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
     return_unapplied_funds(payment, reason="More was paid than the price.")
+    if was_in_doubt and not payment.is_in_doubt():
+        purchase_of(payment).doubt_ended(payment, cause=cause, at=at)
     return payment
+
+
+def is_acceptable(payment: Payment) -> bool:
+    """Whether the price of a mismatched payment is held, in its currency, or its purchase was fulfilled before."""
+    if is_applied(payment):
+        return True
+    return payment.kept_minor() >= payment.amount_minor and payment.held_currency == payment.currency
+
+
+def is_refundable_in_full(payment: Payment) -> bool:
+    """Whether a mismatched payment has something to return, or never received anything and can just be cancelled."""
+    if not payment.received_minor:
+        return True
+    return not payment.pending_minor() and bool(unapplied_funds(payment))
 
 
 @transaction.atomic(durable=True)

@@ -16,6 +16,7 @@ from payments.reviews.conversions import enter_converted_amount
 from tests.buying import (
     deliver,
     deliver_dispute,
+    deliver_payment,
     deliver_refund,
     envelope,
     order_of,
@@ -68,6 +69,8 @@ def world(sandbox):
     seller = make_seller(stripe_account_id=sandbox.create_account())
     unsent = paid(order_of(OfferFactory(product=ProductFactory(seller=seller))))
     activate(sandbox)
+    voided = paid(order_of(OfferFactory()))
+    deliver_payment(payment_of(voided), amount_received=7_00)
     book_statement_line(StatementLine("top-up-1", StatementKind.TOP_UP, 18_00, "EUR", timezone.now()))
     return {
         "order": order.pk,
@@ -167,6 +170,27 @@ ATTACKS = {
         "refunded (payment row)",
     ),
     "a refund is said to have failed": ("UPDATE refunds SET status = 'failed'", "is failed"),
+    "a void is said to be undone": (
+        "UPDATE refunds SET status = 'bounced' WHERE source = 'void'",
+        "of 5.00 EUR is bounced",
+    ),
+    "a void is deleted": (
+        "WITH lines AS (DELETE FROM marketplace_refundline WHERE refund_id IN (SELECT id FROM refunds "
+        "WHERE source = 'void')) DELETE FROM refunds WHERE source = 'void'",
+        "explained by nothing: refund",
+    ),
+    "a void is sent to the buyer": (
+        "UPDATE refunds SET first_sent_at = now() WHERE source = 'void'",
+        "of 5.00 EUR was sent to Hyperswitch",
+    ),
+    "a buyer's refund is called a void": (
+        "UPDATE refunds SET source = 'void' WHERE source = 'buyer'",
+        "of 12.00 EUR was sent to Hyperswitch",
+    ),
+    "a void is called a refund": (
+        "UPDATE refunds SET source = 'external' WHERE source = 'void'",
+        "of 5.00 EUR has no id at Hyperswitch",
+    ),
     "a refund takes from another account": (
         "UPDATE payments_posting SET debit_id = 'platform_fee' WHERE kind = 'refund' AND debit_id LIKE 'seller:%%'",
         "refund",

@@ -1,5 +1,7 @@
 """Every page of the back-office opens, says things as a person would, and costs the same for many rows."""
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -7,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.buying import paid, two_sellers_order
+from tests.buying import paid, payment_of, two_sellers_order
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +43,15 @@ def test_every_list_opens_with_rows_and_every_row_has_a_page(boss, order):
         open_page(boss, list_of(label), {})
         for row in apps.get_model(label).objects.all()[:2]:
             assert " object (" not in open_page(boss, page_of(row), {}), label
+
+
+def test_a_converted_amount_is_shown_in_the_currency_of_its_payment(boss, order):
+    refund = payment_of(order).refunds.get()
+    payment_of(order).refunds.update(currency="USD", amount_minor=19_50, converted_minor=18_00)
+
+    page = open_page(boss, page_of(refund), {})
+
+    assert {"19.50 USD", "18.00 EUR"} <= set(re.findall(r"\d+\.\d\d [A-Z]{3}", page))
 
 
 @pytest.mark.parametrize("label", WITH_MONEY)

@@ -80,14 +80,14 @@ INSERT INTO webhook_log (id, provider, event_id, event_type, payload, payload_sh
   SELECT pg_temp.v7(n, 'w'), 'hyperswitch', 'evt_' || n, 'payment_succeeded', '{{}}', '', n % 5000 <> 0,
     CASE WHEN n % 5000 = 0 THEN 'signature_invalid' WHEN n % 3000 = 0 THEN 'error: x' ELSE 'ok' END, '', '',
     pg_temp.v7(n, 'o'), pg_temp.at(n), 1 FROM generate_series(1, {rows}) n;
-INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, reference, leg,
+INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, kind, subject_id, number, leg,
     payment_id, correlation_id, at)
-  SELECT pg_temp.v7(n, 'l' || leg), debit, credit, minor, 'EUR', cause || ':' || n || ':' || leg, 'x',
+  SELECT pg_temp.v7(n, 'l' || leg), debit, credit, minor, 'EUR', kind, pg_temp.v7(n, 'l' || leg), 0, 'x',
     pg_temp.v7(n, 'p'), pg_temp.v7(n, 'o'), pg_temp.at(n)
-  FROM generate_series({rows} * 11 / 12, {rows}) n, (VALUES (1, 'psp_clearing', 'unapplied', 1200, 'payment'),
-    (2, 'unapplied', 'platform_fee', 100, 'order'), (3, 'unapplied', 'tax', 200, 'order'),
-    (4, 'unapplied', 'seller:0', 900, 'order'), (5, 'seller:0', 'stripe_balance', 900, 'transfer'))
-    AS legs(leg, debit, credit, minor, cause);
+  FROM generate_series({rows} * 11 / 12, {rows}) n, (VALUES (1, 'psp_clearing', 'unapplied', 1200, 'received'),
+    (2, 'unapplied', 'platform_fee', 100, 'applied'), (3, 'unapplied', 'tax', 200, 'applied'),
+    (4, 'unapplied', 'seller:0', 900, 'applied'), (5, 'seller:0', 'stripe_balance', 900, 'transfer'))
+    AS legs(leg, debit, credit, minor, kind);
 SET LOCAL session_replication_role = DEFAULT;
 """
 

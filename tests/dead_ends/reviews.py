@@ -27,6 +27,7 @@ from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
     EnterConvertedAmount,
+    EnterReceivedAmount,
     MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
@@ -66,6 +67,9 @@ class SameCommit:
 ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.MISMATCH: Act(AcceptReceivedAmount),
     kinds.PAYMENT_STATUS_UNKNOWN: Act(RefreshPayment),
+    kinds.PAYMENT_CONTRADICTED: Act(RefreshPayment),
+    kinds.PAYMENT_AMOUNT_MISSING: Act(EnterReceivedAmount),
+    kinds.PAYMENT_VOIDED: Act(MarkRefundExpected),
     kinds.UNAPPLIED_FUNDS: Act(RetryReturnOfFunds),
     kinds.EXTERNAL_REFUND: Act(MarkRefundExpected),
     kinds.REFUND_DIFFERS: Act(MarkRefundExpected),

@@ -21,6 +21,7 @@ from payments.hyperswitch.objects import parse_dispute
 from payments.inbox.replay import UNSETTLED, replay
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
     deliver,
@@ -41,6 +42,7 @@ from tests.dead_ends.reviews import ENDS, Act, Task, kinds_in
 from tests.dead_ends.rows import any_order, failed, paid_order, payment_after, refund, unmatched_delivery
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
+from tests.payments.voiding import at_provider, deliver_action, read
 from veza.celery import SWEEPS
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
@@ -83,6 +85,22 @@ def unapplied_funds(sandbox):
     deliver_payment(payment, amount_received=payment.amount_minor + 500)
     accept_received_amount(payment_id=payment.pk, cause=BY_TEST)
     deliver_refund(Refund.objects.get(), status="failed")
+
+
+def contradicting_reads(sandbox):
+    order = paid_order(sandbox)
+    for status in ("failed", "cancelled_post_capture"):
+        at_provider(sandbox, order, status=status)
+        read(order)
+
+
+def success_without_amount(sandbox):
+    order = any_order()
+    sandbox.pay(payment_of(order).provider_key)
+    at_provider(sandbox, order, amount_received=None)
+    deliver_payment(payment_of(order), amount_received=None)
+    Payment.objects.update(amount_missing_since=timezone.now() - AMOUNT_MISSING_FOR)
+    read(order)
 
 
 def external_refund(sandbox, *, amount: int = 2_00, currency: str = "EUR"):
@@ -151,6 +169,9 @@ def revoked_account(sandbox):
 MAKE: dict[str, Any] = {
     kinds.MISMATCH: lambda sandbox: payment_after("succeeded", amount_received=99_00),
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
+    kinds.PAYMENT_CONTRADICTED: contradicting_reads,
+    kinds.PAYMENT_AMOUNT_MISSING: success_without_amount,
+    kinds.PAYMENT_VOIDED: lambda sandbox: deliver_action(paid_order(sandbox), "cancelled_post_capture"),
     kinds.UNAPPLIED_FUNDS: unapplied_funds,
     kinds.EXTERNAL_REFUND: external_refund,
     kinds.REFUND_DIFFERS: other_refund_amount,

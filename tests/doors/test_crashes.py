@@ -61,7 +61,7 @@ PLACES = [
     ("marketplace.orders.place_order", "after"),
     ("payments.collection.payment_requests._mark_sent", "after"),
     ("payments.hyperswitch.client.create_payment", "after"),
-    ("payments.collection.payment_requests._record_sent", "after"),
+    ("payments.collection.payment_requests._record_outcome", "after"),
     ("veza.core.api.idempotency._store", "before"),
     ("veza.core.api.idempotency._store", "after"),
 ]
@@ -89,7 +89,7 @@ REFUND_PLACES = [
     ("marketplace.refunds.place_refund", "after"),
     ("payments.refunds.refund_requests._mark_sent", "after"),
     ("payments.hyperswitch.client.create_refund", "after"),
-    ("payments.refunds.refund_requests._record_sent", "after"),
+    ("payments.refunds.refund_requests._record_outcome", "after"),
     ("veza.core.api.idempotency._store", "after"),
 ]
 

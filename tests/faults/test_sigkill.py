@@ -60,14 +60,14 @@ def test_a_killed_delivery_leaves_effects_and_log_row_or_neither(sandbox, point,
     assert Posting.objects.filter(leg="in").count() == 1
 
 
-@pytest.mark.parametrize("sent_by", ["a person", "a sweep"])
+@pytest.mark.parametrize("sent_by", ["staff", "a sweep"])
 def test_a_refund_whose_sender_was_killed_is_paid_once(sandbox, sent_by):
     order = paid(two_sellers_order())
     sandbox.pay(payment_of(order).provider_key)
     sending = f"from tests.buying import refund_of\nrefund_of(Order.objects.get(pk='{order.pk}'))"
     assert killed(
         "from payments.refunds import refund_requests as refunds\n"
-        "from marketplace.models import Order\nrefunds._record_sent = die\n" + sending,
+        "from marketplace.models import Order\nrefunds._record_outcome = die\n" + sending,
         sandbox,
     )
     past = timezone.now() - timedelta(minutes=6)

@@ -115,9 +115,9 @@ def _amounts_in_doubt() -> dict[str, int]:
     end moves it to the currency in which money came.
     """
     sums: dict[str, int] = defaultdict(int)
-    lost = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+    disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
     for currency, amount in (
-        *lost.values_list("currency", "amount_minor"),
+        *disputes.values_list("currency", "amount_minor"),
         *Refund.objects.in_doubt().values_list("currency", "amount_minor"),
     ):
         sums[currency] += amount

@@ -1,7 +1,7 @@
 """How the back-office shows a row: amounts in whole units, times with their age, ids shortened."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -186,12 +186,16 @@ def _value(row: models.Model, field: "models.Field[Any, Any]") -> Any:
             return when(value)
         case models.BooleanField():
             return "yes" if value else "no"
-    currency: Any = getattr(row, "currency", None)
-    if field.name.endswith("_minor") and currency:
+    if field.name.endswith("_minor") and value is not None and (currency := _currency_of(row, field.name)):
         return format_amount(value, currency)
     if field.name == "status" and isinstance(value, str):
         return badge(value)
     return NOTHING if value in (None, "") else value
+
+
+def _currency_of(row: models.Model, name: str) -> Any:
+    paths: Mapping[str, str] = getattr(row, "other_currencies", {})
+    return _follow(row, paths.get(name, "currency"))
 
 
 def _follow(row: Any, path: str) -> Any:

@@ -27,6 +27,8 @@ class LockableQuerySet(models.QuerySet[Row]):
 
 class KeyedRow(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # The paths to the currencies of amounts that are not in the row's own `currency`: {field: path}.
+    other_currencies: ClassVar[Mapping[str, str]] = {}
 
     class Meta:
         abstract = True

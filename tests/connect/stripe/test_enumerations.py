@@ -117,7 +117,7 @@ def test_only_an_active_capability_that_is_not_disabled_lets_money_in(account, s
 
 
 @pytest.mark.parametrize(("reason", "transfers"), [("paused.by_the_moon", "active"), (None, "paused")])
-def test_what_is_unknown_about_an_account_is_a_review_item_until_it_is_known(account, reason, transfers):
+def test_what_is_unknown_about_an_account_is_a_review_item_until_then(account, reason, transfers):
     assert deliver_account(account, reason=reason, transfers=transfers) == "ok"
 
     assert not shown(account).transfers_active

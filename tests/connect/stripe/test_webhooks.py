@@ -271,7 +271,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("fields", [pytest.param(fields, id=name) for name, fields in UNREADABLE.items()])
-def test_an_event_whose_object_cannot_be_read_is_ignored_with_a_review_item(fields):
+def test_an_event_with_an_unreadable_object_is_ignored_with_a_review_item(fields):
     payload = {**transfer_payload(completed(), reversed_minor=1), **fields}
 
     assert result(deliver(event("transfer.reversed", payload))) == (200, "skipped: ignored")

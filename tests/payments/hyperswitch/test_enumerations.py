@@ -84,7 +84,7 @@ def test_a_status_that_moves_nothing_is_stored_and_an_older_one_is_stale(payment
 
 
 @pytest.mark.parametrize("status", WAITING)
-def test_a_payment_that_waits_succeeds_also_by_an_update_from_before_it_waited(payment, status):
+def test_a_waiting_payment_succeeds_also_by_an_earlier_update(payment, status):
     report(payment, status, amount_received=None, updated=ago(minutes=-2))
 
     assert report(payment, "succeeded", updated=ago(minutes=-1)) == "ok"
@@ -128,7 +128,7 @@ def test_a_part_that_was_captured_is_booked_and_needs_review(payment):
 
 
 @pytest.mark.parametrize("status", [*enumerations.REFUND_STATUSES, "frozen"])
-def test_every_status_of_a_refund_is_applied_and_an_unknown_one_needs_review(sandbox, status):
+def test_every_status_of_a_refund_is_applied_an_unknown_one_needs_review(sandbox, status):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
     refund = refund_of(order)

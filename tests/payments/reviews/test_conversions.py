@@ -294,7 +294,7 @@ def test_transfers_wait_for_the_doubt_and_leave_when_it_ends(sandbox):
     refund_in_usd(payment_of(order))
     send_due()
     transfer = order.transfers.get()
-    assert (transfer.status, transfer.waiting_for) == ("pending", "dispute")
+    assert (transfer.status, transfer.waiting_for) == ("pending", "payment")
 
     convert(Refund.objects.get(), 6_00)
     send_due()

@@ -1,0 +1,54 @@
+"""Payments that succeeded at Hyperswitch without an amount: finance enters what its dashboard shows."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from payments.collection.payment_updates import apply_payment
+from payments.hyperswitch import client
+from payments.models import Payment
+from payments.review_items import PAYMENT_AMOUNT_MISSING
+from veza.core import calls
+from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
+from veza.core.models import ReviewItem
+from veza.core.outcomes import Accepted
+
+
+class NoAmountMissing(NotAllowed):
+    code = "no_amount_missing"
+
+
+class AmountNotApplicable(NotAllowed):
+    code = "amount_not_applicable"
+
+
+def is_amount_missing(payment: Payment) -> bool:
+    """Whether a review item asks for the amount of this payment."""
+    items = ReviewItem.objects.filter(kind=PAYMENT_AMOUNT_MISSING, subject_id=payment.pk, closed_at__isnull=True)
+    return payment.amount_missing_since is not None and items.exists()
+
+
+def enter_received_amount(*, payment_id: UUID, amount_minor: int, cause: Cause) -> str:
+    """Read the payment at Hyperswitch and apply it with the entered amount; returns the result's text.
+
+    `amount_minor` is all that was received, in the currency that Hyperswitch reports. An amount that Hyperswitch does
+    report now is applied instead. Raises NoAmountMissing, AmountNotApplicable.
+    """
+    payment = Payment.objects.get(pk=payment_id)
+    if not is_amount_missing(payment):
+        raise NoAmountMissing("The amount of this payment is not missing.")
+    if amount_minor <= payment.received_minor:
+        raise AmountNotApplicable("Enter all that was received: more than is booked already.")
+    outcome = client.read_payment(payment.provider_key, force_sync=True)
+    calls.record(outcome, subject=payment, our_id=payment.provider_key)
+    if not isinstance(outcome, Accepted):
+        raise AmountNotApplicable("Hyperswitch does not return the payment now. Try again later.")
+    snapshot = outcome.value
+    if snapshot.status == "succeeded" and snapshot.received_minor is None:
+        # What finance enters is newer than anything that was read or delivered.
+        snapshot = replace(snapshot, received_minor=amount_minor, read_at=timezone.now(), updated_at=None)
+    with transaction.atomic(durable=True):
+        return apply_payment(snapshot, cause=cause, at=timezone.now()).text

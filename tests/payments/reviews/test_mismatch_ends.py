@@ -1,0 +1,145 @@
+"""What is promised counts as gone, and every payment of a wrong or unknown amount has an action that ends it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from marketplace.models import License
+from payments import tasks
+from payments.admin_actions import AcceptReceivedAmount, EnterReceivedAmount, RefundMismatchInFull
+from payments.ledger.postings import balances
+from payments.models import Payment, Refund
+from payments.reviews.mismatches import TooLittleReceived, accept_received_amount, refund_in_full
+from payments.reviews.missing_amounts import AmountNotApplicable, NoAmountMissing, enter_received_amount
+from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
+from tests.factories import OfferFactory
+from tests.payments.voiding import BY_STAFF, at_provider, deliver_action, open_items, read, sums_of
+from veza.backoffice.proof import prove_payment
+from veza.core.models import ReviewItem
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def order(sandbox):
+    """12.00 with tax; the buyer pays, and nothing was heard of it."""
+    order = order_of(OfferFactory())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+def offered(order) -> set[str]:
+    actions = (AcceptReceivedAmount(), RefundMismatchInFull(), EnterReceivedAmount())
+    return {action.label for action in actions if action.is_available(payment_of(order))}
+
+
+def test_what_is_on_its_way_back_cannot_be_accepted_as_well(order):
+    deliver_payment(payment_of(order), amount_received=15_00)
+    refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    with pytest.raises(TooLittleReceived):
+        accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    assert (License.objects.count(), offered(order)) == (0, set())
+
+
+def test_the_rest_that_arrives_during_a_return_of_funds_fulfils_nothing(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+    refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    assert paid(order).status == "pending"
+    deliver_refund(Refund.objects.get())
+
+    assert (License.objects.count(), balances()["unapplied", "EUR"]) == (0, 7_00)
+    assert offered(order) == {"Refund in full"}
+    assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_the_price_can_be_accepted_when_what_was_promised_did_not_go_back(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+    refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    paid(order)
+    deliver_refund(Refund.objects.get(), status="failed")
+
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    order.refresh_from_db()
+    assert (order.status, License.objects.count(), open_items()) == ("completed", 1, set())
+
+
+@pytest.mark.parametrize(
+    ("status", "amount", "actions"),
+    [
+        ("partially_captured", 5_00, {"Refund in full"}),
+        ("conflicted", None, {"Refund in full"}),
+        ("succeeded", 15_00, {"Accept received amount", "Refund in full"}),
+    ],
+)
+def test_a_mismatch_names_the_actions_that_are_offered_and_no_other(order, status, amount, actions):
+    deliver_action(order, status, amount_received=amount)
+
+    assert offered(order) == actions
+    named = ReviewItem.objects.get(kind="payment_mismatch").what_to_do
+    assert {label for label in ("Accept received amount", "Refund in full") if f"“{label}”" in named} == actions
+
+
+def test_a_mismatch_of_what_was_fulfilled_is_ended_by_accepting_it(order):
+    paid(order)
+
+    deliver_action(order, "review")
+
+    assert offered(order) == {"Accept received amount"}
+    assert "“Refund in full”" not in ReviewItem.objects.get(kind="payment_mismatch").what_to_do
+
+
+def without_an_amount(sandbox, order) -> None:
+    at_provider(sandbox, order, amount_received=None)
+    deliver_payment(payment_of(order), amount_received=None)
+    tasks.resend()
+    Payment.objects.update(amount_missing_since=timezone.now() - timedelta(hours=1))
+
+
+def test_a_success_without_an_amount_becomes_an_item_after_an_hour(sandbox, order):
+    without_an_amount(sandbox, order)
+    assert (open_items(), offered(order)) == (set(), set())
+
+    read(order)
+
+    assert open_items() == {("payment_amount_missing", 12_00)}
+    assert offered(order) == {"Enter received amount"}
+    assert payment_of(order).next_attempt_at is not None
+
+
+@pytest.mark.parametrize(("amount", "end"), [(12_00, "completed"), (7_00, "pending")])
+def test_finance_enters_the_amount_and_the_item_closes(sandbox, order, amount, end):
+    without_an_amount(sandbox, order)
+    read(order)
+
+    enter_received_amount(payment_id=payment_of(order).pk, amount_minor=amount, cause=BY_STAFF)
+
+    order.refresh_from_db()
+    assert (order.status, payment_of(order).received_minor) == (end, amount)
+    assert open_items() == (set() if end == "completed" else {("payment_mismatch", 7_00)})
+    assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_an_amount_that_hyperswitch_reports_wins_over_the_entered_one(sandbox, order):
+    without_an_amount(sandbox, order)
+    read(order)
+    at_provider(sandbox, order, amount_received=12_00)
+
+    enter_received_amount(payment_id=payment_of(order).pk, amount_minor=15_00, cause=BY_STAFF)
+
+    assert (sums_of(order), open_items()) == (("succeeded", 12_00, 0), set())
+
+
+def test_an_amount_is_entered_only_where_one_is_missing(sandbox, order):
+    with pytest.raises(NoAmountMissing):
+        enter_received_amount(payment_id=payment_of(order).pk, amount_minor=12_00, cause=BY_STAFF)
+
+    without_an_amount(sandbox, order)
+    read(order)
+    sandbox.fault("status", payment_of(order).provider_key, method="GET", when="before", status=500)
+    with pytest.raises(AmountNotApplicable):
+        enter_received_amount(payment_id=payment_of(order).pk, amount_minor=12_00, cause=BY_STAFF)
