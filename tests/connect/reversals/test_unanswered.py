@@ -7,15 +7,15 @@ import pytest
 from django.utils import timezone
 
 from connect.admin_actions import RetryReversal, WriteOffDebt
-from connect.debts.write_offs import write_off
+from connect.debts.write_offs import NothingToWriteOff, _write_off, write_off
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_refresh import READ_UNANSWERED_FOR, TransferNotReadable
-from connect.reversals.reversal_requests import reverse_transfer
+from connect.reversals.reversal_requests import open_reversal, reverse_transfer
 from connect.states import TransferStatus
 from connect.transfers.transfer_refresh import refresh_due, refresh_transfer
 from connect.transfers.transfer_requests import send_due
 from payments.models import Posting, WriteOff
-from tests.connect.builders import fresh, movements, reverse, reversed_at_stripe, send
+from tests.connect.builders import debt_of, fresh, movements, reverse, reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, long_ago, planned, refund
 from tests.connect.proving import faults_of
 from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses, rejects_key, shows, times_out
@@ -271,3 +271,18 @@ def test_a_retry_within_the_time_of_a_call_books_what_was_made(stripe, failed):
     stripe.will("read_transfer", made(failed))
 
     assert "had reversed it already" in press(RetryReversal(), failed)
+
+
+def test_what_is_still_undecided_is_not_written_off(failed):
+    with pytest.raises(NothingToWriteOff):
+        _write_off(failed.pk, cause=BY_TEST)
+    assert fresh(failed).written_off_minor == 0
+
+
+def test_a_reversal_under_way_is_not_offered_to_be_written_off(stripe, seller):
+    debt = debt_of(stripe, seller)
+    assert WriteOffDebt().is_available(debt)
+
+    open_reversal(debt.pk, cause=BY_TEST)
+
+    assert not WriteOffDebt().is_available(debt)

@@ -15,7 +15,7 @@ from connect.reversals.reversal_requests import open_reversal, retry, reverse_tr
 from connect.transfers import transfer_requests
 from connect.transfers.transfer_outcomes import record_transfer
 from connect.transfers.transfer_refresh import refresh_transfer
-from connect.transfers.transfer_requests import claim_transfer, plan_transfers
+from connect.transfers.transfer_requests import TransferNotRetryable, claim_transfer, plan_transfers
 from payments.models import Payment, Posting
 from tests.connect.builders import fresh, reverse, reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, completed, make_order, make_seller, planned, refund, to_reverse
@@ -60,10 +60,8 @@ def test_a_second_id_for_one_reversal_shows_and_is_not_booked():
 
     record_reversal(attempt, made(attempt, "trr_2"), cause=BY_TEST)
 
-    assert (fresh(attempt.transfer).reversed_minor, TransferReversal.objects.get().stripe_reversal_id) == (
-        9_00,
-        "trr_1",
-    )
+    assert fresh(attempt.transfer).reversed_minor == 9_00
+    assert TransferReversal.objects.get().stripe_reversal_id == "trr_1"
     assert ReviewItem.objects.filter(kind="transfer_reversed_twice").exists()
 
 
@@ -217,3 +215,41 @@ def test_a_transfers_second_answer_does_not_end_its_reversal(stripe, seller):
     record_transfer(attempt, answer, cause=BY_TEST)
 
     assert (fresh(row).status, Posting.objects.filter(kind="transfer").count()) == ("reversal_pending", 1)
+
+
+def test_an_answer_for_a_transfer_that_was_cancelled_since_needs_review(seller):
+    row = planned(seller)
+    slow, quick = (claim_transfer(row.pk, cause=BY_TEST) for _ in range(2))
+    record_transfer(quick, refuses("balance_insufficient"), cause=BY_TEST)
+    refund(row.order, seller, 9_00)
+    assert fresh(row).status == "cancelled"
+
+    answer = accepts_transfer("tr_1")({"amount_minor": 9_00, "currency": "EUR", "destination": slow.destination})
+    record_transfer(slow, answer, cause=BY_TEST)
+
+    assert ReviewItem.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
+    assert fresh(row).status == "cancelled"
+
+
+def test_a_rejected_key_spends_the_key_of_a_first_transfer(stripe, seller):
+    row = planned(seller)
+    stripe.will("create_transfer", rejects_key(), accepts_transfer())
+
+    send(row)
+    send(row)
+
+    assert stripe.keys() == [f"{row.pk}:transfer:0", f"{row.pk}:transfer:1"]
+
+
+def test_a_transfer_whose_reversal_failed_is_never_sent_again(stripe):
+    row = to_reverse()
+    stripe.will("create_reversal", refuses("resource_missing", status=404))
+    assert reverse(row).status == "permanently_failed"
+
+    with pytest.raises(TransferNotRetryable):
+        transfer_requests.retry(transfer_id=row.pk, cause=BY_TEST)
+
+
+def test_a_transfer_that_stripe_never_had_is_not_read(stripe):
+    assert refresh_transfer(planned().pk, cause=BY_TEST) is None
+    assert stripe.params == []

@@ -1,0 +1,31 @@
+"""Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
+
+from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
+from payments.models.ledger import LedgerAccount, Posting, StatementEntry, WriteOff
+from payments.models.payments import (
+    BOOKED_MINOR,
+    Dispute,
+    DisputeQuerySet,
+    Payment,
+    PaymentQuerySet,
+    Refund,
+    RefundQuerySet,
+    RevokedMandate,
+)
+
+__all__ = [
+    "BOOKED_MINOR",
+    "Dispute",
+    "DisputeQuerySet",
+    "InvalidSignatureCount",
+    "LedgerAccount",
+    "Payment",
+    "PaymentQuerySet",
+    "Posting",
+    "Refund",
+    "RefundQuerySet",
+    "RevokedMandate",
+    "StatementEntry",
+    "WebhookDelivery",
+    "WriteOff",
+]
