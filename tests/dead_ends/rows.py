@@ -70,6 +70,14 @@ def dispute(sandbox: Sandbox, *statuses: str) -> Dispute:
     return Dispute.objects.get()
 
 
+def license_in_doubt(sandbox: Sandbox) -> License:
+    """A refund in another currency was made at the dashboard."""
+    order = paid_order(sandbox)
+    payload = {"refund_id": "ref_there", "payment_id": payment_of(order).provider_key, "status": "succeeded"}
+    deliver(envelope("refund_succeeded", {**payload, "amount": 2_00, "currency": "USD"}))
+    return License.objects.get(order=order)
+
+
 def delivery(event_type: str, payload: dict[str, Any], *, result: str = "") -> WebhookDelivery:
     deliver(envelope(event_type, payload))
     if result:
@@ -160,6 +168,7 @@ VARIANTS: list[tuple[State, Callable[[Sandbox], Any]]] = [
     ((Payment, "mismatched"), lambda sandbox: payment_after("succeeded", currency="USD")),
     ((Payment, "mismatched"), lambda sandbox: payment_after("succeeded", amount_received=99_00)),
     ((Payment, "mismatched"), lambda sandbox: nothing_received()),
+    ((License, "suspended"), lambda sandbox: license_in_doubt(sandbox)),
     ((SellerTransfer, "permanently_failed"), lambda sandbox: failed(to_reverse())),
     ((SellerTransfer, "permanently_failed"), lambda sandbox: failed(planned(in_doubt_since=timezone.now()))),
 ]

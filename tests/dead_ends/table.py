@@ -8,12 +8,18 @@ from connect.admin_actions import RetryReversal, RetryTransfer, WriteOffDebt
 from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.models import License, Order
-from payments.admin_actions import AcceptReceivedAmount, RefreshRefund, RefundMismatchInFull, ReplayWebhook
+from payments.admin_actions import (
+    AcceptReceivedAmount,
+    EnterConvertedAmount,
+    RefreshRefund,
+    RefundMismatchInFull,
+    ReplayWebhook,
+)
 from payments.api.webhook import BAD_SIGNATURE
 from payments.inbox.intake import Result
 from payments.inbox.replay import UNSETTLED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
-from payments.review_items import IN_DOUBT, MISMATCH
+from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.core.machines import MACHINES, statuses_of
 from tests.dead_ends.ways import Follows, Review, Way, Worker
@@ -34,6 +40,11 @@ def _refunds_of(order: Order) -> Iterator[Refund]:
 
 def _disputes_of(row: License) -> Iterator[Dispute]:
     yield from Dispute.objects.filter(payment__in=_payments_of(row.order))
+
+
+def _facts_of(row: License) -> Iterator[Dispute | Refund]:
+    yield from _disputes_of(row)
+    yield from _refunds_of(row.order)
 
 
 WAITING: dict[State, tuple[Way, ...]] = {
@@ -70,7 +81,10 @@ WAITING: dict[State, tuple[Way, ...]] = {
     (SellerPayout, "in_transit"): (Worker("connect.move_on_payouts", "next_attempt_at"),),
     (Order, "pending"): (Follows(_payments_of),),
     (Order, "refund_pending"): (Follows(_refunds_of),),
-    (License, "suspended"): (Follows(_disputes_of),),
+    (License, "suspended"): (
+        Follows(_disputes_of),
+        Review((AMOUNT_IN_DOUBT,), (EnterConvertedAmount,), of=_facts_of),
+    ),
     (Subscription, "pending_payment"): (_SUBSCRIPTIONS,),
     (Subscription, "trialing"): (_SUBSCRIPTIONS,),
     (Subscription, "active"): (_SUBSCRIPTIONS,),

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.dead_ends.rows import ROWS, VARIANTS
 from tests.dead_ends.table import AT_REST, WAITING, is_covered, states, status_of
-from tests.dead_ends.ways import Follows, Review, Worker, is_offered
+from tests.dead_ends.ways import Follows, Review, Worker
 from veza.celery import SWEEPS, app
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +60,7 @@ def test_a_row_that_waits_for_another_reason_has_a_way_on(sandbox, state, make):
     reviews = [way for way in WAITING[state] if isinstance(way, Review)]
 
     assert status_of(row) == state[1]
-    assert any(way.covers(row) and any(is_offered(action, row) for action in way.actions) for way in reviews)
+    assert any(way.covers(row) and any(way.offers(action, row) for action in way.actions) for way in reviews)
 
 
 @pytest.mark.parametrize(("state", "way"), [pair for pair in WAYS if isinstance(pair[1], Worker)])
@@ -83,7 +83,7 @@ def test_an_action_that_is_named_is_offered_on_some_row(sandbox, state, way):
     rows = [ROWS[state](sandbox), *(make(sandbox) for other, make in VARIANTS if other == state)]
 
     for action in way.actions:
-        assert any(is_offered(action, row) for row in rows), action.label
+        assert any(way.offers(action, row) for row in rows), action.label
 
 
 @pytest.mark.parametrize(("state", "way"), [pair for pair in WAYS if isinstance(pair[1], Follows)])

@@ -24,13 +24,20 @@ class Worker:
 
 @dataclass(frozen=True)
 class Review:
-    """An open review item of one of these kinds, which one of these actions on the row's own page ends."""
+    """An open review item of one of these kinds, about the row or `of` others, which an action on their page ends."""
 
     kinds: tuple[str, ...]
-    actions: tuple[type[AdminAction], ...]
+    actions: tuple[type[AdminAction[Any]], ...]
+    of: Callable[[Any], Iterable[Any]] = lambda row: [row]
 
     def covers(self, row: Any) -> bool:
-        return ReviewItem.objects.filter(kind__in=self.kinds, subject_id=row.pk, closed_at__isnull=True).exists()
+        subject_ids = [one.pk for one in self.of(row)]
+        items = ReviewItem.objects.filter(kind__in=self.kinds, subject_id__in=subject_ids)
+        return items.filter(closed_at__isnull=True).exists()
+
+    def offers(self, action: type[AdminAction[Any]], row: Any) -> bool:
+        """Whether the action can be found by whoever reads the review item."""
+        return any(is_offered(action, one) for one in self.of(row))
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Follows:
 Way = Worker | Review | Follows
 
 
-def is_offered(action: type[AdminAction], row: Any) -> bool:
+def is_offered(action: type[AdminAction[Any]], row: Any) -> bool:
     """Whether the row's page in the back-office has the action, and it makes sense for the row as it is."""
     page = admin.site._registry.get(type(row))
     return any(type(one) is action and one.is_available(row) for one in getattr(page, "row_actions", ()))
