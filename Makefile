@@ -4,7 +4,7 @@ PYTHON ?= python3
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run lint types contracts migrations-check schema-check schema clean
+.PHONY: help demo test run bench lint types contracts migrations-check schema-check schema clean
 
 help: ## this list
 	@awk -F ":.*## " "/^[a-z-]+:.*## / {printf \"  make %-18s %s\n\", \$$1, \$$2}" $(firstword $(MAKEFILE_LIST))
@@ -17,6 +17,9 @@ test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x")
 
 run: ## a running Veza with sample data, without the purchase (PORT=8001)
 	@$(PYTHON) -m dev serve
+
+bench: ## the webhook beside dj-stripe's and PostgreSQL alone (ROUNDS=3, CELL_SECONDS=5, HISTORY=100000)
+	@$(PYTHON) -m dev bench
 
 lint: ## ruff: rules and format
 	@$(PYTHON) -m dev check lint

@@ -14,6 +14,8 @@ from dev.processes import Failure, Interruption, Processes
 from dev.stores import open_stores
 from dev.terminal import Screen
 
+# Large enough that the history is in memory, as on a database host.
+BENCH_SETTINGS = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
 
 
@@ -43,6 +45,8 @@ def _run(options: argparse.Namespace, processes: Processes, screen: Screen) -> i
             return demo.demo(processes, screen, demo.read_options(screen, round_trip=False))
         case "test":
             return test(processes, screen, options.arguments or shlex.split(os.environ.get("ARGS", "")))
+        case "bench":
+            return bench(processes, screen)
         case "services":
             return services(processes, screen, options.arguments)
         case "check":
@@ -58,6 +62,14 @@ def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
     stores = open_stores(processes, screen, durable=False)
     # The Valkey wheel brings a pytest plugin that would start a server of its own.
     command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey", *arguments]
+    return in_foreground(processes, command, dict(os.environ) | stores)
+
+
+def bench(processes: Processes, screen: Screen) -> int:
+    """Measure the webhook beside a peer's, on a database whose data is forced to the disk."""
+    environment.ensure("development", processes, screen)
+    stores = open_stores(processes, screen, durable=True, settings=BENCH_SETTINGS)
+    command = [str(PYTHON), "-m", "tests.benchmarks.side_by_side"]
     return in_foreground(processes, command, dict(os.environ) | stores)
 
 
@@ -90,6 +102,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands.add_parser("clean", help="remove the environment and everything under .veza")
     test_command = commands.add_parser("test", help="all tests, with a separate database and broker")
     test_command.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    commands.add_parser("bench", help="the webhook beside a peer's and PostgreSQL alone (ROUNDS=, CELL_SECONDS=)")
     services_command = commands.add_parser("services", help="any command, with a separate database and broker")
     services_command.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
     check = commands.add_parser("check", help="one of the checks besides the tests")

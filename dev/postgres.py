@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def find_server_files() -> ServerFiles:
     )
 
 
-def start(processes: Processes, folder: Path, *, durable: bool, log: Path, step: Step) -> str:
+def start(
+    processes: Processes, folder: Path, *, durable: bool, log: Path, step: Step, settings: Sequence[str] = ()
+) -> str:
     """Start a new cluster in `folder` and return the URL of an empty database in it.
 
     It listens on 127.0.0.1 only, with a random password. Raises Failure, ChildExit.
@@ -81,8 +84,8 @@ def start(processes: Processes, folder: Path, *, durable: bool, log: Path, step:
     _create_cluster(processes, files, data, password, owner=owner, log=log, step=step)
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
-        settings = ["-c", "listen_addresses=" + HOST, "-c", "unix_socket_directories=", "-c", f"port={port}"]
-        command = [files.postgres, "-D", data, *settings, *(() if durable else VOLATILE)]
+        address = ["-c", "listen_addresses=" + HOST, "-c", "unix_socket_directories=", "-c", f"port={port}"]
+        command = [files.postgres, "-D", data, *address, *(() if durable else VOLATILE), *settings]
         server = processes.start("PostgreSQL", command, log=log, stop_signal=signal.SIGINT, **owner)
         if _wait_until_ready(processes, server, data, step, last_attempt=attempt == ATTEMPTS):
             break

@@ -1,6 +1,7 @@
 """The database and the broker of one run: those that the environment names, else new servers."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,11 +10,14 @@ from dev.processes import Processes
 from dev.terminal import Screen
 
 
-def open_stores(processes: Processes, screen: Screen, *, durable: bool, logs: Path | None = None) -> dict[str, str]:
+def open_stores(
+    processes: Processes, screen: Screen, *, durable: bool, logs: Path | None = None, settings: Sequence[str] = ()
+) -> dict[str, str]:
     """Return DATABASE_URL and REDIS_URL of running servers.
 
     A new PostgreSQL cluster takes about a second, so every run gets its own empty one, without
-    locks, upgrades or repairs. Without `durable` its data need not survive a power cut.
+    locks, upgrades or repairs. Without `durable` its data need not survive a power cut. `settings` are further options
+    of its command line.
     """
     urls = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL") if os.environ.get(name)}
     for name, url in urls.items():
@@ -26,7 +30,7 @@ def open_stores(processes: Processes, screen: Screen, *, durable: bool, logs: Pa
     if "DATABASE_URL" not in urls:
         with screen.step("PostgreSQL") as step:
             log = logs / "postgres.log"
-            urls["DATABASE_URL"] = postgres.start(processes, folder, durable=durable, log=log, step=step)
+            urls["DATABASE_URL"] = postgres.start(processes, folder, durable=durable, log=log, step=step, settings=settings)
     if "REDIS_URL" not in urls:
         with screen.step("Valkey") as step:
             urls["REDIS_URL"] = valkey.start(processes, folder, log=logs / "valkey.log", step=step)
