@@ -69,6 +69,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "veza.core.api.middleware.RequestIdMiddleware",
+    "veza.core.api.middleware.LeanDoorMiddleware",
     "veza.core.api.middleware.MaintenanceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "veza.core.api.middleware.ContentSecurityPolicyMiddleware",

@@ -46,6 +46,27 @@ def test_what_an_earlier_request_bound_to_the_log_is_gone(api):
     assert structlog.contextvars.get_contextvars() == {"request_id": "abc"}
 
 
+def forbidden(_get_response):
+    def refuse(request):
+        raise AssertionError(f"{request.path} passed a middleware behind the lean doors")
+
+    return refuse
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("get", HEALTH, 200), ("post", "/api/v1/webhooks/stripe", 500)])
+def test_webhooks_and_health_pass_no_other_middleware(api, settings, method, path, status):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:2], "tests.core.test_requests.forbidden"]
+
+    assert getattr(api, method)(path).status_code == status
+
+
+@pytest.mark.parametrize(("path", "host", "status"), [(HEALTH, "another.example.org", 400), (f"{HEALTH}/no", None, 404)])
+def test_a_lean_door_answers_a_bad_request_as_a_problem(api, path, host, status):
+    answer = api.get(path, headers={"Host": host} if host else {})
+
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+
+
 def test_without_proxies_of_ours_a_forwarded_address_is_not_believed(settings):
     settings.TRUSTED_PROXIES = 0
 
