@@ -24,17 +24,20 @@ FundsLocation = Dispute.FundsLocation
 def book_disputes(payment: Payment, *, at: datetime) -> None:
     """Bring the postings of all disputes of a locked payment to where they should be."""
     assert connection.in_atomic_block, "the payment is locked while its disputes are booked"
-    remaining = allocations.remaining_of(payment)
+    remaining: dict[str, Allocation] = {}
     disputes = list(Dispute.objects.locked().filter(payment=payment))
     for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
         dispute.payment = payment
         location = _location_for(dispute)
         currency = dispute.booked_currency if location else ""
-        # Funds in another currency than the payment's belong to no share: all of them are recoverable.
-        available = remaining if currency == payment.held_currency else {}
-        allocation = allocations.allocate_over(dispute.booked_minor, available) if location else {}
-        if available:
-            remaining = allocations.subtract(allocation, remaining)
+        allocation: Allocation = {}
+        if location:
+            # Funds in a currency that the payment never received belong to no share: all of them are recoverable.
+            if currency not in remaining:
+                remaining[currency] = allocations.remaining_in(currency, payment)
+            available = remaining[currency]
+            allocation = allocations.allocate_over(dispute.booked_minor, available)
+            remaining[currency] = allocations.subtract(allocation, available)
         posted = (dispute.funds_location, dispute.allocation, dispute.allocation_currency)
         if posted != (location, allocation, currency):
             excess_before_minor = dispute.allocation.get(RECOVERABLE, 0)
