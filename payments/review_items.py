@@ -288,10 +288,10 @@ def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
     open_review(
         REFUND_EXCESS,
         refund,
-        why=f"{format_amount(excess_minor, refund.currency)} more was refunded than remained of the payment.",
+        why=f"{format_amount(excess_minor, refund.booked_currency)} more was refunded than remained of the payment.",
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
-        currency=refund.currency,
+        currency=refund.booked_currency,
     )
 
 
@@ -344,7 +344,7 @@ def update_review_of_answer(dispute: Dispute) -> None:
 def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None:
     """Open a review item for what the bank takes beyond the payment; close an earlier one first."""
     assert excess_minor >= 0, "an excess is what is disputed beyond the payment"
-    excess, amount = (format_amount(minor, dispute.currency) for minor in (excess_minor, dispute.amount_minor))
+    excess, amount = (format_amount(minor, dispute.booked_currency) for minor in (excess_minor, dispute.booked_minor))
     close_review(DISPUTE_EXCESS, dispute, note=f"Not covered now: {excess}.")
     if not excess_minor:
         return
@@ -354,7 +354,7 @@ def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None
         why=f"The bank takes {amount}, of which {excess} is not covered by what remains of the payment.",
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
-        currency=dispute.currency,
+        currency=dispute.booked_currency,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from payments.disputes.dispute_postings import book_disputes
+from payments.disputes.dispute_postings import book_disputes, update_reviews_of_amount
 from payments.ledger.chart_of_accounts import RECOVERABLE
 from payments.ledger.postings import post_foreign_receipt
 from payments.models import ForeignReceipt, Payment, Refund
@@ -36,3 +36,6 @@ def receive_foreign(payment: Payment, amount_minor: int, *, currency: str, cause
         follow_success(refund, cause=cause, at=at)
     if payment.disputes.exists():
         book_disputes(payment, at=at)
+        for dispute in payment.disputes.filter(currency=currency, converted_minor=None):
+            dispute.payment = payment
+            update_reviews_of_amount(dispute)

@@ -361,18 +361,23 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry], received: Mappi
 
 
 def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
-    """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
-    losses_minor: dict[UUID, int] = defaultdict(int)
+    """Of a refund or dispute, no more is our loss than it takes beyond its payment now, in the currency in which it is
+    booked.
+    """
+    losses_minor: dict[tuple[UUID, str], int] = defaultdict(int)
     for write_off in write_offs:
-        losses_minor[write_off.subject_id] += write_off.lost_minor
+        losses_minor[write_off.subject_id, write_off.currency] += write_off.lost_minor
+    own = {row.pk: row for row in rows}
     faults = []
-    for row in rows:
+    for (subject_id, currency), lost_minor in losses_minor.items():
+        if (row := own.get(subject_id)) is None:
+            continue
         is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
-        excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
-        if losses_minor[row.pk] > excess_minor:
-            loss, excess = (format_amount(amount, row.currency) for amount in (losses_minor[row.pk], excess_minor))
+        excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out and row.booked_currency == currency else 0
+        if lost_minor > excess_minor:
+            loss, excess = (format_amount(amount, currency) for amount in (lost_minor, excess_minor))
             text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
-            faults.append(Fault(text, losses_minor[row.pk] - excess_minor, row.currency))
+            faults.append(Fault(text, lost_minor - excess_minor, currency))
     return faults
 
 

@@ -195,6 +195,17 @@ def test_a_dispute_of_the_second_currency_takes_its_funds(order, dispute_first):
     assert faults(order) == []
 
 
+def test_a_dispute_of_what_was_refunded_in_the_second_currency_exceeds_it(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=5_00, currency="USD")
+    refund_dollars(order, 9_00)
+    assert ("amount_in_doubt", 5_00) in open_items()
+
+    receive_dollars(order)
+
+    assert {kind for kind, _ in open_items()} == {"payment_voided", "dispute_exceeds_payment", "external_refund"}
+    assert faults(order) == []
+
+
 def test_a_void_of_refunded_dollars_is_ours_to_recover(order):
     receive_dollars(order)
     refund_dollars(order, 9_00)
