@@ -20,6 +20,7 @@ PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
 PAYMENT_CONTRADICTED = "payment_contradicted"
 PAYMENT_AMOUNT_MISSING = "payment_amount_missing"
 PAYMENT_VOIDED = "payment_voided"
+REFUND_CONTRADICTED = "refund_contradicted"
 UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
@@ -64,18 +65,25 @@ def _ends_of_mismatch(payment: Payment) -> str:
     return "press “Accept received amount” or “Refund in full”."
 
 
-def open_review_of_contradiction(payment: Payment, first: str, second: str) -> None:
-    """Two reads take money away from a payment, and differ: it is read every minute until two of them agree."""
+def open_review_of_contradiction(row: Payment | Refund, first: str, second: str) -> None:
+    """Two reads contradict a payment or refund, and each other: it is read every minute until two of them agree."""
+    is_payment, name = isinstance(row, Payment), row._meta.verbose_name
     open_review(
-        PAYMENT_CONTRADICTED,
-        payment,
-        why=f"Hyperswitch reports two different states of this payment: {first}, then {second}. The payment stays "
-        f"{payment.status}, and its sellers are not paid meanwhile.",
-        what_to_do="Support: check the payment in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
+        PAYMENT_CONTRADICTED if is_payment else REFUND_CONTRADICTED,
+        row,
+        why=f"Hyperswitch reports two different states of this {name}: {first}, then {second}. The {name} stays "
+        f"{row.status}, and sellers are not paid meanwhile.",
+        what_to_do=f"Support: check the {name} in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
         "item closes when two reads a minute apart agree.",
-        amount_minor=payment.received_minor - payment.voided_minor(),
-        currency=payment.held_currency,
+        amount_minor=row.received_minor - row.voided_minor() if isinstance(row, Payment) else row.amount_minor,
+        currency=row.held_currency if isinstance(row, Payment) else row.currency,
     )
+
+
+def close_review_of_contradiction(row: Payment | Refund, remote_status: str) -> None:
+    """Close what is open about contradicting reads: two of them agree, or a newer webhook has decided."""
+    for kind in (PAYMENT_CONTRADICTED, REFUND_CONTRADICTED):
+        close_review(kind, row, note=f"The status at Hyperswitch is {remote_status}.")
 
 
 def open_review_of_missing_amount(payment: Payment) -> None:
