@@ -84,7 +84,7 @@ class RefreshPayment(_RefreshAction[Payment]):
 
 class RefreshRefund(_RefreshAction[Refund]):
     def is_available(self, row: Refund) -> bool:
-        return row.status == RefundStatus.PENDING
+        return row.status == RefundStatus.PENDING or row.hyperswitch_refund_id is not None
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         amount = format_amount(row.amount_minor, row.currency)

@@ -21,6 +21,7 @@ PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
 PAYMENT_CONTRADICTED = "payment_contradicted"
 PAYMENT_AMOUNT_MISSING = "payment_amount_missing"
 PAYMENT_VOIDED = "payment_voided"
+REFUND_CONTRADICTED = "refund_contradicted"
 UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
@@ -68,19 +69,26 @@ def _ends_of_mismatch(payment: Payment) -> str:
     return "press “Accept received amount” or “Refund in full”."
 
 
-def open_review_of_contradiction(payment: Payment, first: str, second: str) -> None:
-    """Two reads take money away from a payment, and differ: it is read every minute until two of them agree."""
-    captured_minor, currency = payment.captured_funds()
+def open_review_of_contradiction(row: Payment | Refund, first: str, second: str) -> None:
+    """Two reads contradict a payment or refund, and each other: it is read every minute until two of them agree."""
+    name = row._meta.verbose_name
+    funds = row.captured_funds() if isinstance(row, Payment) else (row.amount_minor, row.currency)
     open_review(
-        PAYMENT_CONTRADICTED,
-        payment,
-        why=f"Hyperswitch reports two different states of this payment: {first}, then {second}. The payment stays "
-        f"{payment.status}, and its sellers are not paid meanwhile.",
-        what_to_do="Support: check the payment in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
+        PAYMENT_CONTRADICTED if isinstance(row, Payment) else REFUND_CONTRADICTED,
+        row,
+        why=f"Hyperswitch reports two different states of this {name}: {first}, then {second}. The {name} stays "
+        f"{row.status}, and sellers are not paid meanwhile.",
+        what_to_do=f"Support: check the {name} in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
         "item closes when two reads a minute apart agree.",
-        amount_minor=captured_minor,
-        currency=currency,
+        amount_minor=funds[0],
+        currency=funds[1],
     )
+
+
+def close_review_of_contradiction(row: Payment | Refund, remote_status: str) -> None:
+    """Close what is open about contradicting reads: two of them agree, or a newer webhook has decided."""
+    for kind in (PAYMENT_CONTRADICTED, REFUND_CONTRADICTED):
+        close_review(kind, row, note=f"The status at Hyperswitch is {remote_status}.")
 
 
 def open_review_of_missing_amount(payment: Payment) -> None:

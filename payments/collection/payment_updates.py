@@ -7,17 +7,8 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from payments.collection.contradictions import (
-    AGREED,
-    agree,
-    close_contradiction,
-    is_confirmed,
-    is_outdated,
-    latest_clock,
-    must_be_confirmed,
-    remember,
-)
 from payments.collection.foreign_receipts import receive_foreign
+from payments.contradictions import AGREED, agree, is_outdated, latest_clock, must_wait, remember
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result, wake_waiting
@@ -32,6 +23,7 @@ from payments.review_items import (
     PAYMENT_AMOUNT_MISSING,
     PAYMENT_STATUS_UNKNOWN,
     UNAPPLIED_FUNDS,
+    close_review_of_contradiction,
     open_review_of_mismatch,
     open_review_of_missing_amount,
     open_review_of_payment_status,
@@ -133,7 +125,7 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
 
     An update older than the last one applied, or one that changes neither the status nor the money, is stale, unless
     it brings something new about the payment, which is stored. One that takes something away may have to be confirmed
-    by a second read (payments/collection/contradictions.py).
+    by a second read (payments/contradictions.py).
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
@@ -158,8 +150,7 @@ def _apply_to(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: da
             _store_details(payment, snapshot)
         _ignore_stale(payment, snapshot, cause=cause, at=at)
         return Result.OK if is_detail else Result.STALE
-    must_wait = must_be_confirmed(snapshot, payment, is_adverse=change.is_adverse)
-    if must_wait and not is_confirmed(snapshot, payment):
+    if must_wait(snapshot, payment, is_adverse=change.is_adverse):
         remember(snapshot, payment, at=at)
         return Result.OK if snapshot.read_at is None else Result.WAITING
     _apply(payment, snapshot, change, cause=cause, at=at)
@@ -358,7 +349,7 @@ def _close_reviews(payment: Payment, snapshot: RemotePayment, change: _Change) -
     if payment.amount_missing_since is not None:
         close_review(PAYMENT_AMOUNT_MISSING, payment, note=note)
     if payment.contradicted_at is not None:
-        close_contradiction(payment, snapshot)
+        close_review_of_contradiction(payment, snapshot.status)
     was_mismatched = payment.status == PaymentStatus.MISMATCHED
     if was_mismatched and (change.moves_money or change.target != payment.status):
         for kind in (MISMATCH, UNAPPLIED_FUNDS):

@@ -35,6 +35,12 @@ def _has_amount_in_doubt() -> Q:
     return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
 
 
+def _has_rest_in_doubt() -> Q:
+    """Of a payment: it or a refund of it is contradicted and not confirmed yet, or an amount is in doubt."""
+    refunds = Refund.objects.contradicted().filter(payment=OuterRef("pk"))
+    return Q(contradicted_at__isnull=False) | Exists(refunds) | _has_amount_in_doubt()
+
+
 class PaymentQuerySet(LockableQuerySet["Payment"]):
     def of(self, purpose: str, purpose_id: object) -> Self:
         """The payments of one order or invoice, oldest first."""
@@ -43,15 +49,19 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
     def in_doubt(self) -> Self:
         """Payments whose money may not be there, or of which it is not known how much is left: sellers are not paid.
 
-        Mismatched after a success, contradicted and not confirmed yet, or with an amount in doubt. Every cause of doubt
-        belongs here.
+        Mismatched after a success, or with the rest in doubt. Every cause of doubt belongs here.
         """
         is_mismatched = Q(status=PaymentStatus.MISMATCHED, succeeded_at__isnull=False)
-        is_contradicted = Q(contradicted_at__isnull=False)
-        return self.filter(is_mismatched | is_contradicted | _has_amount_in_doubt())
+        return self.filter(is_mismatched | _has_rest_in_doubt())
+
+    def with_rest_in_doubt(self) -> Self:
+        """Payments of which it is not known how much is left: they or a refund of theirs are contradicted and not
+        confirmed yet, or an amount is in doubt.
+        """
+        return self.filter(_has_rest_in_doubt())
 
     def with_amount_in_doubt(self) -> Self:
-        """Payments of which it is not known how much is left: a refund or dispute is in another currency."""
+        """Payments with a refund or dispute in another currency, of unknown amount in the one that they hold."""
         return self.filter(_has_amount_in_doubt())
 
     def in_doubt_of_loss(self) -> Self:
@@ -245,6 +255,10 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
         """Succeeded refunds in a currency that their payment never received, of unknown amount in the one it holds."""
         return self.filter(_is_unconverted(), status=RefundStatus.SUCCEEDED)
 
+    def contradicted(self) -> Self:
+        """Refunds that a read contradicts, until a second read confirms or denies it."""
+        return self.filter(contradicted_at__isnull=False)
+
     def booked_in(self, held_currency: str) -> Self:
         """The refunds that are booked in the currency which their payment holds."""
         return self.filter(Q(currency=held_currency) | Q(converted_minor__isnull=False))
@@ -302,6 +316,9 @@ class Refund(StatefulRow):
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     # When the refund was last read from Hyperswitch; NULL: not since a webhook was applied.
     last_read_at = models.DateTimeField(null=True, blank=True)
+    # As of a payment: a report that lowers the amount or undoes a success, until a second read confirms it.
+    contradicted_at = models.DateTimeField(null=True, blank=True)
+    contradicted_by = models.CharField(max_length=100, blank=True, default="", db_default="")
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)

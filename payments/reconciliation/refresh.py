@@ -239,8 +239,8 @@ def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, s
         rows.exclude(still_open).update(next_attempt_at=None)
     else:
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
-    if is_answered and isinstance(row, Payment):  # What one read contradicts, another one confirms.
-        Payment.objects.filter(pk=row.pk, contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
+    if is_answered:  # What one read contradicts, another one confirms.
+        rows.filter(contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
 
 
 def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:

@@ -102,8 +102,7 @@ def open_refund(
 
 def refuse_in_doubt(payment: Payment) -> None:
     """Raise PaymentInDoubt while it is not known how much of the payment is left, or a void of it is not confirmed."""
-    has_amount_in_doubt = Payment.objects.with_amount_in_doubt().filter(pk=payment.pk).exists()
-    if payment.contradicted_at is not None or has_amount_in_doubt:
+    if Payment.objects.with_rest_in_doubt().filter(pk=payment.pk).exists():
         raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
 
 
