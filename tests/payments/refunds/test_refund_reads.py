@@ -272,7 +272,8 @@ def test_a_late_webhook_stays_late_whatever_a_read_said(sandbox, refund, status)
     read(refund)
     before = state_of(refund)
 
-    deliver_refund(refund, status="failed", updated_at=ago(seconds=-0.5))
+    late = Refund.objects.get().provider_updated_at - timedelta(milliseconds=500)
+    deliver_refund(refund, status="failed", updated_at=late.isoformat())
 
     assert state_of(refund) == before
 
