@@ -24,8 +24,11 @@ _IS_UNCONVERTED = ~Q(payment__received_currency__in=["", F("currency")]) & Q(con
 
 
 def _has_amount_in_doubt() -> Q:
-    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known."""
-    refunds = Refund.objects.in_doubt().filter(payment=OuterRef("pk"))
+    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known.
+
+    A pending refund counts: it takes an unknown part when it succeeds.
+    """
+    refunds = Refund.objects.of_unknown_amount().filter(payment=OuterRef("pk"))
     return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
 
 
@@ -201,6 +204,12 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
         """Succeeded refunds in another currency than their payment holds, of unknown amount in that one."""
         return self.filter(_IS_UNCONVERTED, status=RefundStatus.SUCCEEDED)
 
+    def of_unknown_amount(self) -> Self:
+        """Those in doubt, and pending refunds that Hyperswitch has in another currency than their payment holds."""
+        is_pending = Q(status=RefundStatus.PENDING)
+        is_foreign = Q(_IS_UNCONVERTED) | Q(error_code=Refund.OTHER_CURRENCY)
+        return self.filter(Q(_IS_UNCONVERTED, status=RefundStatus.SUCCEEDED) | (is_pending & is_foreign))
+
     def booked_in(self, held_currency: str) -> Self:
         """The refunds that are booked in the currency which their payment holds."""
         return self.filter(Q(currency=held_currency) | Q(converted_minor__isnull=False))
@@ -233,6 +242,9 @@ class Refund(StatefulRow):
         LATE_PAYMENT = "late_payment"
         EXTERNAL = "external"
         VOID = "void", "voided at the provider"
+
+    # In `error_code`, while Hyperswitch reports a pending refund of ours in another currency than was requested.
+    OTHER_CURRENCY = "other_currency"
 
     moves = REFUND_MOVES
     other_currencies = dict.fromkeys(("requested_minor", "converted_minor"), "payment.held_currency")
