@@ -30,8 +30,11 @@ def _is_unconverted() -> Q:
 
 
 def _has_amount_in_doubt() -> Q:
-    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known."""
-    refunds = Refund.objects.in_doubt().filter(payment=OuterRef("pk"))
+    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known.
+
+    A pending refund counts: it takes an unknown part when it succeeds.
+    """
+    refunds = Refund.objects.of_unknown_amount().filter(payment=OuterRef("pk"))
     return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
 
 
@@ -259,6 +262,12 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
         """Refunds that a read contradicts, until a second read confirms or denies it."""
         return self.filter(contradicted_at__isnull=False)
 
+    def of_unknown_amount(self) -> Self:
+        """Those in doubt, and pending refunds that Hyperswitch has in another currency than their payment holds."""
+        is_pending = Q(status=RefundStatus.PENDING)
+        is_foreign = _is_unconverted() | Q(error_code=Refund.OTHER_CURRENCY)
+        return self.filter(_is_unconverted() & Q(status=RefundStatus.SUCCEEDED) | is_pending & is_foreign)
+
     def booked_in(self, held_currency: str) -> Self:
         """The refunds that are booked in the currency which their payment holds."""
         return self.filter(Q(currency=held_currency) | Q(converted_minor__isnull=False))
@@ -291,6 +300,9 @@ class Refund(StatefulRow):
         LATE_PAYMENT = "late_payment"
         EXTERNAL = "external"
         VOID = "void", "voided at the provider"
+
+    # In `error_code`, while Hyperswitch reports a pending refund of ours in another currency than was requested.
+    OTHER_CURRENCY = "other_currency"
 
     moves = REFUND_MOVES
     other_currencies = dict.fromkeys(("requested_minor", "converted_minor"), "payment.held_currency")

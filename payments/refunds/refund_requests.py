@@ -22,7 +22,7 @@ from payments.ledger.allocations import remaining_in
 from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
-from payments.retry_policy import retry_after
+from payments.retry_policy import DOUBT_RECHECK_AFTER, retry_after
 from payments.states import RefundStatus
 from veza.core import calls
 from veza.core.causes import Cause
@@ -102,8 +102,18 @@ def open_refund(
 
 def refuse_in_doubt(payment: Payment) -> None:
     """Raise PaymentInDoubt while it is not known how much of the payment is left, or a void of it is not confirmed."""
-    if Payment.objects.with_rest_in_doubt().filter(pk=payment.pk).exists():
+    if is_in_doubt(payment):
         raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
+
+
+def is_in_doubt(payment: Payment) -> bool:
+    """Whether no refund of the payment is opened or sent now: it is not known how much of it is left."""
+    return Payment.objects.with_rest_in_doubt().filter(pk=payment.pk).exists()
+
+
+def is_covered(payment: Payment) -> bool:
+    """Whether what is left of the payment covers its pending refunds: a dispute or a void may have taken it since."""
+    return payment.refundable_minor() >= 0
 
 
 def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
@@ -136,9 +146,10 @@ def send_now(refund_id: UUID, *, cause: Cause) -> None:
 def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Send the refund to Hyperswitch and record the outcome. Safe to repeat: the id stays the same.
 
-    One that is not pending any more is not sent, and None returned: a slow process must not send a failed refund.
+    One that is not pending any more is not sent, and None returned: a slow process must not send a failed refund. Nor
+    is one whose payment is in doubt, which waits; one that was never sent and whose money has gone since is failed.
     """
-    refund = _mark_sent(refund_id)
+    refund = _mark_sent(refund_id, cause=cause)
     if refund is None:
         return None
     outcome = client.create_refund(_fields(refund), idempotency_key=str(refund.pk))
@@ -149,16 +160,16 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | Non
 def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Move a due refund on if it is still pending: send one that was never sent, refresh one that is unanswered.
 
-    An unanswered automatic refund is sent again under its id. One requested by hand is only refreshed, and left
-    to the reconciler when it becomes an orphan. What Hyperswitch has already, an external refund above all, is never
-    sent. Returns the outcome of the call, if there was one.
+    An unanswered automatic refund is sent again under its id, while its payment has the money. One requested by hand is
+    only refreshed, and left to the reconciler when it becomes an orphan. What Hyperswitch has already, an external
+    refund above all, is never sent. Returns the outcome of the call, if there was one.
     """
-    refund = Refund.objects.get(pk=refund_id)
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         _stop_checking(refund)
         return None
     is_remote = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
-    if not is_remote and (refund.first_sent_at is None or refund.send_after is not None):
+    if not is_remote and (refund.first_sent_at is None or may_send_again(refund)):
         outcome = send_refund(refund_id, cause=cause)  # Under the same id: this makes no second refund.
         with transaction.atomic(durable=True):
             HEALTH.open_review_if_rejected(outcome, refund)
@@ -167,6 +178,11 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | No
         _stop_checking(refund)
         return None
     return _refresh_unanswered(refund, cause=cause)
+
+
+def may_send_again(refund: Refund) -> bool:
+    """Whether a refund that was sent without an answer is sent again under its id, rather than only read."""
+    return refund.send_after is not None and not is_in_doubt(refund.payment) and is_covered(refund.payment)
 
 
 def _stop_checking(refund: Refund) -> None:
@@ -223,10 +239,18 @@ def _lock_refund(refund_id: UUID) -> Refund:
 
 
 @transaction.atomic(durable=True)
-def _mark_sent(refund_id: UUID) -> Refund | None:
-    """Commit that it is about to be sent; None if it is not pending any more."""
+def _mark_sent(refund_id: UUID, *, cause: Cause) -> Refund | None:
+    """Commit that it is about to be sent; None if it is not to be sent (now)."""
     refund = _lock_refund(refund_id)
     if refund.status != RefundStatus.PENDING:
+        return None
+    if is_in_doubt(refund.payment):
+        Refund.objects.filter(pk=refund_id).update(next_attempt_at=Now() + DOUBT_RECHECK_AFTER)
+        return None
+    if refund.first_sent_at is None and not is_covered(refund.payment):
+        message = "A dispute, a void or another refund took its money before it was sent."
+        error = {"error_code": RefundExceedsPayment.code, "error_message": message}
+        book_failure(refund, cause=cause, at=timezone.now(), next_attempt_at=None, **error)
         return None
     assert refund.source != Refund.Source.EXTERNAL, "an external refund exists at Hyperswitch and is never sent"
     assert refund.source != Refund.Source.VOID, "a void happened at Hyperswitch: sent, it would pay the buyer"

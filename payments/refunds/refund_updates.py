@@ -116,12 +116,17 @@ def _is_adverse(snapshot: RemoteRefund, refund: Refund, *, is_success: bool) -> 
 
 
 def _apply_undecided(refund: Refund, snapshot: RemoteRefund) -> Result:
+    """Hyperswitch has it, and the bank has not answered yet. In another currency it puts the payment in doubt."""
     if snapshot.status != "pending":
         return _mark_in_review(refund, snapshot)
     acknowledge_refund(refund, snapshot)
     if _is_of_other_amount(snapshot, refund):
         amount = format_amount(snapshot.amount_minor, snapshot.currency)
         open_review_of_refund_in_doubt(refund, f"The amount of the refund at Hyperswitch is {amount}.")
+    is_foreign = snapshot.currency != refund.currency
+    if is_foreign != (refund.error_code == Refund.OTHER_CURRENCY):
+        code = Refund.OTHER_CURRENCY if is_foreign else ""
+        Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING).update(error_code=code)
     return Result.OK
 
 
