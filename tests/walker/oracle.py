@@ -8,13 +8,14 @@ from django.db.models import QuerySet
 
 from connect.models import SellerTransfer
 from marketplace.models import License
-from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING
+from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, UNAPPLIED
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.webhooks import HANDLERS
 from tests.dead_ends.table import forgotten_rows
 from tests.walker.world import World
 from veza.backoffice.verification import faults_of_ledger, verify_ledger
+from veza.core.models import ReviewItem
 
 Sums = dict[str, int]
 REFUND_STATUS = {"succeeded": {"succeeded"}, "failed": {"failed", "bounced"}, "pending": {"pending"}}
@@ -32,6 +33,7 @@ def faults(world: World) -> list[str]:
         *(f"proof: {fault} (payment {payment_id})" for payment_id, fault in faults_of_ledger()),
         *_payment_faults(objects["payments"], _captured(world, moved)),
         *_access_faults(_captured(world, moved)),
+        *_idle_funds(),
         *_refund_faults(objects["refunds"], moved),
         *_dispute_faults(objects["disputes"], moved),
         *_transfer_faults(objects["transfers"]),
@@ -104,6 +106,18 @@ def _access_faults(captured: dict[str, Sums]) -> Iterator[str]:
     held = License.objects.filter(order__in=[key for key, is_paid in sums.items() if not is_paid])
     for license_ in held.exclude(status="revoked"):
         yield f"license {license_.pk} is {license_.status}, and nothing is captured of order {license_.order_id}"
+
+
+def _idle_funds() -> Iterator[str]:
+    """Money that pays for nothing, that no refund is returning, and that no review item tells finance of."""
+    for payment in Payment.objects.filter(received_minor__gt=0).prefetch_related("refunds", "disputes"):
+        facts = [payment, *payment.refunds.all(), *payment.disputes.all()]
+        items = ReviewItem.objects.filter(closed_at=None, subject_id__in=[fact.pk for fact in facts])
+        if items.exclude(kind="payment_voided").exists() or payment.has_pending_refund():
+            continue
+        for (account, currency), amount in balances(payment=payment).items():
+            if account == UNAPPLIED and amount > 0:
+                yield f"payment {payment.provider_key} ({payment.status}): {amount} {currency} pays for nothing"
 
 
 def _refund_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iterator[str]:

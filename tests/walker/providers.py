@@ -9,6 +9,7 @@ ABROAD = "USD"
 LARGE = 10_000_00
 PAYABLE = ("requires_payment_method", "failed")
 CAPTURED = ("succeeded", "partially_captured")
+VOIDED = ("cancelled_post_capture", "cancelled")
 DECISIONS = ("opened", "challenged", "won", "lost", "accepted", "expired", "cancelled")
 HYPERSWITCH_PATHS = ("^/payments$", "^/refunds$", "^/payments/", "^/refunds/", "/cancel$", "^/disputes/")
 STRIPE_PATHS = ("^/v1/transfers$", "/reversals$", "^/v1/transfers/", "^/v1/accounts/")
@@ -91,8 +92,11 @@ def change_currency(world: World) -> str | None:
 
 def review_payment(world: World) -> str | None:
     """Hyperswitch's staff look into a payment that is captured, or was voided."""
-    payment = _any(world, world.payments_there(*CAPTURED, "cancelled_post_capture"))
-    return _force_payment(world, payment, status=world.rng.choice(("review", "conflicted"))) if payment else None
+    voided = [one for one in world.payments_there("failed", *VOIDED) if one["connector_transaction_id"]]
+    if not (payment := _any(world, [*_with_amount(world, *CAPTURED), *voided])):
+        return None
+    amount = payment["amount_received"] or payment["amount"]
+    return _force_payment(world, payment, status=world.rng.choice(("review", "conflicted")), amount_received=amount)
 
 
 def succeed_without_amount(world: World) -> str | None:
