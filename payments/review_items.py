@@ -312,8 +312,12 @@ def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
     An earlier one is closed first: the amount may have changed.
     """
     close_review(AMOUNT_IN_DOUBT, row, note="The amount is known, has changed, or is not taken any more.")
-    if not is_in_doubt:
-        return
+    if is_in_doubt:
+        open_review_of_doubt(row)
+
+
+def open_review_of_doubt(row: Refund | Dispute) -> None:
+    """Ask finance how much of its payment a refund or dispute of another currency takes, unless that is asked."""
     payment, name = row.payment, row._meta.verbose_name
     amount = format_amount(row.amount_minor, row.currency)
     received = format_amount(payment.received_minor, payment.held_currency)

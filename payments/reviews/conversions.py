@@ -4,8 +4,10 @@ Until then they are booked in their own currency, no seller's share carries them
 """
 
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from payments.disputes.dispute_postings import book_disputes
@@ -14,10 +16,14 @@ from payments.models import Dispute, Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_postings import post_converted
 from payments.refunds.refund_updates import follow_success
+from payments.review_items import AMOUNT_IN_DOUBT, open_review_of_doubt
 from payments.states import RefundStatus
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
+from veza.core.models import ReviewItem
 from veza.core.money import MAX_MINOR
+
+Row = TypeVar("Row", Refund, Dispute)
 
 
 class AmountNotInDoubt(NotAllowed):
@@ -32,6 +38,17 @@ def is_convertible(row: Refund | Dispute) -> bool:
     else:
         takes_money = row.funds_location != Dispute.FundsLocation.NOWHERE
     return takes_money and (row.converted_minor is not None or not row.payment.has_received(row.currency))
+
+
+def open_missing_reviews() -> None:
+    """Open the review item of each amount in doubt that has none: from before Veza knew doubts, or closed by hand."""
+    for row in (*_unreviewed(Refund.objects.in_doubt()), *_unreviewed(Dispute.objects.in_doubt())):
+        open_review_of_doubt(row)
+
+
+def _unreviewed(rows: QuerySet[Row]) -> QuerySet[Row]:
+    items = ReviewItem.objects.filter(kind=AMOUNT_IN_DOUBT, subject_id=OuterRef("pk"), closed_at__isnull=True)
+    return rows.exclude(Exists(items)).select_related("payment")
 
 
 @transaction.atomic(durable=True)

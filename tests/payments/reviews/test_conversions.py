@@ -39,7 +39,9 @@ from tests.payments.builders import (
 from tests.subscriptions.subscribing import activate_by_webhook, client_of, last_invoice, last_payment, refund_invoice
 from tests.subscriptions.subscribing import is_proved as is_subscription_proved
 from veza.backoffice.account_proof import account_faults
+from veza.backoffice.verification import verify_ledger
 from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 pytestmark = pytest.mark.django_db
 IN_USD = {"amount_minor": 19_50, "currency": "USD"}
@@ -143,6 +145,30 @@ def test_a_review_item_names_both_amounts_and_the_action(order):
     assert (item.kind, item.amount_minor, item.currency) == ("amount_in_doubt", 19_50, "USD")
     assert "19.50 USD of a payment of 18.00 EUR" in item.why
     assert "Enter converted amount" in item.what_to_do
+
+
+@pytest.mark.parametrize("kind", ["dispute", "refund"])
+def test_the_daily_proof_asks_for_an_amount_that_nothing_asks_for(order, kind):
+    if kind == "dispute":
+        deliver_dispute(payment_of(order), "lost", **IN_USD)
+    else:
+        refund_in_usd(payment_of(order))
+    ReviewItem.objects.all().delete()  # As it was before Veza knew amounts in doubt.
+
+    for _ in range(2):
+        verify_ledger()
+
+    item = ReviewItem.objects.get()
+    assert (item.kind, item.amount_minor, item.currency) == ("amount_in_doubt", 19_50, "USD")
+
+
+def test_the_daily_proof_asks_again_after_a_review_was_just_closed(order):
+    deliver_dispute(payment_of(order), "lost", **IN_USD)
+    close_review_by_hand(case_id=ReviewItem.objects.get().pk, cause=BY_STAFF)
+
+    verify_ledger()
+
+    assert open_reviews() == [("amount_in_doubt", 19_50)]
 
 
 def test_an_amount_in_doubt_is_not_written_off(order):
