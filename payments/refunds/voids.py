@@ -26,8 +26,8 @@ def set_voided(payment: Payment, target_minor: int, *, reason: str, cause: Cause
     """
     assert connection.in_atomic_block, "a payment is voided in the commit of the report about it"
     assert 0 <= target_minor <= payment.received_minor, "no more is voided than was received"
-    voids = payment.refunds.locked().filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
-    standing = list(reversed(voids))
+    voids = payment.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
+    standing = list(voids.order_by("-pk"))
     voided_minor = sum(void.amount_minor for void in standing)
     while voided_minor > target_minor:
         void = standing.pop(0)
