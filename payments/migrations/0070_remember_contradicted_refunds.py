@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0061_let_voids_be_refunds")]
+    dependencies = [("payments", "0062_add_foreign_receipts")]
 
     operations = [
         migrations.AddField("refund", "contradicted_at", models.DateTimeField(blank=True, null=True)),

@@ -18,6 +18,8 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
+from payments.ledger.allocations import remaining_in
+from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.retry_policy import retry_after
@@ -61,6 +63,7 @@ def open_refund(
     refund_id: UUID,
     payment: Payment,
     amount_minor: int,
+    currency: str = "",
     allocation: Mapping[str, int],
     source: Refund.Source,
     reason: str,
@@ -69,9 +72,10 @@ def open_refund(
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in the received currency and `allocation` says whose money it
-    is, account by account. An automatic refund has `send_after`: the worker sends it from then on. The same id again
-    returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    `payment` is locked by the caller; `amount_minor` is in `currency`, by default that which was received first, and
+    `allocation` says whose money it is, account by account. An automatic refund has `send_after`: the worker sends it
+    from then on. The same id again returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested,
+    RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
@@ -80,12 +84,13 @@ def open_refund(
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
     refuse_in_doubt(payment)
-    _check_limits(payment, amount_minor)
+    currency = currency or payment.held_currency
+    _check_limits(payment, amount_minor, currency)
     return payment.refunds.create(
         pk=refund_id,
         correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
-        currency=payment.held_currency,
+        currency=currency,
         allocation=dict(allocation),
         source=source,
         reason=reason,
@@ -101,18 +106,25 @@ def refuse_in_doubt(payment: Payment) -> None:
         raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
 
 
-def _check_limits(payment: Payment, amount_minor: int) -> None:
-    if payment.refunds.filter(status=RefundStatus.PENDING).exists():
+def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
+    if payment.has_pending_refund():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
     if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
-    refundable_minor = payment.refundable_minor()
+    is_first = currency == payment.held_currency
+    refundable_minor = payment.refundable_minor() if is_first else _refundable_of_receipt(payment, currency)
     if amount_minor > refundable_minor:
-        raise RefundExceedsPayment(
-            f"Only {format_amount(refundable_minor, payment.held_currency)} can still be refunded."
-        )
+        raise RefundExceedsPayment(f"Only {format_amount(refundable_minor, currency)} can still be refunded.")
+
+
+def _refundable_of_receipt(payment: Payment, currency: str) -> int:
+    """What was received in another currency than first, and is neither refunded, voided, nor disputed."""
+    disputes = payment.disputes.filter(allocation_currency=currency).values_list("allocation", flat=True)
+    disputed_minor: int = sum(allocation.get(UNAPPLIED, 0) for allocation in disputes)
+    remaining_minor = sum(remaining_in(currency, payment).values())
+    return remaining_minor - disputed_minor
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:
@@ -229,7 +241,7 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
 
 def _fields(refund: Refund) -> Mapping[str, Any]:
     assert refund.amount_minor > 0, "a refund always has an amount: without one Hyperswitch refunds everything"
-    assert refund.currency == refund.payment.held_currency, "a refund is in the currency that was received"
+    assert refund.payment.has_received(refund.currency), "a refund is in a currency that was received"
     return {
         "refund_id": refund.provider_key,
         "payment_id": refund.payment.provider_key,

@@ -216,11 +216,11 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
     payment = refund.payment
     if payment.disputes.exists():
         book_disputes(payment, at=at)
-    if payment.status == PaymentStatus.MISMATCHED and payment.refunded_minor >= payment.received_minor:
+    if payment.status == PaymentStatus.MISMATCHED and allocations.is_emptied(payment):
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
         close_review(MISMATCH, payment, note="Everything that was received has been refunded.")
         purchase_of(payment).payment_failed(payment, cause=cause, at=at)
-    elif payment.status == PaymentStatus.CANCELLED and payment.received_minor > payment.refunded_minor:
+    elif payment.status == PaymentStatus.CANCELLED and not allocations.is_emptied(payment):
         move(payment, PaymentStatus.MISMATCHED, cause=cause, at=at)
         open_review_of_mismatch(payment, "It was cancelled with everything refunded, and a refund was returned.")
 

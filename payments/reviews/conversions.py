@@ -26,12 +26,12 @@ class AmountNotInDoubt(NotAllowed):
 
 
 def is_convertible(row: Refund | Dispute) -> bool:
-    """Whether a refund or dispute takes money in another currency than its payment holds."""
+    """Whether a refund or dispute takes money in a currency that its payment never received, or was converted."""
     if isinstance(row, Refund):
         takes_money = row.status == RefundStatus.SUCCEEDED
     else:
         takes_money = row.funds_location != Dispute.FundsLocation.NOWHERE
-    return takes_money and row.currency != row.payment.held_currency
+    return takes_money and (row.converted_minor is not None or not row.payment.has_received(row.currency))
 
 
 @transaction.atomic(durable=True)
