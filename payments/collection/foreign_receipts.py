@@ -29,8 +29,9 @@ def receive_foreign(payment: Payment, amount_minor: int, *, currency: str, cause
     receipt.payment, receipt.received_minor = payment, receipt.received_minor + amount_minor
     receipt.save(force_insert=is_first, update_fields=None if is_first else ["received_minor"])
     post_foreign_receipt(receipt, amount_minor, at=at)
-    refunds = payment.refunds.locked().filter(status=RefundStatus.SUCCEEDED, currency=currency, converted_minor=None)
-    for refund in refunds.exclude(source=Refund.Source.VOID).filter(allocation__has_key=RECOVERABLE):
+    refunds = payment.refunds.filter(status=RefundStatus.SUCCEEDED, currency=currency, converted_minor=None)
+    in_doubt = refunds.exclude(source=Refund.Source.VOID).filter(allocation__has_key=RECOVERABLE)
+    for refund in in_doubt.order_by("pk"):
         refund.payment = payment
         post_other_amount(refund, amount_minor=refund.amount_minor, currency=currency, at=at)
         follow_success(refund, cause=cause, at=at)

@@ -25,8 +25,8 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
     """Bring the postings of all disputes of a locked payment to where they should be."""
     assert connection.in_atomic_block, "the payment is locked while its disputes are booked"
     remaining: dict[str, Allocation] = {}
-    disputes = list(Dispute.objects.locked().filter(payment=payment))
-    for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
+    disputes = sorted(Dispute.objects.filter(payment=payment), key=lambda dispute: dispute.hyperswitch_dispute_id)
+    for dispute in disputes:
         dispute.payment = payment
         location = _location_for(dispute)
         currency = dispute.booked_currency if location else ""

@@ -225,11 +225,11 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
 def _is_superseded(dispute: Dispute) -> bool:
     """Whether an update of the dispute was applied during the call: the answer may be the older of the two.
 
-    Disputes have no clock that would show it. Leaves the dispute locked, and its payment before it.
+    Disputes have no clock that would show it. Leaves their payment locked.
     """
-    assert connection.in_atomic_block, "the dispute stays locked while the answer is applied"
-    list(Payment.objects.locked().filter(pk=dispute.payment_id))
-    current = Dispute.objects.locked().get(pk=dispute.pk)
+    assert connection.in_atomic_block, "the payment stays locked while the answer is applied"
+    Payment.objects.locked().get(pk=dispute.payment_id)
+    current = Dispute.objects.get(pk=dispute.pk)
     return any(getattr(current, field) != getattr(dispute, field) for field in _FIELDS_OF_UPDATE)
 
 

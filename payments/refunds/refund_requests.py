@@ -229,10 +229,10 @@ def fail_orphan(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
 
 
 def _lock_refund(refund_id: UUID) -> Refund:
-    """The refund, locked after its payment as everywhere in the house."""
+    """The refund with its payment, whose lock is that of everything about it."""
     assert connection.in_atomic_block, "a lock lasts until the end of its transaction"
     payment = Payment.objects.locked().get(refunds=refund_id)
-    refund = Refund.objects.locked().get(pk=refund_id)
+    refund = Refund.objects.get(pk=refund_id)
     assert refund.payment_id == payment.pk, "a refund stays with its payment"
     refund.payment = payment
     return refund

@@ -143,7 +143,7 @@ def _find_refund(snapshot: RemoteRefund) -> Refund | None:
     is_same = Q(hyperswitch_refund_id=snapshot.refund_id)
     if key := row_id("ref", snapshot.refund_id):
         is_same |= Q(pk=key)
-    return Refund.objects.locked().filter(is_same).first()
+    return Refund.objects.filter(is_same).first()
 
 
 def _import_external(payment: Payment, snapshot: RemoteRefund) -> Refund:

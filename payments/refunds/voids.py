@@ -25,8 +25,8 @@ def set_voided(payment: Payment, target_minor: int, *, currency: str, reason: st
     The newest void is mirrored first; what that mirrors too much is voided again.
     """
     assert connection.in_atomic_block, "a payment is voided in the commit of the report about it"
-    voids = payment.refunds.locked().filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
-    standing = list(reversed(voids.filter(currency=currency)))
+    voids = payment.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
+    standing = list(voids.filter(currency=currency).order_by("-pk"))
     voided_minor = sum(void.amount_minor for void in standing)
     while voided_minor > target_minor:
         void = standing.pop(0)

@@ -60,7 +60,7 @@ def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: C
     """
     assert 0 < amount_minor <= MAX_MINOR, "what a refund or dispute takes is a positive amount"
     payment = Payment.objects.locked().get(pk=row.payment_id)
-    current = type(row).objects.locked().get(pk=row.pk)
+    current = type(row).objects.get(pk=row.pk)
     current.payment = payment
     if not is_convertible(current):
         raise AmountNotInDoubt("This takes nothing in another currency than its payment holds.")

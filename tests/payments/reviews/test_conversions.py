@@ -17,6 +17,7 @@ from payments.reviews.write_offs import NothingToWriteOff, write_off_shortfall
 from subscriptions.access import effective_payment_of
 from subscriptions.unpaid import expire_unpaid, find_unpaid
 from tests.buying import (
+    ago,
     deliver,
     deliver_dispute,
     deliver_refund,
@@ -57,6 +58,7 @@ def standing(order: Order) -> tuple[str, set[str]]:
 
 def refund_in_usd(payment: Payment, *, status: str = "succeeded", amount: int = 19_50) -> Refund:
     payload = {"refund_id": "ref_there", "payment_id": payment.provider_key, "amount": amount, "currency": "USD"}
+    payload["updated_at"] = ago()
     assert deliver(envelope(f"refund_{status}", payload | {"status": status})).status_code == 200
     return Refund.objects.get(hyperswitch_refund_id="ref_there")
 

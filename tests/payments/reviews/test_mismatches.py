@@ -11,6 +11,7 @@ from payments.refunds.refund_requests import PaymentMissing
 from payments.reviews import mismatches
 from payments.reviews.mismatches import NothingUnclaimed, NotMismatched, TooLittleReceived
 from tests.buying import (
+    ago,
     deliver,
     deliver_payment,
     deliver_refund,
@@ -314,10 +315,10 @@ def test_the_review_of_a_refund_excess_closes_when_it_is_returned(captured_order
     paid(captured_order)
     deliver_refund(refund_of(captured_order))
     refund = external_refund(captured_order)
-    deliver(envelope("refund_succeeded", refund | {"status": "succeeded"}))
+    deliver(envelope("refund_succeeded", refund | {"status": "succeeded", "updated_at": ago(hours=1)}))
     assert open_kinds() == {"external_refund", "refund_exceeds_payment"}
 
-    deliver(envelope("refund_failed", refund | {"status": "failed"}))
+    deliver(envelope("refund_failed", refund | {"status": "failed", "updated_at": ago()}))
 
     assert open_kinds() == {"refund_returned"}
 
