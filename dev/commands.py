@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 
-from dev import demo, environment, places
+from dev import demo, environment, places, valkey
 from dev.checks import CHECKS
 from dev.foreground import ENDED_BY_SIGNAL, in_foreground
 from dev.places import PYTHON
@@ -58,10 +58,14 @@ def _run(options: argparse.Namespace, processes: Processes, screen: Screen) -> i
 def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
     """Run pytest with a separate database and broker, and return its exit status.
 
-    Without arguments, it runs in as many processes as there are cores; WORKERS chooses another number.
+    Without arguments, it runs in as many processes as there are cores; WORKERS chooses another number. Each needs a
+    broker, and of those only the first may be REDIS_URL's.
     """
     workers = count_workers(arguments)
     environment.ensure("development", processes, screen)
+    if workers > 1 and not valkey.is_installed():
+        screen.say("  · one process runs the tests: no Valkey can be started for a second one")
+        workers = 1
     stores = open_stores(processes, screen, durable=False)
     # The Valkey wheel brings a pytest plugin that would start a server of its own.
     command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey"]
@@ -75,12 +79,14 @@ def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
 def count_workers(arguments: list[str]) -> int:
     """Return how many processes run the tests: WORKERS, else one per core for all tests and one for chosen tests.
 
-    Every process makes a database first, which takes longer than a few tests.
+    Every process makes a database first, which takes longer than a few tests. Raises Failure.
     """
-    if chosen := os.environ.get("WORKERS"):
-        if not chosen.isdigit() or int(chosen) < 1:
-            raise Failure(f"WORKERS={chosen} is not a number of processes.")
-        return int(chosen)
+    if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
+        raise Failure("Choose the number of processes with WORKERS=2 instead of -n 2: each needs a broker of its own.")
+    if setting := os.environ.get("WORKERS"):
+        if not setting.isdigit() or int(setting) < 1:
+            raise Failure(f"WORKERS={setting} is not a number of processes.")
+        return int(setting)
     return 1 if arguments else min(count_cores(), MOST_WORKERS)
 
 
