@@ -22,6 +22,7 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.messages import ORDER_RECEIPT, write_refund_email
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
@@ -30,6 +31,7 @@ from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.causes import Cause
+from veza.core.email.outbox import write_email
 from veza.core.states import may_move, move
 
 
@@ -54,6 +56,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
         _claim_payment(order, items, payment=payment, at=at)
         is_refunding = _refund_withheld(withheld_items, payment=payment)
     sellers().order_completed(order, cause=cause, at=at)
+    write_email(ORDER_RECEIPT, order, to=order.buyer_id)
     if is_refunding:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
@@ -75,7 +78,9 @@ def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _update_order(_lock_order(refund.payment), cause=cause, at=at)
+    order = _lock_order(refund.payment)
+    _update_order(order, cause=cause, at=at)
+    write_refund_email(refund, order, occasion=at.isoformat())
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:

@@ -61,6 +61,7 @@ def _entry(task: str, when: timedelta | crontab) -> dict[str, object]:
 
 
 SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
+    "core.send_emails": (bool(settings.SMTP_HOST), settings.EMAIL_CHECK_INTERVAL),
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.close_unpaid": (True, timedelta(minutes=1)),

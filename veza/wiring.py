@@ -4,10 +4,12 @@ Everything named here runs in the transaction of the event, and is an import: an
 that it fits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import connect.webhooks
+import marketplace.messages
 import payments.webhooks
+import subscriptions.messages
 from connect.settlement.reconcile_seller import settle_order
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace import external_refunds
@@ -18,6 +20,7 @@ from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
 from subscriptions.saved_methods import method_revoked
+from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
@@ -57,6 +60,9 @@ PROVIDERS: Mapping[str, WebhookProvider] = {
     "stripe": WebhookProvider(connect.webhooks.read_event, connect.webhooks.HANDLERS),
 }
 
+# Every e-mail that can be sent.
+MESSAGES: Sequence[Message] = (*marketplace.messages.MESSAGES, *subscriptions.messages.MESSAGES)
+
 
 def assign_ports() -> None:
     """Give every lower floor its answers, when the process starts."""
@@ -64,3 +70,4 @@ def assign_ports() -> None:
     assign_saved_methods(SAVED_METHODS)
     assign_sellers(SELLERS)
     assign_providers(PROVIDERS)
+    assign_messages(MESSAGES)
