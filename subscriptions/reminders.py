@@ -5,7 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from subscriptions.messages import RENEWAL_ANNOUNCED, renewal_occasion
+from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
 from subscriptions.states import RENEWING
 from veza.core.email.outbox import write_email

@@ -6,6 +6,7 @@ that it fits.
 
 from collections.abc import Mapping, Sequence
 
+import connect.messages
 import connect.webhooks
 import marketplace.messages
 import payments.webhooks
@@ -20,6 +21,7 @@ from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
 from subscriptions.saved_methods import method_revoked
+from veza.backoffice import digest
 from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
@@ -27,6 +29,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
         doubt_ended=orders.doubt_ended,
+        refund_opened=orders.refund_opened,
         refund_succeeded=orders.refund_changed,
         refund_failed=orders.refund_changed,
         refund_returned=orders.refund_changed,
@@ -38,6 +41,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
         doubt_ended=invoices.doubt_ended,
+        refund_opened=invoices.refund_opened,
         refund_succeeded=invoices.refund_changed,
         refund_failed=invoices.refund_changed,
         refund_returned=invoices.refund_changed,
@@ -61,7 +65,12 @@ PROVIDERS: Mapping[str, WebhookProvider] = {
 }
 
 # Every e-mail that can be sent.
-MESSAGES: Sequence[Message] = (*marketplace.messages.MESSAGES, *subscriptions.messages.MESSAGES)
+MESSAGES: Sequence[Message] = (
+    *marketplace.messages.MESSAGES,
+    *subscriptions.messages.MESSAGES,
+    *connect.messages.MESSAGES,
+    *digest.MESSAGES,
+)
 
 
 def assign_ports() -> None:

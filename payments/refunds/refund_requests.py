@@ -19,6 +19,7 @@ from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
 from payments.models import Payment, Refund
+from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.retry_policy import retry_after
 from payments.states import RefundStatus
@@ -81,7 +82,7 @@ def open_refund(
         return earlier
     refuse_in_doubt(payment)
     _check_limits(payment, amount_minor)
-    return payment.refunds.create(
+    refund = payment.refunds.create(
         pk=refund_id,
         correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
@@ -93,6 +94,9 @@ def open_refund(
         send_after=send_after,
         next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
+    refund.payment = payment
+    purchase_of(payment).refund_opened(refund)
+    return refund
 
 
 def refuse_in_doubt(payment: Payment) -> None:

@@ -109,14 +109,16 @@ def test_a_past_due_subscription_is_not_charged_again(sandbox):
 def test_a_subscriber_who_was_told_of_a_charge_is_reminded_to_pay(sandbox):
     subscription = activate(sandbox)
     run_sweep(subscription, subscription.period_end_at - days(1))
-    assert "It will be charged" in texts_to(subscription.user)[-1]
+    assert "It will be charged" in texts_to(subscription.user, "renewal_announced")[-1]
 
     revoke(subscription)
     run_sweep(subscription, subscription.period_end_at - days(1))
 
-    (text,) = texts_to(subscription.user)  # The first one is outdated: if it was not sent yet, it is dropped.
+    (text,) = texts_to(
+        subscription.user, "renewal_announced"
+    )  # The first one is outdated: if it was not sent yet, it is dropped.
     assert "we will ask you to pay" in text
-    assert len(written_to(subscription.user)) == 2
+    assert len(written_to(subscription.user, "renewal_announced")) == 2
 
 
 @pytest.mark.parametrize("status", ["active", "pending"])

@@ -10,7 +10,8 @@ from django.utils import timezone
 from tests.core.email.builders import write_note
 from veza.core.causes import by_sweep
 from veza.core.email.mail_server import HEALTH, mail_server
-from veza.core.email.sending import EMAIL_FAILED, LEASE, RETRY_SCHEDULE, send_due, send_email
+from veza.core.email.outbox import EMAIL_FAILED
+from veza.core.email.sending import LEASE, RETRY_SCHEDULE, send_due, send_email
 from veza.core.models import Email, ProviderCall, ReviewItem, StatusChange, User
 
 pytestmark = pytest.mark.django_db

@@ -16,12 +16,14 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from veza.core import calls
 from veza.core.causes import Cause, by_sweep
 from veza.core.email.content import Outdated
 from veza.core.email.mail_server import HEALTH, MailServer, build, mail_server
 from veza.core.email.messages import Message, message_of
+from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.email.rendering import Rendered, render
 from veza.core.models import Email, EmailStatus, Language
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -31,7 +33,6 @@ from veza.core.sweeps import Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 SWEEP = "core.send_emails"
-EMAIL_FAILED = "email_failed"
 # The share of a minute in which e-mails are sent, and how many at once.
 LASTING = timedelta(seconds=20)
 AT_ONCE = 4
@@ -119,7 +120,10 @@ def compose(message: Message, email: Email, *, language: str, zone: str) -> Rend
 
 
 def _copied(first: Email) -> Rendered:
-    return Rendered(first.subject_line, first.text, first.html, first.language)
+    """What was sent before, under a subject that says so."""
+    with translation.override(first.language):
+        subject_line = _("Copy: %(subject)s") % {"subject": first.subject_line}
+    return Rendered(subject_line, first.text, first.html, first.language)
 
 
 @transaction.atomic(durable=True)
