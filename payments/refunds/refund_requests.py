@@ -21,6 +21,7 @@ from payments.hyperswitch.objects import RemoteRefund
 from payments.ledger.allocations import remaining_in
 from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Payment, Refund
+from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.retry_policy import DOUBT_RECHECK_AFTER, retry_after
 from payments.states import RefundStatus
@@ -86,7 +87,7 @@ def open_refund(
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
     _check_limits(payment, amount_minor, currency)
-    return payment.refunds.create(
+    refund = payment.refunds.create(
         pk=refund_id,
         correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
@@ -98,6 +99,9 @@ def open_refund(
         send_after=send_after,
         next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
+    refund.payment = payment
+    purchase_of(payment).refund_opened(refund)
+    return refund
 
 
 def refuse_in_doubt(payment: Payment) -> None:

@@ -42,7 +42,8 @@ def is_convertible(row: Refund | Dispute) -> bool:
 
 def open_missing_reviews() -> None:
     """Open the review item of each amount in doubt that has none: from before Veza knew doubts, or closed by hand."""
-    for row in (*_unreviewed(Refund.objects.in_doubt()), *_unreviewed(Dispute.objects.in_doubt())):
+    rows: list[Refund | Dispute] = [*_unreviewed(Refund.objects.in_doubt()), *_unreviewed(Dispute.objects.in_doubt())]
+    for row in rows:
         open_review_of_doubt(row)
 
 

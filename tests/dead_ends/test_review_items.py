@@ -40,11 +40,12 @@ from tests.buying import (
 )
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, to_reverse
 from tests.dead_ends.reviews import ENDS, Act, Task, kinds_in
-from tests.dead_ends.rows import any_order, failed, paid_order, payment_after, refund, unmatched_delivery
+from tests.dead_ends.rows import any_order, failed, failed_email, paid_order, payment_after, refund, unmatched_delivery
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
 from veza.celery import SWEEPS
+from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
 
@@ -205,6 +206,7 @@ MAKE: dict[str, Any] = {
     NOT_READABLE: lambda sandbox: of_transfer(NOT_READABLE),
     UNLISTED: lambda sandbox: of_transfer(UNLISTED),
     DISCONNECTED: revoked_account,
+    EMAIL_FAILED: failed_email,
 }
 
 
