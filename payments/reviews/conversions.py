@@ -42,8 +42,10 @@ def is_convertible(row: Refund | Dispute) -> bool:
 
 def open_missing_reviews() -> None:
     """Open the review item of each amount in doubt that has none: from before Veza knew doubts, or closed by hand."""
-    for row in (*_unreviewed(Refund.objects.in_doubt()), *_unreviewed(Dispute.objects.in_doubt())):
-        open_review_of_doubt(row)
+    for refund in _unreviewed(Refund.objects.in_doubt()):
+        open_review_of_doubt(refund)
+    for dispute in _unreviewed(Dispute.objects.in_doubt()):
+        open_review_of_doubt(dispute)
 
 
 def _unreviewed(rows: QuerySet[Row]) -> QuerySet[Row]:
