@@ -299,3 +299,11 @@ def test_a_review_repeated_by_a_webhook_is_stale(pending):
     deliver(envelope("refund_failed", raw))
 
     assert deliver(envelope("refund_failed", raw)).json() == {"result": "skipped: stale"}
+
+
+def test_an_older_failure_of_a_failed_refund_is_stale(pending):
+    deliver_refund(pending, status="failed")
+
+    deliver_refund(pending, status="failed", updated_at=ago(hours=1))
+
+    assert state_of(pending) == ("failed", 12_00, 0)
