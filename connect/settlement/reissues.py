@@ -1,6 +1,6 @@
 """Paying a seller again what was reversed in Stripe's dashboard by mistake, or after a later transfer had paid it.
 
-Veza never does so on its own: somebody made the reversal, and support finds out why.
+Veza never does so on its own: support finds out first who made the reversal, and why.
 """
 
 from uuid import UUID
