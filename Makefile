@@ -12,7 +12,7 @@ help: ## this list
 demo: ## one purchase and refund, then a running Veza until Ctrl-C (ONCE=1, PAY=browser, PORT=8001)
 	@$(PYTHON) -m dev demo
 
-test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x")
+test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x", WORKERS=1)
 	@$(PYTHON) -m dev test
 
 run: ## a running Veza with sample data, without the purchase (PORT=8001)

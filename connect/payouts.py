@@ -289,10 +289,12 @@ def _open_review_of_status(payout: SellerPayout, snapshot: RemotePayout) -> None
 
 
 def _by_our_id(payouts: QuerySet[SellerPayout], snapshot: RemotePayout) -> SellerPayout | None:
+    """The payout that Stripe's object names. The answer to our request may store its id while we wait for the lock."""
     try:
-        return payouts.filter(pk=UUID(snapshot.our_id), external_payout_id__isnull=True).first()
+        payout = payouts.filter(pk=UUID(snapshot.our_id)).first()
     except ValueError:
         return None
+    return payout if payout and payout.external_payout_id in (None, snapshot.payout_id) else None
 
 
 def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: datetime) -> bool:

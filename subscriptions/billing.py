@@ -131,12 +131,12 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
 
 
 def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
-    """Lock the subscription, then the invoice. The caller has locked the payment already."""
+    """Lock the subscription: without its lock none of its invoices is written. The caller has locked the payment."""
     assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
     assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
     owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=owner)
-    invoice = SubscriptionInvoice.objects.locked().select_related("plan").get(pk=payment.purpose_id)
+    subscription = Subscription.objects.locked().get(pk=owner)
+    invoice = SubscriptionInvoice.objects.select_related("plan").get(pk=payment.purpose_id)
     assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     return subscription, invoice
 

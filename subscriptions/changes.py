@@ -57,8 +57,7 @@ def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
 
 
 def _lock_live(user_id: UUID) -> Subscription:
-    live = Subscription.objects.locked().select_related("plan", "next_plan").filter(user=user_id, status__in=LIVE)
-    subscription = live.first()
+    subscription = Subscription.objects.locked().filter(user=user_id, status__in=LIVE).first()
     if subscription is None:
         raise NoSubscription("You have no subscription.")
     return subscription

@@ -95,7 +95,7 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     the grace period.
     """
     list(_payments(subscription_id).filter(purpose_id__in=_payable_invoice_ids(subscription_id)).locked())
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription_id)
+    subscription = Subscription.objects.locked().get(pk=subscription_id)
     is_due = subscription.status in (
         SubscriptionStatus.TRIALING,
         SubscriptionStatus.ACTIVE,

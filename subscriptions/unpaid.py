@@ -37,7 +37,7 @@ def _is_unpaid(subscription: Subscription, *, at: datetime) -> bool:
 @transaction.atomic(durable=True)
 def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
     """Copy the row into the audit table for support, then expire it; False if it is not (or no longer) unpaid."""
-    active = Subscription.objects.locked().select_related("plan").filter(status=SubscriptionStatus.ACTIVE)
+    active = Subscription.objects.locked().filter(status=SubscriptionStatus.ACTIVE)
     subscription = active.filter(pk=subscription_id).first()
     if subscription is None or not _is_unpaid(subscription, at=at):
         return False

@@ -207,7 +207,7 @@ def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
     transfer = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk)
-    intent = TransferReversal.objects.locked().get(pk=attempt.intent.pk)
+    intent = TransferReversal.objects.get(pk=attempt.intent.pk)  # Written only under its transfer's lock.
     assert intent.currency == transfer.currency, "a reversal is in its transfer's currency"
     return transfer, intent, timezone.now()
 

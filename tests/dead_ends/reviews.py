@@ -72,6 +72,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.PAYMENT_STATUS_UNKNOWN: Act(RefreshPayment),
     kinds.PAYMENT_CONTRADICTED: Act(RefreshPayment),
     kinds.PAYMENT_AMOUNT_MISSING: Act(EnterReceivedAmount),
+    kinds.REFUND_CONTRADICTED: Act(RefreshRefund),
     kinds.PAYMENT_VOIDED: Act(MarkRefundExpected),
     kinds.UNAPPLIED_FUNDS: Act(RetryReturnOfFunds),
     kinds.EXTERNAL_REFUND: Act(MarkRefundExpected),

@@ -21,6 +21,7 @@ from payments.hyperswitch.objects import parse_dispute
 from payments.inbox.replay import UNSETTLED, replay
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.reconciliation.refresh import refresh_refund
 from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
@@ -93,6 +94,14 @@ def contradicting_reads(sandbox):
     for status in ("failed", "cancelled_post_capture"):
         at_provider(sandbox, order, status=status)
         read(order)
+
+
+def contradicting_reads_of_a_refund(sandbox):
+    row = refund(sandbox)
+    deliver_refund(row)
+    for amount in (0, 1_00):
+        sandbox.control(f"refunds/{row.provider_key}", silent=True, status="succeeded", amount=amount)
+        refresh_refund(row.pk, cause=BY_TEST)
 
 
 def success_without_amount(sandbox):
@@ -172,6 +181,7 @@ MAKE: dict[str, Any] = {
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
     kinds.PAYMENT_CONTRADICTED: contradicting_reads,
     kinds.PAYMENT_AMOUNT_MISSING: success_without_amount,
+    kinds.REFUND_CONTRADICTED: contradicting_reads_of_a_refund,
     kinds.PAYMENT_VOIDED: lambda sandbox: deliver_action(paid_order(sandbox), "cancelled_post_capture"),
     kinds.UNAPPLIED_FUNDS: unapplied_funds,
     kinds.EXTERNAL_REFUND: external_refund,

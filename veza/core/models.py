@@ -16,15 +16,22 @@ from veza.core.ids import new_id
 Row = TypeVar("Row", bound=models.Model, covariant=True)
 # A machine: from each status, the statuses it may become, and in a few words why.
 Moves = Mapping[str, Mapping[str, str]]
+_JOINED = "a row that may wait for its lock is read without its related rows, which would be older than it is"
 
 
 class LockableQuerySet(models.QuerySet[Row]):
     def locked(self) -> Self:
         """Rows locked until the transaction ends, always in order of id.
 
-        `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row.
+        `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row. PostgreSQL reads a
+        row again after it waited for its lock, and what is joined to it not: related rows are read afterwards.
         """
+        assert not self.query.select_related, _JOINED
         return self.select_for_update(no_key=True, of=("self",)).order_by("pk")
+
+    def select_related(self, *fields: Any) -> Self:
+        assert not self.query.select_for_update, _JOINED
+        return super().select_related(*fields)
 
 
 class KeyedRow(models.Model):
