@@ -18,6 +18,7 @@ from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapabili
 from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
 from connect.worker.retry_policy import REFRESH_LEASE
 from marketplace.catalogue import NotASeller
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import ReviewItem, User
@@ -115,7 +116,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
@@ -262,7 +263,7 @@ def access_revoked(account: ConnectedAccount) -> bool:
     return account.stripe_account_id is not None and _revocation_reviews(account).exists()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     """Disconnect an account without access, so that its seller can open another one. Raises AccountNotDisconnected.
 

@@ -12,10 +12,14 @@ from marketplace.models import OrderItem, RefundLine
 from payments.ledger.chart_of_accounts import PLATFORM_FEE, RECOVERABLE, TAX, UNAPPLIED, seller_account
 from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
+from veza.core import reads
 from veza.core.money import allocate
 
 REFUNDED_ONLY = (RefundStatus.SUCCEEDED,)
 REFUNDED_OR_PENDING = (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
+
+# The items of an order, which are frozen at sale.
+ITEMS_OF = reads.Read(lambda order_id: OrderItem.objects.filter(order=order_id), UUID, is_kept=True)
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares
 
 def seller_shares_at_sale(order_id: UUID) -> dict[UUID, int]:
     """Each seller's share of an order as it was sold."""
-    return _by_seller(shares_at_sale(OrderItem.objects.filter(order=order_id)))
+    return _by_seller(shares_at_sale(ITEMS_OF(order_id)))
 
 
 def seller_shares(order_id: UUID) -> dict[UUID, int]:
@@ -165,7 +169,7 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
 
     Never negative.
     """
-    items = list(OrderItem.objects.filter(order=order_id))
+    items = ITEMS_OF(order_id)
     losses = _sum_of_allocations(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
     shares = _by_seller(remaining_shares(items, REFUNDED_ONLY))
     return {seller: max(0, share - losses[seller_account(seller)]) for seller, share in shares.items()}

@@ -10,6 +10,7 @@ from django.db import connection
 from marketplace.allocation import ItemShares, is_suspended
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -36,7 +37,7 @@ def grant(order: Order, items: Iterable[OrderItem]) -> None:
         if not item.withheld
     ]
     assert all(row.item.order_id == order.pk for row in rows), "an order grants licences of its own items only"
-    License.objects.bulk_create(rows)
+    writes.insert(rows)
 
 
 def update_licenses(

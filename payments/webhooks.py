@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
-from payments.collection.payment_updates import apply_payment
+from payments.collection.payment_updates import LOCKED_PAYMENT, apply_payment
 from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
@@ -24,8 +24,9 @@ from payments.models import WebhookDelivery
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
+from veza.core import reads
 from veza.core.causes import Cause
-from veza.core.ids import new_id
+from veza.core.ids import new_id, row_id
 from veza.core.strict_json import strict_json
 
 
@@ -101,6 +102,12 @@ def apply_ours(
         open_review_of_unknown_profile(WebhookDelivery(pk=cause.id or new_id()), owner)
         return HandlingResult(Result.IGNORED)
     return apply(snapshot, cause=cause, at=at)
+
+
+def first_reads(event: Event) -> Sequence[reads.Query]:
+    """The row that the event's handler locks first."""
+    key = row_id("pay", event.payload.get("payment_id"))
+    return (LOCKED_PAYMENT.on(key),) if key is not None else ()
 
 
 def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapshot]) -> Handler:

@@ -20,6 +20,7 @@ from subscriptions.access import effective_payment
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
 
@@ -29,7 +30,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
     A payment that cannot be used (paid already, cancelled, replaced by another subscription) is refunded.
     """
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         if invoice.hyperswitch_payment_id != payment.provider_key:
             return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
@@ -48,7 +49,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """A payment of an invoice failed: the first one ends the subscription, a renewal makes it past due."""
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         return
     if invoice.status == InvoiceStatus.PENDING:
@@ -60,7 +61,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
             mark_past_due(subscription, invoice, cause=cause, at=at)
         case SubscriptionStatus.PAST_DUE:
             due_at = _retry_due_at(subscription, invoice, since_at=subscription.past_due_since_at or at)
-            Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
+            writes.update(subscription, due_at=due_at)
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -91,7 +92,7 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
 
 def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
     """Update the invoice that `payment` paid, and its subscription, to match the payment's refunds and disputes."""
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # Another payment paid it; this one is refunded on its own.
     is_refunded_in_full = invoices.refunded_minor(payment) >= invoice.total_minor
@@ -115,7 +116,7 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)
 
 
-def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
+def lock_invoice(payment: Payment, /) -> tuple[Subscription, SubscriptionInvoice]:
     """Lock the subscription, then the invoice. The caller has locked the payment already."""
     assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
     assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
@@ -172,7 +173,7 @@ def _begin_period(
     if current_end_at is None or invoice.period_end_at > current_end_at:
         fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}
     if subscription.status == SubscriptionStatus.ACTIVE:
-        Subscription.objects.filter(pk=subscription.pk).update(**fields)
+        writes.update(subscription, **fields)
     else:
         move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, **fields)
 

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from connect.models import SellerTransfer
@@ -11,6 +10,7 @@ from connect.reversals.reversal_outcomes import resume
 from connect.reversals.reversal_refresh import decide_unanswered, find_unanswered
 from connect.states import ReversalStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, update_fields
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -46,7 +46,7 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
     return _write_off(transfer_id, cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _write_off(transfer_id: UUID, *, cause: Cause) -> int:
     transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
     if not may_be_written_off(transfer) or _has_attempt(transfer):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -27,6 +27,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
 from veza.core.money import format_amount
@@ -54,7 +55,7 @@ class ReversalAttempt:
     key_may_be_forgotten: bool
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_reversal(attempt: ReversalAttempt, outcome: Outcome[RemoteReversal], *, cause: Cause) -> None:
     """Book the outcome of `attempt`. Money that moved is booked whatever else happened to the row meanwhile.
 
@@ -76,7 +77,7 @@ def record_reversal(attempt: ReversalAttempt, outcome: Outcome[RemoteReversal], 
             retry_unanswered(transfer, why, reversal_policy(), cause=cause, at=at)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_refresh(
     attempt: ReversalAttempt, answer: Outcome[RemoteTransfer], *, refusal: Refused | None, cause: Cause
 ) -> None:
@@ -161,7 +162,8 @@ def _import_one(
         move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=reversal.reversal_id)
         row = intent
     else:
-        row = transfer.reversals.create(
+        row = TransferReversal(
+            transfer=transfer,
             correlation_id=transfer.correlation_id,
             from_minor=transfer.reversed_minor,
             to_minor=transfer.reversed_minor + reversal.amount_minor,
@@ -170,6 +172,7 @@ def _import_one(
             status=ReversalStatus.MADE,
             stripe_reversal_id=reversal.reversal_id,
         )
+        writes.insert([row])
         _open_external_review(transfer, reversal)
     _book(transfer, row, at=at)
 

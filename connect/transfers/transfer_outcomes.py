@@ -7,7 +7,6 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -28,6 +27,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -59,7 +59,7 @@ class TransferAttempt:
     key_may_be_forgotten: bool
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_transfer(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer], *, cause: Cause) -> None:
     """Book the outcome of `attempt`. Money that moved is booked whatever else happened to the row meanwhile.
 

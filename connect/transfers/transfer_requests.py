@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -35,7 +35,7 @@ from connect.worker.retry_policy import (
 )
 from marketplace.allocation import is_disputed, is_on_hold, seller_shares_at_sale
 from marketplace.models import Order
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
@@ -56,7 +56,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
     shares = seller_shares_at_sale(order.pk)
     assert all(share >= 0 for share in shares.values()), "no seller's share is below zero"
     assert sum(shares.values()) <= order.total_minor, "sellers never get more than the buyer was charged"
-    SellerTransfer.objects.bulk_create(
+    writes.insert(
         SellerTransfer(
             order=order,
             seller_id=seller_id,
@@ -93,7 +93,7 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer]
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None:
     """Commit that a transfer is about to be sent: from here on it is in doubt, and what is sent is frozen.
 
@@ -203,7 +203,7 @@ def _explain(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outc
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
     """Count a retry for a row that raised an error of our own, so that it fails in the end."""
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
@@ -211,7 +211,7 @@ def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
         schedule_retry(transfer, why, transfer_policy(), cause=cause, at=timezone.now())
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
     """Make a failed transfer due again, for the worker's next sweep. Raises TransferNotRetryable."""
     transfer = SellerTransfer.objects.locked().get(pk=transfer_id)

@@ -15,6 +15,7 @@ from payments.models import Payment
 from payments.ports import purchase_of
 from payments.retry_policy import CONFIRM_AFTER
 from payments.review_items import PAYMENT_CONTRADICTED, open_review_of_contradiction
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.reviews import close_review
 
@@ -109,6 +110,4 @@ def _summary_of(snapshot: RemotePayment) -> str:
 
 def _set(payment: Payment, changes: dict[str, Any]) -> None:
     if changes:
-        Payment.objects.filter(pk=payment.pk).update(**changes)
-        for name, value in changes.items():
-            setattr(payment, name, value)
+        writes.update(payment, **changes)

@@ -32,6 +32,7 @@ from payments.review_items import (
     update_reviews_after_success,
 )
 from payments.states import PaymentStatus, RefundStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
 from veza.core.money import format_amount
@@ -53,7 +54,7 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
         return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
         # Faster than the payment's own update: it is applied once there is something to refund.
-        Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
+        writes.update(payment, has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
     refund = _find_refund(snapshot)
     if refund is None and snapshot.amount_minor == 0:
@@ -120,7 +121,8 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
     """`review`, or a status that we do not know: the refund stays as it is. The same update again is stale."""
     if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
         return Result.STALE
-    Refund.objects.filter(pk=refund.pk).update(
+    writes.update(
+        refund,
         hyperswitch_refund_id=snapshot.refund_id,
         provider_updated_at=snapshot.updated_at,
         last_read_at=snapshot.read_at,
@@ -145,7 +147,7 @@ def _apply_older(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: da
     if snapshot.status != "succeeded" or refund.status != RefundStatus.FAILED:
         if snapshot.read_at is not None and refund.last_read_at is None:
             # Hyperswitch's clock may be a second behind its own webhook: the next read wins over this one.
-            Refund.objects.filter(pk=refund.pk).update(last_read_at=snapshot.read_at)
+            writes.update(refund, last_read_at=snapshot.read_at)
         return Result.STALE
     move(refund, RefundStatus.BOUNCED, cause=cause, at=at)
     open_review_of_returned_refund(refund)

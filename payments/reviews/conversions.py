@@ -5,7 +5,6 @@ Until then they are booked in their own currency, no seller's share carries them
 
 from datetime import datetime
 
-from django.db import transaction
 from django.utils import timezone
 
 from payments.disputes.dispute_postings import book_disputes
@@ -15,6 +14,7 @@ from payments.ports import purchase_of
 from payments.refunds.refund_postings import post_converted
 from payments.refunds.refund_updates import follow_success
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.money import MAX_MINOR
@@ -34,7 +34,7 @@ def is_convertible(row: Refund | Dispute) -> bool:
     return takes_money and row.currency != row.payment.held_currency
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: Cause) -> None:
     """Book a refund or dispute of another currency with its amount in the payment's, with everything that follows.
 
@@ -62,7 +62,7 @@ def _convert_refund(refund: Refund, amount_minor: int, *, cause: Cause, at: date
 def _convert_dispute(dispute: Dispute, amount_minor: int, *, cause: Cause, at: datetime) -> None:
     # What was written off was in the currency in which it is posted no more.
     recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)
-    Dispute.objects.filter(pk=dispute.pk).update(converted_minor=amount_minor)
+    writes.update(dispute, converted_minor=amount_minor)
     book_disputes(dispute.payment, at=at)
     dispute.refresh_from_db(fields=["converted_minor", "allocation", "allocation_currency", "posting_batches"])
     purchase_of(dispute.payment).dispute_changed(dispute, cause=cause, at=at)
