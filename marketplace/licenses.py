@@ -10,7 +10,7 @@ from django.db import connection
 from marketplace.allocation import ItemShares, is_suspended
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
-from veza.core import writes
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -19,6 +19,8 @@ from veza.core.states import move
 
 NOT_RESTORED = "license_not_restored"
 DISPUTED_IN_PART = "order_disputed_in_part"
+
+LOCKED_LICENSES = reads.Read(lambda order_id: License.objects.locked().filter(order=order_id), UUID, is_kept=True)
 
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
@@ -53,7 +55,7 @@ def update_licenses(
     gone_ids = _ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    rows = list(License.objects.locked().filter(order=order))
+    rows = LOCKED_LICENSES(order.pk)
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]
     close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
     for row in rows:
@@ -81,9 +83,10 @@ def update_review_of_partial_loss(order: Order, *, lost_minor: int, left_minor: 
     amount.
     """
     is_partial = lost_minor > 0 and left_minor > 0
-    last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
-    if is_partial and last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
-        return
+    if is_partial:
+        last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
+        if last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
+            return
     loss, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
     close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {loss}.")
     if is_partial:

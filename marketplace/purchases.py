@@ -15,11 +15,12 @@ from django.db.models import Q
 from marketplace import licenses
 from marketplace.allocation import (
     ITEMS_OF,
+    MONEY_OF,
     REFUNDED_ONLY,
     accounts_of,
-    disputes_of,
+    has_pending_refund,
+    is_refunded_in_full,
     lost_to_disputes,
-    refunded_minor,
     remaining_after_loss,
     remaining_shares,
     shares_at_sale,
@@ -30,7 +31,7 @@ from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
-from payments.states import PaymentStatus, RefundStatus
+from payments.states import PaymentStatus
 from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.states import may_move, move
@@ -75,12 +76,12 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an order is certain again: sellers whose transfers waited for that are paid."""
-    sellers().order_money_changed(lock_order(payment), cause=cause, at=at)
+    sellers().order_money_changed(lock_order(payment, *MONEY_OF), cause=cause, at=at)
 
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _update_order(lock_order(refund.payment), cause=cause, at=at)
+    _update_order(lock_order(refund.payment, *MONEY_OF, licenses.LOCKED_LICENSES), cause=cause, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
@@ -89,14 +90,16 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     Licences are suspended while it is open, revoked as far as nothing of their item is left when it is lost, and active
     again when it is won.
     """
-    _update_order(lock_order(dispute.payment), cause=cause, at=at)
+    _update_order(lock_order(dispute.payment, *MONEY_OF, licenses.LOCKED_LICENSES), cause=cause, at=at)
 
 
-def lock_order(payment: Payment, /) -> Order:
-    """Lock the order that `payment` pays for, and read its items. The caller has locked the payment."""
+def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
+    """Lock the order that `payment` pays for, and read its items and `more`. The caller has locked the payment."""
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
     assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
-    order: Order = reads.together(_LOCKED_ORDER.on(payment.purpose_id), ITEMS_OF.on(payment.purpose_id))[0][0]
+    order_id = payment.purpose_id
+    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, *more)
+    order: Order = reads.together(*(read.on(order_id) for read in statements))[0][0]
     assert payment.currency == order.currency, "an order and its payment have one currency"
     return order
 
@@ -116,7 +119,7 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
     """
     if order.completed_at is not None:
         items = ITEMS_OF(order.pk)
-        status = _status_of(order, items)
+        status = _status_of(order)
         if order.status != status:
             move(order, status, cause=cause, at=at)
         lost_minor = lost_to_disputes(order.pk)
@@ -127,16 +130,11 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
     sellers().order_money_changed(order, cause=cause, at=at)
 
 
-def _status_of(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
-    refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
-    if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
+def _status_of(order: Order) -> OrderStatus:
+    if has_pending_refund(order.pk):
         return OrderStatus.REFUND_PENDING
-    by_refunds = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    by_disputes = (
-        disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).values_list("allocation", flat=True)
-    )
-    is_refunded_in_full = refunded_minor(items, [*by_refunds, *by_disputes]) >= order.total_minor
-    return OrderStatus.REFUNDED if is_refunded_in_full else OrderStatus.COMPLETED
+    is_gone = is_refunded_in_full(order.pk, total_minor=order.total_minor)
+    return OrderStatus.REFUNDED if is_gone else OrderStatus.COMPLETED
 
 
 def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:

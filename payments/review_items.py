@@ -3,13 +3,14 @@
 The kinds, as they are stored, are named here and nowhere else.
 """
 
-from django.db.models import QuerySet
+from uuid import UUID
 
 from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.states import DisputeStatus, PaymentStatus, RefundStatus
+from veza.core import reads
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
@@ -33,6 +34,19 @@ DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
 
 _RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
+)
+# Automatic refunds of unapplied funds that failed or were returned by the bank, newest first.
+_FAILED_RETURNS_OF = reads.Read(
+    lambda payment_id: Refund.objects.filter(
+        payment=payment_id, source=Refund.Source.LATE_PAYMENT, status__in=(RefundStatus.FAILED, RefundStatus.BOUNCED)
+    ).order_by("-pk"),
+    UUID,
+)
+_OPEN_UNAPPLIED = reads.Read(
+    lambda payment_id: ReviewItem.objects.filter(
+        kind=UNAPPLIED_FUNDS, subject_id=payment_id, closed_at__isnull=True
+    ).values_list("pk"),
+    UUID,
 )
 _RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
 
@@ -131,9 +145,8 @@ def open_review_of_unapplied_funds(payment: Payment, amount_minor: int, why: str
 
 def close_review_of_unapplied_funds(payment: Payment) -> None:
     """Close what is open about unapplied funds that are not held any more: they were returned after all, or applied."""
-    items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
-    refunds = list(_failed_returns(payment))
-    if (refunds or items.exists()) and not funds_to_return(payment):
+    refunds, items = reads.together(_FAILED_RETURNS_OF.on(payment.pk), _OPEN_UNAPPLIED.on(payment.pk))
+    if (refunds or items) and not funds_to_return(payment):
         close_review(UNAPPLIED_FUNDS, payment, note="The funds are not held any more.")
         for refund in refunds:
             close_review(RETURNED, refund, note="Another refund returned the funds.")
@@ -144,17 +157,11 @@ def funds_to_return(payment: Payment) -> Allocation:
     the unapplied part of a payment that is decided.
     """
     remaining = allocations.remaining_of(payment)
-    for refund in _failed_returns(payment):
+    for refund in _FAILED_RETURNS_OF(payment.pk):
         if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
             return dict(refund.allocation)
     is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
     return allocations.unapplied_funds(payment) if is_decided else {}
-
-
-def _failed_returns(payment: Payment) -> QuerySet[Refund]:
-    """Automatic refunds of unapplied funds that failed or were returned by the bank, newest first."""
-    statuses = (RefundStatus.FAILED, RefundStatus.BOUNCED)
-    return payment.refunds.filter(source=Refund.Source.LATE_PAYMENT, status__in=statuses).order_by("-pk")
 
 
 # --- Refunds
@@ -181,7 +188,7 @@ def update_reviews_after_success(refund: Refund) -> None:
     else:
         _close_reviews_of_repeated(refund)
     _update_review_of_difference(refund)
-    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
+    update_review_of_doubt(refund, is_in_doubt=refund.is_in_doubt())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(

@@ -14,13 +14,14 @@ from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
-from payments.collection.payment_updates import LOCKED_PAYMENT, apply_payment
+from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
-from payments.models import WebhookDelivery
+from payments.models import LOCKED_PAYMENT, WebhookDelivery
+from payments.refunds import refund_updates
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
@@ -105,7 +106,9 @@ def apply_ours(
 
 
 def first_reads(event: Event) -> Sequence[reads.Query]:
-    """The row that the event's handler locks first."""
+    """What the event's handler locks first."""
+    if event.event_type in _REFUND_EVENTS:
+        return refund_updates.first_reads(event.payload.get("payment_id"), event.payload.get("refund_id"))
     key = row_id("pay", event.payload.get("payment_id"))
     return (LOCKED_PAYMENT.on(key),) if key is not None else ()
 

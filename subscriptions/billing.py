@@ -6,8 +6,10 @@ These functions implement the port `payments/ports.py` and run in the transactio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from payments.collection.expiry import close_pages_soon
 from payments.collection.saved_methods import saves_method
@@ -17,12 +19,29 @@ from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from subscriptions import invoices
 from subscriptions.access import effective_payment
-from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
-from veza.core import writes
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.states import move
+
+
+def _plans_of(invoice_id: UUID) -> "QuerySet[Plan]":
+    """The plans of an invoice and of its subscription, now and next."""
+    invoice = SubscriptionInvoice.objects.filter(pk=invoice_id)
+    subscription = Subscription.objects.filter(invoices=invoice_id)
+    current, later = Q(pk__in=subscription.values("plan")), Q(pk__in=subscription.values("next_plan"))
+    return Plan.objects.filter(Q(pk__in=invoice.values("plan")) | current | later)
+
+
+_SUBSCRIPTION_OF = reads.Read(
+    lambda invoice_id: Subscription.objects.locked().filter(invoices=invoice_id), UUID, is_kept=True
+)
+_LOCKED_INVOICE = reads.Read(
+    lambda invoice_id: SubscriptionInvoice.objects.locked().filter(pk=invoice_id), UUID, is_kept=True
+)
+_PLANS_OF = reads.Read(_plans_of, UUID, is_kept=True)
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -120,9 +139,11 @@ def lock_invoice(payment: Payment, /) -> tuple[Subscription, SubscriptionInvoice
     """Lock the subscription, then the invoice. The caller has locked the payment already."""
     assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
     assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
-    owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=owner)
-    invoice = SubscriptionInvoice.objects.locked().select_related("plan").get(pk=payment.purpose_id)
+    rows = reads.together(*(read.on(payment.purpose_id) for read in (_SUBSCRIPTION_OF, _LOCKED_INVOICE, _PLANS_OF)))
+    (subscription,), (invoice,), plans = rows
+    by_id = {plan.pk: plan for plan in plans}
+    subscription.plan, subscription.next_plan = by_id[subscription.plan_id], by_id.get(subscription.next_plan_id)
+    invoice.plan = by_id[invoice.plan_id]
     assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     return subscription, invoice
 

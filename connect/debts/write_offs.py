@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from connect.models import SellerTransfer
+from connect.models import LOCKED_TRANSFER, SellerTransfer
 from connect.postings import post_written_off
 from connect.reversals.reversal_outcomes import resume
 from connect.reversals.reversal_refresh import decide_unanswered, find_unanswered
@@ -48,7 +48,7 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
 
 @writes.atomic()
 def _write_off(transfer_id: UUID, *, cause: Cause) -> int:
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if not may_be_written_off(transfer) or _has_attempt(transfer):
         raise NothingToWriteOff("The seller owes nothing of this transfer, or a reversal is under way at Stripe.")
     amount, item = transfer.outstanding_minor, _review_of(transfer)

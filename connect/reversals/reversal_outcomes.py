@@ -6,13 +6,14 @@ Money that moved is always booked, whoever asked for it: a worker, or an operato
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.models import SellerTransfer, TransferReversal, WaitingFor
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal, WaitingFor
 from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
@@ -27,7 +28,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
-from veza.core import writes
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
 from veza.core.money import format_amount
@@ -41,6 +42,8 @@ log = structlog.get_logger(__name__)
 EXTERNAL_REVERSAL = "external_reversal"
 # The review item of a reversal that Stripe made for an intent which had ended.
 REVERSED_TWICE = "transfer_reversed_twice"
+
+_LOCKED_INTENT = reads.Read(lambda key: TransferReversal.objects.locked().filter(pk=key), UUID, is_kept=True)
 
 
 @dataclass(frozen=True)
@@ -207,8 +210,8 @@ def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
 
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
-    transfer = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk)
-    intent = TransferReversal.objects.locked().get(pk=attempt.intent.pk)
+    reads.together(LOCKED_TRANSFER.on(attempt.transfer.pk), _LOCKED_INTENT.on(attempt.intent.pk))
+    transfer, intent = LOCKED_TRANSFER.get(attempt.transfer.pk), _LOCKED_INTENT.get(attempt.intent.pk)
     assert intent.currency == transfer.currency, "a reversal is in its transfer's currency"
     return transfer, intent, timezone.now()
 

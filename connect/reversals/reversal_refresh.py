@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.models import SellerTransfer, TransferReversal
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal
 from connect.reversals.reversal_outcomes import close_attempt, import_external, resume
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe import client
@@ -67,7 +67,7 @@ def decide_unanswered(transfer_id: UUID, *, cause: Cause) -> None:
 
 @writes.atomic()
 def _decide(transfer_id: UUID, snapshot: RemoteTransfer, *, read_at: datetime, cause: Cause) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     intent = find_unanswered(transfer)
     if intent is None:
         return

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from connect.models import SellerTransfer, TransferReversal
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal
 from connect.reversals.reversal_outcomes import (
     ReversalAttempt,
     begin_reversal,
@@ -86,7 +86,7 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
 
     A transfer that has no id at Stripe fails without a call. None when nothing is to be reversed.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if transfer.status != TransferStatus.REVERSAL_PENDING:
         return None
     if not transfer.stripe_transfer_id:
@@ -153,7 +153,7 @@ def _read_transfer(attempt: ReversalAttempt) -> Outcome[RemoteTransfer]:
 @writes.atomic()
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
     """Count a retry for a row that raised an error of our own, so that it fails in the end."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status == TransferStatus.REVERSAL_PENDING:
         schedule_retry(transfer, why, reversal_policy(), cause=cause, at=timezone.now())
 
@@ -174,7 +174,7 @@ def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
 
 @writes.atomic()
 def _begin_again(transfer_id: UUID, *, cause: Cause) -> SellerTransfer:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or not transfer.stripe_transfer_id:
         raise ReversalNotRetryable("Only a transfer that Stripe has and whose reversal failed can be retried.")
     begin_reversal(transfer, cause=cause, at=timezone.now())

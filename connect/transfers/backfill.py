@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from connect.models import ConnectedAccount, SellerTransfer
+from connect.models import LOCKED_TRANSFER, ConnectedAccount, SellerTransfer
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
 from connect.transfers.transfer_outcomes import open_ambiguous_review
@@ -99,7 +99,7 @@ def _account_of(seller_id: UUID) -> str:
 
 @writes.atomic()
 def _store(transfer_id: UUID, stripe_transfer_id: str) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if not transfer.stripe_transfer_id:
         # Without an id, no webhook about a reversal can have matched the row: it is refreshed.
         update_fields(transfer, stripe_transfer_id=stripe_transfer_id, refresh_due_at=Now())

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.debts.set_off import complete_by_set_off
-from connect.models import SellerTransfer, WaitingFor
+from connect.models import LOCKED_TRANSFER, SellerTransfer, WaitingFor
 from connect.postings import post_sent
 from connect.reversals.reversal_outcomes import begin_reversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
@@ -65,7 +65,7 @@ def record_transfer(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer], 
 
     Any other answer counts only for the last attempt: an earlier one knows nothing about the one after it.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(attempt.transfer.pk), timezone.now()
     if isinstance(outcome, Accepted):
         answer = (outcome.value.amount_minor, outcome.value.currency)
         assert answer == (attempt.amount_minor, transfer.currency), "an accepted transfer is of the amount we sent"

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
-from connect.models import SellerTransfer
+from connect.models import LOCKED_TRANSFER, SellerTransfer
 from connect.reversals.reversal_outcomes import REVERSED_TWICE
 from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
@@ -66,7 +66,7 @@ def apply_transfer(
 
     `due_at` is when the refresh was due: if Stripe reported another change since, there will be another refresh.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if not apply_reversals(transfer, snapshot, read_at=read_at, cause=cause, at=at):
         _report_unlisted(transfer, snapshot)
     elif transfer.reversed_minor == snapshot.reversed_minor:
@@ -92,7 +92,7 @@ def _check_duplicates(transfer: SellerTransfer) -> None:
 @writes.atomic()
 def _postpone(transfer_id: UUID) -> None:
     """Without an answer it is read again when the lease is over; an unanswered reversal on its own schedule."""
-    schedule_refresh(SellerTransfer.objects.locked().get(pk=transfer_id), at=timezone.now())
+    schedule_refresh(LOCKED_TRANSFER.get(transfer_id), at=timezone.now())
 
 
 def _end_refresh(transfer: SellerTransfer, due_at: datetime | None) -> None:
@@ -103,7 +103,7 @@ def _end_refresh(transfer: SellerTransfer, due_at: datetime | None) -> None:
 
 @writes.atomic()
 def _report_unreadable(transfer_id: UUID, refusal: Refused, *, due_at: datetime | None) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     _end_refresh(transfer, due_at)
     open_review(
         NOT_READABLE,

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.debts.set_off import complete_by_set_off, lock_with_debts, set_off
-from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
+from connect.models import LOCKED_TRANSFER, ConnectedAccount, SellerTransfer, WaitingFor
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
@@ -206,7 +206,7 @@ def _explain(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outc
 @writes.atomic()
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
     """Count a retry for a row that raised an error of our own, so that it fails in the end."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status in TRANSFER_UNSENT:
         schedule_retry(transfer, why, transfer_policy(), cause=cause, at=timezone.now())
 
@@ -214,7 +214,7 @@ def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
 @writes.atomic()
 def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
     """Make a failed transfer due again, for the worker's next sweep. Raises TransferNotRetryable."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or transfer.completed_at is not None:
         raise TransferNotRetryable("Only a transfer that failed before Stripe had it can be sent again.")
     move(transfer, TransferStatus.FAILED, cause=cause, next_retry_at=Now(), retry_count=0, last_error="")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -23,7 +22,7 @@ from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result, wake_waiting
 from payments.ledger import allocations
 from payments.ledger.postings import post_received
-from payments.models import Payment
+from payments.models import LOCKED_PAYMENT, Payment
 from payments.ports import purchase_of
 from payments.refunds.voids import set_voided
 from payments.retry_policy import AMOUNT_MISSING_FOR
@@ -38,7 +37,7 @@ from payments.review_items import (
     update_review_of_surplus,
 )
 from payments.states import PaymentStatus
-from veza.core import reads, writes
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import row_id
 from veza.core.models import StatusChange
@@ -67,7 +66,6 @@ STATUS_OF = {
     "review": PaymentStatus.MISMATCHED,
     "cancelled_post_capture": PaymentStatus.CANCELLED,
 }
-LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 _FOLLOWED = (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 _STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.

@@ -29,11 +29,11 @@ STEPS = ["fail", "pay", "pay", "refund", "refund", "return", "dispute", "win", "
 
 
 @pytest.fixture
-def order(sandbox):
+def order(sandbox, settings):
     sellers = (make_seller(stripe_account_id=sandbox.create_account()) for _ in range(2))
     offers = [OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00) for seller in sellers]
     order = order_of(*offers)
-    sandbox.pay(payment_of(order).provider_key)
+    settings.HYPERSWITCH_ENABLED = False  # It would remember the first telling of the story.
     return order
 
 
@@ -104,4 +104,10 @@ def test_both_writers_leave_the_same_rows(order, sandbox, same_each_time, seed):
         results.append(every_row())
         transaction.savepoint_rollback(savepoint)
 
-    assert results[0] == results[1], story
+    differences = [
+        (table, ours, plain)
+        for table, rows in results[0].items()
+        for ours, plain in itertools.zip_longest(rows, results[1][table])
+        if ours != plain
+    ]
+    assert not differences, story

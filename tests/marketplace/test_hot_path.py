@@ -67,7 +67,7 @@ def test_a_refund_webhook_costs_a_known_number_of_round_trips(sandbox):
     with counted() as cost:
         assert deliver_refund(refund).json() == {"result": "ok"}
 
-    assert cost.round_trips <= 37, cost
+    assert cost.round_trips <= 13, cost
 
 
 def test_a_refund_request_costs_a_known_number_of_round_trips(sandbox):

@@ -66,6 +66,12 @@ class Read(Statement, Generic[Row]):
         """The rows; those that were read before, if they are kept."""
         return together(self.on(*parameters))[0]
 
+    def get(self, *parameters: Any) -> Row:
+        """The one row, such as one that is found by its key. Raises the model's DoesNotExist."""
+        if rows := self(*parameters):
+            return rows[0]
+        raise self._build(*parameters).model.DoesNotExist
+
     def first(self, *parameters: Any) -> list[Row]:
         """The rows, read by the first statement of a request and outside of a transaction (`send_first`)."""
         return self.rows_of(send_first(*self.bind(parameters)))
