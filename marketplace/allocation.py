@@ -52,10 +52,10 @@ _LINES_OF = reads.Read(
     UUID,
     is_kept=True,
 )
-_AMOUNTS_IN_DOUBT_OF = reads.Read(
-    lambda order_id: _payments_of(order_id).with_amount_in_doubt().values_list("pk"), UUID, is_kept=True
+_IN_DOUBT_OF_LOSS = reads.Read(
+    lambda order_id: _payments_of(order_id).in_doubt_of_loss().values_list("pk"), UUID, is_kept=True
 )
-MONEY_OF = (ITEMS_OF, _DISPUTES_OF, _REFUNDS_OF, _LINES_OF, _AMOUNTS_IN_DOUBT_OF)
+MONEY_OF = (ITEMS_OF, _DISPUTES_OF, _REFUNDS_OF, _LINES_OF, _IN_DOUBT_OF_LOSS)
 
 
 @dataclass(frozen=True)
@@ -237,8 +237,8 @@ def is_on_hold(order_id: UUID) -> bool:
 
 
 def is_suspended(order_id: UUID) -> bool:
-    """Whether the licences of this order wait: a dispute is open, or it is in doubt how much of a payment is left."""
-    return is_disputed(order_id) or bool(_AMOUNTS_IN_DOUBT_OF(order_id))
+    """Whether the licences of this order wait: a dispute is open, or the buyer or the bank has an unknown part."""
+    return is_disputed(order_id) or bool(_IN_DOUBT_OF_LOSS(order_id))
 
 
 def has_pending_refund(order_id: UUID) -> bool:

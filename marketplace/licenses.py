@@ -20,7 +20,8 @@ from veza.core.states import move
 NOT_RESTORED = "license_not_restored"
 DISPUTED_IN_PART = "order_disputed_in_part"
 
-LOCKED_LICENSES = reads.Read(lambda order_id: License.objects.locked().filter(order=order_id), UUID, is_kept=True)
+# Written only under the lock of their order.
+LICENSES_OF = reads.Read(lambda order_id: License.objects.filter(order=order_id).order_by("pk"), UUID, is_kept=True)
 
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
@@ -55,7 +56,7 @@ def update_licenses(
     gone_ids = _ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    rows = LOCKED_LICENSES(order.pk)
+    rows = LICENSES_OF(order.pk)
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]
     close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
     for row in rows:

@@ -25,6 +25,10 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.messages.disputes import write_dispute_email
+from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
+from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
+from marketplace.messages.sales import drafts_of_sales
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
@@ -34,6 +38,7 @@ from payments.reviews.automatic_refunds import return_unapplied_funds
 from payments.states import PaymentStatus
 from veza.core import reads
 from veza.core.causes import Cause
+from veza.core.email.outbox import draft, write_email, write_emails
 from veza.core.states import may_move, move
 
 _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
@@ -60,6 +65,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
         _claim_payment(order, items, payment=payment, at=at)
         is_refunding = _refund_withheld(withheld_items, payment=payment)
     sellers().order_completed(order, cause=cause, at=at)
+    write_emails([draft(ORDER_RECEIPT, order, to=order.buyer_id), *drafts_of_sales(order, items)])
     if is_refunding:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
@@ -72,6 +78,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
     if may_move(order, status):
         move(order, status, cause=cause, at=at)
+        write_unpaid_email(order, payment)
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -79,9 +86,15 @@ def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     sellers().order_money_changed(lock_order(payment, *MONEY_OF), cause=cause, at=at)
 
 
+def refund_opened(refund: Refund, /) -> None:
+    """A refund of an order was requested: the buyer gets the acknowledgement."""
+    write_email(REFUND_REQUESTED, refund, to=refund.payment.payer_id)
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _update_order(lock_order(refund.payment, *MONEY_OF, licenses.LOCKED_LICENSES), cause=cause, at=at)
+    _update_order(lock_order(refund.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
+    write_refund_email(refund, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
@@ -90,7 +103,8 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     Licences are suspended while it is open, revoked as far as nothing of their item is left when it is lost, and active
     again when it is won.
     """
-    _update_order(lock_order(dispute.payment, *MONEY_OF, licenses.LOCKED_LICENSES), cause=cause, at=at)
+    _update_order(lock_order(dispute.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
+    write_dispute_email(dispute)
 
 
 def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connect.messages.transfers import write_debt_email, write_reversal_email
 from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal, WaitingFor
 from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
@@ -43,7 +44,7 @@ EXTERNAL_REVERSAL = "external_reversal"
 # The review item of a reversal that Stripe made for an intent which had ended.
 REVERSED_TWICE = "transfer_reversed_twice"
 
-_LOCKED_INTENT = reads.Read(lambda key: TransferReversal.objects.locked().filter(pk=key), UUID, is_kept=True)
+_INTENT = reads.Read(lambda key: TransferReversal.objects.filter(pk=key), UUID, is_kept=True)
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,7 @@ def _book(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime)
         written_off_minor=transfer.written_off_minor - recovered,
         stripe_reversal_id=reversal.stripe_reversal_id,
     )
+    write_reversal_email(transfer, reversal)
 
 
 def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
@@ -210,8 +212,9 @@ def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
 
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
-    reads.together(LOCKED_TRANSFER.on(attempt.transfer.pk), _LOCKED_INTENT.on(attempt.intent.pk))
-    transfer, intent = LOCKED_TRANSFER.get(attempt.transfer.pk), _LOCKED_INTENT.get(attempt.intent.pk)
+    # An intent is written only under its transfer's lock.
+    reads.together(LOCKED_TRANSFER.on(attempt.transfer.pk), _INTENT.on(attempt.intent.pk))
+    transfer, intent = LOCKED_TRANSFER.get(attempt.transfer.pk), _INTENT.get(attempt.intent.pk)
     assert intent.currency == transfer.currency, "a reversal is in its transfer's currency"
     return transfer, intent, timezone.now()
 
@@ -248,6 +251,7 @@ def _record_refusal(
     epoch = transfer.key_epoch + 1
     if refusal.code in BALANCE_TOO_LOW:
         wait_for(transfer, WaitingFor.DEBT, recheck_after=debt_backoff(earlier), why=why, key_epoch=epoch)
+        write_debt_email(transfer)
     else:
         fail_permanently(transfer, why, cause=cause, at=at, key_epoch=epoch)
 

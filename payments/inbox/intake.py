@@ -6,7 +6,7 @@ back, and the delivery is logged with its error in a commit of its own.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -64,12 +64,15 @@ class HandlingResult:
 
 @dataclass(frozen=True)
 class Event:
-    """The event of a delivery, without its provider's envelope."""
+    """The event of a delivery, without its provider's envelope. `received_at` is when we got it, however often it is
+    replayed.
+    """
 
     event_id: str
     event_type: str
     payload: Mapping[str, Any]
     merchant_id: str = ""
+    received_at: datetime | None = None
 
 
 class NotAnEvent(ValueError):
@@ -147,7 +150,7 @@ def _receive_authentic(
     cause = Cause("webhook", id=delivery_id, actor=delivery.provider, request_id=delivery.request_id)
     event: Event | None = None
     try:
-        event = parse_event(delivery.raw)
+        event = replace(parse_event(delivery.raw), received_at=at)
         # Most copies of an event arrive after the first is finished: those cost one look and one row.
         if earlier := _FINAL_RESULT.first(delivery.provider, event.event_id):
             result = HandlingResult(Result.DUPLICATE, correlation_id=earlier[0][0])

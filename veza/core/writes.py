@@ -181,9 +181,15 @@ def recall(query: Hashable) -> Sequence[Any] | None:
 
 
 def insert(rows: Iterable[models.Model], *, ignore_conflicts: bool = False) -> None:
-    """Insert rows of one model, whose keys are ours. What the database fills in is not read back."""
+    """Insert rows of one model, whose keys are ours. What the database fills in is not read back.
+
+    Rows with a value that only SQL can compute are inserted immediately.
+    """
     several = list(rows)
     if not several:
+        return
+    if any(_is_expression(value) for row in several for value in vars(row).values()):
+        type(several[0])._default_manager.bulk_create(several, ignore_conflicts=ignore_conflicts)
         return
     for row in several:
         row._state.adding, row._state.db = False, connection.alias
@@ -237,7 +243,7 @@ def update(rows: models.Model | Sequence[models.Model], /, *, guard: str = "", *
     if not several or not fields:
         return
     model = type(several[0])
-    if any(hasattr(value, "resolve_expression") and value.__class__ is not Now for value in fields.values()):
+    if any(_is_expression(value) for value in fields.values()):
         _update_by_expressions(model, several, guard, fields)
         return
     columns = columns_of(model)
@@ -258,8 +264,13 @@ def update(rows: models.Model | Sequence[models.Model], /, *, guard: str = "", *
             setattr(row, name, value)
 
 
+def _is_expression(value: object) -> bool:
+    """Whether only the database can compute it: the text would depend on it, and so could not be prepared."""
+    return hasattr(value, "resolve_expression") and value.__class__ not in (Now, DatabaseDefault)
+
+
 def _update_by_expressions(model: Model, rows: Sequence[models.Model], guard: str, fields: Mapping[str, Any]) -> None:
-    """Immediately, row by row: the text depends on the expressions, and so cannot be prepared."""
+    """Immediately, row by row."""
     for row in rows:
         conditions = {"pk": row.pk} | ({guard: getattr(row, guard)} if guard else {})
         if not model._default_manager.filter(**conditions).update(**fields):
