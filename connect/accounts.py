@@ -19,6 +19,7 @@ from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapabili
 from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
 from connect.worker.retry_policy import REFRESH_LEASE
 from marketplace.catalogue import NotASeller
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import ReviewItem, User
@@ -116,7 +117,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
@@ -268,7 +269,7 @@ def access_revoked(account: ConnectedAccount) -> bool:
     return _revocation_reviews(account).exists()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     """Disconnect an account without access, so that its seller can open another one. Raises AccountNotDisconnected.
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,7 +23,7 @@ from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout, Unreadable
 from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
 from payments.inbox.intake import HandlingResult, Result
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
@@ -107,7 +107,7 @@ def _to_be_reversed(seller_id: UUID, currency: str) -> int:
     return rows.aggregate(sum=Sum(F("reversal_target_minor") - F("reversed_minor")))["sum"] or 0
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str) -> SellerPayout:
     """Record a payout before Stripe is asked for it. A repeated request with the same id returns the first."""
     account = _ready_account(seller_id)
@@ -194,7 +194,7 @@ def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[RemotePayout] | Non
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def claim_payout(payout_id: UUID) -> SellerPayout | None:
     """Commit that Stripe is about to be asked. None when it has acknowledged or refused the payout already.
 
@@ -224,7 +224,7 @@ def _find(payout: SellerPayout) -> Outcome[RemotePayout] | None:
     return Accepted(matches[0], page.call) if matches else None
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_payout(
     payout_id: UUID, outcome: Outcome[RemotePayout], *, cause: Cause, first_until: datetime | None = None
 ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
@@ -14,6 +14,7 @@ from marketplace.states import HELD_STATUSES, OrderStatus
 from payments.collection.payment_requests import cancel_payment, open_payment, send_now
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -68,7 +69,7 @@ def request_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], ca
     return RequestedOrder(order, secret)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], cause: Cause) -> Order:
     """Commit an order, its items and its payment, at the prices and tax of our own database."""
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
@@ -87,7 +88,7 @@ def place_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], caus
     except IntegrityError as error:
         raise OrderNotPossible("This order is being placed by another request. Try again in a moment.") from error
     assert order.total_minor == sum(item.total_minor for item in items), "the items of an order add up to its total"
-    OrderItem.objects.bulk_create(items)
+    writes.insert(items)
     CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
         complete_order(order, payment=None, cause=cause, at=timezone.now())

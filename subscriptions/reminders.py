@@ -3,15 +3,15 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 
 from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
 from subscriptions.states import RENEWING
+from veza.core import writes
 from veza.core.email.outbox import write_email
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def remind(subscription: Subscription, *, at: datetime) -> None:
     """Write one reminder for each renewal that will be charged, then wait for the period's end.
 

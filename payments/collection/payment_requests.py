@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -24,7 +24,7 @@ from payments.models import Payment
 from payments.ports import purchase_of
 from payments.retry_policy import CLOSE_GRACE, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -122,7 +122,7 @@ def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] |
 
 def _refresh(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             apply_payment(outcome.value, cause=cause, at=timezone.now())
@@ -153,7 +153,7 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
     return payment, PAGE_CLOSED if is_closed else HEALTH.stop_reason(outcome) or "not over"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> Payment:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -177,7 +177,7 @@ def client_secret_of(payment: Payment) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _mark_sent(payment_id: UUID) -> Payment | None:
     """Commit that it is about to be sent; None if it has ended."""
     payment = Payment.objects.locked().get(pk=payment_id)
@@ -229,7 +229,7 @@ def _charge_of(payment: Payment) -> dict[str, Any]:
     }
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> None:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -242,7 +242,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **error)
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case NotSent() if auth_rejected(outcome):
-            Payment.objects.filter(pk=payment_id).update(attempts=max(0, payment.attempts - 1))
+            writes.update(payment, attempts=max(0, payment.attempts - 1))
             HEALTH.open_review_if_rejected(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next attempt is scheduled already.
@@ -261,4 +261,4 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
     else:
-        Payment.objects.filter(pk=payment.pk).update(**changes)
+        writes.update(payment, **changes)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -30,7 +30,7 @@ from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
 from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
 from payments.states import PaymentStatus, RefundStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import must_stop
@@ -191,7 +191,7 @@ def _apply_answer(
 ) -> str:
     """Apply the answer and schedule the next refresh, in one commit; the result in words."""
     at = timezone.now()
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         match outcome:
             case Accepted() | Refused() if isinstance(row, Dispute) and _is_superseded(row):
                 result = SUPERSEDED
