@@ -1,7 +1,7 @@
 """Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
 
 from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
-from payments.models.ledger import LedgerAccount, Posting, StatementEntry, WriteOff
+from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
 from payments.models.payments import (
     BOOKED_MINOR,
     Dispute,
@@ -19,6 +19,8 @@ __all__ = [
     "DisputeQuerySet",
     "InvalidSignatureCount",
     "LedgerAccount",
+    "LedgerClosing",
+    "OpeningBalance",
     "Payment",
     "PaymentQuerySet",
     "Posting",

@@ -50,6 +50,20 @@ _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
 
+class _StuckRows(Queue[Row]):
+    """Stuck rows, those without a scheduled refresh included: a batch of them becomes due before each claim, so that
+    the sweep of due rows helps with a large backlog and no statement marks all of it.
+    """
+
+    def claim(self) -> list[Row]:
+        unscheduled = self.rows.filter(next_attempt_at__isnull=True).select_for_update(skip_locked=True, no_key=True)
+        with transaction.atomic():
+            keys = list(unscheduled.values_list("pk", flat=True)[: self.batch])
+            if keys:
+                self._rows_of(keys).update(next_attempt_at=Now())
+        return super().claim()
+
+
 def stuck_payments() -> models.QuerySet[Payment]:
     """Payments that Hyperswitch has and that are still open after RECONCILE_ORDER_STUCK_AFTER."""
     old = Q(created_at__lte=Now() - settings.RECONCILE_ORDER_STUCK_AFTER)
@@ -266,11 +280,9 @@ def _drain(
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
-    # A row without a scheduled refresh becomes due now: the sweep of due rows helps with a large backlog.
-    rows.filter(next_attempt_at__isnull=True).update(next_attempt_at=Now())
     return tick(
         name,
-        Queue(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
+        _StuckRows(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
         lambda row: refresh(row.pk),
         until=must_stop,
         at_once=HEALTH.calls_at_once(CONCURRENT_CALLS),
