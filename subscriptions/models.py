@@ -51,7 +51,7 @@ class Subscription(StatefulRow):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions", db_index=False
     )
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions", db_index=False)
     # The plan after this period; NULL = the same plan again.
     next_plan = models.ForeignKey(
         Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -168,7 +168,7 @@ class SubscriptionInvoice(StatefulRow):
 class UnpaidSubscriptionAudit(KeyedRow):
     """A copy of a subscription that was active without an effective payment. Append-only."""
 
-    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
     status = models.CharField(max_length=16)
@@ -177,9 +177,6 @@ class UnpaidSubscriptionAudit(KeyedRow):
     invoices = models.JSONField()
     reason = models.CharField(max_length=200)
     detected_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["-detected_at"], name="unpaid_audit_newest_first")]
 
 
 class DistributionSubmission(KeyedRow):

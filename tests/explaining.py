@@ -1,7 +1,7 @@
 """The plans of the statements that a piece of code runs."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +11,10 @@ from django.db import connection
 
 @dataclass
 class Plans:
-    """The nodes of every plan, as PostgreSQL describes them."""
+    """The number of statements, and the nodes of their plans as PostgreSQL describes them."""
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    statements: int = 0
 
     @property
     def indexes(self) -> set[str]:
@@ -32,22 +33,27 @@ class Plans:
 
 
 @contextmanager
-def explained(*, without_seq_scans: bool = False) -> Iterator[Plans]:
-    """Explains each statement before it is run inside. Without sequential scans a table without rows has plans too."""
+def explained(ways: Sequence[tuple[str, ...]] = ((),)) -> Iterator[Plans]:
+    """Explains each statement before it is run inside: once for each of `ways`, the planner's settings that are off."""
     plans = Plans()
 
     def explain(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.lstrip().partition(" ")[0].strip() in ("SELECT", "WITH", "UPDATE", "DELETE"):
-            cursor = context["cursor"].cursor
-            cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params)
-            (found,) = cursor.fetchone()
-            plans.add((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
+        if sql.split()[0] in ("SELECT", "WITH", "UPDATE", "DELETE"):
+            plans.statements += 1
+            with connection.connection.cursor() as cursor:  # Not Django's: that would be explained too.
+                for way in ways:
+                    plans.add(_plan(cursor, sql, params, without=way))
         return execute(sql, params, many, context)
 
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET enable_seqscan = {'off' if without_seq_scans else 'on'}")
-        try:
-            with connection.execute_wrapper(explain):
-                yield plans
-        finally:
-            cursor.execute("RESET enable_seqscan")
+    with connection.execute_wrapper(explain):
+        yield plans
+
+
+def _plan(cursor: Any, sql: str, params: Any, *, without: tuple[str, ...]) -> dict[str, Any]:
+    for setting in without:
+        cursor.execute(f"SET {setting} = off")
+    (found,) = cursor.execute("EXPLAIN (FORMAT JSON) " + sql, params).fetchone()
+    for setting in without:
+        cursor.execute(f"RESET {setting}")
+    plan: dict[str, Any] = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return plan

@@ -90,23 +90,45 @@ def fill_orders(buyer: User, orders: int) -> None:
         INSERT INTO licenses (id, item_id, order_id, offer_id, holder_id, status, exclusive, rights, created_at)
         SELECT md5(item.id::text)::uuid, item.id, order_id, offer_id, %(buyer)s, 'active', false, '{}', created_at
         FROM marketplace_orderitem AS item JOIN orders ON orders.id = order_id
+        ON CONFLICT DO NOTHING
         """,
         buyer=buyer.pk,
     )
     fill("ANALYZE orders, marketplace_orderitem, payments_payment, licenses")
 
 
+def fill_transfers(seller: User) -> None:
+    """A completed transfer to `seller` for each order of `fill_orders`."""
+    fill(
+        """
+        INSERT INTO seller_transfers (id, order_id, seller_id, seq, amount_minor, withheld_minor, currency, status,
+                                      destination, reversal_target_minor, reversed_minor, external_reversed_minor,
+                                      offset_minor, unwound_minor, key_epoch, send_attempts, waiting_for, retry_count,
+                                      last_error, created_at, completed_at)
+        SELECT md5('transfer' || id)::uuid, id, %(seller)s, 1, 900, 0, 'EUR', 'completed', '', 0, 0, 0, 0, 0, 0, 1, '',
+               0, '', created_at, created_at
+        FROM orders
+        ON CONFLICT DO NOTHING
+        """,
+        seller=seller.pk,
+    )
+    fill("ANALYZE seller_transfers")
+
+
 def fill_postings(codes: list[str], postings: int) -> None:
-    """Postings of 9.00 from `unapplied` to the accounts `codes` in turn, all in the name of one payment."""
+    """Postings of 9.00 from `unapplied` to the accounts `codes` in turn, all in the name of one payment, ten of
+    each transaction.
+    """
     fill(
         "INSERT INTO payments_ledgeraccount (code) SELECT unnest(%(codes)s::text[]) ON CONFLICT DO NOTHING", codes=codes
     )
     fill(
         """
         INSERT INTO payments_posting (id, debit_id, credit_id, amount_minor, currency, kind, subject_id, number, leg,
-                                      payment_id, correlation_id, at)
+                                      payment_id, correlation_id, at, xact_id)
         SELECT md5('posting' || n)::uuid, 'unapplied', (%(codes)s::text[])[1 + n %% cardinality(%(codes)s::text[])],
-               900, 'EUR', 'applied', md5('subject' || n)::uuid, 0, 'a', payment.id, payment.correlation_id, now()
+               900, 'EUR', 'applied', md5('subject' || n)::uuid, 0, 'a', payment.id, payment.correlation_id, now(),
+               n / 10
         FROM generate_series(0, %(postings)s - 1) AS n
         CROSS JOIN (SELECT id, correlation_id FROM payments_payment LIMIT 1) AS payment
         """,

@@ -10,6 +10,9 @@ from celery.schedules import crontab
 from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
+# Workers and beat serve no pages: they load neither the admin's nor the API's modules, which Django's own checks would.
+os.environ.setdefault("VEZA_SERVES_PAGES", "false")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 from django.conf import settings  # Settings are named by the line above.
 

@@ -105,7 +105,8 @@ def serialize_orders(orders: Sequence[Order]) -> list[dict[str, Any]]:
 def _items_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
     items = OrderItem.objects.filter(order__in=order_ids).order_by("pk")
     columns = ("order_id", "pk", "offer__product_id", "title", "license", "net_minor", "tax_minor", "withheld")
-    return items.annotate(total_minor=F("net_minor") + F("tax_minor")).values_list(*columns, "total_minor", named=True)
+    total: Any = {"total_minor": F("net_minor") + F("tax_minor")}
+    return items.annotate(**total).values_list(*columns, *total, named=True)
 
 
 def _payments_of(order_ids: Sequence[UUID]) -> Iterable[Any]:

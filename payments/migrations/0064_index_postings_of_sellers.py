@@ -28,8 +28,11 @@ class Migration(migrations.Migration):
             "posting_debit_of_seller",
             "payments_posting (debit_id, xact_id) WHERE debit_id::text LIKE 'seller:%'",
         ),
-        # Rows lie in the order of their transactions: one entry for each megabyte finds those of the last hour.
-        create_index("posting_transaction", "payments_posting USING brin (xact_id) WITH (autosummarize = on)"),
+        # Rows lie in the order of their transactions: one entry for each 16 pages finds those of the last hour.
+        create_index(
+            "posting_transaction",
+            "payments_posting USING brin (xact_id) WITH (pages_per_range = 16, autosummarize = on)",
+        ),
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.AlterField("posting", "credit", account("credits")),

@@ -59,6 +59,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 migrations.AlterField(
+                    "subscription",
+                    "plan",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="subscriptions.plan",
+                    ),
+                ),
+                migrations.AlterField(
                     "subscriptioninvoice",
                     "plan",
                     models.ForeignKey(
@@ -88,6 +98,17 @@ class Migration(migrations.Migration):
                         to="subscriptions.plan",
                     ),
                 ),
+                migrations.AlterField(
+                    "unpaidsubscriptionaudit",
+                    "subscription",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="subscriptions.subscription",
+                    ),
+                ),
+                migrations.RemoveIndex("unpaidsubscriptionaudit", "unpaid_audit_newest_first"),
             ]
         ),
         without_time_limit(),
@@ -98,6 +119,7 @@ class Migration(migrations.Migration):
         drop_index(
             "subscriptions_distributionsubmission_user_id_83bf604b", "subscriptions_distributionsubmission (user_id)"
         ),
+        drop_index("user_subscriptions_plan_id_0aa42e7e", "user_subscriptions (plan_id)"),
         drop_index("user_subscriptions_next_plan_id_9272cd10", "user_subscriptions (next_plan_id)"),
         drop_index("user_subscriptions_user_id_e167da00", "user_subscriptions (user_id)"),
         drop_index("subscription_invoices_plan_id_79341f0f", "subscription_invoices (plan_id)"),
@@ -110,4 +132,9 @@ class Migration(migrations.Migration):
         drop_index(
             "subscriptions_unpaidsubscriptionaudit_plan_id_ca83f1cb", "subscriptions_unpaidsubscriptionaudit (plan_id)"
         ),
+        drop_index(
+            "subscriptions_unpaidsubscriptionaudit_subscription_id_7f653df7",
+            "subscriptions_unpaidsubscriptionaudit (subscription_id)",
+        ),
+        drop_index("unpaid_audit_newest_first", "subscriptions_unpaidsubscriptionaudit (detected_at DESC)"),
     ]

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -121,7 +122,9 @@ def test_the_proof_finds_a_wrong_opening_balance_and_it_is_made_again(account):
     (fault,) = opening_faults()
 
     assert account in fault
-    carry_forward(from_the_start=True)
+    call_command("carry_forward_balances", "--from-the-start", "--dry-run")
+    assert opening_faults() == [fault]
+    call_command("carry_forward_balances", "--from-the-start")
     assert opening_faults() == []
 
 
