@@ -52,7 +52,7 @@ def update_licenses(
     gone_ids = _ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    rows = list(License.objects.locked().filter(order=order))
+    rows = list(License.objects.filter(order=order).order_by("pk"))
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]
     close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
     for row in rows:

@@ -183,8 +183,6 @@ class License(StatefulRow):
     rights = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
 
-    objects: ClassVar[LockableQuerySet["License"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
-
     class Meta:
         db_table = "licenses"
         verbose_name = "licence"

@@ -60,7 +60,7 @@ def open_completion(
     unpaid = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
     if unpaid is not None:
         list(Payment.objects.of(Payment.Purpose.INVOICE, unpaid.pk).locked())
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription_id)
+    subscription = Subscription.objects.locked().get(pk=subscription_id)
     invoice = _invoice_to_pay(subscription, at=at)
     last = next(reversed(invoices.payments_of(invoice.pk)), None)
     if last is None or last.status in PAYMENT_DEAD:

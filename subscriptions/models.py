@@ -131,8 +131,6 @@ class SubscriptionInvoice(StatefulRow):
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     created_at = models.DateTimeField(db_default=Now())
 
-    objects: ClassVar[LockableQuerySet["SubscriptionInvoice"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
-
     class Meta:
         db_table = "subscription_invoices"
         verbose_name = "invoice"

@@ -73,7 +73,7 @@ def active_plan(plan_id: UUID) -> Plan:
 
 
 def _end_replaced(user: User, plan: Plan, *, cause: Cause, at: datetime) -> None:
-    live = Subscription.objects.locked().select_related("plan").filter(user=user, status__in=LIVE).first()
+    live = Subscription.objects.locked().filter(user=user, status__in=LIVE).first()
     if live is None:
         return
     payment = effective_payment(live, at=at)

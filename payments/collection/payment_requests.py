@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
@@ -82,14 +83,26 @@ def open_payment(
 def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
     """Make the payment page at Hyperswitch and record the outcome. Safe to repeat at any time.
 
-    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later.
+    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. A
+    charge of a method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
     return _send(_mark_sent(payment_id), cause=cause)
 
 
 def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
-    outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+    if payment.off_session and not may_charge(payment):
+        outcome = _find_charge(payment)
+    else:
+        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
     _record_outcome(payment.pk, outcome, cause=cause)
+    return outcome
+
+
+def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
+    """The charge that an attempt without an answer may have made, or a refusal of our own."""
+    outcome = client.read_payment(payment.provider_key)
+    if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
+        return Refused("mandate_revoked", "The payer revoked the saved method before it was charged.", outcome.call)
     return outcome
 
 

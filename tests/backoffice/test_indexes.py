@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.urls import reverse
 from rest_framework.test import APIClient
 
@@ -34,11 +35,13 @@ from veza.backoffice.proof import prove_all
 from veza.backoffice.timeline import timeline_of
 from veza.core.admin_lists import find
 from veza.core.ids import new_id
+from veza.core.models import Email
 
 pytestmark = pytest.mark.django_db
 # The indexes, by the code whose statements use them.
 INDEXES = {
     "the history of an order": (
+        "core_email_correlation_id_2c4f3a2c "
         "core_operatorcase_story_id_7c19bd0e dispute_story licenses_order_id_85daf24c payment_story posting_story "
         "payments_writeoff_correlation_id_05020929 provider_call_story refund_story reversal_correlation_id "
         "staff_act_story status_change_story webhook_story"
@@ -46,6 +49,7 @@ INDEXES = {
     "the proof of a payment": (
         "marketplace_refundline_item_id_111a614e payments_dispute_payment_id_2344937c "
         "payments_posting_payment_id_64353219 payments_writeoff_payment_id_bc54de4f refunds_payment_id_075bbbe0 "
+        "payments_foreignreceipt_payment_id_1f16e35c "
         "payments_writeoff_subject_id_2c42309b seller_set_offs_debt_id_ca9fa72d "
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
@@ -55,6 +59,7 @@ INDEXES = {
     "payments.retry_deliveries": "webhook_due",
     "payments.clean_webhook_log": "webhook_received",
     "payments.carry_forward": "posting_transaction",
+    "core.send_emails": "email_due",
     "connect.send_transfers": "transfer_due",
     "connect.process_reversals": "transfer_reversal_due",
     "connect.look_at_stripe": "account_refresh_due transfer_refresh_due",
@@ -74,7 +79,8 @@ INDEXES = {
     "GET payouts": "payout_seller_newest_first",
     "GET invoices": "subscription_user_newest_first",
     "GET balance": "posting_credit_of_seller posting_debit_of_seller transfer_owed",
-    "staff: a seller's page": "status_change_subject",
+    "staff: a seller's page": "core_email_recipient_id_3ed4b715 status_change_subject",
+    "staff: an e-mail's copies": "core_email_copy_of_id_2439e31a",
     "staff: the end of an id": (
         "orders_id_backwards payments_payment_id_backwards refunds_id_backwards seller_transfers_id_backwards "
         "user_subscriptions_id_backwards"
@@ -155,6 +161,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "payments.retry_deliveries": tasks.retry_deliveries,
         "payments.clean_webhook_log": tasks.clean_webhook_log,
         "payments.carry_forward": carry_forward,
+        "core.send_emails": lambda: list(Email.objects.waiting().filter(next_attempt_at__lte=Now())),
         "connect.send_transfers": transfer_requests.send_due,
         "connect.process_reversals": process_due,
         "connect.look_at_stripe": lambda: (accounts.refresh_due(), transfer_refresh.refresh_due()),
@@ -177,6 +184,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "GET invoices": get(buyer, "subscriptions/invoices"),
         "GET balance": lambda: balances_of(seller.pk),
         "staff: a seller's page": lambda: boss.get(reverse("admin:core_user_change", args=[seller.pk])),
+        "staff: an e-mail's copies": lambda: list(Email(pk=new_id()).copies.order_by("pk")),
         "staff: the end of an id": pages(orders, subscriptions, *money, q="abcd1234"),
         "staff: not settled": staff_unsettled,
         "staff: an e-mail": pages(*people, q=seller.email),

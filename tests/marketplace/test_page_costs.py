@@ -57,7 +57,7 @@ def full() -> User:
     return user
 
 
-def test_a_page_costs_a_known_number_of_statements_and_reads_no_table_whole(full):
+def test_a_page_costs_few_statements_and_reads_no_table_whole(full):
     client, seller = client_of(full), Product.objects.first().seller_id
     client.get("/api/v1/marketplace/orders")  # What a process remembers for some seconds is asked for now.
     costs = []

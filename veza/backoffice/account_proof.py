@@ -161,16 +161,18 @@ def _faults_of_sellers(codes: Sequence[str]) -> Iterator[Fault]:
             )
 
 
-def _faults_of_openings(booked: Mapping[tuple[str, str], int], shown: Mapping[tuple[str, str], int]) -> Iterator[Fault]:
+def _faults_of_openings(
+    booked: Mapping[tuple[str, str], int], totals: Mapping[tuple[str, str], int]
+) -> Iterator[Fault]:
     """Where an opening balance and the postings since are not the sum of all postings of an account."""
-    for code, currency in sorted({*booked, *shown}):
-        sum_minor, shown_minor = booked.get((code, currency), 0), shown.get((code, currency), 0)
-        if sum_minor != shown_minor:
+    for code, currency in sorted({*booked, *totals}):
+        sum_minor, total_minor = booked.get((code, currency), 0), totals.get((code, currency), 0)
+        if sum_minor != total_minor:
             text = (
                 f"the opening balance of {code} is wrong: with the postings since it makes "
-                f"{format_amount(shown_minor, currency)}, and all its postings {format_amount(sum_minor, currency)}"
+                f"{format_amount(total_minor, currency)}, and all its postings {format_amount(sum_minor, currency)}"
             )
-            yield Fault(text, abs(sum_minor - shown_minor), currency)
+            yield Fault(text, abs(sum_minor - total_minor), currency)
 
 
 def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:

@@ -49,7 +49,7 @@ def opening_faults() -> list[str]:
     return [str(fault) for fault in account_faults() if "opening balance" in str(fault)]
 
 
-def test_a_balance_is_the_same_before_and_after_it_is_carried_forward(account):
+def test_carrying_a_balance_forward_does_not_change_it(account):
     assert balance_of(account) == 10_00
 
     tasks.carry_forward()
@@ -93,7 +93,7 @@ def test_a_posting_that_commits_after_the_closing_is_not_missed(account):
     assert balance_of(account) == OpeningBalance.objects.get().amount_minor == 17_00
 
 
-def test_a_database_restored_elsewhere_sums_all_until_it_is_carried_forward(account):
+def test_a_database_restored_elsewhere_sums_all_at_first(account):
     carry_forward()
     OpeningBalance.objects.update(amount_minor=1)
     LedgerClosing.objects.update(closed_before=F("closed_before") + 1_000_000)
@@ -114,7 +114,7 @@ def test_a_closing_written_before_what_it_closes_is_void(account):
     assert balance_of(account) == 10_00
 
 
-def test_the_proof_finds_a_wrong_opening_balance_and_it_is_made_again(account):
+def test_the_proof_finds_a_wrong_opening_balance(account):
     carry_forward()
     assert opening_faults() == []
     OpeningBalance.objects.update(amount_minor=9_99)

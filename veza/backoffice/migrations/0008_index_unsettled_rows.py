@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [
         ("backoffice", "0007_drop_twin_indexes"),
-        ("payments", "0062_drop_twin_indexes"),
+        ("payments", "0080_drop_twin_indexes"),
         ("subscriptions", "0021_drop_twin_indexes"),
         ("marketplace", "0007_drop_twin_indexes"),
         ("connect", "0041_drop_twin_indexes"),

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0064_index_postings_of_sellers")]
+    dependencies = [("payments", "0082_index_postings_of_sellers")]
 
     operations = [
         migrations.CreateModel(

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     # Rows are written while this runs. Each of these indexes had a twin that serves its queries, or no query at all.
     atomic = False
     dependencies = [
-        ("payments", "0061_let_voids_be_refunds"),
+        ("payments", "0070_remember_contradicted_refunds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -16,7 +16,7 @@ def account(related_name):
 class Migration(migrations.Migration):
     # Postings are written while this runs.
     atomic = False
-    dependencies = [("payments", "0063_number_postings_by_transaction")]
+    dependencies = [("payments", "0081_number_postings_by_transaction")]
 
     operations = [
         without_time_limit(),

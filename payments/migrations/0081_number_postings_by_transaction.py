@@ -8,6 +8,6 @@ ALTER TABLE payments_posting ALTER COLUMN xact_id SET DEFAULT pg_current_xact_id
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0062_drop_twin_indexes")]
+    dependencies = [("payments", "0080_drop_twin_indexes")]
 
     operations = [migrations.RunSQL(ADD, "ALTER TABLE payments_posting DROP COLUMN xact_id")]
