@@ -10,6 +10,9 @@ from celery.schedules import crontab
 from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
+# Workers and beat serve no pages: they load neither the admin's nor the API's modules, which Django's own checks would.
+os.environ.setdefault("VEZA_SERVES_PAGES", "false")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 from django.conf import settings  # Settings are named by the line above.
 
@@ -68,6 +71,7 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "payments.reconcile": (settings.RECONCILE_WORKER_ENABLED, settings.RECONCILE_INTERVAL),
     "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, daily(hour=2, minute=40)),
     "payments.clean_webhook_log": (True, daily(hour=3, minute=20)),
+    "payments.carry_forward": (True, timedelta(hours=1)),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "backoffice.add_up": (True, timedelta(minutes=1)),

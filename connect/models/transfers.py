@@ -63,8 +63,10 @@ class SellerTransfer(StatefulRow):
 
     moves = TRANSFER_MOVES
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="transfers")
-    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transfers")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="transfers", db_index=False)
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transfers", db_index=False
+    )
     seq = models.PositiveSmallIntegerField(default=1)
     amount_minor = models.BigIntegerField()
     # Offset against what the seller owes us: lowers what is sent.

@@ -47,11 +47,14 @@ def open_payment(
     return_url: str,
     future_usage: str = "",
     charges_method: str = "",
+    is_sent_now: bool = False,
 ) -> Payment:
     """Record a payment that was not sent yet, in the caller's transaction.
 
     `amount_minor` is the whole price, tax included, in minor units of `currency`. `future_usage="off_session"` asks
     Hyperswitch to save the method; `charges_method` is a saved one, to be charged without the buyer and a page.
+    `is_sent_now` marks it as sent: the caller calls `send_opened` right after the commit. If it dies before, the
+    payment counts as unanswered, and the worker sends it.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of its order or invoice"
     assert amount_minor > 0, "a payment collects something: what is free needs none"
@@ -71,6 +74,8 @@ def open_payment(
         payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
+        first_sent_at=timezone.now() if is_sent_now else None,
+        attempts=1 if is_sent_now else 0,
         close_due_at=None if charges_method else timezone.now() + settings.ORDER_SESSION + CLOSE_GRACE,
     )
 
@@ -83,13 +88,15 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | 
     method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
     payment = _mark_sent(payment_id)
-    if payment is None:
-        return None
+    return _send(payment, cause=cause) if payment is not None else None
+
+
+def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     if payment.off_session and not may_charge(payment):
         outcome = _find_charge(payment)
     else:
         outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
-    _record_outcome(payment_id, outcome, cause=cause)
+    _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
 
 
@@ -101,15 +108,23 @@ def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
     return outcome
 
 
+def may_send_now() -> bool:
+    """Whether a buyer may wait for an answer: Hyperswitch is not down."""
+    return not HEALTH.is_down()
+
+
+def send_opened(payment: Payment, *, cause: Cause) -> str:
+    """Send a payment that was opened with `is_sent_now`, and return the browser's secret as `send_now` does."""
+    assert payment.first_sent_at is not None, "it was committed as sent before the call"
+    return _secret_in(_send(payment, cause=cause))
+
+
 def send_now(payment_id: UUID, *, cause: Cause) -> str:
     """Send it for a buyer who waits, and return the browser's secret for paying it, if Hyperswitch answered.
 
     While Hyperswitch is down the buyer does not wait for it: the worker sends the payment once it answers again.
     """
-    if HEALTH.is_down():
-        return ""
-    outcome = send_payment(payment_id, cause=cause)
-    return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
+    return _secret_in(send_payment(payment_id, cause=cause)) if may_send_now() else ""
 
 
 def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
@@ -173,7 +188,10 @@ def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, c
 
 def client_secret_of(payment: Payment) -> str:
     """The browser's secret for paying a pending payment; it is read from Hyperswitch and never stored."""
-    outcome = client.read_payment(payment.provider_key)
+    return _secret_in(client.read_payment(payment.provider_key))
+
+
+def _secret_in(outcome: Outcome[RemotePayment]) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 

@@ -1,7 +1,7 @@
 """Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
 
 from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
-from payments.models.ledger import LedgerAccount, Posting, StatementEntry, WriteOff
+from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
 from payments.models.payments import (
     BOOKED_MINOR,
     DISPUTES_EXIST,
@@ -25,6 +25,8 @@ __all__ = [
     "ForeignReceipt",
     "InvalidSignatureCount",
     "LedgerAccount",
+    "LedgerClosing",
+    "OpeningBalance",
     "Payment",
     "PaymentQuerySet",
     "Posting",

@@ -328,7 +328,7 @@ class Refund(StatefulRow):
     source = models.CharField(max_length=15, choices=Source)
     reason = models.CharField(max_length=500, blank=True)
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.PENDING)
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)

@@ -32,12 +32,14 @@ from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, U
 from payments.states import PaymentStatus, RefundStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
+from veza.core.models import KeyedRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", Payment, Refund, Dispute)
+StuckRow = TypeVar("StuckRow", bound=KeyedRow)
 Snapshot = TypeVar("Snapshot")
 # Payments, refunds, orphans and disputes.
 KINDS = 4
@@ -49,6 +51,20 @@ WAITS_FOR_DOUBT = "waits: payment in doubt"
 _FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
+
+class _StuckRows(Queue[StuckRow]):
+    """Stuck rows, those without a scheduled refresh included: a batch of them becomes due before each claim, so that
+    the sweep of due rows helps with a large backlog and no statement marks all of it.
+    """
+
+    def claim(self) -> list[StuckRow]:
+        unscheduled = self.rows.filter(next_attempt_at__isnull=True).select_for_update(skip_locked=True, no_key=True)
+        with transaction.atomic():
+            keys = list(unscheduled.values_list("pk", flat=True)[: self.batch])
+            if keys:
+                self._rows_of(keys).update(next_attempt_at=Now())
+        return super().claim()
 
 
 def stuck_payments() -> models.QuerySet[Payment]:
@@ -272,11 +288,9 @@ def _drain(
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
-    # A row without a scheduled refresh becomes due now: the sweep of due rows helps with a large backlog.
-    rows.filter(next_attempt_at__isnull=True).update(next_attempt_at=Now())
     return tick(
         name,
-        Queue(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
+        _StuckRows(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
         lambda row: refresh(row.pk),
         until=must_stop,
         at_once=HEALTH.calls_at_once(CONCURRENT_CALLS),

@@ -111,6 +111,16 @@ def test_a_bad_offer_is_refused_and_nothing_is_listed(seller_api, bad):
     assert not Product.objects.exists()
 
 
+def test_licence_and_price_are_asked_of_one_offer_that_is_for_sale():
+    product = OfferFactory(price_minor=5_00).product
+    OfferFactory(product=product, license="exclusive", price_minor=500_00)
+    withdrawn = OfferFactory(license="commercial", price_minor=1_00, active=False)
+
+    assert titles("?license=exclusive&max_price_minor=1000") == []
+    assert titles("?license=personal&max_price_minor=1000") == [product.title]
+    assert withdrawn.product.title not in titles("?license=commercial")
+
+
 def test_products_are_filtered_by_seller_license_and_price():
     cheap = OfferFactory(price_minor=5_00).product
     dear = OfferFactory(price_minor=500_00, license="exclusive").product

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.reporting.balance import balances_of
 from marketplace.models import Order
-from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.chart_of_accounts import SELLER, seller_account
 from payments.models import Posting
 from payments.timeline import account_names
 from subscriptions.models import Subscription
@@ -85,7 +85,8 @@ def _postings(user: User) -> list[TimelineLine]:
     account = seller_account(user.pk)
     newest: list[Posting] = []
     for side in ("debit", "credit"):
-        newest += Posting.objects.filter(**{side: account}).order_by("-pk")[:REMEMBERED]
+        own = Posting.objects.filter(**{side: account, f"{side}__code__startswith": SELLER})
+        newest += own.order_by("-pk")[:REMEMBERED]
     names = account_names({code for each in newest for code in (each.debit_id, each.credit_id)})
     return [
         TimelineLine(

@@ -328,7 +328,7 @@ class IdempotentRequest(KeyedRow):
     `result_id` is the id of the row this request will make, chosen before any work is done.
     """
 
-    user = models.ForeignKey(User, on_delete=models.PROTECT)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, db_index=False)
     method = models.CharField(max_length=8)
     route = models.CharField(max_length=200)
     key = models.CharField(max_length=255)
