@@ -191,7 +191,7 @@ def client_secret_of(payment: Payment) -> str:
     return _secret_in(client.read_payment(payment.provider_key))
 
 
-def _secret_in(outcome: Outcome[RemotePayment]) -> str:
+def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
