@@ -73,17 +73,15 @@ def open_refund(
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in `currency`, by default that which was received first, and
-    `allocation` says whose money it is, account by account. An automatic refund has `send_after`: the worker sends it
-    from then on. The same id again returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested,
+    `payment` is locked by the caller, who has looked for an earlier refund of this id; `amount_minor` is in `currency`,
+    by default that which was received first, and `allocation` says whose money it is, account by account. An automatic
+    refund has `send_after`: the worker sends it from then on. Raises PaymentInDoubt, RefundAlreadyRequested,
     RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
     assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
-    if earlier := payment.refunds.filter(pk=refund_id).first():
-        return earlier
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
     _check_limits(payment, amount_minor, currency)
@@ -172,7 +170,7 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | No
     if refund.status != RefundStatus.PENDING:
         _stop_checking(refund)
         return None
-    is_remote = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
+    is_remote = refund.hyperswitch_refund_id is not None
     if not is_remote and (refund.first_sent_at is None or may_send_again(refund)):
         outcome = send_refund(refund_id, cause=cause)  # Under the same id: this makes no second refund.
         with writes.atomic():

@@ -208,6 +208,18 @@ def test_an_orphan_that_is_acknowledged_meanwhile_does_not_fail(sandbox, order):
     assert (rival.result(), refund.status) == (False, "pending")
 
 
+def test_an_orphan_fails_once(sandbox, order):
+    sandbox.fault("drop", "^/refunds$", method="POST", when="before")
+    refund = refund_of(order)
+
+    def fail() -> bool:
+        return refund_requests.fail_orphan(refund.pk, cause=BY_STAFF, at=timezone.now())
+
+    first, rival = before_commit(fail, fail)
+
+    assert (first, rival.result()) == (True, False)
+
+
 # --- Disputes
 
 

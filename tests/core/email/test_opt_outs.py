@@ -22,7 +22,7 @@ def optional_note(monkeypatch) -> None:
 
 
 def link_in(headers: dict[str, str]) -> str:
-    return urlsplit(headers["List-Unsubscribe"].strip("<>")).path
+    return urlsplit(headers["List-Unsubscribe"].strip(" \r\n<>")).path
 
 
 def test_one_click_in_a_mail_program_unsubscribes(mail):
@@ -65,7 +65,7 @@ def test_a_changed_link_unsubscribes_from_nothing():
     assert not EmailOptOut.objects.exists()
 
 
-def test_what_is_required_has_no_link_and_one_that_was_made_up_does_nothing(monkeypatch):
+def test_what_is_required_has_no_link_and_an_invented_one_does_nothing(monkeypatch):
     email = write_note()
     path = urlsplit(unsubscribe_url(email, OPTIONAL)).path
     monkeypatch.setitem(messages._messages, NOTE.name, NOTE)

@@ -207,7 +207,7 @@ def test_a_contradiction_without_a_second_answer_stays_due(sandbox, order):
     assert refresh.refresh_payment(payment.pk, cause=BY_STAFF) == "skipped: waiting"
 
 
-def test_a_decided_mismatch_is_not_opened_again_by_reads_of_the_same_update(sandbox, order):
+def test_a_decided_mismatch_is_not_opened_again_by_a_read_of_it(sandbox, order):
     at_provider(sandbox, order, status="review")
     deliver_action(order, "review", updated=ago(seconds=-60))
     accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)

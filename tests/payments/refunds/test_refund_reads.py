@@ -64,7 +64,7 @@ def one_hour_ahead(**fields) -> None:
     Refund.objects.update(provider_updated_at=timezone.now() + timedelta(hours=1), **fields)
 
 
-def test_a_read_alone_undoes_no_refund_and_a_second_one_a_minute_later_does(sandbox, order, refund):
+def test_one_read_undoes_no_refund_and_a_second_a_minute_later_does(sandbox, order, refund):
     at_hyperswitch(sandbox, refund, status="failed")
 
     for _ in range(2):
