@@ -11,6 +11,7 @@ from django.db.models import F, QuerySet, TextChoices
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connect.messages.accounts import write_attention_email
 from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
@@ -185,6 +186,7 @@ def apply_account(*, seller_id: UUID, snapshot: RemoteAccount, at: datetime) -> 
         updated_at=Now(),
     )
     _update_review_of_status(account, snapshot.transfers_status, snapshot.disabled_reason)
+    write_attention_email(account.pk)
     if snapshot.transfers_active:
         close_review(DISCONNECTED, account, note="Stripe lets us pay the seller again.")
         wake_transfers(seller_id)
@@ -206,6 +208,7 @@ def apply_capability(account: ConnectedAccount, capability: RemoteCapability, /,
         updated_at=Now(),
     )
     _update_review_of_status(account, capability.status, account.disabled_reason)
+    write_attention_email(account.pk)
     if can_receive:
         wake_transfers(account.seller_id)
 

@@ -14,6 +14,7 @@ from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connect.messages.payouts import write_payout_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.states import PAYOUT_OPEN, PayoutStatus
 from connect.stripe import client
@@ -258,6 +259,7 @@ def _record_refusal(payout: SellerPayout, refusal: Refused, *, cause: Cause, at:
     fields: dict[str, Any] = {"next_attempt_at": None, "in_doubt": False}
     fields |= {"failure_code": refusal.code[:100], "failure_message": refusal.message[:500]}
     move(payout, PayoutStatus.FAILED, cause=cause, at=at, **fields)
+    write_payout_email(payout)
 
 
 def apply_payout(snapshot: RemotePayout, *, stripe_account_id: str, cause: Cause, at: datetime) -> HandlingResult:
@@ -295,10 +297,12 @@ def _open_review_of_status(payout: SellerPayout, snapshot: RemotePayout) -> None
 
 
 def _by_our_id(payouts: QuerySet[SellerPayout], snapshot: RemotePayout) -> SellerPayout | None:
+    """The payout that Stripe's object names. The answer to our request may store its id while we wait for the lock."""
     try:
-        return payouts.filter(pk=UUID(snapshot.our_id), external_payout_id__isnull=True).first()
+        payout = payouts.filter(pk=UUID(snapshot.our_id)).first()
     except ValueError:
         return None
+    return payout if payout and payout.external_payout_id in (None, snapshot.payout_id) else None
 
 
 def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: datetime) -> bool:
@@ -314,6 +318,7 @@ def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: d
     fields["next_attempt_at"] = _next_refresh(payout, to or payout.status, at=at)
     if to is not None and may_move(payout, to):
         move(payout, to, cause=cause, at=at, **fields, **failure)
+        write_payout_email(payout)
         return True
     if to == payout.status or payout.external_payout_id is None:
         SellerPayout.objects.filter(pk=payout.pk).update(**fields)

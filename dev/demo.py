@@ -70,7 +70,7 @@ class Demo:
         self.logs = places.LOGS
         self._password = secrets.token_urlsafe(9)
         self._people: dict[str, Any] = {}
-        self._payment_page = ""
+        self._payment_page = self._mailbox = ""
 
     def run(self) -> dict[str, Any]:
         """Start everything, walk, and return the report. Raises Failure at the first failure."""
@@ -113,21 +113,24 @@ class Demo:
     def _start_sandbox(self) -> dict[str, str]:
         """Start the double of both providers and return the settings with its address."""
         settings, port_file = self._environment, self._folder / "sandbox-port"
+        smtp_port_file = self._folder / "smtp-port"
         webhooks = f"{self._base_url}/api/v1/webhooks"
         arguments = ["-m", "sandbox", "--activate-accounts", "--port", "0", "--port-file"]
-        arguments.append(str(port_file))
+        arguments += [str(port_file), "--smtp-port-file", str(smtp_port_file)]
         for provider in ("hyperswitch", "stripe"):
             name = provider.upper()
             key = settings.get(f"{name}_API_KEY") or settings[f"{name}_SECRET_KEY"]
             arguments += [f"--{provider}-webhook-url", f"{webhooks}/{provider}", f"--{provider}-api-key", key]
             arguments += [f"--{provider}-webhook-secret", settings[f"{name}_WEBHOOK_SECRET"]]
-        with self._screen.step("Sandbox of Hyperswitch and Stripe") as step:
+        with self._screen.step("Sandbox of Hyperswitch, Stripe and e-mail") as step:
             self._serve_by("The sandbox", arguments, "sandbox.log")
             has_port = lambda: port_file.exists() and port_file.read_text().strip().isdigit()  # noqa: E731
             self._processes.wait_for(has_port, "The sandbox", within=20, tick=step.tick)
             url = f"http://{HOST}:{port_file.read_text().strip()}"
             step.note = url
-        return {"HYPERSWITCH_BASE_URL": url, "STRIPE_BASE_URL": url}
+        self._mailbox = f"{url}/mailbox"
+        mail = {"SMTP_HOST": HOST, "SMTP_PORT": smtp_port_file.read_text().strip(), "SMTP_TLS": "false"}
+        return {"HYPERSWITCH_BASE_URL": url, "STRIPE_BASE_URL": url, **mail}
 
     def _start_veza(self, listener: socket.socket) -> None:
         # Run as modules: a script's first line cannot contain a long path or one with spaces.
@@ -188,6 +191,7 @@ class Demo:
             f"  Buyer         {self._people['buyer']}, same password",
             f"  Sellers       {', '.join(self._people['sellers'])}, same password",
             f"  Payment page  {self._payment_page}" if self._payment_page else "",
+            f"  E-mails       {self._mailbox}",
             f"  Logs          {self.logs}",
             "",
             "  Ctrl-C ends it.",

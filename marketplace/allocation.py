@@ -198,9 +198,8 @@ def is_on_hold(order_id: UUID) -> bool:
 
 
 def is_suspended(order_id: UUID) -> bool:
-    """Whether the licences of this order wait: a dispute is open, or it is in doubt how much of a payment is left."""
-    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id)
-    return is_disputed(order_id) or payments.with_amount_in_doubt().exists()
+    """Whether the licences of this order wait: a dispute is open, or the buyer or the bank has an unknown part."""
+    return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt_of_loss().exists()
 
 
 def disputes_of(order_id: UUID) -> QuerySet[Dispute]:

@@ -22,6 +22,10 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.messages.disputes import write_dispute_email
+from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
+from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
+from marketplace.messages.sales import drafts_of_sales
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
@@ -30,6 +34,7 @@ from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.causes import Cause
+from veza.core.email.outbox import draft, write_email, write_emails
 from veza.core.states import may_move, move
 
 
@@ -54,6 +59,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
         _claim_payment(order, items, payment=payment, at=at)
         is_refunding = _refund_withheld(withheld_items, payment=payment)
     sellers().order_completed(order, cause=cause, at=at)
+    write_emails([draft(ORDER_RECEIPT, order, to=order.buyer_id), *drafts_of_sales(order, items)])
     if is_refunding:
         move(order, OrderStatus.REFUND_PENDING, cause=cause, at=at)
 
@@ -66,6 +72,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
     if may_move(order, status):
         move(order, status, cause=cause, at=at)
+        write_unpaid_email(order, payment)
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -73,9 +80,15 @@ def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     sellers().order_money_changed(_lock_order(payment), cause=cause, at=at)
 
 
+def refund_opened(refund: Refund, /) -> None:
+    """A refund of an order was requested: the buyer gets the acknowledgement."""
+    write_email(REFUND_REQUESTED, refund, to=refund.payment.payer_id)
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
     _update_order(_lock_order(refund.payment), cause=cause, at=at)
+    write_refund_email(refund, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
@@ -85,6 +98,7 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     again when it is won.
     """
     _update_order(_lock_order(dispute.payment), cause=cause, at=at)
+    write_dispute_email(dispute)
 
 
 def _lock_order(payment: Payment) -> Order:

@@ -168,7 +168,7 @@ def create_refund_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
     """Record how much of each item a refund gives back."""
     assert connection.in_atomic_block, "a refund's lines are written in the transaction that opens or posts it"
     assert not any(part.is_negative for part in parts), "no part of a refund is negative"
-    assert sum(part.total_minor for part in parts) <= refund.amount_minor, "a refund's lines never exceed its amount"
+    assert sum(part.total_minor for part in parts) <= refund.booked_minor, "a refund's lines never exceed its amount"
     RefundLine.objects.bulk_create(
         RefundLine(
             refund=refund,

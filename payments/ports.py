@@ -24,6 +24,10 @@ class FollowRefund(Protocol):
     def __call__(self, refund: Refund, /, *, cause: Cause, at: datetime) -> None: ...
 
 
+class FollowOpening(Protocol):
+    def __call__(self, refund: Refund, /) -> None: ...
+
+
 class FollowDispute(Protocol):
     def __call__(self, dispute: Dispute, /, *, cause: Cause, at: datetime) -> None: ...
 
@@ -49,6 +53,7 @@ class Purchase:
     payment_succeeded: FollowPayment
     payment_failed: FollowPayment
     doubt_ended: FollowPayment
+    refund_opened: FollowOpening
     refund_succeeded: FollowRefund
     refund_failed: FollowRefund
     refund_returned: FollowRefund

@@ -103,12 +103,12 @@ def apply_ours(
     return apply(snapshot, cause=cause, at=at)
 
 
-def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapshot]) -> Handler:
+def _handler(parse: Callable[[Event], Snapshot], apply: Apply[Snapshot]) -> Handler:
     """Parse the object, check that it is ours, apply it: the same for every type of event."""
 
     def handle(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
         try:
-            snapshot = parse(event.payload)
+            snapshot = parse(event)
             return apply_ours(apply, snapshot, merchant_id=event.merchant_id, cause=cause, at=at)
         except Unreadable as error:
             raise UnreadableEvent(str(error)) from error
@@ -131,10 +131,10 @@ def _other_owner(profile_id: str, merchant_id: str) -> str:
     return ""
 
 
-_apply_payment = _handler(parse_payment, apply_payment)
-_apply_refund = _handler(parse_refund, apply_refund)
-_apply_dispute = _handler(parse_dispute, apply_dispute)
-_apply_mandate = _handler(parse_mandate, apply_mandate)
+_apply_payment = _handler(lambda event: parse_payment(event.payload, heard_at=event.received_at), apply_payment)
+_apply_refund = _handler(lambda event: parse_refund(event.payload, heard_at=event.received_at), apply_refund)
+_apply_dispute = _handler(lambda event: parse_dispute(event.payload), apply_dispute)
+_apply_mandate = _handler(lambda event: parse_mandate(event.payload), apply_mandate)
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",

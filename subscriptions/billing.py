@@ -17,10 +17,15 @@ from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
 from subscriptions import invoices
 from subscriptions.access import effective_payment
+from subscriptions.messages.disputes import write_dispute_email
+from subscriptions.messages.periods import INVOICE_RECEIPT, write_ended
+from subscriptions.messages.refunds import REFUND_REQUESTED, write_refund_email
+from subscriptions.messages.renewals import write_renewal_failed
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
+from veza.core.email.outbox import write_email
 from veza.core.states import move
 
 
@@ -41,6 +46,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
     close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
     if may_begin:
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
+        write_email(INVOICE_RECEIPT, invoice, to=subscription.user_id)
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
     return_unapplied_funds(payment, surplus=invoices.allocation_of(invoice), reason=reason)
@@ -67,14 +73,21 @@ def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an invoice is certain again: nothing has waited for that, since no seller is paid from it."""
 
 
+def refund_opened(refund: Refund, /) -> None:
+    """A refund of an invoice was requested: the subscriber gets the acknowledgement."""
+    write_email(REFUND_REQUESTED, refund, to=refund.payment.payer_id)
+
+
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an invoice succeeded, failed, or was returned: only a full refund ends the access."""
     _update_invoice(refund.payment, cause=cause, at=at)
+    write_refund_email(refund, at=at)
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     """A dispute over an invoice was opened or decided, or its decision reversed: a lost one ends the access."""
     _update_invoice(dispute.payment, cause=cause, at=at)
+    write_dispute_email(dispute)
 
 
 def allocate_external_refund(refund: Refund, /) -> Allocation:
@@ -99,6 +112,7 @@ def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
         if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:
             move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
+            write_ended(subscription)
     elif not is_refunded_in_full and invoice.status == InvoiceStatus.REFUNDED:
         move(invoice, InvoiceStatus.PAID, cause=cause, at=at)
         may_resume = subscription.status == SubscriptionStatus.EXPIRED and _may_begin_period(subscription)
@@ -113,6 +127,7 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
     assert invoice.subscription_id == subscription.pk, "a subscription is past due for an invoice of its own"
     due_at = _retry_due_at(subscription, invoice, since_at=at)
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)
+    write_renewal_failed(subscription, invoice)
 
 
 def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from subscriptions import invoices
 from subscriptions.access import SubscriptionPaymentRequired, effective_payment
+from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription
 from subscriptions.periods import renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
@@ -32,6 +33,7 @@ def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscript
         # A sweep closes the payment page, if there is one: that calls Hyperswitch.
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+        write_ended(subscription)
     else:
         _update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at)
     return subscription

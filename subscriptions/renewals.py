@@ -17,6 +17,7 @@ from subscriptions import invoices
 from subscriptions.billing import mark_past_due
 from subscriptions.checkout import PAGE_MARGIN, page_closes_at
 from subscriptions.invoices import PAYMENT_DEAD
+from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.reminders import remind
@@ -105,6 +106,7 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     if subscription.cancel_at_period_end:
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+        write_ended(subscription)
         return None
     unpaid = invoices.payable_invoice(subscription)
     plan = subscription.next_plan or subscription.plan
@@ -160,6 +162,7 @@ def _charge_due_at(
 def _expire(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
     invoices.close_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
+    write_ended(subscription)
 
 
 def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment, is_in_doubt
+from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, UnpaidSubscriptionAudit
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
 from veza.core.causes import Cause
@@ -52,6 +53,7 @@ def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
     )
     move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
     invoices.close_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
+    write_ended(subscription)
     return True
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from django.db import connection
 
 FIFTY = 50
+# Fifty connections are half of what a PostgreSQL allows by default, so two crowds must not come at once.
+ONE_CROWD_AT_A_TIME = pytest.mark.xdist_group("crowd")
 
 
 def all_at_once(ask: Callable[[int], Any], people: int = FIFTY) -> list[Any]:

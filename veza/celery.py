@@ -61,6 +61,7 @@ def _entry(task: str, when: timedelta | crontab) -> dict[str, object]:
 
 
 SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
+    "core.send_emails": (bool(settings.SMTP_HOST), settings.EMAIL_CHECK_INTERVAL),
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.close_unpaid": (True, timedelta(minutes=1)),
@@ -70,6 +71,7 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "backoffice.add_up": (True, timedelta(minutes=1)),
+    "backoffice.write_digest": (bool(settings.REVIEW_DIGEST_ADDRESS), daily(hour=6, minute=0)),
     "backoffice.verify_ledger": (True, daily(hour=4, minute=10)),
     "connect.look_at_stripe": (True, settings.RESEND_CHECK_INTERVAL),
     "connect.move_on_payouts": (True, timedelta(minutes=1)),

@@ -12,11 +12,12 @@ from rest_framework.views import APIView
 from connect.accounts import AccountStatus, account_status_of, refresh_account, start_onboarding
 from connect.models import ConnectedAccount
 from connect.stripe.objects import OnboardingLink
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 
 
-class OnboardingInput(serializers.Serializer[Any]):
+class OnboardingInput(Input):
     """Where the seller lives or is registered: two letters by ISO 3166. It cannot be changed afterwards."""
 
     country = serializers.RegexField("^[A-Z]{2}$")
@@ -72,9 +73,8 @@ class Account(APIView):
     )
     def post(self, request: Request) -> Response:
         """Open the account and return a link to Stripe's forms."""
-        params = OnboardingInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        onboarding = start_onboarding(seller=cast(User, request.user), **params.validated_data)
+        payload = input_of(request, OnboardingInput)
+        onboarding = start_onboarding(seller=cast(User, request.user), **payload)
         payload = {**_account_data(onboarding.account), **_link_data(onboarding.link)}
         return Response(OnboardingOutput(payload).data, status=201)
 

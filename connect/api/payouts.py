@@ -15,13 +15,14 @@ from connect.models import SellerPayout
 from connect.payouts import request_payout
 from connect.states import PayoutStatus
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import cause_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 from veza.core.money import MAX_MINOR
 
 
-class PayoutInput(serializers.Serializer[Any]):
+class PayoutInput(Input):
     amount_minor = serializers.IntegerField(min_value=1, max_value=MAX_MINOR)
     currency = serializers.ChoiceField(choices=settings.CURRENCIES)
 
@@ -70,11 +71,8 @@ class Payouts(ListAPIView[SellerPayout]):
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
         """Ask Stripe to pay out to the seller's bank."""
-        params = PayoutInput(data=request.data)
-        params.is_valid(raise_exception=True)
+        payload = input_of(request, PayoutInput)
         seller = cast(User, request.user)
-        payout = request_payout(
-            payout_id=result_id, seller_id=seller.pk, cause=cause_of(request), **params.validated_data
-        )
+        payout = request_payout(payout_id=result_id, seller_id=seller.pk, cause=cause_of(request), **payload)
         is_unanswered = payout.status == PayoutStatus.PENDING and payout.external_payout_id is None
         return Response(PayoutOutput(payout).data, status=202 if is_unanswered else 201)

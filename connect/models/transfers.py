@@ -207,6 +207,11 @@ class SellerTransfer(StatefulRow):
         return min(self.external_reversed_minor, remaining - self.offset_minor)
 
     @property
+    def paid_twice_minor(self) -> int:
+        """Reversed in Stripe's dashboard though later transfers had paid the same debt: the seller is owed it."""
+        return self.external_reversed_minor - max(0, self.reissuable_minor)
+
+    @property
     def key(self) -> str:
         """The idempotency key of sending it: the same until Stripe has refused it."""
         return f"{self.pk}:transfer:{self.key_epoch}"

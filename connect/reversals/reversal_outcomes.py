@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connect.messages.transfers import write_debt_email, write_reversal_email
 from connect.models import SellerTransfer, TransferReversal, WaitingFor
 from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
@@ -195,6 +196,7 @@ def _book(transfer: SellerTransfer, reversal: TransferReversal, *, at: datetime)
         written_off_minor=transfer.written_off_minor - recovered,
         stripe_reversal_id=reversal.stripe_reversal_id,
     )
+    write_reversal_email(transfer, reversal)
 
 
 def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
@@ -242,6 +244,7 @@ def _record_refusal(
     epoch = transfer.key_epoch + 1
     if refusal.code in BALANCE_TOO_LOW:
         wait_for(transfer, WaitingFor.DEBT, recheck_after=debt_backoff(earlier), why=why, key_epoch=epoch)
+        write_debt_email(transfer)
     else:
         fail_permanently(transfer, why, cause=cause, at=at, key_epoch=epoch)
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.debts.set_off import complete_by_set_off
+from connect.messages.transfers import write_transfer_email
 from connect.models import SellerTransfer, WaitingFor
 from connect.postings import post_sent
 from connect.reversals.reversal_outcomes import begin_reversal
@@ -103,6 +104,7 @@ def _record_success(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause
         last_error="",
     )
     post_sent(transfer, at=at)
+    write_transfer_email(transfer)
     for kind in (TRANSFER_FAILED, SENT_TWICE):
         close_review(kind, transfer, note=f"Stripe has it: {snapshot.transfer_id}.")
     if snapshot.reversed_minor:

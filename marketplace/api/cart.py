@@ -14,6 +14,7 @@ from marketplace.api.orders import OrderLineInput, PlacedOrderOutput, placed_res
 from marketplace.models import CartItem
 from marketplace.orders import OrderLine
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import NoInput, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
@@ -56,13 +57,13 @@ class Cart(OwnCart):
         operation_id="add_cart_item", summary="Add a licence", request=OrderLineInput, responses={201: CartItemOutput}
     )
     def post(self, request: Request) -> Response:
-        params = OrderLineInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        item = cart.add_item(owner=self.owner(), line=OrderLine(**params.validated_data))
+        payload = input_of(request, OrderLineInput)
+        item = cart.add_item(owner=self.owner(), line=OrderLine(**payload))
         return Response(CartItemOutput(item).data, status=201)
 
     @extend_schema(operation_id="clear_cart", summary="Remove all items", responses={204: None})
     def delete(self, request: Request) -> Response:
+        input_of(request, NoInput)
         cart.empty(owner=self.owner())
         return Response(status=204)
 
@@ -70,6 +71,7 @@ class Cart(OwnCart):
 class OneCartItem(OwnCart):
     @extend_schema(operation_id="delete_cart_item", summary="Remove one item", responses={204: None})
     def delete(self, request: Request, pk: UUID) -> Response:
+        input_of(request, NoInput)
         cart.remove_item(owner=self.owner(), item_id=pk)
         return Response(status=204)
 
@@ -86,4 +88,5 @@ class CartCheckout(OwnCart):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
+        input_of(request, NoInput)
         return placed_response(cart.check_out(order_id=result_id, owner=self.owner(), cause=cause_of(request)))

@@ -21,18 +21,19 @@ from payments.models import Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 from veza.core.money import MAX_MINOR
 
 
-class OrderLineInput(serializers.Serializer[Any]):
+class OrderLineInput(Input):
     product_id = serializers.UUIDField()
     license = serializers.ChoiceField(choices=LicenseKind.choices)
 
 
-class OrderInput(serializers.Serializer[Any]):
+class OrderInput(Input):
     items = OrderLineInput(many=True, allow_empty=False, max_length=50)  # type: ignore[call-arg]  # ListSerializer has it.
 
 
@@ -170,11 +171,10 @@ class Orders(OwnOrders):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = OrderInput(data=request.data)
-        params.is_valid(raise_exception=True)
+        payload = input_of(request, OrderInput)
         buyer = request.user
         assert isinstance(buyer, User)
-        lines = [OrderLine(**item) for item in params.validated_data["items"]]
+        lines = [OrderLine(**item) for item in payload["items"]]
         return placed_response(request_order(order_id=result_id, buyer=buyer, lines=lines, cause=cause_of(request)))
 
 
@@ -184,13 +184,14 @@ class OneOrder(OwnOrders):
         return Response(serialize_orders([self.get_object()])[0])
 
 
-class RefundInput(serializers.Serializer[Any]):
+class RefundInput(Input):
     reason = serializers.CharField(max_length=500)
     items = serializers.ListField(
         child=serializers.UUIDField(),
         required=False,
+        allow_empty=False,
         max_length=50,
-        help_text="Ids of order items. Omitted: all items.",
+        help_text="Ids of order items, each once. Omitted: all items.",
     )
     amount_minor = serializers.IntegerField(
         required=False,
@@ -198,6 +199,12 @@ class RefundInput(serializers.Serializer[Any]):
         max_value=MAX_MINOR,
         help_text="At most what is left to refund of the items. Omitted: all of it.",
     )
+
+    def validate_items(self, items: list[UUID]) -> list[UUID]:
+        repeated = sorted({str(item) for item in items if items.count(item) > 1})
+        if repeated:
+            raise serializers.ValidationError(f"Each item once: {', '.join(repeated)} is repeated.", code="repeated")
+        return items
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):
@@ -229,9 +236,8 @@ class OrderRefunds(GenericAPIView[Order]):
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
-        params = RefundInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        user, payload = request.user, params.validated_data
+        payload = input_of(request, RefundInput)
+        user = request.user
         assert isinstance(user, User)
         refund_request = RefundRequest(payload["reason"], tuple(payload.get("items", ())), payload.get("amount_minor"))
         cause = cause_of(request, refund_request.reason)

@@ -17,6 +17,7 @@ from marketplace.catalogue import change_product, list_product
 from marketplace.models import LicenseKind, LicenseOffer, Product
 from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import Input, input_of
 from veza.core.models import User
 
 MOST_MINOR = 100_000_000
@@ -39,7 +40,7 @@ class ProductOutput(serializers.ModelSerializer[Product]):
         fields = ("id", "title", "description", "seller", "seller_id", "offers", "created_at")
 
 
-class OfferInput(serializers.Serializer[Any]):
+class OfferInput(Input):
     license = serializers.ChoiceField(choices=LicenseKind.choices)
     price_minor = serializers.IntegerField(min_value=0, max_value=MOST_MINOR)
     currency = serializers.ChoiceField(choices=settings.CURRENCIES)
@@ -47,13 +48,13 @@ class OfferInput(serializers.Serializer[Any]):
     rights = serializers.DictField(default=dict)
 
 
-class ProductInput(serializers.Serializer[Any]):
+class ProductInput(Input):
     title = serializers.CharField(max_length=120)
     description = serializers.CharField(max_length=5_000, allow_blank=True, default="")
     offers = OfferInput(many=True, allow_empty=False, max_length=3)  # type: ignore[call-arg]  # ListSerializer has it.
 
 
-class ProductChanges(serializers.Serializer[Any]):
+class ProductChanges(Input):
     title = serializers.CharField(max_length=120, required=False)
     description = serializers.CharField(max_length=5_000, allow_blank=True, required=False)
     published = serializers.BooleanField(required=False)
@@ -125,9 +126,8 @@ class Products(Catalogue):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = ProductInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        product = list_product(product_id=result_id, seller=self.seller(), **params.validated_data)
+        payload = input_of(request, ProductInput)
+        product = list_product(product_id=result_id, seller=self.seller(), **payload)
         return Response(self.serialize(product), status=201)
 
 
@@ -145,9 +145,8 @@ class OneProduct(Catalogue):
         examples=[OpenApiExample("Take it off sale", {"published": False}, request_only=True)],
     )
     def patch(self, request: Request, pk: UUID) -> Response:
-        params = ProductChanges(data=request.data)
-        params.is_valid(raise_exception=True)
-        changes = {name: value for name, value in params.validated_data.items() if name != "offers"}
-        offers = params.validated_data.get("offers", [])
+        payload = input_of(request, ProductChanges)
+        changes = {name: value for name, value in payload.items() if name != "offers"}
+        offers = payload.get("offers", [])
         product = change_product(product_id=pk, seller=self.seller(), changes=changes, offers=offers)
         return Response(self.serialize(product))

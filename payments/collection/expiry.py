@@ -20,9 +20,8 @@ def to_close() -> models.QuerySet[Payment]:
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
-    """Make the pages that are still open for a purchase that is paid already due: the buyer could pay it twice."""
-    payments = Payment.objects.of(purpose, purpose_id).filter(status__in=PAYMENT_OPEN, close_due_at__isnull=False)
-    payments.update(close_due_at=Now())
+    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
+    Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
@@ -74,14 +75,29 @@ def open_payment(
     )
 
 
-def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Make the payment page at Hyperswitch and record the outcome. Safe to repeat at any time.
 
-    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later.
+    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
+    that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. A charge of a
+    method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
     payment = _mark_sent(payment_id)
-    outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+    if payment is None:
+        return None
+    if payment.off_session and not may_charge(payment):
+        outcome = _find_charge(payment)
+    else:
+        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
     _record_outcome(payment_id, outcome, cause=cause)
+    return outcome
+
+
+def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
+    """The charge that an attempt without an answer may have made, or a refusal of our own."""
+    outcome = client.read_payment(payment.provider_key)
+    if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
+        return Refused("mandate_revoked", "The payer revoked the saved method before it was charged.", outcome.call)
     return outcome
 
 
@@ -96,11 +112,15 @@ def send_now(payment_id: UUID, *, cause: Cause) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
-def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Refresh a due payment from Hyperswitch, or send it if it was never acknowledged."""
     payment = Payment.objects.get(pk=payment_id)
     if payment.hyperswitch_payment_id is None:
         return send_payment(payment_id, cause=cause)
+    return _refresh(payment, cause=cause)
+
+
+def _refresh(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     outcome = client.read_payment(payment.provider_key, force_sync=True)
     with transaction.atomic(durable=True):
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -126,7 +146,7 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
     payment = _record_cancellation(payment_id, outcome, cause=cause)
     is_closed = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
-        outcome = check_payment(payment_id, cause=cause)
+        outcome = _refresh(payment, cause=cause)
     if isinstance(outcome, Accepted):
         is_closed = STATUS_OF.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
@@ -158,8 +178,11 @@ def client_secret_of(payment: Payment) -> str:
 
 
 @transaction.atomic(durable=True)
-def _mark_sent(payment_id: UUID) -> Payment:
+def _mark_sent(payment_id: UUID) -> Payment | None:
+    """Commit that it is about to be sent; None if it has ended."""
     payment = Payment.objects.locked().get(pk=payment_id)
+    if payment.status not in PAYMENT_OPEN:
+        return None
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(payment.attempts),
@@ -228,7 +251,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
 def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> None:
     """Store the ids. The webhook may have been faster, so only what is still missing is filled in."""
     changes: dict[str, Any] = {
-        "hyperswitch_payment_id": payment.hyperswitch_payment_id or snapshot.payment_id,
+        "hyperswitch_payment_id": snapshot.payment_id,
         "payment_url": payment.payment_url or snapshot.payment_url,
         "provider_status": payment.provider_status or snapshot.status[:60],
         "provider_status_at": payment.provider_status_at or snapshot.updated_at,

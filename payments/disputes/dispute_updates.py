@@ -57,7 +57,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
 def _apply(
     payment: Payment, snapshot: RemoteDispute, status: DisputeStatus, *, cause: Cause, at: datetime, is_answer: bool
 ) -> Result:
-    dispute = Dispute.objects.locked().filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
+    dispute = Dispute.objects.filter(hyperswitch_dispute_id=snapshot.dispute_id).first()
     if dispute is not None and dispute.payment_id != payment.pk:
         raise Unreadable(f"payment_id should be that of dispute {snapshot.dispute_id} and is another")
     if dispute is None:

@@ -6,7 +6,7 @@ failure is rolled back and the delivery is still logged with its error.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -63,12 +63,15 @@ class HandlingResult:
 
 @dataclass(frozen=True)
 class Event:
-    """The event of a delivery, without its provider's envelope."""
+    """The event of a delivery, without its provider's envelope. `received_at` is when we got it, however often it is
+    replayed.
+    """
 
     event_id: str
     event_type: str
     payload: Mapping[str, Any]
     merchant_id: str = ""
+    received_at: datetime | None = None
 
 
 class NotAnEvent(ValueError):
@@ -146,7 +149,7 @@ def _handle(
     at: datetime,
 ) -> tuple[Event | None, HandlingResult]:
     try:
-        event = parse_event(raw)
+        event = replace(parse_event(raw), received_at=at)
     except NotAnEvent as error:
         return None, HandlingResult(f"error: {error}", http_status=400)
     except UnreadableEvent as error:

@@ -6,7 +6,7 @@ nothing leaves a delivery with a final result as it is, to the last byte.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -85,7 +85,7 @@ def _handle_again(
 ) -> HandlingResult:
     assert delivery.signature_valid, "only a delivery with a valid signature is handled"
     try:
-        event = provider.parse_event(delivery.payload.encode())
+        event = replace(provider.parse_event(delivery.payload.encode()), received_at=delivery.received_at)
     except NotAnEvent as error:
         return HandlingResult(f"error: {error}", http_status=400)
     except UnreadableEvent as error:

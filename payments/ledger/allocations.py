@@ -7,13 +7,25 @@ the order of Hyperswitch's ids, each spread over what remains. What exceeds the 
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
-from payments.models import Payment, Posting, Refund
+from payments.models import ForeignReceipt, Payment, Posting, Refund
 from payments.states import RefundStatus
 from veza.core.money import allocate
 
 Allocation = dict[str, int]
+
+
+class Funds(NamedTuple):
+    """Money of some accounts, in minor units of one currency."""
+
+    allocation: Allocation
+    currency: str
+
+    @property
+    def total_minor(self) -> int:
+        return sum(self.allocation.values())
 
 
 def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
@@ -29,6 +41,40 @@ def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocati
             if account != RECOVERABLE:
                 remaining[account] -= amount
     return {account: amount for account, amount in remaining.items() if amount > 0}
+
+
+def remaining_in(currency: str, payment: Payment, *, exclude: Refund | None = None) -> Allocation:
+    """What each account has of what was received in `currency`; nothing in one that was never received.
+
+    A foreign receipt is applied to nothing: all that is left of it is unapplied.
+    """
+    if currency == payment.held_currency:
+        return remaining_of(payment, exclude=exclude)
+    receipt = ForeignReceipt.objects.filter(payment=payment, currency=currency).first()
+    if receipt is None:
+        return {}
+    refunds = payment.refunds.filter(status=RefundStatus.SUCCEEDED, currency=currency, converted_minor=None)
+    if exclude is not None:
+        refunds = refunds.exclude(pk=exclude.pk)
+    taken_minor = sum(allocation.get(UNAPPLIED, 0) for allocation in refunds.values_list("allocation", flat=True))
+    assert taken_minor <= receipt.received_minor, (
+        "no more is refunded of a receipt than it has: the rest is recoverable"
+    )
+    return nonzero({UNAPPLIED: receipt.received_minor - taken_minor})
+
+
+def foreign_funds(payment: Payment) -> Funds:
+    """What is left of a foreign receipt; nothing if the payment has none."""
+    if payment.refunded_minor:  # It receives another currency only after it has lost the first.
+        for currency in payment.foreign_receipts.values_list("currency", flat=True):
+            if remaining := remaining_in(currency, payment):
+                return Funds(remaining, currency)
+    return Funds({}, payment.held_currency)
+
+
+def is_emptied(payment: Payment) -> bool:
+    """Whether nothing is left of all that was received, in any currency: it was refunded or voided."""
+    return payment.refunded_minor >= payment.received_minor and not foreign_funds(payment).allocation
 
 
 def unapplied_funds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:

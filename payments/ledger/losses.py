@@ -48,12 +48,13 @@ def write_off_loss(
 def recover_losses(subject: KeyedRow, *, up_to_minor: int, at: datetime) -> int:
     """Post back what of the losses about `subject` has come back, the newest first, in the caller's transaction.
 
-    Returns how much of `up_to_minor` was recovered, in minor units of the losses' currency.
+    The caller has locked the transfer, or the payment of the refund or dispute, that it is about. Returns how much of
+    `up_to_minor` was recovered, in minor units of the losses' currency.
     """
     assert connection.in_atomic_block, "a recovery is posted in the commit of the money that came back"
     assert up_to_minor >= 0, "a recovery is a positive amount"
     rest_minor = up_to_minor
-    for write_off in reversed(WriteOff.objects.locked().filter(subject_id=subject.pk)):
+    for write_off in WriteOff.objects.filter(subject_id=subject.pk).order_by("-pk"):
         amount_minor = min(rest_minor, write_off.lost_minor)
         if not amount_minor:
             continue

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Q, Sum
 
 from payments.ledger.chart_of_accounts import PSP_CLEARING, UNAPPLIED
-from payments.models import LedgerAccount, Payment, Posting
+from payments.models import ForeignReceipt, LedgerAccount, Payment, Posting
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,18 @@ def post_received(payment: Payment, amount_minor: int, *, currency: str, at: dat
     reference = Reference(Posting.Kind.RECEIVED, payment.pk, payment.received_minor)
     lines = [Line(PSP_CLEARING, UNAPPLIED, amount_minor, "in")]
     post(reference, lines, payment=payment, currency=currency, correlation_id=payment.correlation_id, at=at)
+
+
+def post_foreign_receipt(receipt: ForeignReceipt, amount_minor: int, *, at: datetime) -> None:
+    """Post money that reached us in another currency than the payment's first. The receipt counts it already, and the
+    batch is numbered by all that it received so far.
+    """
+    assert 0 < amount_minor <= receipt.received_minor, "what is posted as received is part of what was received"
+    payment = receipt.payment
+    assert receipt.currency != payment.received_currency, "the first currency is posted by the payment itself"
+    reference = Reference(Posting.Kind.RECEIVED, receipt.pk, receipt.received_minor)
+    lines = [Line(PSP_CLEARING, UNAPPLIED, amount_minor, "in")]
+    post(reference, lines, payment=payment, currency=receipt.currency, correlation_id=payment.correlation_id, at=at)
 
 
 def post_applied(purpose_id: UUID, shares: Mapping[str, int], *, payment: Payment, at: datetime) -> None:

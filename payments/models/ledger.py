@@ -1,13 +1,11 @@
 """The ledger: its accounts and postings, and the rows that explain them. Amounts are minor units of `currency`."""
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from payments.models.payments import Payment
-from veza.core.models import KeyedRow, LockableQuerySet
+from veza.core.models import KeyedRow
 
 
 class LedgerAccount(models.Model):
@@ -95,8 +93,6 @@ class WriteOff(KeyedRow):
     decided_by = models.CharField(max_length=200, blank=True)
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["WriteOff"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [

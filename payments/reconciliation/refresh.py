@@ -45,6 +45,7 @@ BATCH = 50
 # How many calls run side by side: an answer takes Hyperswitch long, and one at a time would not use its rate.
 CONCURRENT_CALLS = 8
 SUPERSEDED = "superseded by an update"
+WAITS_FOR_DOUBT = "waits: payment in doubt"
 _FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
@@ -147,7 +148,9 @@ def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
 
 
 def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
-    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again if it is automatic."""
+    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again if it is automatic and
+    its payment has the money; while that is in doubt it waits.
+    """
     refund = Refund.objects.get(pk=refund_id)
     outcome = client.read_refund(refund.provider_key, force_sync=True)
     postpone = partial(_postpone, still_open=Q(status=RefundStatus.PENDING))
@@ -155,7 +158,10 @@ def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
     is_missing = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if not is_missing or refund.hyperswitch_refund_id is not None or not refund_requests.is_orphan(refund):
         return result
-    if refund.send_after is not None:
+    payment = Payment.objects.get(pk=refund.payment_id)
+    if refund.send_after is not None and refund_requests.is_in_doubt(payment):
+        return WAITS_FOR_DOUBT
+    if refund.send_after is not None and refund_requests.is_covered(payment):
         refund_requests.send_refund(refund_id, cause=cause)
         return "sent again"
     at = timezone.now()
@@ -219,11 +225,11 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
 def _is_superseded(dispute: Dispute) -> bool:
     """Whether an update of the dispute was applied during the call: the answer may be the older of the two.
 
-    Disputes have no clock that would show it. Leaves the dispute locked, and its payment before it.
+    Disputes have no clock that would show it. Leaves their payment locked.
     """
-    assert connection.in_atomic_block, "the dispute stays locked while the answer is applied"
-    list(Payment.objects.locked().filter(pk=dispute.payment_id))
-    current = Dispute.objects.locked().get(pk=dispute.pk)
+    assert connection.in_atomic_block, "the payment stays locked while the answer is applied"
+    Payment.objects.locked().get(pk=dispute.payment_id)
+    current = Dispute.objects.get(pk=dispute.pk)
     return any(getattr(current, field) != getattr(dispute, field) for field in _FIELDS_OF_UPDATE)
 
 
@@ -239,8 +245,8 @@ def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, s
         rows.exclude(still_open).update(next_attempt_at=None)
     else:
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
-    if is_answered and isinstance(row, Payment):  # What one read contradicts, another one confirms.
-        Payment.objects.filter(pk=row.pk, contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
+    if is_answered:  # What one read contradicts, another one confirms.
+        rows.filter(contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
 
 
 def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:

@@ -41,7 +41,7 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     The floor that made the sale allocates it again, item by item: always when its amount `is_changed`.
     """
     payment = refund.payment
-    remaining = allocations.remaining_of(payment, exclude=refund) if _is_in_held_currency(refund) else {}
+    remaining = allocations.remaining_in(refund.booked_currency, payment, exclude=refund)
     is_cut = allocations.capped_to(refund.allocation, remaining) != refund.allocation
     if is_changed or payment.refunded_minor or is_cut:
         allocate(refund, purchase_of(payment).reallocate_refund(refund))
@@ -52,7 +52,7 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     assert all(within), "a refund takes no more from an account than it has: the rest is recoverable"
     # An amount in doubt may belong to the payment: nothing of it is an excess yet.
     excess_minor = refund.allocation.get(RECOVERABLE, 0)
-    if excess_minor and _is_in_held_currency(refund):
+    if excess_minor and payment.has_received(refund.booked_currency):
         open_review_of_refund_excess(refund, excess_minor)
 
 

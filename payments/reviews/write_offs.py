@@ -41,7 +41,7 @@ def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     Returns the minor units written off, in the currency in which the row is booked. Raises NothingToWriteOff.
     """
     payment = Payment.objects.locked().get(pk=row.payment_id)
-    row = type(row).objects.locked().get(pk=row.pk)
+    row = type(row).objects.get(pk=row.pk)
     item = open_shortfall(row)
     amount = shortfall_minor(row)
     if item is None or not amount:

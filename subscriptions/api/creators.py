@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from subscriptions.access import may_sell
 from subscriptions.creators import become_creator
+from veza.core.api.inputs import NoInput, input_of
 from veza.core.api.requests import user_id_of
 from veza.core.models import User
 
@@ -35,5 +36,6 @@ class Creator(APIView):
         tags=["me"],
     )
     def post(self, request: Request) -> Response:
+        input_of(request, NoInput)
         user = become_creator(user_id=user_id_of(request), at=timezone.now())
         return Response(CreatorOutput(user).data)

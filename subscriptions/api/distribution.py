@@ -14,6 +14,7 @@ from subscriptions.access import refuse_unless_may_distribute
 from subscriptions.creators import submit_work
 from subscriptions.models import DistributionSubmission
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import user_id_of
 
 
@@ -23,7 +24,7 @@ class EligibilityOutput(serializers.Serializer[Any]):
     until_at = serializers.DateTimeField(allow_null=True, help_text="Null: as long as you have the plan.")
 
 
-class SubmissionInput(serializers.Serializer[Any]):
+class SubmissionInput(Input):
     title = serializers.CharField(max_length=120)
     artist = serializers.CharField(max_length=120)
     note = serializers.CharField(max_length=2_000, required=False, allow_blank=True, default="")
@@ -59,9 +60,6 @@ class Submissions(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = SubmissionInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        submission = submit_work(
-            submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **params.validated_data
-        )
+        payload = input_of(request, SubmissionInput)
+        submission = submit_work(submission_id=result_id, user_id=user_id_of(request), at=timezone.now(), **payload)
         return Response(SubmissionOutput(submission).data, status=201)

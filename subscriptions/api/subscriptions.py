@@ -18,16 +18,17 @@ from subscriptions.models import Subscription
 from subscriptions.overview import SubscriptionOverview, overview_of
 from subscriptions.states import SubscriptionStatus
 from veza.core.api.idempotency import idempotent
+from veza.core.api.inputs import Input, NoInput, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
 
 
-class PlanInput(serializers.Serializer[Any]):
+class PlanInput(Input):
     plan_id = serializers.UUIDField()
 
 
-class CancelInput(serializers.Serializer[Any]):
+class CancelInput(Input):
     now = serializers.BooleanField(default=False, help_text="True: it ends immediately. False: when the period ends.")
 
 
@@ -121,14 +122,13 @@ class Subscribe(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = PlanInput(data=request.data)
-        params.is_valid(raise_exception=True)
+        payload = input_of(request, PlanInput)
         user = request.user
         assert isinstance(user, User)
         checkout = subscribing.request_subscription(
             subscription_id=result_id,
             user=user,
-            plan_id=params.validated_data["plan_id"],
+            plan_id=payload["plan_id"],
             cause=cause_of(request),
             at=timezone.now(),
         )
@@ -149,6 +149,7 @@ class Complete(APIView):
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
+        input_of(request, NoInput)
         checkout = completion.request_completion(
             subscription_id=pk,
             payment_id=result_id,
@@ -171,9 +172,8 @@ class Cancel(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = CancelInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        now = params.validated_data["now"]
+        payload = input_of(request, CancelInput)
+        now = payload["now"]
         subscription = changes.cancel(user_id=user_id_of(request), now=now, cause=cause_of(request), at=timezone.now())
         return Response(SubscriptionOutput(subscription).data)
 
@@ -189,9 +189,8 @@ class Change(APIView):
     )
     @idempotent
     def post(self, request: Request, *, result_id: UUID) -> Response:
-        params = PlanInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        plan_id = params.validated_data["plan_id"]
+        payload = input_of(request, PlanInput)
+        plan_id = payload["plan_id"]
         subscription = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
         return Response(SubscriptionOutput(subscription).data)
 

@@ -99,14 +99,13 @@ def test_a_bad_order_is_refused_with_a_code_and_changes_nothing(api, body, code)
     assert not Order.objects.exists()
 
 
-def test_extra_fields_in_an_order_are_ignored(sandbox, api, buyer):
-    offer = OfferFactory()
-    body = order_of_one(offer) | {"total_minor": 1, "status": "completed", "buyer": str(new_id())}
-    body["items"][0] |= {"price_minor": 1, "seller_id": str(buyer.pk)}
+def test_an_order_cannot_name_its_own_price(sandbox, api):
+    body = order_of_one(OfferFactory()) | {"total_minor": 1}
 
-    payload = api.post(ORDERS, body, format="json").json()
+    answer = api.post(ORDERS, body, format="json")
 
-    assert (payload["status"], payload["total_minor"]) == ("pending", 12_00)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_field")
+    assert not Order.objects.exists()
 
 
 def test_another_persons_order_is_not_found_and_cannot_be_refunded(sandbox, api):
@@ -130,6 +129,18 @@ def test_a_buyer_sees_a_refund_from_none_to_pending_to_full(sandbox, api, buyer)
 
     assert (answer.status_code, answer.json()["refund"]["status"]) == (202, "pending")
     assert snapshot == ["none", "pending", "full"]
+
+
+@pytest.mark.parametrize("meant", [[], None, "twice", {"item_ids": []}, {"amount_minor": None}, {"amount_minor": 0}])
+def test_a_refund_that_names_nothing_does_not_mean_everything(sandbox, api, buyer, meant):
+    order = paid(order_of(OfferFactory(), buyer=buyer))
+    item = str(order.items.get().pk)
+    body = meant if isinstance(meant, dict) else {"items": [item, item] if meant == "twice" else meant}
+
+    answer = api.post(f"{ORDERS}/{order.pk}/refund", {"reason": "No."} | body, format="json")
+
+    assert answer.status_code == 400
+    assert not Refund.objects.exists()
 
 
 def test_active_licenses_are_listed_and_revoked_ones_on_request(sandbox, api, buyer):

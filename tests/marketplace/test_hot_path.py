@@ -18,7 +18,7 @@ def statements_to_complete(items: int) -> int:
 
 
 def test_a_completing_webhook_costs_a_known_number_of_statements(sandbox):
-    assert statements_to_complete(items=2) == 19
+    assert statements_to_complete(items=2) == 20
 
 
 def test_an_order_of_ten_items_costs_no_more_than_one_of_two(sandbox):

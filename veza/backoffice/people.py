@@ -10,8 +10,8 @@ from payments.models import Posting
 from payments.timeline import account_names
 from subscriptions.models import Subscription
 from veza.backoffice.timeline import timeline_of
-from veza.core.admin_columns import Panel, age, amount, column, moment, money, panel, short_id, status
-from veza.core.models import StatusChange, User
+from veza.core.admin_columns import Panel, age, amount, column, email_title, moment, money, panel, short_id, status
+from veza.core.models import Email, StatusChange, User
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
 from veza.core.words import format_status
@@ -39,6 +39,12 @@ def _panels_of_person(user: User) -> Iterator[Panel]:
     yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "reversed"), age])
     payouts = SellerPayout.objects.filter(seller=user).order_by("-created_at")[:SHOWN]
     yield panel("Payouts to their bank", payouts, [short_id, amount, status, age])
+    yield _emails(user)
+
+
+def _emails(user: User) -> Panel:
+    emails = Email.objects.filter(recipient=user).select_related("recipient").order_by("-created_at", "-pk")[:SHOWN]
+    return panel("E-mails", emails, [email_title, status, moment("sent_at", "sent"), age])
 
 
 def _balances(user: User) -> Panel:

@@ -20,7 +20,7 @@ from connect.reversals import reversal_requests
 from connect.reversals.reversal_outcomes import record_reversal
 from connect.reversals.reversal_refresh import decide_unanswered
 from connect.reversals.reversal_requests import ReversalNotRetryable, open_reversal
-from connect.settlement.reconcile_seller import reissue_transfer
+from connect.settlement.reissues import reissue_transfer
 from connect.stripe.objects import RemoteAccount, RemotePayout
 from connect.transfers import backfill, transfer_refresh, transfer_requests
 from connect.transfers.transfer_outcomes import record_transfer

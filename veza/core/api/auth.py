@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from veza.core.api import lockout, sessions
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import source_address
 from veza.core.errors import NotAllowed
 from veza.core.models import User
@@ -21,12 +22,12 @@ class InvalidCredentials(NotAllowed):
     http_status = 401
 
 
-class LoginInput(serializers.Serializer[None]):
+class LoginInput(Input):
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=1000, trim_whitespace=False)
 
 
-class RefreshInput(serializers.Serializer[None]):
+class RefreshInput(Input):
     refresh_token = serializers.CharField(max_length=4000)
 
 
@@ -53,9 +54,8 @@ class Login(PublicView):
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
-        params = LoginInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        user = _authenticate(request, params.validated_data["email"], params.validated_data["password"])
+        payload = input_of(request, LoginInput)
+        user = _authenticate(request, payload["email"], payload["password"])
         return Response(SessionOutput(sessions.begin(user)).data)
 
 
@@ -69,9 +69,8 @@ class Refresh(PublicView):
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
-        params = RefreshInput(data=request.data)
-        params.is_valid(raise_exception=True)
-        return Response(SessionOutput(sessions.renew(params.validated_data["refresh_token"])).data)
+        payload = input_of(request, RefreshInput)
+        return Response(SessionOutput(sessions.renew(payload["refresh_token"])).data)
 
 
 def _authenticate(request: Request, email: str, password: str) -> User:

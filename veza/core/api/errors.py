@@ -12,6 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from veza.core.api.inputs import UNKNOWN_FIELD
 from veza.core.api.parsers import BodyTooLarge
 from veza.core.api.problems import FieldError, Problem, flatten, retry_after, to_http, to_response
 from veza.core.errors import NotAllowed
@@ -72,8 +73,7 @@ def _not_allowed(error: NotAllowed) -> Problem:
 
 def _api_exception(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.ValidationError):
-        errors = tuple(flatten(error.detail))
-        return Problem(400, "validation_failed", "Some values cannot be accepted: see `errors`.", errors)
+        return _refused_fields(tuple(flatten(error.detail)))
     headers: dict[str, str] = {}
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
@@ -84,6 +84,12 @@ def _api_exception(error: exceptions.APIException) -> Problem:
     detail = payload.get("detail", error.default_detail)
     code = payload.get("code") or getattr(detail, "code", error.default_code)
     return Problem(error.status_code, str(code), str(detail), headers=headers)
+
+
+def _refused_fields(errors: tuple[FieldError, ...]) -> Problem:
+    if any(error.code == UNKNOWN_FIELD for error in errors):
+        return Problem(400, UNKNOWN_FIELD, "Some fields do not exist here: see `errors`. Nothing was done.", errors)
+    return Problem(400, "validation_failed", "Some values cannot be accepted: see `errors`.", errors)
 
 
 def _django_validation(error: ValidationError) -> Problem:

@@ -1,7 +1,10 @@
-"""What the OpenAPI page says about every call: the shape of an error."""
+"""What the OpenAPI page says about every call: the shape of an error, and that a body has no other fields."""
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
+
+from veza.core.api.inputs import Input
 from veza.core.api.problems import PROBLEM_JSON
 
 _FIELD_ERROR = {
@@ -42,3 +45,14 @@ def document_problems(result: dict[str, Any], generator: object, request: object
         for method in _METHODS & calls.keys():
             calls[method]["responses"].setdefault("default", answer)
     return result
+
+
+class ExactBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # The library is not typed.
+    """A request's body has the fields it names and no others."""
+
+    target_class = Input
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False}
