@@ -17,7 +17,7 @@ def remind(subscription: Subscription, *, at: datetime) -> None:
 
     A renewal that changes (another plan, no saved method any more) is announced again.
     """
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription.pk)
+    subscription = Subscription.objects.locked().get(pk=subscription.pk)
     plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
     if subscription.status not in RENEWING or end_at is None or at >= end_at:
         return  # It was cancelled, or ended, since it was read.
