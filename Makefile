@@ -4,7 +4,7 @@ PYTHON ?= python3
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test run bench lint types contracts migrations-check schema-check schema clean
+.PHONY: help demo test run bench lint types contracts migrations-check schema-check schema translations-check translations clean
 
 help: ## this list
 	@awk -F ":.*## " "/^[a-z-]+:.*## / {printf \"  make %-18s %s\n\", \$$1, \$$2}" $(firstword $(MAKEFILE_LIST))
@@ -12,7 +12,7 @@ help: ## this list
 demo: ## one purchase and refund, then a running Veza until Ctrl-C (ONCE=1, PAY=browser, PORT=8001)
 	@$(PYTHON) -m dev demo
 
-test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x")
+test: ## all tests, with their own PostgreSQL and Valkey (ARGS="-k refund -x", WORKERS=1)
 	@$(PYTHON) -m dev test
 
 run: ## a running Veza with sample data, without the purchase (PORT=8001)
@@ -39,6 +39,13 @@ schema-check: ## the API and docs/openapi.yaml agree
 schema: export WRITE = 1
 schema: ## rewrite docs/openapi.yaml
 	@$(PYTHON) -m dev check schema
+
+translations-check: ## every text is translated and compiled
+	@$(PYTHON) -m dev check translations
+
+translations: export WRITE = 1
+translations: ## bring the catalogues in locale/ up to date
+	@$(PYTHON) -m dev check translations
 
 clean: ## remove the environment and everything under .veza
 	@$(PYTHON) -m dev clean

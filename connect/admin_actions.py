@@ -5,7 +5,7 @@ from connect.debts import write_offs
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals import reversal_requests
 from connect.reversals.reversal_refresh import find_unanswered
-from connect.settlement import reconcile_seller
+from connect.settlement import reissues
 from connect.states import TransferStatus
 from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.admin_actions import ActionRequest, AdminAction
@@ -78,20 +78,24 @@ class ReissueTransfer(AdminAction[SellerTransfer]):
     label, permission, for_selection = "Reissue transfer", "connect.retry_transfer", False
 
     def is_available(self, row: SellerTransfer) -> bool:
-        return row.reissuable_minor > 0
+        return row.external_reversed_minor > 0
 
     def version_of(self, row: SellerTransfer) -> str:
-        return f"{row.status} {row.reissuable_minor}"
+        return f"{row.status} {row.external_reversed_minor}"
 
     def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
-        return [
-            f"{format_amount(row.reissuable_minor, row.currency)} that was reversed in Stripe's dashboard by mistake "
-            f"is paid to {row.seller.email} again.",
+        lines = [
+            f"{format_amount(row.external_reversed_minor, row.currency)} that was reversed in Stripe's dashboard by "
+            f"mistake is paid to {row.seller.email} again.",
             "It first reduces what the seller owes for this order. The rest is a new transfer, sent within a minute.",
         ]
+        if row.paid_twice_minor:
+            amount = format_amount(row.paid_twice_minor, row.currency)
+            lines.append(f"Later transfers had paid {amount} of it already: their orders send it to the seller now.")
+        return lines
 
     def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
-        amount = reconcile_seller.reissue_transfer(transfer_id=row.pk, cause=cause)
+        amount = reissues.reissue_transfer(transfer_id=row.pk, cause=cause)
         return f"Reissued {format_amount(amount, row.currency)} to the seller."
 
 

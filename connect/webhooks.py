@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from connect.accounts import apply_account, apply_capability, is_stale, revoke_access
+from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
@@ -29,6 +30,8 @@ from veza.core.strict_json import strict_json
 TOLERANCE = timedelta(seconds=300)
 # How far an event's time may be ahead of ours.
 _AHEAD = timedelta(days=1)
+# As many digits of a bank account's number as Stripe tells.
+LAST_DIGITS = 4
 
 
 def is_signed_by_stripe(raw: bytes, header: str | None, *, secrets: Sequence[str], at: datetime) -> bool:
@@ -105,7 +108,7 @@ def _revoke_access(
     account = _account(str(envelope.get("account") or ""))
     if account is None:
         return HandlingResult(Result.UNMATCHED)
-    revoke_access(account_id=account.pk)
+    revoke_access(account)
     return HandlingResult(Result.OK, account.seller_id)
 
 
@@ -120,6 +123,21 @@ def _schedule_transfer_refresh(
     if snapshot.reversed_minor > transfer.reversed_minor:
         SellerTransfer.objects.filter(pk=transfer.pk).update(refresh_due_at=Now())
     return HandlingResult(Result.OK, transfer.correlation_id)
+
+
+def _tell_of_bank(
+    payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
+    """Sellers change their bank in Stripe's own pages. The first one, during the onboarding, is no change."""
+    account = _account(str(envelope.get("account") or ""))
+    if account is None:
+        return HandlingResult(Result.UNMATCHED)
+    if not account.details_submitted:
+        return HandlingResult(Result.IGNORED, account.seller_id)
+    digits = str(payload.get("last4") or "")
+    last_digits = digits if len(digits) == LAST_DIGITS and digits.isalnum() else ""
+    write_bank_email(account, event_id=str(envelope["id"]), last_digits=last_digits, at=_created_at(envelope, at=at))
+    return HandlingResult(Result.OK, account.seller_id)
 
 
 def _apply_payout(
@@ -168,14 +186,10 @@ def _handler(handle: Callable[..., HandlingResult]) -> Handler:
 
 
 _READ_WHEN_NEEDED = "Stripe is asked for a balance when a payout needs it; none is stored."
-_BANK_IS_THE_SELLERS = "Sellers change their bank in Stripe's own pages; a payout goes to the bank that is there then."
 # The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
 IGNORED: Mapping[str, str] = {
     "transfer.created": "The answer to our own request says the same; an external one is found by the backfill.",
     "account.application.authorized": "Veza opens its sellers' accounts itself, and refreshes them.",
-    "account.external_account.created": _BANK_IS_THE_SELLERS,
-    "account.external_account.updated": _BANK_IS_THE_SELLERS,
-    "account.external_account.deleted": _BANK_IS_THE_SELLERS,
     "payout.reconciliation_completed": "Which transactions a payout consists of changes nothing about its amount.",
     "balance.available": _READ_WHEN_NEEDED,
     "balance_settings.updated": _READ_WHEN_NEEDED,
@@ -184,6 +198,14 @@ HANDLERS: Mapping[str, Handler] = {
     "account.updated": _handler(_apply_account),
     "account.application.deauthorized": _handler(_revoke_access),
     "capability.updated": _handler(_apply_capability),
+    **dict.fromkeys(
+        (
+            "account.external_account.created",
+            "account.external_account.updated",
+            "account.external_account.deleted",
+        ),
+        _handler(_tell_of_bank),
+    ),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(

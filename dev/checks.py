@@ -50,6 +50,11 @@ def schema(processes: Processes, screen: Screen) -> int:
         return _compare(schema_file, screen)
 
 
+def translations(processes: Processes, _screen: Screen) -> int:
+    """Compare the texts in the code with the catalogues; WRITE=1 brings these up to date and compiles them."""
+    return _run(processes, PYTHON, "-m", "dev.translations", *([] if os.environ.get("WRITE") else ["--check"]))
+
+
 def _compare(schema_file: Path, screen: Screen) -> int:
     if not SCHEMA.exists():
         screen.say(f"{SCHEMA.relative_to(ROOT)} is missing; `make schema` writes it.")
@@ -73,4 +78,5 @@ CHECKS: dict[str, Callable[[Processes, Screen], int]] = {
     "contracts": contracts,
     "migrations": migrations,
     "schema": schema,
+    "translations": translations,
 }

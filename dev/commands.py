@@ -6,17 +6,20 @@ import shlex
 import shutil
 import sys
 
-from dev import demo, environment, places
+from dev import demo, environment, places, valkey
 from dev.checks import CHECKS
 from dev.foreground import ENDED_BY_SIGNAL, in_foreground
 from dev.places import PYTHON
 from dev.processes import Failure, Interruption, Processes
-from dev.stores import open_stores
+from dev.stores import open_brokers, open_stores
 from dev.terminal import Screen
 
 # Large enough that the history is in memory, as on a database host.
 BENCH_SETTINGS = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
+
+# More processes than this would need more connections than a PostgreSQL has by default.
+MOST_WORKERS = 4
 
 
 def main(arguments: list[str]) -> int:
@@ -57,12 +60,43 @@ def _run(options: argparse.Namespace, processes: Processes, screen: Screen) -> i
 
 
 def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
-    """Run pytest with a separate database and broker, and return its exit status."""
+    """Run pytest with a separate database and broker, and return its exit status.
+
+    Without arguments, it runs in as many processes as there are cores; WORKERS chooses another number. Each needs a
+    broker, and of those only the first may be REDIS_URL's.
+    """
+    workers = count_workers(arguments)
     environment.ensure("development", processes, screen)
+    if workers > 1 and not valkey.is_installed():
+        screen.say("  · one process runs the tests: no Valkey can be started for a second one")
+        workers = 1
     stores = open_stores(processes, screen, durable=False)
     # The Valkey wheel brings a pytest plugin that would start a server of its own.
-    command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey", *arguments]
-    return in_foreground(processes, command, dict(os.environ) | stores)
+    command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey"]
+    if workers > 1:
+        stores["REDIS_URLS"] = " ".join([stores["REDIS_URL"], *open_brokers(processes, screen, workers - 1)])
+        # A process that dies would be replaced by one that no broker was opened for.
+        command += ["-p", "tests.parallel", "-n", str(workers), "--dist", "loadgroup", "--max-worker-restart", "0"]
+    return in_foreground(processes, [*command, *arguments], dict(os.environ) | stores)
+
+
+def count_workers(arguments: list[str]) -> int:
+    """Return how many processes run the tests: WORKERS, else one per core for all tests and one for chosen tests.
+
+    Every process makes a database first, which takes longer than a few tests. Raises Failure.
+    """
+    if any(argument.startswith(("-n", "--numprocesses")) for argument in arguments):
+        raise Failure("Choose the number of processes with WORKERS=2 instead of -n 2: each needs a broker of its own.")
+    if setting := os.environ.get("WORKERS"):
+        if not setting.isdigit() or int(setting) < 1:
+            raise Failure(f"WORKERS={setting} is not a number of processes.")
+        return int(setting)
+    return 1 if arguments else min(count_cores(), MOST_WORKERS)
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def bench(processes: Processes, screen: Screen) -> int:

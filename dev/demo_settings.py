@@ -44,6 +44,9 @@ def demo_settings(stores: dict[str, str], base_url: str, password: str) -> dict[
         "HYPERSWITCH_MERCHANT_ID": "merchant_sandbox",
         "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
         "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
+        "SMTP_FROM": "receipts@shop.example",
+        "EMAIL_CHECK_INTERVAL": "1s",
+        "REVIEW_DIGEST_ADDRESS": "finance@shop.example",
         # The user is watching: look for work every second, not every minute.
         "TRANSFER_RETRY_CHECK_INTERVAL": "1s",
         "REVERSAL_CHECK_INTERVAL": "1s",

@@ -37,6 +37,17 @@ def open_stores(
     return urls
 
 
+def open_brokers(processes: Processes, screen: Screen, number: int) -> list[str]:
+    """Return the URLs of `number` new brokers, also when REDIS_URL is set: what they hold is deleted by the tests."""
+    urls = []
+    for _ in range(number):
+        folder = places.run_folder()
+        processes.remove_at_the_end(folder)
+        with screen.step("Valkey") as step:
+            urls.append(valkey.start(processes, folder, log=folder / "valkey.log", step=step))
+    return urls
+
+
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

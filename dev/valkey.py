@@ -27,6 +27,15 @@ def find_server() -> Path:
     )
 
 
+def is_installed() -> bool:
+    """Tell whether a server can be started here."""
+    try:
+        find_server()
+    except Failure:
+        return False
+    return True
+
+
 def start(processes: Processes, folder: Path, *, log: Path, step: Step) -> str:
     """Start an empty server with a random password and return its URL.
 

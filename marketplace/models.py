@@ -22,7 +22,9 @@ class ProductQuerySet(models.QuerySet["Product"]):
 class Product(KeyedRow):
     """A creator's work, sold under one or more licences."""
 
-    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="products")
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="products", db_index=False
+    )
     title = models.CharField(max_length=120)
     description = models.TextField(blank=True)
     published = models.BooleanField(default=True)
@@ -31,7 +33,13 @@ class Product(KeyedRow):
     objects = ProductQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at", "-id"], name="product_newest_first")]
+        indexes = [
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(published=True), name="product_for_sale_newest_first"
+            ),
+            models.Index(fields=["title", "id"], condition=Q(published=True), name="product_for_sale_by_title"),
+            models.Index(fields=["seller", "-created_at", "-id"], name="product_seller_newest_first"),
+        ]
 
 
 class LicenseKind(models.TextChoices):
@@ -49,7 +57,7 @@ class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
 class LicenseOffer(KeyedRow):
     """One licence of one product, at a price before tax. An order item keeps its own copy of the terms."""
 
-    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="offers")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="offers", db_index=False)
     license = models.CharField(max_length=12, choices=LicenseKind)
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -66,13 +74,22 @@ class LicenseOffer(KeyedRow):
             models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="offer_tax_at_most_whole"),
             models.UniqueConstraint(fields=["product", "license"], name="one_offer_per_product_and_license"),
         ]
+        indexes = [
+            models.Index(
+                fields=["license", "price_minor", "product"],
+                condition=Q(active=True),
+                name="offer_by_license_and_price",
+            ),
+        ]
 
 
 class CartItem(KeyedRow):
     """A licence offer in a buyer's cart. A cart is its items."""
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items")
-    offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items", db_index=False
+    )
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+", db_index=False)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -84,7 +101,7 @@ class Order(StatefulRow):
 
     moves = ORDER_MOVES
 
-    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    buyer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders", db_index=False)
     status = models.CharField(max_length=15, choices=OrderStatus, default=OrderStatus.PENDING)
     subtotal_minor = models.BigIntegerField()
     tax_minor = models.BigIntegerField()
@@ -118,8 +135,8 @@ class Order(StatefulRow):
 class OrderItem(KeyedRow):
     """One licence in an order: price, tax, our fee and the seller's share, frozen at sale."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items")
-    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="order_items")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="items", db_index=False)
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="order_items", db_index=False)
     seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sold_items")
     title = models.CharField(max_length=120)
     license = models.CharField(max_length=12, choices=LicenseKind)
@@ -158,13 +175,13 @@ class License(StatefulRow):
     item = models.OneToOneField(OrderItem, on_delete=models.PROTECT, related_name="granted_license")
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="licenses")
     offer = models.ForeignKey(LicenseOffer, on_delete=models.PROTECT, related_name="licenses")
-    holder = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="licenses")
+    holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="licenses", db_index=False
+    )
     status = models.CharField(max_length=10, choices=LicenseStatus, default=LicenseStatus.ACTIVE)
     exclusive = models.BooleanField(default=False)
     rights = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["License"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "licenses"
@@ -187,10 +204,11 @@ class License(StatefulRow):
 class RefundLine(KeyedRow):
     """How much of one item a refund gives back, split over whose money it is.
 
-    Fixed when the refund is opened, unless another refund took that money before this one succeeded.
+    Fixed when the refund is opened, unless another refund took that money before this one succeeded. Of nothing while
+    the refund is in another currency: then it only says which item was requested.
     """
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines", db_index=False)
     item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="refund_lines")
     tax_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()

@@ -4,6 +4,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
@@ -21,7 +22,8 @@ from payments.admin_actions import (
     WriteOffShortfall,
 )
 from payments.collection.payment_updates import NOTES
-from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, seller_of
+from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, SELLER, SYSTEM_ACCOUNTS, seller_of
+from payments.ledger.opening_balances import postings_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
@@ -225,5 +227,16 @@ def reference(row: Posting) -> str:
 class PostingAdmin(ReadOnlyAdmin):
     list_display = (moment("at", "when"), debit, credit, amount, reference, short_correlation_id)
     list_filter = (AgeFilter, AmountFilter, CurrencyFilter)
-    search_keys = ("id", "subject_id", "correlation_id", "debit_id", "credit_id")
+    search_keys = ("id", "subject_id", "correlation_id")
     empty = "Nothing has been booked yet."
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Posting]", search_term: str
+    ) -> tuple["QuerySet[Posting]", bool]:
+        """By the code of an account too. Those of our own have so many postings that no index lists them."""
+        code = search_term.strip()
+        if code in SYSTEM_ACCOUNTS:
+            return queryset.filter(Q(debit=code) | Q(credit=code)), False
+        if code.startswith(SELLER):
+            return queryset.filter(postings_of([code])), False
+        return super().get_search_results(request, queryset, search_term)

@@ -84,7 +84,7 @@ class RefreshPayment(_RefreshAction[Payment]):
 
 class RefreshRefund(_RefreshAction[Refund]):
     def is_available(self, row: Refund) -> bool:
-        return row.status == RefundStatus.PENDING
+        return row.status == RefundStatus.PENDING or row.hyperswitch_refund_id is not None
 
     def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
         amount = format_amount(row.amount_minor, row.currency)
@@ -133,10 +133,7 @@ class _MismatchAction(AdminAction[Payment]):
         return row.status == PaymentStatus.MISMATCHED
 
     def _describe_amounts(self, row: Payment) -> str:
-        amount, price = (
-            format_amount(row.received_minor, row.held_currency),
-            format_amount(row.amount_minor, row.currency),
-        )
+        amount, price = format_amount(*row.captured_funds()), format_amount(row.amount_minor, row.currency)
         return f"{amount} was received; the price is {price}."
 
 
@@ -217,7 +214,8 @@ class RefundMismatchInFull(_MismatchAction):
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
         if not row.received_minor:
             return ["Nothing was received, so nothing is refunded. The payment and its order or invoice are cancelled."]
-        amount = format_amount(sum(unapplied_funds(row).values()), row.held_currency)
+        funds = mismatches.refundable_funds(row)
+        amount = format_amount(funds.total_minor, funds.currency)
         return [
             self._describe_amounts(row),
             f"{amount} of unapplied funds is refunded to the buyer: a refund is opened and the worker sends it.",
@@ -240,7 +238,8 @@ class RetryReturnOfFunds(AdminAction[Payment]):
         return has_returnable_funds(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
-        amount = format_amount(sum(funds_to_return(row).values()), row.held_currency)
+        funds = funds_to_return(row)
+        amount = format_amount(funds.total_minor, funds.currency)
         return [
             f"{amount} of unapplied funds is returned to the buyer: a new refund is opened and the worker sends it.",
             "The review item about them is closed when that refund has succeeded.",

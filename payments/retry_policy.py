@@ -6,6 +6,9 @@ from datetime import timedelta
 # Resending: how long after each unanswered attempt a payment or refund is sent or refreshed again; the last repeats.
 RETRY_SCHEDULE = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=5))
 
+# How often a refund that waits for the end of a doubt about its payment looks whether it has ended.
+DOUBT_RECHECK_AFTER = timedelta(minutes=5)
+
 # Replaying webhooks: the same for a delivery whose handler failed or that came too early, until REPLAY_FOR is over.
 REPLAY_SCHEDULE = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 10, 30, 60))
 REPLAY_FOR = timedelta(hours=24)

@@ -3,13 +3,15 @@
 The kinds, as they are stored, are named here and nowhere else.
 """
 
-from django.db.models import QuerySet
+from uuid import UUID
 
 from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
-from payments.ledger.allocations import Allocation
+from payments.ledger.allocations import Funds
+from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.states import DisputeStatus, PaymentStatus, RefundStatus
+from veza.core import reads
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
@@ -20,6 +22,7 @@ PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
 PAYMENT_CONTRADICTED = "payment_contradicted"
 PAYMENT_AMOUNT_MISSING = "payment_amount_missing"
 PAYMENT_VOIDED = "payment_voided"
+REFUND_CONTRADICTED = "refund_contradicted"
 UNAPPLIED_FUNDS = "unapplied_funds"
 EXTERNAL_REFUND = "external_refund"
 RETURNED = "refund_returned"
@@ -34,6 +37,19 @@ DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
 _RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
 )
+# Automatic refunds of unapplied funds that failed or were returned by the bank, newest first.
+_FAILED_RETURNS_OF = reads.Read(
+    lambda payment_id: Refund.objects.filter(
+        payment=payment_id, source=Refund.Source.LATE_PAYMENT, status__in=(RefundStatus.FAILED, RefundStatus.BOUNCED)
+    ).order_by("-pk"),
+    UUID,
+)
+_OPEN_UNAPPLIED = reads.Read(
+    lambda payment_id: ReviewItem.objects.filter(
+        kind=UNAPPLIED_FUNDS, subject_id=payment_id, closed_at__isnull=True
+    ).values_list("pk"),
+    UUID,
+)
 _RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
 
 
@@ -42,13 +58,14 @@ _RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write 
 
 def open_review_of_mismatch(payment: Payment, why: str) -> None:
     """The amount or currency received is wrong: finance decides about the money."""
+    captured_minor, currency = payment.captured_funds()
     open_review(
         MISMATCH,
         payment,
         why=why,
         what_to_do=f"Finance: compare the payment with Hyperswitch's dashboard, then {_ends_of_mismatch(payment)}",
-        amount_minor=payment.received_minor - payment.voided_minor(),
-        currency=payment.held_currency,
+        amount_minor=captured_minor,
+        currency=currency,
     )
 
 
@@ -56,6 +73,8 @@ def _ends_of_mismatch(payment: Payment) -> str:
     """The actions that end a mismatch, as they are offered."""
     if not payment.received_minor:
         return "press “Refund in full”: nothing was received, so the payment is only cancelled."
+    if allocations.foreign_funds(payment).allocation:
+        return "press “Refund in full”. What is on its way back already is waited for first."
     if allocations.is_applied(payment):
         return "press “Accept received amount”; refund the order or invoice after that if it has to be."
     is_too_little = payment.kept_minor() < payment.amount_minor or payment.held_currency != payment.currency
@@ -64,18 +83,26 @@ def _ends_of_mismatch(payment: Payment) -> str:
     return "press “Accept received amount” or “Refund in full”."
 
 
-def open_review_of_contradiction(payment: Payment, first: str, second: str) -> None:
-    """Two reads take money away from a payment, and differ: it is read every minute until two of them agree."""
+def open_review_of_contradiction(row: Payment | Refund, first: str, second: str) -> None:
+    """Two reads contradict a payment or refund, and each other: it is read every minute until two of them agree."""
+    name = row._meta.verbose_name
+    funds = row.captured_funds() if isinstance(row, Payment) else (row.amount_minor, row.currency)
     open_review(
-        PAYMENT_CONTRADICTED,
-        payment,
-        why=f"Hyperswitch reports two different states of this payment: {first}, then {second}. The payment stays "
-        f"{payment.status}, and its sellers are not paid meanwhile.",
-        what_to_do="Support: check the payment in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
+        PAYMENT_CONTRADICTED if isinstance(row, Payment) else REFUND_CONTRADICTED,
+        row,
+        why=f"Hyperswitch reports two different states of this {name}: {first}, then {second}. The {name} stays "
+        f"{row.status}, and sellers are not paid meanwhile.",
+        what_to_do=f"Support: check the {name} in Hyperswitch's dashboard, then press “Refresh from Hyperswitch”. This "
         "item closes when two reads a minute apart agree.",
-        amount_minor=payment.received_minor - payment.voided_minor(),
-        currency=payment.held_currency,
+        amount_minor=funds[0],
+        currency=funds[1],
     )
+
+
+def close_review_of_contradiction(row: Payment | Refund, remote_status: str) -> None:
+    """Close what is open about contradicting reads: two of them agree, or a newer webhook has decided."""
+    for kind in (PAYMENT_CONTRADICTED, REFUND_CONTRADICTED):
+        close_review(kind, row, note=f"The status at Hyperswitch is {remote_status}.")
 
 
 def open_review_of_missing_amount(payment: Payment) -> None:
@@ -98,7 +125,8 @@ def update_review_of_surplus(payment: Payment) -> None:
     if surplus_minor:
         close_review(UNAPPLIED_FUNDS, payment, note="More was received.")
         price = format_amount(payment.amount_minor, payment.currency)
-        open_review_of_unapplied_funds(payment, surplus_minor, f"The price of {price} had been received before.")
+        funds = Funds({UNAPPLIED: surplus_minor}, payment.held_currency)
+        open_review_of_unapplied_funds(payment, funds, f"The price of {price} had been received before.")
 
 
 def open_review_of_payment_status(payment: Payment, remote_status: str) -> None:
@@ -115,46 +143,39 @@ def open_review_of_payment_status(payment: Payment, remote_status: str) -> None:
     )
 
 
-def open_review_of_unapplied_funds(payment: Payment, amount_minor: int, why: str) -> None:
+def open_review_of_unapplied_funds(payment: Payment, funds: Funds, why: str) -> None:
     """The buyer paid for nothing, and the money could not be returned automatically."""
-    assert amount_minor > 0, "unapplied funds are an amount that is held"
-    amount = format_amount(amount_minor, payment.held_currency)
+    assert funds.total_minor > 0, "unapplied funds are an amount that is held"
+    amount = format_amount(funds.total_minor, funds.currency)
     open_review(
         UNAPPLIED_FUNDS,
         payment,
         why=f"{amount} received from the buyer pays for nothing and was not returned. {why}",
         what_to_do=_RETRY_RETURN,
-        amount_minor=amount_minor,
-        currency=payment.held_currency,
+        amount_minor=funds.total_minor,
+        currency=funds.currency,
     )
 
 
 def close_review_of_unapplied_funds(payment: Payment) -> None:
     """Close what is open about unapplied funds that are not held any more: they were returned after all, or applied."""
-    items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
-    refunds = list(_failed_returns(payment))
-    if (refunds or items.exists()) and not funds_to_return(payment):
+    refunds, items = reads.together(_FAILED_RETURNS_OF.on(payment.pk), _OPEN_UNAPPLIED.on(payment.pk))
+    if (refunds or items) and not funds_to_return(payment).allocation:
         close_review(UNAPPLIED_FUNDS, payment, note="The funds are not held any more.")
         for refund in refunds:
             close_review(RETURNED, refund, note="Another refund returned the funds.")
 
 
-def funds_to_return(payment: Payment) -> Allocation:
+def funds_to_return(payment: Payment) -> Funds:
     """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
     the unapplied part of a payment that is decided.
     """
-    remaining = allocations.remaining_of(payment)
-    for refund in _failed_returns(payment):
+    for refund in _FAILED_RETURNS_OF(payment.pk):
+        remaining = allocations.remaining_in(refund.booked_currency, payment)
         if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
-            return dict(refund.allocation)
+            return Funds(dict(refund.allocation), refund.booked_currency)
     is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
-    return allocations.unapplied_funds(payment) if is_decided else {}
-
-
-def _failed_returns(payment: Payment) -> QuerySet[Refund]:
-    """Automatic refunds of unapplied funds that failed or were returned by the bank, newest first."""
-    statuses = (RefundStatus.FAILED, RefundStatus.BOUNCED)
-    return payment.refunds.filter(source=Refund.Source.LATE_PAYMENT, status__in=statuses).order_by("-pk")
+    return Funds(allocations.unapplied_funds(payment) if is_decided else {}, payment.held_currency)
 
 
 # --- Refunds
@@ -166,9 +187,8 @@ def update_reviews_after_failure(refund: Refund) -> None:
     if refund.source == Refund.Source.LATE_PAYMENT:
         error = " ".join(filter(None, (refund.error_code, refund.error_message))) or "Hyperswitch gave no reason"
         close_review(UNAPPLIED_FUNDS, refund.payment, note="Retried; the refund failed again.")
-        open_review_of_unapplied_funds(
-            refund.payment, refund.amount_minor, f"The refund that should return it failed: {error}."
-        )
+        funds = Funds(refund.allocation, refund.booked_currency)
+        open_review_of_unapplied_funds(refund.payment, funds, f"The refund that should return it failed: {error}.")
 
 
 def update_reviews_after_success(refund: Refund) -> None:
@@ -181,7 +201,7 @@ def update_reviews_after_success(refund: Refund) -> None:
     else:
         _close_reviews_of_repeated(refund)
     _update_review_of_difference(refund)
-    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
+    update_review_of_doubt(refund, is_in_doubt=refund.is_in_doubt())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(
@@ -283,10 +303,10 @@ def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
     open_review(
         REFUND_EXCESS,
         refund,
-        why=f"{format_amount(excess_minor, refund.currency)} more was refunded than remained of the payment.",
+        why=f"{format_amount(excess_minor, refund.booked_currency)} more was refunded than remained of the payment.",
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
-        currency=refund.currency,
+        currency=refund.booked_currency,
     )
 
 
@@ -299,8 +319,12 @@ def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
     An earlier one is closed first: the amount may have changed.
     """
     close_review(AMOUNT_IN_DOUBT, row, note="The amount is known, has changed, or is not taken any more.")
-    if not is_in_doubt:
-        return
+    if is_in_doubt:
+        open_review_of_doubt(row)
+
+
+def open_review_of_doubt(row: Refund | Dispute) -> None:
+    """Ask finance how much of its payment a refund or dispute of another currency takes, unless that is asked."""
     payment, name = row.payment, row._meta.verbose_name
     amount = format_amount(row.amount_minor, row.currency)
     received = format_amount(payment.received_minor, payment.held_currency)
@@ -339,7 +363,7 @@ def update_review_of_answer(dispute: Dispute) -> None:
 def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None:
     """Open a review item for what the bank takes beyond the payment; close an earlier one first."""
     assert excess_minor >= 0, "an excess is what is disputed beyond the payment"
-    excess, amount = (format_amount(minor, dispute.currency) for minor in (excess_minor, dispute.amount_minor))
+    excess, amount = (format_amount(minor, dispute.booked_currency) for minor in (excess_minor, dispute.booked_minor))
     close_review(DISPUTE_EXCESS, dispute, note=f"Not covered now: {excess}.")
     if not excess_minor:
         return
@@ -349,7 +373,7 @@ def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None
         why=f"The bank takes {amount}, of which {excess} is not covered by what remains of the payment.",
         what_to_do=_RECOVER,
         amount_minor=excess_minor,
-        currency=dispute.currency,
+        currency=dispute.booked_currency,
     )
 
 

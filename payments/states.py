@@ -80,7 +80,7 @@ _R = RefundStatus
 REFUND_MOVES: Moves = {
     _R.PENDING: {
         _R.SUCCEEDED: "the money went back to the buyer",
-        _R.FAILED: "Hyperswitch refused it, does not know it, or reports that it failed",
+        _R.FAILED: "Hyperswitch refused it, does not know it, or reports a failure; or its money was gone",
     },
     # Updates may arrive in any order: a newer success is booked, an older one was undone before it arrived.
     _R.FAILED: {

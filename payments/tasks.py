@@ -12,6 +12,7 @@ from payments.collection import expiry
 from payments.disputes import dispute_updates
 from payments.hyperswitch.health import HEALTH
 from payments.inbox import replay, retention
+from payments.ledger import opening_balances
 from payments.models import Payment, Refund
 from payments.reconciliation import listings, refresh
 from payments.retry_policy import CLOSE_AGAIN_AFTER, LEASE
@@ -82,3 +83,9 @@ def compare_lists(**_newer: object) -> None:
 def clean_webhook_log(**_newer: object) -> None:
     """Delete webhook deliveries that are older than the retention."""
     retention.clean(settings.HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS)
+
+
+@shared_task(name="payments.carry_forward")
+def carry_forward(**_newer: object) -> None:
+    """Add to the sellers' opening balances what was posted since the last time."""
+    opening_balances.carry_forward()

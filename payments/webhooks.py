@@ -20,12 +20,14 @@ from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
-from payments.models import WebhookDelivery
+from payments.models import LOCKED_PAYMENT, WebhookDelivery
+from payments.refunds import refund_updates
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
+from veza.core import reads
 from veza.core.causes import Cause
-from veza.core.ids import new_id
+from veza.core.ids import new_id, row_id
 from veza.core.strict_json import strict_json
 
 
@@ -103,12 +105,20 @@ def apply_ours(
     return apply(snapshot, cause=cause, at=at)
 
 
-def _handler(parse: Callable[[Mapping[str, Any]], Snapshot], apply: Apply[Snapshot]) -> Handler:
+def first_reads(event: Event) -> Sequence[reads.Query]:
+    """What the event's handler locks first."""
+    if event.event_type in _REFUND_EVENTS:
+        return refund_updates.first_reads(event.payload.get("payment_id"), event.payload.get("refund_id"))
+    key = row_id("pay", event.payload.get("payment_id"))
+    return (LOCKED_PAYMENT.on(key),) if key is not None else ()
+
+
+def _handler(parse: Callable[[Event], Snapshot], apply: Apply[Snapshot]) -> Handler:
     """Parse the object, check that it is ours, apply it: the same for every type of event."""
 
     def handle(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:
         try:
-            snapshot = parse(event.payload)
+            snapshot = parse(event)
             return apply_ours(apply, snapshot, merchant_id=event.merchant_id, cause=cause, at=at)
         except Unreadable as error:
             raise UnreadableEvent(str(error)) from error
@@ -131,10 +141,10 @@ def _other_owner(profile_id: str, merchant_id: str) -> str:
     return ""
 
 
-_apply_payment = _handler(parse_payment, apply_payment)
-_apply_refund = _handler(parse_refund, apply_refund)
-_apply_dispute = _handler(parse_dispute, apply_dispute)
-_apply_mandate = _handler(parse_mandate, apply_mandate)
+_apply_payment = _handler(lambda event: parse_payment(event.payload, heard_at=event.received_at), apply_payment)
+_apply_refund = _handler(lambda event: parse_refund(event.payload, heard_at=event.received_at), apply_refund)
+_apply_dispute = _handler(lambda event: parse_dispute(event.payload), apply_dispute)
+_apply_mandate = _handler(lambda event: parse_mandate(event.payload), apply_mandate)
 _PAYMENT_EVENTS = (
     "payment_succeeded",
     "payment_failed",

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from sandbox.dispatch import Dispatcher
+from sandbox.mail.smtp import serve_mail
 from sandbox.server import SandboxServer
 from sandbox.settings import InvalidSetting, Settings, parse_schedule
 from sandbox.world import World
@@ -19,13 +20,18 @@ from sandbox.world import World
 
 def main(arguments: list[str] | None = None) -> int:
     options = _build_parser().parse_args(arguments)
-    server = SandboxServer(options.host, options.port, Dispatcher(World(_read_settings(options))))
+    world = World(_read_settings(options))
+    server = SandboxServer(options.host, options.port, Dispatcher(world))
     _stop_on_signal(server)
     port = server.server_address[1]
+    smtp_port = serve_mail(world, options.host, options.smtp_port)
+    if options.smtp_port_file:
+        _write_atomically(options.smtp_port_file, f"{smtp_port}\n")
     if options.port_file:
         _write_atomically(options.port_file, f"{port}\n")
     host = f"[{options.host}]" if ":" in options.host else options.host
     print(f"Sandbox for Hyperswitch and Stripe on http://{host}:{port} (no money moves)", flush=True)
+    print(f"Mail server on {host}:{smtp_port}; its mailbox: http://{host}:{port}/mailbox", flush=True)
     server.serve_forever(poll_interval=0.2)
     return 0
 
@@ -36,6 +42,8 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--port-file", type=Path, help="the port is written here, atomically, once it is known")
+    parser.add_argument("--smtp-port", type=int, default=0, help="of the mail server; 0: any free port")
+    parser.add_argument("--smtp-port-file", type=Path, help="the mail server's port is written here, before the other")
     parser.add_argument("--public-url", default="", metavar="URL", help="for links, if browsers need another address")
     parser.add_argument("--hyperswitch-webhook-url", default="", metavar="URL")
     parser.add_argument("--hyperswitch-webhook-secret", default=defaults.hyperswitch_webhook_secret, metavar="S")

@@ -27,7 +27,8 @@ class PublicDoor:
 def show_front(_world: World, _request: Request) -> Answer:
     content = (
         '<section class="card"><h1>Veza sandbox</h1><p class="note">A stand-in for Hyperswitch and Stripe'
-        " Connect. It keeps everything in memory and forgets it when it stops.</p></section>"
+        " Connect. It keeps everything in memory and forgets it when it stops.</p>"
+        '<a class="button" href="/mailbox">Mailbox</a></section>'
     )
     return render_page("Veza sandbox", "No money moves here.", content)
 

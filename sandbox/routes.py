@@ -15,6 +15,7 @@ from sandbox.control.door import ControlDoor
 from sandbox.exchange import Answer, Execute, Request
 from sandbox.hyperswitch import disputes, lists, payment_page, payments, refunds
 from sandbox.hyperswitch.door import HyperswitchDoor
+from sandbox.mail import pages as mail
 from sandbox.stripe import accounts, onboarding, payouts, reversals, transfers
 from sandbox.stripe.door import StripeDoor
 from sandbox.world import World
@@ -58,6 +59,9 @@ ROUTES = [
     _route(PUBLIC, "POST", "/payment_link/{merchant_id}/{payment_id}", payment_page.press_button),
     _route(PUBLIC, "GET", "/setup/{account}/{token}", onboarding.show_onboarding),
     _route(PUBLIC, "POST", "/setup/{account}/{token}", onboarding.finish_onboarding),
+    _route(PUBLIC, "GET", "/mailbox", mail.show_mailbox),
+    _route(PUBLIC, "GET", "/mailbox/{number}", mail.show_mail),
+    _route(PUBLIC, "GET", "/mailbox/{number}/html", mail.show_html),
     # Hyperswitch
     _route(HYPERSWITCH, "POST", "/payments", payments.create_payment),
     _route(HYPERSWITCH, "GET", "/payments/list", lists.list_payments),
@@ -115,9 +119,11 @@ ROUTES = [
     _route(CONTROL, "POST", "/_control/accounts/{account}", dashboard.force_account),
     _route(CONTROL, "POST", "/_control/payouts/{payout}", dashboard.force_payout),
     _route(CONTROL, "POST", "/_control/balances", dashboard.set_balance),
+    _route(CONTROL, "POST", "/_control/mail_faults", state.arm_mail_fault),
     _route(CONTROL, "GET", "/_truth", state.show_truth),
     _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
     _route(CONTROL, "GET", "/_truth/objects", state.show_objects),
+    _route(CONTROL, "GET", "/_truth/emails", mail.show_emails),
 ]
 
 

@@ -9,6 +9,7 @@ from sandbox.clock import Scheduler
 from sandbox.deliveries import Deliveries
 from sandbox.faults import Faults
 from sandbox.hyperswitch.objects import Customer, Dispute, Payment, Refund
+from sandbox.mail.mailbox import Mailbox
 from sandbox.settings import Settings
 from sandbox.stripe.keys import KeyTable
 from sandbox.stripe.objects import Account, Onboarding, Payout, Transfer
@@ -37,6 +38,7 @@ class World:
         self.faults = Faults()
         self.truth = Truth()
         self.keys = KeyTable()
+        self.mailbox = Mailbox()
         self.announcements: set[tuple[str, str]] = set()  # (object id, event type): each at most once
         self.payments: dict[str, Payment] = {}
         self.refunds: dict[str, Refund] = {}

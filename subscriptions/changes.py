@@ -1,16 +1,17 @@
 """Changing a subscription: another plan from the next period on, or a cancellation."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
-
-from django.db import transaction
 
 from subscriptions import invoices
 from subscriptions.access import SubscriptionPaymentRequired, effective_payment
+from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription
 from subscriptions.periods import renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from subscriptions.subscribing import active_plan
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.states import move
@@ -20,7 +21,7 @@ class NoSubscription(NotFound):
     code = "no_subscription"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscription:
     """Cancel the user's subscription at the end of its period, or now. An unpaid one ends now.
 
@@ -32,12 +33,13 @@ def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscript
         # A sweep closes the payment page, if there is one: that calls Hyperswitch.
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+        write_ended(subscription)
     else:
         _update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at)
     return subscription
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
     """Change the plan when this period ends; the current plan cancels an earlier change.
 
@@ -55,14 +57,11 @@ def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
 
 
 def _lock_live(user_id: UUID) -> Subscription:
-    live = Subscription.objects.locked().select_related("plan", "next_plan").filter(user=user_id, status__in=LIVE)
-    subscription = live.first()
+    subscription = Subscription.objects.locked().filter(user=user_id, status__in=LIVE).first()
     if subscription is None:
         raise NoSubscription("You have no subscription.")
     return subscription
 
 
-def _update(subscription: Subscription, **fields: object) -> None:
-    Subscription.objects.filter(pk=subscription.pk).update(**fields)
-    for name, value in fields.items():
-        setattr(subscription, name, value)
+def _update(subscription: Subscription, **fields: Any) -> None:
+    writes.update(subscription, **fields)

@@ -162,7 +162,7 @@ def refunded_minor(payment: Payment) -> int:
 def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
     """Move the unpaid invoices to `status`: failed may still be paid late, void may not."""
     assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
-    unpaid = SubscriptionInvoice.objects.locked().filter(subscription=subscription, status__in=PAYABLE)
+    unpaid = SubscriptionInvoice.objects.filter(subscription=subscription, status__in=PAYABLE).order_by("pk")
     for invoice in unpaid:
         if invoice.status != status:
             move(invoice, status, cause=cause, at=at)

@@ -48,10 +48,14 @@ class Subscription(StatefulRow):
 
     moves = SUBSCRIPTION_MOVES
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions")
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="subscriptions", db_index=False
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions", db_index=False)
     # The plan after this period; NULL = the same plan again.
-    next_plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    next_plan = models.ForeignKey(
+        Plan, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     status = models.CharField(max_length=16, choices=SubscriptionStatus, default=SubscriptionStatus.PENDING_PAYMENT)
     # The period that is paid for, free, or on trial; NULL until there is one.
     period_start_at = models.DateTimeField(null=True, blank=True)
@@ -112,9 +116,9 @@ class SubscriptionInvoice(StatefulRow):
 
     moves = INVOICE_MOVES
 
-    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="invoices", db_index=False)
     # The plan that is paid for: it decides the features, even after the subscription's plan has changed.
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
     period_start_at = models.DateTimeField()
     period_end_at = models.DateTimeField()
     net_minor = models.BigIntegerField()
@@ -126,8 +130,6 @@ class SubscriptionInvoice(StatefulRow):
     # Hyperswitch's id of the payment that paid it.
     hyperswitch_payment_id = models.CharField(max_length=64, null=True, blank=True, unique=True)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["SubscriptionInvoice"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "subscription_invoices"
@@ -164,9 +166,9 @@ class SubscriptionInvoice(StatefulRow):
 class UnpaidSubscriptionAudit(KeyedRow):
     """A copy of a subscription that was active without an effective payment. Append-only."""
 
-    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
     status = models.CharField(max_length=16)
     # The whole row, column by column, and its invoices.
     row = models.JSONField()
@@ -174,15 +176,14 @@ class UnpaidSubscriptionAudit(KeyedRow):
     reason = models.CharField(max_length=200)
     detected_at = models.DateTimeField()
 
-    class Meta:
-        indexes = [models.Index(fields=["-detected_at"], name="unpaid_audit_newest_first")]
-
 
 class DistributionSubmission(KeyedRow):
     """A work submitted for distribution, and the subscription that allowed it."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions")
-    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="submissions", db_index=False
+    )
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+", db_index=False)
     title = models.CharField(max_length=120)
     artist = models.CharField(max_length=120)
     note = models.TextField(blank=True)

@@ -3,44 +3,31 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.core.mail import send_mail
 
+from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
-from veza.core.money import basis_points_of, format_amount
+from subscriptions.states import RENEWING
+from veza.core import writes
+from veza.core.email.outbox import write_email
 
 
+@writes.atomic()
 def remind(subscription: Subscription, *, at: datetime) -> None:
-    """Send one reminder for each period that will be charged, then wait for the period's end.
+    """Write one reminder for each renewal that will be charged, then wait for the period's end.
 
-    Sent first and recorded after: a crash between the two sends the e-mail twice rather than never.
+    A renewal that changes (another plan, no saved method any more) is announced again.
     """
-    plan = subscription.next_plan or subscription.plan
+    subscription = Subscription.objects.locked().get(pk=subscription.pk)
+    plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
+    if subscription.status not in RENEWING or end_at is None or at >= end_at:
+        return  # It was cancelled, or ended, since it was read.
     is_charged = not plan.is_free and not subscription.cancel_at_period_end
-    if is_charged and subscription.reminded_for_at != subscription.period_end_at and _is_due(subscription, at=at):
-        subject = f"Your subscription to {plan.name} renews soon"
-        send_mail(subject, _reminder_text(subscription), None, [subscription.user.email])
-        Subscription.objects.filter(pk=subscription.pk).update(reminded_for_at=subscription.period_end_at)
-    Subscription.objects.filter(pk=subscription.pk, period_end_at=subscription.period_end_at).update(
-        due_at=subscription.period_end_at
-    )
+    fields: dict[str, object] = {"due_at": end_at}
+    if is_charged and _is_due(end_at, at=at):
+        write_email(RENEWAL_ANNOUNCED, subscription, to=subscription.user_id, occasion=renewal_occasion(subscription))
+        fields["reminded_for_at"] = end_at
+    Subscription.objects.filter(pk=subscription.pk).update(**fields)
 
 
-def _is_due(subscription: Subscription, *, at: datetime) -> bool:
-    end_at = subscription.period_end_at
-    return end_at is not None and at >= end_at - settings.SUBSCRIPTION_REMINDER_BEFORE
-
-
-def _reminder_text(subscription: Subscription) -> str:
-    plan = subscription.next_plan or subscription.plan
-    total = plan.price_minor + basis_points_of(plan.price_minor, plan.tax_basis_points)
-    method = (
-        "It will be charged to your saved payment method."
-        if subscription.hyperswitch_payment_method_id
-        else "You have no saved payment method: we will ask you to pay."
-    )
-    assert total > 0, "only a renewal that costs something is announced"
-    return (
-        f"On {subscription.period_end_at:%d %b %Y} your subscription to {plan.name} renews for "
-        f"{format_amount(total, plan.currency)}, incl. tax.\n{method}\n"
-        "To stop the renewal, cancel your subscription before that day.\n"
-    )
+def _is_due(end_at: datetime, *, at: datetime) -> bool:
+    return at >= end_at - settings.SUBSCRIPTION_REMINDER_BEFORE

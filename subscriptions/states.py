@@ -50,6 +50,8 @@ SUBSCRIPTION_MOVES: Moves = {
 }
 # A subscriber has at most one of these.
 LIVE = (_S.PENDING_PAYMENT, _S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
+# These are in a period that renews when it ends, unless it is cancelled.
+RENEWING = (_S.TRIALING, _S.ACTIVE)
 # These give access if they have an effective payment: `access` decides.
 ENTITLING = (_S.TRIALING, _S.ACTIVE, _S.PAST_DUE)
 

@@ -156,12 +156,12 @@ def deliver_dispute(payment: Payment, status: str, *, amount_minor: int | None =
     return deliver(envelope(f"dispute_{status}", snapshot))
 
 
-def answer_dispute(payment: Payment, status: str, *, amount_minor: int | None = None) -> None:
+def answer_dispute(payment: Payment, status: str, *, amount_minor: int | None = None, **payload: Any) -> None:
     """Hyperswitch's answer to a refresh of a dispute, which may contradict what it had reported."""
     amount = payment.amount_minor if amount_minor is None else amount_minor
-    payload = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}")
+    snapshot = dispute_object(payment=payment, amount_minor=amount, status=f"dispute_{status}", **payload)
     with transaction.atomic():
-        apply_dispute(parse_dispute(payload), cause=by_sweep("a test"), at=timezone.now(), is_answer=True)
+        apply_dispute(parse_dispute(snapshot), cause=by_sweep("a test"), at=timezone.now(), is_answer=True)
 
 
 def ago(**time: float) -> str:

@@ -6,9 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from django.db import connection
 
 FIFTY = 50
+# The marks of a module with a crowd. Fifty connections are half of what a PostgreSQL allows by default, so that two
+# crowds must not come at once; and on a slow machine the last of them waits longer for a row than production would.
+CROWD = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("crowd"),
+    pytest.mark.usefixtures("patient_connections"),
+]
 
 
 def all_at_once(ask: Callable[[int], Any], people: int = FIFTY) -> list[Any]:

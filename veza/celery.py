@@ -10,6 +10,9 @@ from celery.schedules import crontab
 from celery.signals import after_task_publish, beat_init, celeryd_init, heartbeat_sent, task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "veza.settings")
+# Workers and beat serve no pages: they load neither the admin's nor the API's modules, which Django's own checks would.
+os.environ.setdefault("VEZA_SERVES_PAGES", "false")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 from django.conf import settings  # Settings are named by the line above.
 
@@ -61,15 +64,18 @@ def _entry(task: str, when: timedelta | crontab) -> dict[str, object]:
 
 
 SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
+    "core.send_emails": (bool(settings.SMTP_HOST), settings.EMAIL_CHECK_INTERVAL),
     "payments.resend": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.close_unpaid": (True, timedelta(minutes=1)),
     "payments.reconcile": (settings.RECONCILE_WORKER_ENABLED, settings.RECONCILE_INTERVAL),
     "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, daily(hour=2, minute=40)),
     "payments.clean_webhook_log": (True, daily(hour=3, minute=20)),
+    "payments.carry_forward": (True, timedelta(hours=1)),
     "connect.send_transfers": (settings.TRANSFER_RETRY_ENABLED, settings.TRANSFER_RETRY_CHECK_INTERVAL),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
     "backoffice.add_up": (True, timedelta(minutes=1)),
+    "backoffice.write_digest": (bool(settings.REVIEW_DIGEST_ADDRESS), daily(hour=6, minute=0)),
     "backoffice.verify_ledger": (True, daily(hour=4, minute=10)),
     "connect.look_at_stripe": (True, settings.RESEND_CHECK_INTERVAL),
     "connect.move_on_payouts": (True, timedelta(minutes=1)),

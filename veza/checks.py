@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import checks
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.http.request import validate_host
 
 TAG = "start"
@@ -19,6 +21,7 @@ ENVIRONMENTS = ("development", "sandbox", "live")
 LONG_ENOUGH = 50  # Characters: what Django's own generator makes.
 VARIED_ENOUGH = 12
 SECRET_LENGTH = 16
+MAX_PORT = 65_535
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"}
 # gunicorn restarts a dead worker for ever, unless it exited with this status: then gunicorn stops as well.
 WORKER_FAILED_TO_BOOT = 3
@@ -59,6 +62,14 @@ def _plain_http(url: str) -> bool:
 def _named_sandbox(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return "sandbox" in host or host in LOCAL_HOSTS
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 IN_PRODUCTION = (
@@ -161,6 +172,42 @@ IN_PRODUCTION = (
         "METRICS_TOKEN is too short: it could be guessed.",
         f"Set METRICS_TOKEN to {SECRET_LENGTH} or more random characters, or leave it out (this machine only).",
         lambda config: bool(config.METRICS_TOKEN) and _short([config.METRICS_TOKEN]),
+    ),
+    Rule(
+        "E025",
+        "SMTP_HOST is empty, or SMTP_PORT is no port: no e-mail would be sent.",
+        "Set SMTP_HOST to your mail server, and SMTP_PORT to 587 (STARTTLS) or 465 (TLS).",
+        lambda config: not config.SMTP_HOST or not 0 < config.SMTP_PORT <= MAX_PORT,
+    ),
+    Rule(
+        "E026",
+        "SMTP_USERNAME or SMTP_PASSWORD is empty: the mail server would reject us.",
+        "Set SMTP_USERNAME and SMTP_PASSWORD to the log-in at your mail server.",
+        lambda config: not config.SMTP_USERNAME or not config.SMTP_PASSWORD,
+    ),
+    Rule(
+        "E027",
+        "SMTP_TLS is off: the password and every e-mail would travel unencrypted.",
+        "Set SMTP_TLS=true.",
+        lambda config: not config.SMTP_TLS,
+    ),
+    Rule(
+        "E028",
+        "SMTP_FROM is not an e-mail address, or SMTP_FROM_NAME is empty: mailboxes would reject our e-mails.",
+        "Set SMTP_FROM to an address of a domain that your mail server may send for, and SMTP_FROM_NAME to your name.",
+        lambda config: not _is_address(config.SMTP_FROM) or not config.SMTP_FROM_NAME.strip(),
+    ),
+    Rule(
+        "E029",
+        "REVIEW_DIGEST_ADDRESS is not an e-mail address.",
+        "Set REVIEW_DIGEST_ADDRESS to the address of your finance group, or leave it out.",
+        lambda config: bool(config.REVIEW_DIGEST_ADDRESS) and not _is_address(config.REVIEW_DIGEST_ADDRESS),
+    ),
+    Rule(
+        "E030",
+        "EMAIL_LINK_ORIGINS lists an address that does not begin with https://: links could be tampered with.",
+        "Set EMAIL_LINK_ORIGINS to https:// origins, such as https://shop.example.org, or leave it out.",
+        lambda config: any(_plain_http(origin) for origin in config.EMAIL_LINK_ORIGINS),
     ),
 )
 

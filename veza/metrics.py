@@ -35,7 +35,7 @@ from veza.core.api.problems import Problem, to_http
 from veza.core.api.requests import source_address
 from veza.core.cached_value import CachedValue
 from veza.core.ids import first_id_since
-from veza.core.models import Heartbeat, ProviderCall, ReviewItem
+from veza.core.models import Email, Heartbeat, ProviderCall, ReviewItem
 from veza.status import OK, state
 
 log = structlog.get_logger(__name__)
@@ -91,6 +91,7 @@ def _waiting() -> Iterator[Family]:
         ("reversal", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("transfer_in_doubt", SellerTransfer.objects.unsent(), "in_doubt_since"),
         ("case", ReviewItem.objects.filter(closed_at__isnull=True), "opened_at"),
+        ("email", Email.objects.waiting(), "created_at"),
     ):
         oldest.add_metric([kind], _age(rows, since_field))
     yield oldest
@@ -109,6 +110,7 @@ def _due() -> Iterator[Family]:
         ("transfers", SellerTransfer.objects.unsent(), "next_retry_at"),
         ("reversals", SellerTransfer.objects.to_reverse(), "next_retry_at"),
         ("subscriptions", Subscription.objects.all(), "due_at"),
+        ("emails", Email.objects.waiting(), "next_attempt_at"),
     ):
         longest_first = counts.filter(**{f"{due}__lte": Now()}).order_by(due)[:CAP]
         totals = longest_first.aggregate(rows=Count("pk"), earliest=Min(due))

@@ -108,13 +108,15 @@ _TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# Only the statements that ask for it are prepared (veza/core/statements.py), however often another one is sent.
+_PREPARED_ON_REQUEST = {"prepare_threshold": 1_000_000_000}
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://veza@127.0.0.1:5432/veza")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
     # Options in the URL, such as sslmode, win.
-    "OPTIONS": _TIMEOUTS | DATABASES["default"].get("OPTIONS", {}),
+    "OPTIONS": _TIMEOUTS | _PREPARED_ON_REQUEST | DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -191,10 +193,23 @@ SUBSCRIPTION_RETRY_AFTER = [
     parse_duration(text) for text in env.list("SUBSCRIPTION_RETRY_AFTER", default=["1d", "3d", "5d"])
 ]
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
-# Outgoing e-mail: consolemail:// writes it to the log, smtp://user:password@host:25 sends it.
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
-DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="veza@localhost")
-EMAIL_TIMEOUT = 10
+
+# --- E-mail ---
+# The mail server. If empty, no e-mail is sent: the rows wait.
+SMTP_HOST = env.str("SMTP_HOST", default="")
+SMTP_PORT = env.int("SMTP_PORT", default=587)
+SMTP_USERNAME = env.str("SMTP_USERNAME", default="")
+SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
+# Encrypted from the first byte on port 465, by STARTTLS on any other.
+SMTP_TLS = env.bool("SMTP_TLS", default=True)
+SMTP_FROM = env.str("SMTP_FROM", default="")
+SMTP_FROM_NAME = env.str("SMTP_FROM_NAME", default="Veza")
+SMTP_TIMEOUT_SECONDS = 10
+EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
+# The origins that an e-mail may link to. If empty: PUBLIC_BASE_URL and HYPERSWITCH_BASE_URL.
+EMAIL_LINK_ORIGINS = env.list("EMAIL_LINK_ORIGINS", default=[]) or [PUBLIC_BASE_URL, HYPERSWITCH_BASE_URL]
+# Who gets the daily digest of open review items. If empty, it is not written.
+REVIEW_DIGEST_ADDRESS = env.str("REVIEW_DIGEST_ADDRESS", default="")
 
 # --- Workers ---
 # How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as
@@ -289,6 +304,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 
 # --- Pages ---
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -35,6 +35,7 @@ class ServicesOutput(serializers.Serializer[dict[str, Any]]):
     redis = ServiceOutput()
     hyperswitch = ServiceOutput()
     stripe = ServiceOutput()
+    smtp = ServiceOutput()
 
 
 class StateOutput(serializers.Serializer[dict[str, Any]]):
@@ -61,7 +62,7 @@ class Health(PublicView):
 
 
 class Status(PublicView):
-    """Whether the database, Redis and both providers answer, and whether maintenance mode is on."""
+    """Whether the database, Redis, both providers and the mail server answer, and whether maintenance mode is on."""
 
     @extend_schema(
         operation_id="get_status",
@@ -81,6 +82,7 @@ def _state() -> dict[str, Any]:
         "redis": _redis(),
         "hyperswitch": _provider("hyperswitch", is_enabled=settings.HYPERSWITCH_ENABLED, has_database=has_database),
         "stripe": _provider("stripe", is_enabled=bool(settings.STRIPE_SECRET_KEY), has_database=has_database),
+        "smtp": _provider("smtp", is_enabled=bool(settings.SMTP_HOST), has_database=has_database),
     }
     return {
         "environment": "live" if settings.VEZA_ENVIRONMENT == "live" else "sandbox",

@@ -3,12 +3,14 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from subscriptions.api.payment_link import PaymentLink
 from veza.backoffice.evidence import OrderEvidence
 from veza.core.api.middleware import csp_override
+from veza.core.email.unsubscribe_page import Unsubscribe
 from veza.metrics import metrics
+from veza.pages import TranslatedPage
 from veza.status import Health, Status
 
 handler400 = "veza.core.api.errors.handler400"
@@ -26,9 +28,11 @@ docs = csp_override(
 )(SpectacularSwaggerSplitView.as_view(url_name="schema"))
 
 urlpatterns = [
-    path("paid", TemplateView.as_view(template_name="paid.html"), name="paid"),
-    path("connect/returned", TemplateView.as_view(template_name="connect_returned.html"), name="connect-returned"),
-    path("connect/refresh", TemplateView.as_view(template_name="connect_refresh.html"), name="connect-refresh"),
+    path("paid", TranslatedPage.as_view(template_name="paid.html"), name="paid"),
+    path("pay/<str:token>", PaymentLink.as_view(), name="subscription-payment"),
+    path("unsubscribe/<str:token>", Unsubscribe.as_view(), name="unsubscribe"),
+    path("connect/returned", TranslatedPage.as_view(template_name="connect_returned.html"), name="connect-returned"),
+    path("connect/refresh", TranslatedPage.as_view(template_name="connect_refresh.html"), name="connect-refresh"),
     path("admin/", admin.site.urls),
     path("metrics", metrics, name="metrics"),
     path("api/v1/health", Health.as_view(), name="health"),

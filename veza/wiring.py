@@ -4,10 +4,13 @@ Everything named here runs in the transaction of the event, and is an import: an
 that it fits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import connect.messages
 import connect.webhooks
+import marketplace.messages
 import payments.webhooks
+import subscriptions.messages
 from connect.settlement.reconcile_seller import settle_order
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace import external_refunds
@@ -18,12 +21,16 @@ from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
 from subscriptions.saved_methods import method_revoked
+from veza.backoffice import digest
+from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
+        lock=orders.lock_order,
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
         doubt_ended=orders.doubt_ended,
+        refund_opened=orders.refund_opened,
         refund_succeeded=orders.refund_changed,
         refund_failed=orders.refund_changed,
         refund_returned=orders.refund_changed,
@@ -32,9 +39,11 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
         reallocate_refund=external_refunds.reallocate_refund,
     ),
     Payment.Purpose.INVOICE: Purchase(
+        lock=invoices.lock_invoice,
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
         doubt_ended=invoices.doubt_ended,
+        refund_opened=invoices.refund_opened,
         refund_succeeded=invoices.refund_changed,
         refund_failed=invoices.refund_changed,
         refund_returned=invoices.refund_changed,
@@ -57,6 +66,14 @@ PROVIDERS: Mapping[str, WebhookProvider] = {
     "stripe": WebhookProvider(connect.webhooks.read_event, connect.webhooks.HANDLERS),
 }
 
+# Every e-mail that can be sent.
+MESSAGES: Sequence[Message] = (
+    *marketplace.messages.MESSAGES,
+    *subscriptions.messages.MESSAGES,
+    *connect.messages.MESSAGES,
+    *digest.MESSAGES,
+)
+
 
 def assign_ports() -> None:
     """Give every lower floor its answers, when the process starts."""
@@ -64,3 +81,4 @@ def assign_ports() -> None:
     assign_saved_methods(SAVED_METHODS)
     assign_sellers(SELLERS)
     assign_providers(PROVIDERS)
+    assign_messages(MESSAGES)

@@ -72,7 +72,9 @@ class SellerPayout(StatefulRow):
 
     moves = PAYOUT_MOVES
 
-    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payouts")
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payouts", db_index=False
+    )
     stripe_account_id = models.CharField(max_length=64)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)

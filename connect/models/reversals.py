@@ -1,14 +1,12 @@
 """The two ways money sent to a seller is recovered: a reversal at Stripe, and a set-off against a later transfer."""
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from connect.models.transfers import SellerTransfer
 from connect.states import REVERSAL_MOVES, ReversalStatus
-from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+from veza.core.models import KeyedRow, StatefulRow
 from veza.core.money import format_amount
 
 
@@ -31,8 +29,6 @@ class TransferReversal(StatefulRow):
     # While a call may still be under way, its absence at Stripe says nothing.
     last_sent_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["TransferReversal"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "seller_transfer_reversals"
@@ -73,8 +69,6 @@ class SetOff(KeyedRow):
     unwound_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["SetOff"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "seller_set_offs"

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from connect.states import TRANSFER_MOVES, TRANSFER_UNSENT, TransferStatus
 from marketplace.models import Order
+from veza.core import reads
 from veza.core.models import LockableQuerySet, StatefulRow
 from veza.core.money import format_amount
 
@@ -62,8 +63,10 @@ class SellerTransfer(StatefulRow):
 
     moves = TRANSFER_MOVES
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="transfers")
-    seller = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transfers")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="transfers", db_index=False)
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transfers", db_index=False
+    )
     seq = models.PositiveSmallIntegerField(default=1)
     amount_minor = models.BigIntegerField()
     # Offset against what the seller owes us: lowers what is sent.
@@ -207,6 +210,11 @@ class SellerTransfer(StatefulRow):
         return min(self.external_reversed_minor, remaining - self.offset_minor)
 
     @property
+    def paid_twice_minor(self) -> int:
+        """Reversed in Stripe's dashboard though later transfers had paid the same debt: the seller is owed it."""
+        return self.external_reversed_minor - max(0, self.reissuable_minor)
+
+    @property
     def key(self) -> str:
         """The idempotency key of sending it: the same until Stripe has refused it."""
         return f"{self.pk}:transfer:{self.key_epoch}"
@@ -233,3 +241,6 @@ class SellerTransfer(StatefulRow):
     def outstanding(self) -> str:
         """The amount still to be reversed with its currency, for people."""
         return format_amount(self.outstanding_minor, self.currency)
+
+
+LOCKED_TRANSFER = reads.Read(lambda key: SellerTransfer.objects.locked().filter(pk=key), UUID, is_kept=True)

@@ -12,7 +12,7 @@ from connect.models import SellerTransfer, WaitingFor
 from marketplace.allocation import REFUNDED_ONLY, disputes_of
 from marketplace.models import RefundLine
 from payments.ledger.chart_of_accounts import seller_account
-from payments.ledger.postings import balances
+from payments.ledger.opening_balances import seller_balances
 from payments.models import Dispute
 
 # More debts of one currency are summed up in `debt_minor` without being listed.
@@ -60,11 +60,7 @@ def balances_of(seller_id: UUID) -> list[Balance]:
     The account is one signed number. A reversal under way is no debt, and what an open dispute holds may be returned.
     """
     account = seller_account(seller_id)
-    sums: dict[str, int] = {}
-    for side in ("debit_id", "credit_id"):
-        for (code, currency), amount in balances(**{side: account}).items():
-            if code == account:
-                sums[currency] = sums.get(currency, 0) + amount
+    sums = {currency: amount for (_, currency), amount in seller_balances([account]).items()}
     no_debt = _under_reversal(seller_id) + _in_dispute(seller_id)
     return [
         Balance(

@@ -9,10 +9,11 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from connect.models import SellerTransfer, TransferReversal
 from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.opening_balances import postings_of
 from payments.models import Posting
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
@@ -65,7 +66,7 @@ def statement_of(seller_id: UUID, *, since: datetime, until: datetime) -> Iterat
 
 def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
     balance = _opening(account, since)
-    own = Posting.objects.filter(Q(debit=account) | Q(credit=account), at__gte=since, at__lt=until)
+    own = Posting.objects.filter(postings_of([account]), at__gte=since, at__lt=until)
     rest = own.order_by("at", "pk").iterator(chunk_size=CHUNK)
     while some := list(islice(rest, CHUNK)):
         details = _details_of(some)
@@ -89,10 +90,10 @@ def _lines(account: str, *, since: datetime, until: datetime) -> Iterator[Line]:
 def _opening(account: str, since: datetime) -> dict[str, int]:
     """The account's balance before the period, by currency."""
     balance: dict[str, int] = {}
-    for side, sign in (("credit", 1), ("debit", -1)):
-        before = Posting.objects.filter(**{side: account}, at__lt=since)
-        for currency, amount in before.values_list("currency").annotate(sum=Sum("amount_minor")):
-            balance[currency] = balance.get(currency, 0) + sign * amount
+    before = Posting.objects.filter(postings_of([account]), at__lt=since)
+    for credit, currency, amount in before.values_list("credit_id", "currency").annotate(sum=Sum("amount_minor")):
+        sign = 1 if credit == account else -1
+        balance[currency] = balance.get(currency, 0) + sign * amount
     return balance
 
 

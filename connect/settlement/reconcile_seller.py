@@ -8,23 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from connect.models import SellerTransfer, SetOff, WaitingFor
 from connect.postings import post_recovered
-from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL
 from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
 from connect.states import TransferStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review
 from marketplace.allocation import is_on_hold, seller_shares
 from marketplace.models import Order
-from payments.models import Payment
+from veza.core import writes
 from veza.core.causes import Cause
-from veza.core.errors import NotAllowed
-from veza.core.models import ReviewItem
-from veza.core.reviews import close_review, close_review_by_hand
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 # With nothing left to reverse, these are completed again.
@@ -38,10 +34,6 @@ _AMOUNTS = [
     "written_off_minor",
     "unwound_minor",
 ]
-
-
-class NothingToReissue(NotAllowed):
-    code = "nothing_to_pay_again"
 
 
 @dataclass
@@ -65,34 +57,11 @@ def settle_order(order: Order, /, *, cause: Cause, at: datetime) -> None:
     It makes no call: the workers find the rows. An order that was never fulfilled pays no seller.
     """
     if order.completed_at is not None:
-        _settle(order, lock_transfers(order), Plan(), cause=cause, at=at)
+        settle_plan(order, lock_transfers(order), Plan(), cause=cause, at=at)
 
 
-@transaction.atomic(durable=True)
-def reissue_transfer(*, transfer_id: UUID, cause: Cause) -> int:
-    """Pay the seller again what was reversed in Stripe's dashboard by mistake.
-
-    It lowers what they owe for the order first; the rest is a new transfer. Returns the minor units, in the transfer's
-    currency. Raises NothingToReissue.
-    """
-    order_id = SellerTransfer.objects.values_list("order_id", flat=True).get(pk=transfer_id)
-    # Locked as for any other event about the order's money: payment, order, transfers.
-    list(Payment.objects.of(Payment.Purpose.ORDER, order_id).locked())
-    order = Order.objects.locked().get(pk=order_id)
-    current = lock_transfers(order)
-    transfer = current.rows[transfer_id]
-    amount = transfer.reissuable_minor
-    if amount <= 0:
-        raise NothingToReissue("Nothing of this transfer was reversed in Stripe's dashboard by mistake.")
-    assert amount <= transfer.reversed_minor, "never more reissued than was reversed"
-    transfer.external_reversed_minor -= amount
-    _settle(order, current, Plan(transfers={transfer_id: transfer}), cause=cause, at=timezone.now())
-    for item in ReviewItem.objects.filter(kind=EXTERNAL_REVERSAL, subject_id=transfer_id, closed_at__isnull=True):
-        close_review_by_hand(case_id=item.pk, cause=cause)
-    return amount
-
-
-def _settle(order: Order, current: LockedTransfers, plan: Plan, *, cause: Cause, at: datetime) -> None:
+def settle_plan(order: Order, current: LockedTransfers, plan: Plan, *, cause: Cause, at: datetime) -> None:
+    """Complete a plan that may have begun, so that each seller of a locked order has their share, and write it."""
     assert connection.in_atomic_block, "an order is settled in the commit of the refund or dispute that asks for it"
     targets = seller_shares(order.pk)
     for seller_id, target in targets.items():
@@ -186,14 +155,15 @@ def _unwind_set_offs(amount_minor: int, row: SellerTransfer, current: LockedTran
         amount = min(remaining, item.net_minor)
         if amount:
             remaining -= amount
-            _unwind(amount, item, row, current.rows[item.debt_id], plan)
+            unwind(amount, item, row, current.rows[item.debt_id], plan)
     assert remaining == 0, "the withheld amount is the sum of its set-offs"
     if amount_minor and not row.may_be_at_stripe() and net_paid(row) == 0:
         plan.to_cancel.append(row)
     return amount_minor
 
 
-def _unwind(amount: int, item: SetOff, row: SellerTransfer, debt: SellerTransfer, plan: Plan) -> None:
+def unwind(amount: int, item: SetOff, row: SellerTransfer, debt: SellerTransfer, plan: Plan) -> None:
+    """Undo `amount` of a set-off: `row` has not paid it, and the debt is owed again, unless Stripe has reversed it."""
     assert item.currency == row.currency == debt.currency, "a set-off is between transfers of one currency"
     assert row.seller_id == debt.seller_id, "a set-off is between transfers of one seller"
     before = net_paid(debt)
@@ -272,22 +242,21 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
     if plan.to_reverse:
         due = {**rest, "next_retry_at": Now()}
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
-    if plan.new:
-        SellerTransfer.objects.bulk_create(plan.new)
+    writes.insert(plan.new)
 
 
 def _write_amounts(plan: Plan, *, at: datetime) -> None:
     for row in plan.transfers.values():
         row.assert_amounts_add_up()
-    if plan.transfers:
-        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
+    for row in plan.transfers.values():
+        writes.update(row, **{name: getattr(row, name) for name in _AMOUNTS})
     for row in plan.transfers.values():
         if row.status == TransferStatus.PERMANENTLY_FAILED:
             update_failed_review(row)
     for transfer_id, amount in plan.recoveries.items():
         post_recovered(plan.transfers[transfer_id], amount, at=at)
-    if plan.set_offs:
-        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
+    for item in plan.set_offs.values():
+        writes.update(item, unwound_minor=item.unwound_minor)
 
 
 def _wake_held(order: Order, rows: Iterable[SellerTransfer]) -> None:

@@ -3,6 +3,7 @@
 `connect.stripe.calls` decides what an answer means for money.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from connect.stripe.objects import (
     parse_payout,
     parse_payout_page,
     parse_reversal,
+    parse_reversal_page,
     parse_transfer,
     parse_transfer_page,
 )
@@ -69,7 +71,7 @@ def create_transfer(
 
 
 def read_transfer(stripe_transfer_id: str) -> Outcome[RemoteTransfer]:
-    """Read a transfer, its newest ten reversals included."""
+    """Read a transfer with all its reversals: it shows its newest ten, and the older ones are listed."""
     assert_given(stripe_transfer_id=stripe_transfer_id)
     outcome = ask(
         "GET",
@@ -77,7 +79,27 @@ def read_transfer(stripe_transfer_id: str) -> Outcome[RemoteTransfer]:
         lambda client: client.v1.transfers.retrieve(stripe_transfer_id),
         parse_transfer,
     )
-    return about(outcome, lambda snapshot: snapshot.transfer_id == stripe_transfer_id)
+    outcome = about(outcome, lambda snapshot: snapshot.transfer_id == stripe_transfer_id)
+    if isinstance(outcome, Accepted) and outcome.value.has_more_reversals:
+        return _add_older_reversals(outcome.value)
+    return outcome
+
+
+def _add_older_reversals(transfer: RemoteTransfer) -> Outcome[RemoteTransfer]:
+    """List the reversals before those that the transfer showed. A newer one is not among them: they fit its amounts."""
+    reversals = list(transfer.reversals)
+    path = f"/v1/transfers/{transfer.transfer_id}/reversals"
+    for _ in range(_MAX_PAGES):
+        filters = {"limit": _PAGE, "starting_after": reversals[-1].reversal_id}
+        perform = partial(_page_of_reversals, transfer.transfer_id, filters)
+        page = ask("GET", path, perform, parse_reversal_page)
+        if not isinstance(page, Accepted):
+            return page
+        batch, has_more = page.value
+        reversals += batch
+        if not has_more or not batch:
+            return Accepted(replace(transfer, reversals=tuple(reversals), has_more_reversals=False), page.call)
+    return Unknown(f"more than {_PAGE * _MAX_PAGES} reversals", page.call)
 
 
 def list_transfers(
@@ -249,6 +271,10 @@ def list_payouts(*, stripe_account_id: str, made_from: datetime) -> Outcome[list
 
 def _page_of_transfers(filters: Any, client: stripe.StripeClient) -> stripe.StripeObject:
     return client.v1.transfers.list(filters)
+
+
+def _page_of_reversals(stripe_transfer_id: str, filters: Any, client: stripe.StripeClient) -> stripe.StripeObject:
+    return client.v1.transfers.reversals.list(stripe_transfer_id, filters)
 
 
 def _page_of_payouts(filters: Any, stripe_account_id: str, client: stripe.StripeClient) -> stripe.StripeObject:

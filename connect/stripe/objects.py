@@ -35,8 +35,8 @@ class RemoteReversal:
 class RemoteTransfer:
     """A transfer at Stripe. `our_id` is our row, "" when it is not ours.
 
-    `reversals` are the newest ten. Stripe's own field `reversed` stays false after a partial reversal: only
-    the amount tells.
+    `reversals` are the newest ten, or all of them (`has_more_reversals` is false). Stripe's own field `reversed` stays
+    false after a partial reversal: only the amount tells.
     """
 
     transfer_id: str
@@ -48,6 +48,7 @@ class RemoteTransfer:
     our_id: str
     order_id: str
     reversals: tuple[RemoteReversal, ...]
+    has_more_reversals: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Page:
 
 def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
     """Read a `transfer`. Raises Unreadable, naming the field."""
+    reversals = _mapping(payload, "reversals")
     return RemoteTransfer(
         transfer_id=_id(payload, "id"),
         amount_minor=_minor(payload, "amount"),
@@ -117,7 +119,8 @@ def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
         transfer_group=_optional(payload, "transfer_group"),
         our_id=_metadata(payload, "transfer_id"),
         order_id=_metadata(payload, "order_id"),
-        reversals=tuple(parse_reversal(one) for one in _list(_mapping(payload, "reversals"), "data")),
+        reversals=tuple(parse_reversal(one) for one in _list(reversals, "data")),
+        has_more_reversals=bool(reversals.get("data")) and reversals.get("has_more") is True,
     )
 
 
@@ -188,18 +191,27 @@ def parse_payout(payload: Mapping[str, Any]) -> RemotePayout:
 
 def parse_payout_page(payload: Mapping[str, Any]) -> tuple[list[RemotePayout], bool]:
     """Read a list of payouts, and whether there are more. Raises Unreadable."""
-    data, has_more = payload.get("data"), payload.get("has_more")
-    if not isinstance(data, list) or not isinstance(has_more, bool):
-        raise Unreadable("the list has no data, or no has_more")
+    data, has_more = _page(payload)
     return [parse_payout(one) for one in data], has_more
+
+
+def parse_reversal_page(payload: Mapping[str, Any]) -> tuple[list[RemoteReversal], bool]:
+    """Read a list of reversals, and whether there are more. Raises Unreadable."""
+    data, has_more = _page(payload)
+    return [parse_reversal(one) for one in data], has_more
 
 
 def parse_transfer_page(payload: Mapping[str, Any]) -> Page:
     """Read a list of transfers. Raises Unreadable."""
+    data, has_more = _page(payload)
+    return Page(tuple(parse_transfer(one) for one in data), has_more)
+
+
+def _page(payload: Mapping[str, Any]) -> tuple[list[Any], bool]:
     data, has_more = payload.get("data"), payload.get("has_more")
     if not isinstance(data, list) or not isinstance(has_more, bool):
         raise Unreadable("the list has no data, or no has_more")
-    return Page(tuple(parse_transfer(one) for one in data), has_more)
+    return data, has_more
 
 
 def _id(payload: Mapping[str, Any], name: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
@@ -22,6 +22,9 @@ from veza.core.models import User
 
 MOST_MINOR = 100_000_000
 LICENSES = ", ".join(LicenseKind.values)
+OFFERS_FOR_SALE = LicenseOffer.objects.filter(active=True)
+# What a page shows: never the seller's other columns.
+SHOWN = ("id", "title", "description", "seller_id", "seller__name", "created_at")
 
 
 class OfferOutput(serializers.ModelSerializer[LicenseOffer]):
@@ -62,29 +65,43 @@ class ProductChanges(Input):
 
 
 class ProductFilters(filters.FilterSet):  # type: ignore[misc]  # The library is not typed.
+    """Products by their seller, and by an offer for sale that matches all that is asked of it."""
+
     seller = filters.UUIDFilter(field_name="seller_id")
     license = filters.ChoiceFilter(
-        field_name="offers__license",
         choices=LicenseKind.choices,
         error_messages={"invalid_choice": f"%(value)r is not one of {LICENSES}."},
+        method="match_later",
     )
-    max_price_minor = filters.NumberFilter(field_name="offers__price_minor", lookup_expr="lte", max_digits=15)
+    max_price_minor = filters.NumberFilter(max_digits=15, method="match_later")
+
+    def match_later(self, queryset: QuerySet[Product], _name: str, _value: object) -> QuerySet[Product]:
+        """What is asked of an offer is asked of one offer: `filter_queryset` puts it together."""
+        return queryset
 
     def filter_queryset(self, queryset: QuerySet[Product]) -> QuerySet[Product]:
-        """A product with two matching offers is listed once."""
         matching: QuerySet[Product] = super().filter_queryset(queryset)
-        return matching.distinct()
+        params = self.form.cleaned_data
+        most_minor = params["max_price_minor"]
+        if not params["license"] and most_minor is None:
+            return matching
+        # Named even when all will do: the index begins with the licence.
+        offers = OFFERS_FOR_SALE.filter(license__in=[params["license"]] if params["license"] else LicenseKind.values)
+        if most_minor is not None:
+            offers = offers.filter(price_minor__lte=most_minor)
+        return matching.filter(Exists(offers.filter(product=OuterRef("pk"))))
 
 
-def products_for_sale() -> QuerySet[Product]:
-    offers = Prefetch("offers", LicenseOffer.objects.filter(active=True).order_by("price_minor"))
-    return Product.objects.for_sale().select_related("seller").prefetch_related(offers)
+def with_what_is_shown(products: QuerySet[Product]) -> QuerySet[Product]:
+    """The products with their seller's name and their offers for sale, the cheapest first."""
+    offers = Prefetch("offers", OFFERS_FOR_SALE.order_by("price_minor"))
+    return products.select_related("seller").only(*SHOWN).prefetch_related(offers)
 
 
 class Catalogue(GenericAPIView[Product]):
     permission_classes = (IsAuthenticatedOrReadOnly,)
     serializer_class = ProductOutput
-    queryset = products_for_sale()
+    queryset = with_what_is_shown(Product.objects.for_sale())
 
     def seller(self) -> User:
         user = self.request.user
@@ -93,8 +110,7 @@ class Catalogue(GenericAPIView[Product]):
 
     def serialize(self, product: Product) -> dict[str, Any]:
         """The caller's own product, even one that is not on sale."""
-        offers = Prefetch("offers", LicenseOffer.objects.filter(active=True).order_by("price_minor"))
-        row = Product.objects.select_related("seller").prefetch_related(offers).get(pk=product.pk)
+        row = with_what_is_shown(Product.objects.all()).get(pk=product.pk)
         return dict(ProductOutput(row).data)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
@@ -23,7 +24,7 @@ from payments.models import Payment
 from payments.ports import purchase_of
 from payments.retry_policy import CLOSE_GRACE, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -46,11 +47,14 @@ def open_payment(
     return_url: str,
     future_usage: str = "",
     charges_method: str = "",
+    is_sent_now: bool = False,
 ) -> Payment:
     """Record a payment that was not sent yet, in the caller's transaction.
 
     `amount_minor` is the whole price, tax included, in minor units of `currency`. `future_usage="off_session"` asks
     Hyperswitch to save the method; `charges_method` is a saved one, to be charged without the buyer and a page.
+    `is_sent_now` marks it as sent: the caller calls `send_opened` right after the commit. If it dies before, the
+    payment counts as unanswered, and the worker sends it.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of its order or invoice"
     assert amount_minor > 0, "a payment collects something: what is free needs none"
@@ -70,19 +74,49 @@ def open_payment(
         payment_method_id=charges_method,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
+        first_sent_at=timezone.now() if is_sent_now else None,
+        attempts=1 if is_sent_now else 0,
         close_due_at=None if charges_method else timezone.now() + settings.ORDER_SESSION + CLOSE_GRACE,
     )
 
 
-def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Make the payment page at Hyperswitch and record the outcome. Safe to repeat at any time.
 
-    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later.
+    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
+    that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. A charge of a
+    method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
     payment = _mark_sent(payment_id)
-    outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
-    _record_outcome(payment_id, outcome, cause=cause)
+    return _send(payment, cause=cause) if payment is not None else None
+
+
+def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
+    if payment.off_session and not may_charge(payment):
+        outcome = _find_charge(payment)
+    else:
+        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+    _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
+
+
+def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
+    """The charge that an attempt without an answer may have made, or a refusal of our own."""
+    outcome = client.read_payment(payment.provider_key)
+    if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
+        return Refused("mandate_revoked", "The payer revoked the saved method before it was charged.", outcome.call)
+    return outcome
+
+
+def may_send_now() -> bool:
+    """Whether a buyer may wait for an answer: Hyperswitch is not down."""
+    return not HEALTH.is_down()
+
+
+def send_opened(payment: Payment, *, cause: Cause) -> str:
+    """Send a payment that was opened with `is_sent_now`, and return the browser's secret as `send_now` does."""
+    assert payment.first_sent_at is not None, "it was committed as sent before the call"
+    return _secret_in(_send(payment, cause=cause))
 
 
 def send_now(payment_id: UUID, *, cause: Cause) -> str:
@@ -90,19 +124,20 @@ def send_now(payment_id: UUID, *, cause: Cause) -> str:
 
     While Hyperswitch is down the buyer does not wait for it: the worker sends the payment once it answers again.
     """
-    if HEALTH.is_down():
-        return ""
-    outcome = send_payment(payment_id, cause=cause)
-    return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
+    return _secret_in(send_payment(payment_id, cause=cause)) if may_send_now() else ""
 
 
-def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Refresh a due payment from Hyperswitch, or send it if it was never acknowledged."""
     payment = Payment.objects.get(pk=payment_id)
     if payment.hyperswitch_payment_id is None:
         return send_payment(payment_id, cause=cause)
+    return _refresh(payment, cause=cause)
+
+
+def _refresh(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             apply_payment(outcome.value, cause=cause, at=timezone.now())
@@ -126,14 +161,14 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
     payment = _record_cancellation(payment_id, outcome, cause=cause)
     is_closed = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
-        outcome = check_payment(payment_id, cause=cause)
+        outcome = _refresh(payment, cause=cause)
     if isinstance(outcome, Accepted):
         is_closed = STATUS_OF.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
     return payment, PAGE_CLOSED if is_closed else HEALTH.stop_reason(outcome) or "not over"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> Payment:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -153,13 +188,19 @@ def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, c
 
 def client_secret_of(payment: Payment) -> str:
     """The browser's secret for paying a pending payment; it is read from Hyperswitch and never stored."""
-    outcome = client.read_payment(payment.provider_key)
+    return _secret_in(client.read_payment(payment.provider_key))
+
+
+def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
-@transaction.atomic(durable=True)
-def _mark_sent(payment_id: UUID) -> Payment:
+@writes.atomic()
+def _mark_sent(payment_id: UUID) -> Payment | None:
+    """Commit that it is about to be sent; None if it has ended."""
     payment = Payment.objects.locked().get(pk=payment_id)
+    if payment.status not in PAYMENT_OPEN:
+        return None
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(payment.attempts),
@@ -206,7 +247,7 @@ def _charge_of(payment: Payment) -> dict[str, Any]:
     }
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> None:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -219,7 +260,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **error)
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case NotSent() if auth_rejected(outcome):
-            Payment.objects.filter(pk=payment_id).update(attempts=max(0, payment.attempts - 1))
+            writes.update(payment, attempts=max(0, payment.attempts - 1))
             HEALTH.open_review_if_rejected(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next attempt is scheduled already.
@@ -228,7 +269,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
 def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> None:
     """Store the ids. The webhook may have been faster, so only what is still missing is filled in."""
     changes: dict[str, Any] = {
-        "hyperswitch_payment_id": payment.hyperswitch_payment_id or snapshot.payment_id,
+        "hyperswitch_payment_id": snapshot.payment_id,
         "payment_url": payment.payment_url or snapshot.payment_url,
         "provider_status": payment.provider_status or snapshot.status[:60],
         "provider_status_at": payment.provider_status_at or snapshot.updated_at,
@@ -238,4 +279,4 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
     else:
-        Payment.objects.filter(pk=payment.pk).update(**changes)
+        writes.update(payment, **changes)

@@ -7,22 +7,14 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
-from payments.collection.contradictions import (
-    AGREED,
-    agree,
-    close_contradiction,
-    is_confirmed,
-    is_outdated,
-    latest_clock,
-    must_be_confirmed,
-    remember,
-)
+from payments.collection.foreign_receipts import receive_foreign
+from payments.contradictions import AGREED, agree, is_outdated, latest_clock, must_wait, remember
 from payments.disputes.dispute_postings import book_disputes
 from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result, wake_waiting
 from payments.ledger import allocations
 from payments.ledger.postings import post_received
-from payments.models import Payment
+from payments.models import LOCKED_PAYMENT, Payment
 from payments.ports import purchase_of
 from payments.refunds.voids import set_voided
 from payments.retry_policy import AMOUNT_MISSING_FOR
@@ -31,12 +23,14 @@ from payments.review_items import (
     PAYMENT_AMOUNT_MISSING,
     PAYMENT_STATUS_UNKNOWN,
     UNAPPLIED_FUNDS,
+    close_review_of_contradiction,
     open_review_of_mismatch,
     open_review_of_missing_amount,
     open_review_of_payment_status,
     update_review_of_surplus,
 )
 from payments.states import PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import row_id
 from veza.core.models import StatusChange
@@ -66,6 +60,7 @@ STATUS_OF = {
     "cancelled_post_capture": PaymentStatus.CANCELLED,
 }
 _OPEN = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+_FOLLOWED = (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 _STATUS_UNKNOWN = "unclear"  # In a payment's error_code, until Hyperswitch reports a status that we know.
 _CAPTURES = frozenset({"succeeded", "partially_captured", "partially_captured_and_capturable"})
 # Hyperswitch's staff look into it: an amount is there, and one that is missing proves nothing.
@@ -83,21 +78,48 @@ NOTES = {
 
 
 @dataclass(frozen=True)
+class _Flow:
+    """What a report changes of what was received in one currency: what was received in addition, and what is voided now
+    (before: `was_voided`).
+    """
+
+    currency: str
+    added_minor: int
+    voided_minor: int
+    was_voided_minor: int
+
+    @property
+    def newly_voided_minor(self) -> int:
+        return self.voided_minor - self.was_voided_minor
+
+    @property
+    def moves_money(self) -> bool:
+        return self.added_minor > 0 or self.newly_voided_minor != 0
+
+
+@dataclass(frozen=True)
 class _Change:
-    """What a report changes: the status, what was received in addition, and what is voided now (before: `was_voided`).
+    """What a report changes: the status, and the money of each currency, the first that was received before others.
 
     Adverse is what takes money away, or undoes a success.
     """
 
     target: PaymentStatus
-    added_minor: int
-    voided_minor: int
-    was_voided_minor: int
+    flows: tuple[_Flow, ...]
     is_adverse: bool
 
     @property
+    def added_minor(self) -> int:
+        """What was received in addition of the first currency."""
+        return self.flows[0].added_minor
+
+    @property
     def moves_money(self) -> bool:
-        return self.added_minor > 0 or self.voided_minor != self.was_voided_minor
+        return any(flow.moves_money for flow in self.flows)
+
+    @property
+    def adds_money(self) -> bool:
+        return any(flow.added_minor for flow in self.flows)
 
 
 def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
@@ -105,11 +127,11 @@ def apply_payment(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> 
 
     An update older than the last one applied, or one that changes neither the status nor the money, is stale, unless
     it brings something new about the payment, which is stored. One that takes something away may have to be confirmed
-    by a second read (payments/collection/contradictions.py).
+    by a second read (payments/contradictions.py).
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
     key = row_id("pay", snapshot.payment_id)
-    payment = Payment.objects.locked().filter(pk=key).first() if key else None
+    payment = next(iter(LOCKED_PAYMENT(key)), None) if key else None
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
     return HandlingResult(_apply_to(payment, snapshot, cause=cause, at=at), payment.correlation_id)
@@ -130,8 +152,7 @@ def _apply_to(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: da
             _store_details(payment, snapshot)
         _ignore_stale(payment, snapshot, cause=cause, at=at)
         return Result.OK if is_detail else Result.STALE
-    must_wait = must_be_confirmed(snapshot, payment, is_adverse=change.is_adverse)
-    if must_wait and not is_confirmed(snapshot, payment):
+    if must_wait(snapshot, payment, is_adverse=change.is_adverse):
         remember(snapshot, payment, at=at)
         return Result.OK if snapshot.read_at is None else Result.WAITING
     _apply(payment, snapshot, change, cause=cause, at=at)
@@ -140,32 +161,51 @@ def _apply_to(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at: da
 
 def _change_of(snapshot: RemotePayment, payment: Payment) -> _Change | None:
     """What the report changes of the payment; None if nothing."""
-    held_minor, was_voided_minor = _held_minor(snapshot, payment), payment.voided_minor()
-    added_minor, voided_minor = 0, was_voided_minor
-    if held_minor is not None:
-        added_minor = max(0, held_minor - payment.received_minor)
-        voided_minor = max(0, payment.received_minor - held_minor)
+    flows = tuple(_flow_of(snapshot, payment, *received) for received in _received_in(snapshot, payment))
     target = _target_of(snapshot, payment)
     is_undone = payment.status == PaymentStatus.SUCCEEDED and target != PaymentStatus.SUCCEEDED
-    is_adverse = voided_minor > was_voided_minor or is_undone
-    change = _Change(target, added_minor, voided_minor, was_voided_minor, is_adverse)
+    is_adverse = is_undone or any(flow.newly_voided_minor > 0 for flow in flows)
+    change = _Change(target, flows, is_adverse)
     if change.moves_money:
         assert target == payment.status or may_move(payment, target), "money that moved is never ignored"
         return change
     return change if may_move(payment, target) and not _is_decided(snapshot, target, payment) else None
 
 
-def _held_minor(snapshot: RemotePayment, payment: Payment) -> int | None:
-    """What Hyperswitch has captured and not voided, refunds not deducted; None if the report does not say."""
+def _received_in(snapshot: RemotePayment, payment: Payment) -> list[tuple[str, int]]:
+    """Each currency that was received so far, or is reported now, with the amount received; the first one first."""
+    received = {payment.received_currency or snapshot.currency: payment.received_minor}
+    if payment.refunded_minor:  # It receives another currency only after it has lost the first.
+        received |= dict(payment.foreign_receipts.order_by("pk").values_list("currency", "received_minor"))
+    return list((received | {snapshot.currency: received.get(snapshot.currency, 0)}).items())
+
+
+def _flow_of(snapshot: RemotePayment, payment: Payment, currency: str, received_minor: int) -> _Flow:
+    was_voided_minor = payment.voided_minor("" if currency == payment.held_currency else currency)
+    held_minor = _held_minor(snapshot, currency, received_minor - was_voided_minor)
+    if held_minor is None:
+        return _Flow(currency, 0, was_voided_minor, was_voided_minor)
+    added_minor, voided_minor = max(0, held_minor - received_minor), max(0, received_minor - held_minor)
+    return _Flow(currency, added_minor, voided_minor, was_voided_minor)
+
+
+def _held_minor(snapshot: RemotePayment, currency: str, was_held_minor: int) -> int | None:
+    """What Hyperswitch has captured in `currency` and not voided, refunds not deducted; None: not reported.
+
+    A payment has one currency at a time: when another one is captured, nothing of the first is there any more.
+    """
     if snapshot.status in _HOLDS_NOTHING:
         return 0
-    if payment.received_currency not in ("", snapshot.currency):
-        return None  # One payment does not arrive in two currencies: it is mismatched, and finance decides.
-    if snapshot.status in _CAPTURES:
-        return snapshot.received_minor
-    if snapshot.status in _UNDER_REVIEW and (snapshot.received_minor or 0) > payment.received_minor:
-        return snapshot.received_minor
-    return None
+    captured_minor = snapshot.received_minor
+    if snapshot.status in _UNDER_REVIEW and not captured_minor:
+        return None
+    if captured_minor is None or snapshot.status not in _CAPTURES | _UNDER_REVIEW:
+        return None
+    if currency != snapshot.currency:
+        return 0
+    if snapshot.status in _UNDER_REVIEW and captured_minor < was_held_minor:
+        return None
+    return captured_minor
 
 
 def _target_of(snapshot: RemotePayment, payment: Payment) -> PaymentStatus:
@@ -221,7 +261,7 @@ def _store_details(payment: Payment, snapshot: RemotePayment) -> None:
     }
     if payment.status in _OPEN or snapshot.error_code or payment.error_code == _STATUS_UNKNOWN:
         changes |= {"error_code": snapshot.error_code, "error_message": snapshot.error_message}
-    Payment.objects.filter(pk=payment.pk).update(**changes)
+    writes.update(payment, **changes)
 
 
 def _close_review_of_status(payment: Payment, snapshot: RemotePayment) -> None:
@@ -233,7 +273,7 @@ def _ignore_stale(payment: Payment, snapshot: RemotePayment, *, cause: Cause, at
     """Nothing changes. A final payment that was due for a refresh has had it: it is not refreshed again."""
     is_due = payment.next_attempt_at is not None and payment.status not in _OPEN
     if is_due and (payment.contradicted_at is None or snapshot.read_at is not None):
-        Payment.objects.filter(pk=payment.pk).update(next_attempt_at=None)
+        writes.update(payment, next_attempt_at=None)
     is_success = snapshot.status in _CAPTURES and payment.status == PaymentStatus.SUCCEEDED
     agree(snapshot, payment, is_success=is_success, cause=cause, at=at)
 
@@ -245,10 +285,11 @@ def _request_received_amount(snapshot: RemotePayment, payment: Payment, *, at: d
     """
     last = payment.provider_updated_at
     is_refreshed = last is not None and snapshot.updated_at is not None and snapshot.updated_at <= last
-    if (payment.received_minor and is_refreshed) or payment.status == PaymentStatus.SUCCEEDED:
+    is_known = payment.status == PaymentStatus.SUCCEEDED and snapshot.currency == payment.held_currency
+    if (payment.received_minor and is_refreshed) or is_known:
         return Result.STALE
     since = payment.amount_missing_since or at
-    Payment.objects.filter(pk=payment.pk).update(next_attempt_at=Now(), amount_missing_since=since)
+    writes.update(payment, next_attempt_at=Now(), amount_missing_since=since)
     if at - since >= AMOUNT_MISSING_FOR:
         open_review_of_missing_amount(payment)
     return Result.WAITING
@@ -270,25 +311,39 @@ def _is_decided(snapshot: RemotePayment, target: PaymentStatus, payment: Payment
 def _apply(payment: Payment, snapshot: RemotePayment, change: _Change, *, cause: Cause, at: datetime) -> None:
     previous, was_in_doubt, was_applied = payment.status, payment.is_in_doubt(), False
     had_waiting_deliveries = payment.has_waiting_deliveries
-    if change.added_minor and previous != PaymentStatus.PENDING:
+    if change.target in _FOLLOWED and change.target != previous:
+        purchase_of(payment).lock(payment)  # Whatever is read before the first write is read in fewer round trips.
+    if change.adds_money and previous != PaymentStatus.PENDING:
         was_applied = allocations.is_applied(payment)
     _close_reviews(payment, snapshot, change)
     _store(payment, change.target, _changes(payment, snapshot, change, at=at), cause=cause, at=at)
     if change.added_minor:
-        assert payment.received_currency == snapshot.currency, "a payment is received in one currency"
         post_received(payment, change.added_minor, currency=snapshot.currency, at=at)
         if had_waiting_deliveries:
             wake_waiting(payment.correlation_id)
-    if change.voided_minor != change.was_voided_minor:
-        reason = f"Hyperswitch reports {snapshot.status}: the money is not there any more."
-        set_voided(payment, change.voided_minor, reason=reason, cause=cause, at=at)
+    _apply_flows(payment, snapshot, change, cause=cause, at=at)
     if payment.status == change.target:  # Otherwise it was voided in full, and what follows has followed.
-        is_repeated = previous == PaymentStatus.SUCCEEDED and not change.added_minor
+        is_repeated = previous == PaymentStatus.SUCCEEDED and not change.adds_money
         _follow(payment, snapshot, is_repeated=is_repeated, cause=cause, at=at)
     if was_applied:
         update_review_of_surplus(payment)
     if was_in_doubt and not payment.is_in_doubt():
         purchase_of(payment).doubt_ended(payment, cause=cause, at=at)
+
+
+def _apply_flows(payment: Payment, snapshot: RemotePayment, change: _Change, *, cause: Cause, at: datetime) -> None:
+    """Book what was received in other currencies than first, and what was voided: what is there again before what is
+    not, so that the payment is never emptied between the two.
+    """
+    for flow in change.flows[1:]:
+        if flow.added_minor:
+            receive_foreign(payment, flow.added_minor, currency=flow.currency, cause=cause, at=at)
+    report = f"{snapshot.status}, {snapshot.currency}" if len(change.flows) > 1 else snapshot.status
+    reason = f"Hyperswitch reports {report}: the money is not there any more."
+    for flow in sorted(change.flows, key=lambda flow: flow.newly_voided_minor):
+        if flow.newly_voided_minor:
+            target_minor = flow.voided_minor
+            set_voided(payment, target_minor, currency=flow.currency, reason=reason, cause=cause, at=at)
 
 
 def _close_reviews(payment: Payment, snapshot: RemotePayment, change: _Change) -> None:
@@ -298,7 +353,7 @@ def _close_reviews(payment: Payment, snapshot: RemotePayment, change: _Change) -
     if payment.amount_missing_since is not None:
         close_review(PAYMENT_AMOUNT_MISSING, payment, note=note)
     if payment.contradicted_at is not None:
-        close_contradiction(payment, snapshot)
+        close_review_of_contradiction(payment, snapshot.status)
     was_mismatched = payment.status == PaymentStatus.MISMATCHED
     if was_mismatched and (change.moves_money or change.target != payment.status):
         for kind in (MISMATCH, UNAPPLIED_FUNDS):
@@ -334,9 +389,7 @@ def _store(payment: Payment, target: PaymentStatus, changes: dict[str, Any], *, 
     if payment.status != target:
         move(payment, target, cause=cause, at=at, **changes)
         return
-    Payment.objects.filter(pk=payment.pk).update(**changes)
-    for name, value in changes.items():
-        setattr(payment, name, value)
+    writes.update(payment, **changes)
 
 
 def _follow(payment: Payment, snapshot: RemotePayment, *, is_repeated: bool, cause: Cause, at: datetime) -> None:
@@ -356,15 +409,14 @@ def _follow(payment: Payment, snapshot: RemotePayment, *, is_repeated: bool, cau
 def _describe_mismatch(payment: Payment, snapshot: RemotePayment) -> str:
     """In words: the price, what was received, and what Hyperswitch reports where that is something else."""
     price = format_amount(payment.amount_minor, payment.currency)
-    received_minor = payment.received_minor - payment.voided_minor()
-    amount = format_amount(received_minor, payment.held_currency) if received_minor else "nothing"
+    captured = payment.captured_funds()
+    amount = format_amount(*captured) if captured[0] else "nothing"
     report = snapshot.status
-    remote = (snapshot.received_minor, snapshot.currency)
-    if snapshot.received_minor is not None and remote != (received_minor, payment.held_currency):
+    if snapshot.received_minor is not None and captured != (snapshot.received_minor, snapshot.currency):
         report += f", {format_amount(snapshot.received_minor, snapshot.currency)}"
     return f"The price is {price}; {amount} was received (Hyperswitch reports {report})."
 
 
 def _mark_status_unknown(payment: Payment, snapshot: RemotePayment) -> None:
-    Payment.objects.filter(pk=payment.pk).update(error_code=_STATUS_UNKNOWN)
+    writes.update(payment, error_code=_STATUS_UNKNOWN)
     open_review_of_payment_status(payment, snapshot.status)

@@ -42,3 +42,15 @@ def saves_method(payment: Payment) -> bool:
     """Whether `payment` left a method that may be charged without the payer from now on."""
     ended = RevokedMandate.objects.filter(payment_method_id=payment.payment_method_id)
     return bool(payment.payment_method_id) and not ended.filter(revoked_at__gte=payment.created_at).exists()
+
+
+def may_charge(payment: Payment) -> bool:
+    """Whether the saved method that `payment` charges may be charged now: it is not revoked, or was saved again since.
+
+    The payer may have revoked it after the charge was opened.
+    """
+    last = RevokedMandate.objects.filter(payment_method_id=payment.payment_method_id).order_by("revoked_at").last()
+    if last is None:
+        return True
+    own = Payment.objects.filter(payer=payment.payer_id, payment_method_id=payment.payment_method_id)
+    return own.filter(off_session=False, succeeded_at__isnull=False, created_at__gt=last.revoked_at).exists()

@@ -7,6 +7,7 @@ a refund or a dispute computes all of them again and posts only the difference.
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -17,6 +18,7 @@ from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Posting
 from payments.review_items import update_review_of_dispute_excess, update_review_of_doubt
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
+from veza.core import writes
 
 FundsLocation = Dispute.FundsLocation
 
@@ -24,39 +26,49 @@ FundsLocation = Dispute.FundsLocation
 def book_disputes(payment: Payment, *, at: datetime) -> None:
     """Bring the postings of all disputes of a locked payment to where they should be."""
     assert connection.in_atomic_block, "the payment is locked while its disputes are booked"
-    remaining = allocations.remaining_of(payment)
-    disputes = list(Dispute.objects.locked().filter(payment=payment))
-    for dispute in sorted(disputes, key=lambda dispute: dispute.hyperswitch_dispute_id):
+    remaining: dict[str, Allocation] = {}
+    disputes = sorted(Dispute.objects.filter(payment=payment), key=lambda dispute: dispute.hyperswitch_dispute_id)
+    for dispute in disputes:
         dispute.payment = payment
         location = _location_for(dispute)
         currency = dispute.booked_currency if location else ""
-        # Funds in another currency than the payment's belong to no share: all of them are recoverable.
-        available = remaining if currency == payment.held_currency else {}
-        allocation = allocations.allocate_over(dispute.booked_minor, available) if location else {}
-        if available:
-            remaining = allocations.subtract(allocation, remaining)
+        allocation: Allocation = {}
+        if location:
+            # Funds in a currency that the payment never received belong to no share: all of them are recoverable.
+            if currency not in remaining:
+                remaining[currency] = allocations.remaining_in(currency, payment)
+            available = remaining[currency]
+            allocation = allocations.allocate_over(dispute.booked_minor, available)
+            remaining[currency] = allocations.subtract(allocation, available)
         posted = (dispute.funds_location, dispute.allocation, dispute.allocation_currency)
         if posted != (location, allocation, currency):
+            if dispute.allocation_currency not in ("", currency):
+                recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)  # It is posted in its currency no more.
             excess_before_minor = dispute.allocation.get(RECOVERABLE, 0)
             _move_funds(dispute, location, allocation, currency=currency, payment=payment, at=at)
             _follow_excess(dispute, excess_before_minor, at=at)
     same_currency = (one for one in disputes if one.allocation_currency == payment.held_currency)
     disputed_minor = sum(sum(one.allocation.values()) for one in same_currency)
     if disputed_minor != payment.disputed_minor:
-        Payment.objects.filter(pk=payment.pk).update(disputed_minor=disputed_minor)
-        payment.disputed_minor = disputed_minor
+        writes.update(payment, disputed_minor=disputed_minor)
 
 
 def _follow_excess(dispute: Dispute, before_minor: int, *, at: datetime) -> None:
-    """What the bank takes beyond the payment was `before_minor`: what has come back of it is no loss any more.
+    """What the bank takes beyond the payment was `before_minor`: what has come back of it is no loss any more."""
+    excess_minor = dispute.allocation.get(RECOVERABLE, 0)
+    if excess_minor < before_minor:
+        recover_losses(dispute, up_to_minor=before_minor - excess_minor, at=at)
+    update_reviews_of_amount(dispute)
+
+
+def update_reviews_of_amount(dispute: Dispute) -> None:
+    """Open review items while the amount of a dispute is in doubt, or exceeds the payment; close them afterwards.
 
     While an amount is in doubt nothing of it is written off: it may belong to the payment.
     """
     is_in_doubt = Dispute.objects.in_doubt().filter(pk=dispute.pk).exists()
     update_review_of_doubt(dispute, is_in_doubt=is_in_doubt)
     excess_minor = dispute.allocation.get(RECOVERABLE, 0)
-    if excess_minor < before_minor:
-        recover_losses(dispute, up_to_minor=before_minor - excess_minor, at=at)
     written_off_minor = lost_minor(dispute) if excess_minor else 0
     assert written_off_minor <= excess_minor, "no more is written off than the bank took beyond the payment"
     update_review_of_dispute_excess(dispute, 0 if is_in_doubt else excess_minor - written_off_minor)
@@ -100,9 +112,8 @@ def _post(
 ) -> None:
     """Post the lines in the currency of what was posted before, or else in `currency`, and store what is posted now."""
     posting_currency = dispute.allocation_currency or currency or dispute.currency
-    dispute.posting_batches += 1
-    dispute.funds_location, dispute.allocation, dispute.allocation_currency = location, allocation, currency
-    dispute.save(update_fields=["posting_batches", "funds_location", "allocation", "allocation_currency"])
+    funds: dict[str, Any] = {"funds_location": location, "allocation": allocation, "allocation_currency": currency}
+    writes.update(dispute, posting_batches=dispute.posting_batches + 1, **funds)
     postings.post(
         postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.posting_batches),
         lines,

@@ -88,7 +88,8 @@ def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
 def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteRefund | Unreadable]]:
     """One page of the refunds made between two times; one with fewer than PAGE rows is the last."""
     params = {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
-    return _parse_list(_call("POST", "/refunds/list", body=params), "data", parse_refund)
+    outcome = _call("POST", "/refunds/list", body=params)
+    return _with_times(_parse_list(outcome, "data", parse_refund))
 
 
 def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteDispute | Unreadable]]:
@@ -143,8 +144,20 @@ def _with_time(outcome: Outcome[Timed]) -> Outcome[Timed]:
     """The answer with the time at which its request was sent, by our clock."""
     if not isinstance(outcome, Accepted):
         return outcome
-    read_at = datetime.now(UTC) - timedelta(milliseconds=outcome.call.milliseconds)
-    return Accepted(replace(outcome.value, read_at=read_at), outcome.call)
+    return Accepted(replace(outcome.value, read_at=_time_of(outcome.call)), outcome.call)
+
+
+def _with_times(outcome: Outcome[list[RemoteRefund | Unreadable]]) -> Outcome[list[RemoteRefund | Unreadable]]:
+    """The same for every refund of a list: each of them was read."""
+    if not isinstance(outcome, Accepted):
+        return outcome
+    read_at = _time_of(outcome.call)
+    entries = [one if isinstance(one, Unreadable) else replace(one, read_at=read_at) for one in outcome.value]
+    return Accepted(entries, outcome.call)
+
+
+def _time_of(call: Call) -> datetime:
+    return datetime.now(UTC) - timedelta(milliseconds=call.milliseconds)
 
 
 def _unless_it_exists(outcome: Outcome[Snapshot], read: Callable[[], Outcome[Snapshot]]) -> Outcome[Snapshot]:

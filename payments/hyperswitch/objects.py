@@ -7,9 +7,10 @@ century; anything else is an Unreadable, never a guess, and never a value that o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from veza.core.money import MAX_MINOR, exponent
@@ -18,6 +19,8 @@ from veza.core.money import MAX_MINOR, exponent
 _ID_LENGTH = 64
 # PostgreSQL and Python disagree about the years at either end of the calendar.
 _YEARS = range(2000, 2100)
+# How far Hyperswitch's clock may be ahead of ours.
+_AHEAD = timedelta(minutes=5)
 
 
 class Unreadable(ValueError):
@@ -87,8 +90,8 @@ class RemoteMandate:
     profile_id: str
 
 
-def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
-    """Parse a `PaymentsResponse`. Raises Unreadable, naming the field."""
+def parse_payment(payload: Mapping[str, Any], *, heard_at: datetime | None = None) -> RemotePayment:
+    """Parse a `PaymentsResponse` that reached us at `heard_at`, or now. Raises Unreadable, naming the field."""
     link = payload.get("payment_link")
     return RemotePayment(
         payment_id=_id(payload, "payment_id"),
@@ -96,7 +99,7 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
         amount_minor=_minor(payload, "amount"),
         received_minor=None if payload.get("amount_received") is None else _minor(payload, "amount_received"),
         currency=_currency(payload),
-        updated_at=_time(payload, "updated"),
+        updated_at=_clock(payload, "updated", heard_at),
         profile_id=_optional(payload, "profile_id"),
         payment_url=_optional(link, "link") if isinstance(link, Mapping) else "",
         client_secret=_optional(payload, "client_secret"),
@@ -106,15 +109,15 @@ def parse_payment(payload: Mapping[str, Any]) -> RemotePayment:
     )
 
 
-def parse_refund(payload: Mapping[str, Any]) -> RemoteRefund:
-    """Parse a `RefundResponse`. Raises Unreadable, naming the field."""
+def parse_refund(payload: Mapping[str, Any], *, heard_at: datetime | None = None) -> RemoteRefund:
+    """Parse a `RefundResponse` that reached us at `heard_at`, or now. Raises Unreadable, naming the field."""
     return RemoteRefund(
         refund_id=_id(payload, "refund_id"),
         payment_id=_id(payload, "payment_id"),
         status=_text(payload, "status"),
         amount_minor=_minor(payload, "amount"),
         currency=_currency(payload),
-        updated_at=_time(payload, "updated_at"),
+        updated_at=_clock(payload, "updated_at", heard_at),
         profile_id=_optional(payload, "profile_id"),
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
@@ -204,6 +207,12 @@ def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
     if at is None or at.tzinfo is None or at.year not in _YEARS:
         raise Unreadable(f"{name} should be a time with a zone and is {_describe(value)}")
     return at
+
+
+def _clock(payload: Mapping[str, Any], name: str, heard_at: datetime | None) -> datetime | None:
+    """When Hyperswitch last changed the object: not after we heard of it, or everything later would be old news."""
+    at, heard_at = _time(payload, name), heard_at or timezone.now()
+    return heard_at if at is not None and at > heard_at + _AHEAD else at
 
 
 def _describe(value: object) -> str:

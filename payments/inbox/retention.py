@@ -13,11 +13,13 @@ from veza.core.sweeps import Tally, beat
 
 log = structlog.get_logger(__name__)
 WORKER = "payments.clean_webhook_log"
-BATCH = 10_000
-PAUSE_SECONDS = 0.1
+# A batch is as short as a delivery, and most of the time none is running: deliveries find the disk and processors free.
+BATCH = 2_000
+PAUSE_SECONDS = 0.04
+# By their place in the table: it is known once the rows are locked, and looking each up by its id takes as long again.
 _DELETE = """
-DELETE FROM webhook_log WHERE id = ANY(ARRAY(
-    SELECT id FROM webhook_log WHERE received_at < %s ORDER BY received_at LIMIT %s FOR UPDATE SKIP LOCKED
+DELETE FROM webhook_log WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM webhook_log WHERE received_at < %s ORDER BY received_at LIMIT %s FOR UPDATE SKIP LOCKED
 ))
 """
 

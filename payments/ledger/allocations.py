@@ -7,13 +7,43 @@ the order of Hyperswitch's ids, each spread over what remains. What exceeds the 
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
+from uuid import UUID
 
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
-from payments.models import Payment, Posting, Refund
+from payments.models import ForeignReceipt, Payment, Posting, Refund
 from payments.states import RefundStatus
+from veza.core import reads
 from veza.core.money import allocate
 
 Allocation = dict[str, int]
+# What a payment was applied to, and what its refunds took.
+_APPLIED_OF = reads.Read(
+    lambda payment_id: Posting.objects.filter(payment=payment_id, kind=Posting.Kind.APPLIED).values_list(
+        "currency", "credit_id", "amount_minor"
+    ),
+    UUID,
+    is_kept=True,
+)
+_SUCCEEDED_REFUNDS_OF = reads.Read(
+    lambda payment_id: Refund.objects.filter(payment=payment_id, status=RefundStatus.SUCCEEDED).values_list(
+        "pk", "currency", "converted_minor", "allocation"
+    ),
+    UUID,
+    is_kept=True,
+)
+READS_OF_REMAINING = (_APPLIED_OF, _SUCCEEDED_REFUNDS_OF)
+
+
+class Funds(NamedTuple):
+    """Money of some accounts, in minor units of one currency."""
+
+    allocation: Allocation
+    currency: str
+
+    @property
+    def total_minor(self) -> int:
+        return sum(self.allocation.values())
 
 
 def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
@@ -21,14 +51,48 @@ def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocati
     received currency.
     """
     remaining = _shares_of(payment)
-    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).booked_in(payment.held_currency)
-    if exclude is not None:
-        refunds = refunds.exclude(pk=exclude.pk)
-    for allocation in refunds.values_list("allocation", flat=True):
+    for refund_id, currency, converted_minor, allocation in _SUCCEEDED_REFUNDS_OF(payment.pk):
+        is_booked_in_it = currency == payment.held_currency or converted_minor is not None
+        if not is_booked_in_it or (exclude is not None and refund_id == exclude.pk):
+            continue
         for account, amount in allocation.items():
             if account != RECOVERABLE:
                 remaining[account] -= amount
     return {account: amount for account, amount in remaining.items() if amount > 0}
+
+
+def remaining_in(currency: str, payment: Payment, *, exclude: Refund | None = None) -> Allocation:
+    """What each account has of what was received in `currency`; nothing in one that was never received.
+
+    A foreign receipt is applied to nothing: all that is left of it is unapplied.
+    """
+    if currency == payment.held_currency:
+        return remaining_of(payment, exclude=exclude)
+    receipt = ForeignReceipt.objects.filter(payment=payment, currency=currency).first()
+    if receipt is None:
+        return {}
+    refunds = payment.refunds.filter(status=RefundStatus.SUCCEEDED, currency=currency, converted_minor=None)
+    if exclude is not None:
+        refunds = refunds.exclude(pk=exclude.pk)
+    taken_minor = sum(allocation.get(UNAPPLIED, 0) for allocation in refunds.values_list("allocation", flat=True))
+    assert taken_minor <= receipt.received_minor, (
+        "no more is refunded of a receipt than it has: the rest is recoverable"
+    )
+    return nonzero({UNAPPLIED: receipt.received_minor - taken_minor})
+
+
+def foreign_funds(payment: Payment) -> Funds:
+    """What is left of a foreign receipt; nothing if the payment has none."""
+    if payment.refunded_minor:  # It receives another currency only after it has lost the first.
+        for currency in payment.foreign_receipts.values_list("currency", flat=True):
+            if remaining := remaining_in(currency, payment):
+                return Funds(remaining, currency)
+    return Funds({}, payment.held_currency)
+
+
+def is_emptied(payment: Payment) -> bool:
+    """Whether nothing is left of all that was received, in any currency: it was refunded or voided."""
+    return payment.refunded_minor >= payment.received_minor and not foreign_funds(payment).allocation
 
 
 def unapplied_funds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:
@@ -78,10 +142,10 @@ def _shares_of(payment: Payment) -> defaultdict[str, int]:
     """What was received, split into what was applied to each account and what was not."""
     shares: defaultdict[str, int] = defaultdict(int)
     shares[UNAPPLIED] = payment.received_minor
-    postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, kind=Posting.Kind.APPLIED)
-    for account, amount in postings.values_list("credit_id", "amount_minor"):
-        shares[account] += amount
-        shares[UNAPPLIED] -= amount
+    for currency, account, amount in _APPLIED_OF(payment.pk):
+        if currency == payment.held_currency:
+            shares[account] += amount
+            shares[UNAPPLIED] -= amount
     return shares
 
 

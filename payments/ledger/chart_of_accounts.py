@@ -16,7 +16,7 @@ SUBSCRIPTION_INCOME = "subscription_income"
 DISPUTE_SUSPENSE = "dispute_suspense"
 DISPUTE_LOSS = "dispute_loss"
 PSP_FEES = "psp_fees"
-_SELLER = "seller:"
+SELLER = "seller:"
 
 # The names of the ledger's own accounts, as staff read them.
 ACCOUNT_NAMES = {
@@ -36,9 +36,9 @@ SYSTEM_ACCOUNTS = tuple(ACCOUNT_NAMES)
 
 def seller_account(seller_id: UUID) -> str:
     """The code of a seller's account."""
-    return f"{_SELLER}{seller_id}"
+    return f"{SELLER}{seller_id}"
 
 
 def seller_of(code: str) -> UUID | None:
     """The seller whose account this is; None for the ledger's own accounts."""
-    return UUID(code.removeprefix(_SELLER)) if code.startswith(_SELLER) else None
+    return UUID(code.removeprefix(SELLER)) if code.startswith(SELLER) else None

@@ -16,7 +16,8 @@ from django.db import connection
 from django.db.models import Q, Sum
 
 from payments.ledger.chart_of_accounts import PSP_CLEARING, UNAPPLIED
-from payments.models import LedgerAccount, Payment, Posting
+from payments.models import ForeignReceipt, LedgerAccount, Payment, Posting
+from veza.core import writes
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,27 @@ def post(
     assert re.fullmatch("[A-Z]{3}", currency), "all lines of a batch are in one currency of ISO 4217"
     nonzero_lines = [line for line in lines if line.amount_minor]
     assert len({line.leg for line in nonzero_lines}) == len(nonzero_lines), "no two lines of a batch share a leg"
-    Posting.objects.bulk_create(
-        Posting(
-            debit_id=line.debit,
-            credit_id=line.credit,
-            amount_minor=line.amount_minor,
-            currency=currency,
-            kind=reference.kind,
-            subject_id=reference.subject_id,
-            number=reference.number,
-            leg=line.leg,
-            payment=payment,
-            correlation_id=correlation_id,
-            at=at,
-        )
-        for line in nonzero_lines
+    batch = {
+        "currency": currency,
+        "kind": reference.kind,
+        "subject_id": reference.subject_id,
+        "number": reference.number,
+        "payment_id": payment.pk if payment is not None else None,
+        "correlation_id": correlation_id,
+        "at": at,
+    }
+    writes.insert_values(
+        Posting,
+        [
+            {
+                "debit_id": line.debit,
+                "credit_id": line.credit,
+                "amount_minor": line.amount_minor,
+                "leg": line.leg,
+                **batch,
+            }
+            for line in nonzero_lines
+        ],
     )
 
 
@@ -92,6 +99,18 @@ def post_received(payment: Payment, amount_minor: int, *, currency: str, at: dat
     reference = Reference(Posting.Kind.RECEIVED, payment.pk, payment.received_minor)
     lines = [Line(PSP_CLEARING, UNAPPLIED, amount_minor, "in")]
     post(reference, lines, payment=payment, currency=currency, correlation_id=payment.correlation_id, at=at)
+
+
+def post_foreign_receipt(receipt: ForeignReceipt, amount_minor: int, *, at: datetime) -> None:
+    """Post money that reached us in another currency than the payment's first. The receipt counts it already, and the
+    batch is numbered by all that it received so far.
+    """
+    assert 0 < amount_minor <= receipt.received_minor, "what is posted as received is part of what was received"
+    payment = receipt.payment
+    assert receipt.currency != payment.received_currency, "the first currency is posted by the payment itself"
+    reference = Reference(Posting.Kind.RECEIVED, receipt.pk, receipt.received_minor)
+    lines = [Line(PSP_CLEARING, UNAPPLIED, amount_minor, "in")]
+    post(reference, lines, payment=payment, currency=receipt.currency, correlation_id=payment.correlation_id, at=at)
 
 
 def post_applied(purpose_id: UUID, shares: Mapping[str, int], *, payment: Payment, at: datetime) -> None:

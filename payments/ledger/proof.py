@@ -26,7 +26,7 @@ from payments.ledger.chart_of_accounts import (
     UNAPPLIED,
     seller_of,
 )
-from payments.models import Dispute, Payment, Posting, Refund, WriteOff
+from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY, RefundStatus
 from veza.core.money import format_amount
 
@@ -189,39 +189,49 @@ def _disputed_at(location: str, disputes: Iterable[Dispute], currency: str) -> i
 
 
 def explain_payment(
-    books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute], write_offs: Sequence[WriteOff]
+    books: Books,
+    receipts: Sequence[ForeignReceipt],
+    refunds: Sequence[Refund],
+    disputes: Sequence[Dispute],
+    write_offs: Sequence[WriteOff],
 ) -> list[Fault]:
     """What is wrong with the postings of a payment, its refunds, its disputes and its write-offs."""
     payment = books.payment
+    received_minor = {payment.held_currency: payment.received_minor}
     faults = _explain_receipts(payment, books.take(Kind.RECEIVED, payment.pk))
-    voided_minor = 0
+    for receipt in receipts:
+        received_minor[receipt.currency] = receipt.received_minor
+        faults += _explain_receipts(receipt, books.take(Kind.RECEIVED, receipt.pk))
+    voided_minor: dict[str, int] = defaultdict(int)
     for refund in refunds:
-        faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk))
+        faults += _explain_refund(refund, books.take(Kind.REFUND, refund.pk), received_minor)
         if refund.source == Refund.Source.VOID:
-            faults += _contradictions_of_void(refund, payment)
-            voided_minor += refund.amount_minor if _is_paid_out(refund) else 0
+            faults += _contradictions_of_void(refund, received_minor)
+            voided_minor[refund.currency] += refund.amount_minor if _is_paid_out(refund) else 0
         elif _is_paid_out(refund) and not refund.hyperswitch_refund_id:
             amount = format_amount(refund.amount_minor, refund.currency)
             text = f"refund {refund.pk} of {amount} has no id at Hyperswitch: it is a void, or was never made"
             faults.append(Fault(text, refund.amount_minor, refund.currency))
-    if voided_minor > payment.received_minor:
-        excess_minor, currency = voided_minor - payment.received_minor, payment.held_currency
-        text = f"{format_amount(excess_minor, currency)} more was voided than was received"
-        faults.append(Fault(text, excess_minor, currency))
+    for currency, amount_minor in voided_minor.items():
+        excess_minor = amount_minor - received_minor.get(currency, 0)
+        if excess_minor > 0:
+            text = f"{format_amount(excess_minor, currency)} more was voided than was received"
+            faults.append(Fault(text, excess_minor, currency))
     for dispute in disputes:
-        faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk))
+        faults += _explain_dispute(dispute, books.take(Kind.DISPUTE, dispute.pk), received_minor)
     faults += _excessive_losses([*refunds, *disputes], write_offs)
     for write_off in write_offs:
         faults += _explain_write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
     return faults
 
 
-def _explain_receipts(payment: Payment, entries: Sequence[Entry]) -> list[Fault]:
+def _explain_receipts(row: Payment | ForeignReceipt, entries: Sequence[Entry]) -> list[Fault]:
     """Each batch is numbered by the sum received so far, and posts what was new."""
     expected, before = [], 0
-    for number in sorted({entry.number for entry in entries} | {payment.received_minor} - {0}):
-        amount, currency = number - before, payment.held_currency
-        expected.append(Entry(Kind.RECEIVED, payment.pk, number, PSP_CLEARING, UNAPPLIED, amount, currency))
+    currency = row.held_currency if isinstance(row, Payment) else row.currency
+    for number in sorted({entry.number for entry in entries} | {row.received_minor} - {0}):
+        amount = number - before
+        expected.append(Entry(Kind.RECEIVED, row.pk, number, PSP_CLEARING, UNAPPLIED, amount, currency))
         before = number
     return faults_between(expected, entries)
 
@@ -230,20 +240,20 @@ def _is_paid_out(refund: Refund) -> bool:
     return refund.status == RefundStatus.SUCCEEDED
 
 
-def _explain_refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
+def _explain_refund(refund: Refund, entries: Sequence[Entry], received: Mapping[str, int]) -> list[Fault]:
     """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does.
 
-    A refund in another currency went out in its own, and again in its payment's once that amount was known.
+    A refund in another currency went out in its own, and again in its payment's once that amount was known, or once
+    Hyperswitch had corrected it: what went out in a currency comes back in it.
     """
     faults: list[Fault] = []
     out: list[tuple[str, int, str]] = []
-    currencies = {refund.currency, refund.booked_currency, refund.payment.held_currency}
     for nth, (_, lines) in enumerate(groupby(entries, key=lambda entry: entry.number)):
         batch = list(lines)
         is_out = nth % 2 == 0
         for entry in batch:
             account, clearing = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
-            if clearing != PSP_CLEARING or entry.currency not in currencies:
+            if clearing != PSP_CLEARING:
                 faults.append(entry.fault("posted and not true"))
             elif is_out:
                 continue
@@ -265,12 +275,12 @@ def _explain_refund(refund: Refund, entries: Sequence[Entry]) -> list[Fault]:
         amount = format_amount(refund.booked_minor, refund.booked_currency)
         text = f"refund {refund.pk}: its allocation does not add up to {amount}"
         faults.append(Fault(text, refund.booked_minor, refund.booked_currency))
-    return faults + _explain_conversion(refund, entries)
+    return faults + _explain_conversion(refund, entries, received)
 
 
-def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry]) -> list[Fault]:
+def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry], received: Mapping[str, int]) -> list[Fault]:
     """Only an amount in another currency is converted, with all it was posted with before; one that is not takes from
-    no share.
+    no share, but from what was received in its own (`received`: {currency: minor units}).
     """
     held_currency = row.payment.held_currency
     batches = len({entry.number for entry in entries})
@@ -283,7 +293,8 @@ def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry]) -> list
     if row.converted_minor is not None and row.currency == held_currency:
         text = f"{row._meta.verbose_name} {row.pk}: its amount was converted, and is in {held_currency} itself"
         return [Fault(text, row.converted_minor, held_currency)]
-    if row.booked_currency == held_currency or set(row.allocation) <= {RECOVERABLE}:
+    own_accounts = {RECOVERABLE, UNAPPLIED} if row.booked_currency in received else {RECOVERABLE}
+    if row.booked_currency == held_currency or set(row.allocation) <= own_accounts:
         return []
     if isinstance(row, Refund) and not _is_paid_out(row):
         return []
@@ -294,7 +305,7 @@ def _explain_conversion(row: Refund | Dispute, entries: Iterable[Entry]) -> list
     return [Fault(text, row.amount_minor, row.currency)]
 
 
-def _contradictions_of_void(void: Refund, payment: Payment) -> list[Fault]:
+def _contradictions_of_void(void: Refund, received: Mapping[str, int]) -> list[Fault]:
     """A void happened at the provider: it is true or mirrored, in the currency received, and Veza never sent it."""
     what = f"void {void.pk} of {format_amount(void.amount_minor, void.currency)}"
     texts = []
@@ -302,8 +313,8 @@ def _contradictions_of_void(void: Refund, payment: Payment) -> list[Fault]:
         texts.append(f"{what} is {void.status}: it is either true or mirrored")
     if void.first_sent_at is not None or void.hyperswitch_refund_id is not None:
         texts.append(f"{what} was sent to Hyperswitch as a refund: the buyer was paid twice")
-    if void.currency != payment.held_currency:
-        texts.append(f"{what} is not in {payment.held_currency}, which was received")
+    if void.currency not in received:
+        texts.append(f"{what} is not in {' or '.join(received)}, which was received")
     return [Fault(text, void.amount_minor, void.currency) for text in texts]
 
 
@@ -316,7 +327,7 @@ def location_for(dispute: Dispute) -> Dispute.FundsLocation:
     return Dispute.FundsLocation.SUSPENSE if dispute.status in DISPUTE_UNDER_WAY else Dispute.FundsLocation.NOWHERE
 
 
-def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
+def _explain_dispute(dispute: Dispute, entries: Sequence[Entry], received: Mapping[str, int]) -> list[Fault]:
     """Over all its batches a dispute takes its allocation, and holds it where the bank's decision says."""
     location = location_for(dispute)
     expected: dict[tuple[str, str], int] = defaultdict(int)
@@ -329,7 +340,7 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
     for entry in entries:
         actual[entry.debit, entry.currency] -= entry.amount_minor
         actual[entry.credit, entry.currency] += entry.amount_minor
-    faults = _explain_conversion(dispute, entries)
+    faults = _explain_conversion(dispute, entries, received)
     allocation_currency = dispute.booked_currency if dispute.funds_location else ""
     if dispute.allocation_currency != allocation_currency:
         text = (
@@ -350,18 +361,23 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry]) -> list[Fault]:
 
 
 def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
-    """Of a refund or dispute, no more is our loss than it takes beyond its payment now."""
-    losses_minor: dict[UUID, int] = defaultdict(int)
+    """Of a refund or dispute, no more is our loss than it takes beyond its payment now, in the currency in which it is
+    booked.
+    """
+    losses_minor: dict[tuple[UUID, str], int] = defaultdict(int)
     for write_off in write_offs:
-        losses_minor[write_off.subject_id] += write_off.lost_minor
+        losses_minor[write_off.subject_id, write_off.currency] += write_off.lost_minor
+    own = {row.pk: row for row in rows}
     faults = []
-    for row in rows:
+    for (subject_id, currency), lost_minor in losses_minor.items():
+        if (row := own.get(subject_id)) is None:
+            continue
         is_out = location_for(row) if isinstance(row, Dispute) else _is_paid_out(row)
-        excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out else 0
-        if losses_minor[row.pk] > excess_minor:
-            loss, excess = (format_amount(amount, row.currency) for amount in (losses_minor[row.pk], excess_minor))
+        excess_minor = row.allocation.get(RECOVERABLE, 0) if is_out and row.booked_currency == currency else 0
+        if lost_minor > excess_minor:
+            loss, excess = (format_amount(amount, currency) for amount in (lost_minor, excess_minor))
             text = f"{row._meta.verbose_name} {row.pk}: {loss} of it is written off, and {excess} of it is recoverable"
-            faults.append(Fault(text, losses_minor[row.pk] - excess_minor, row.currency))
+            faults.append(Fault(text, lost_minor - excess_minor, currency))
     return faults
 
 

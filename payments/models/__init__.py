@@ -1,11 +1,14 @@
 """Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
 
 from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
-from payments.models.ledger import LedgerAccount, Posting, StatementEntry, WriteOff
+from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
 from payments.models.payments import (
     BOOKED_MINOR,
+    DISPUTES_EXIST,
+    LOCKED_PAYMENT,
     Dispute,
     DisputeQuerySet,
+    ForeignReceipt,
     Payment,
     PaymentQuerySet,
     Refund,
@@ -15,10 +18,15 @@ from payments.models.payments import (
 
 __all__ = [
     "BOOKED_MINOR",
+    "DISPUTES_EXIST",
+    "LOCKED_PAYMENT",
     "Dispute",
     "DisputeQuerySet",
+    "ForeignReceipt",
     "InvalidSignatureCount",
     "LedgerAccount",
+    "LedgerClosing",
+    "OpeningBalance",
     "Payment",
     "PaymentQuerySet",
     "Posting",

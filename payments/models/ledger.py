@@ -1,17 +1,18 @@
-"""The ledger: its accounts and postings, and the rows that explain them. Amounts are minor units of `currency`."""
+"""The ledger: its accounts and postings, the rows that explain them, and opening balances.
 
-from typing import ClassVar
+Amounts are minor units of `currency`.
+"""
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from payments.models.payments import Payment
-from veza.core.models import KeyedRow, LockableQuerySet
+from veza.core.models import KeyedRow
 
 
 class LedgerAccount(models.Model):
-    """An account of the ledger. Its balance is the sum of its postings; no balance is ever stored."""
+    """An account of the ledger. Its balance is the sum of its postings."""
 
     code = models.CharField(max_length=60, primary_key=True)
 
@@ -22,6 +23,9 @@ class Posting(KeyedRow):
     `kind` and `subject_id` name the row that explains it: the payment that received, the order or invoice the money was
     applied to, the refund, dispute, transfer, reversal, write-off or statement entry. `number` tells the batches of
     one subject apart, `leg` the lines of one batch.
+
+    The table has one more column, `xact_id`: the number of the transaction that inserted the row. Only the database
+    sets it, and only `opening_balances` reads it.
     """
 
     class Kind(models.TextChoices):
@@ -34,8 +38,8 @@ class Posting(KeyedRow):
         WRITE_OFF = "write_off"
         STATEMENT = "statement"
 
-    debit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="debits")
-    credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits")
+    debit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="debits", db_index=False)
+    credit = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="credits", db_index=False)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     kind = models.CharField(max_length=10, choices=Kind)
@@ -75,6 +79,29 @@ class Posting(KeyedRow):
         indexes = [models.Index(fields=["correlation_id", "at"], name="posting_story")]
 
 
+class OpeningBalance(models.Model):
+    """What a seller's account stood at when the books were closed last: a sum of postings, so that a page need not sum
+    them all. The daily proof compares it with them.
+    """
+
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
+    currency = models.CharField(max_length=3)
+    amount_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "currency"], name="one_opening_balance_per_currency")]
+
+
+class LedgerClosing(models.Model):
+    """Up to which transaction of the database postings are in the opening balances: one row."""
+
+    closed_before = models.BigIntegerField()
+    closed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="closing_is_one_row")]
+
+
 class WriteOff(KeyedRow):
     """A loss of ours that finance decided, and how much was recovered since.
 
@@ -86,7 +113,7 @@ class WriteOff(KeyedRow):
     correlation_id = models.UUIDField(db_index=True)
     subject = models.CharField(max_length=60)
     subject_id = models.UUIDField(db_index=True)
-    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="+", db_index=False)
     amount_minor = models.BigIntegerField()
     recovered_minor = models.BigIntegerField(default=0)
     recoveries = models.PositiveIntegerField(default=0)
@@ -95,8 +122,6 @@ class WriteOff(KeyedRow):
     decided_by = models.CharField(max_length=200, blank=True)
     reason = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
-
-    objects: ClassVar[LockableQuerySet["WriteOff"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         constraints = [

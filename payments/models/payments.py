@@ -1,6 +1,7 @@
 """Payments, refunds and disputes. Amounts are minor units of `currency`."""
 
 from typing import ClassVar, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -16,17 +17,33 @@ from payments.states import (
     PaymentStatus,
     RefundStatus,
 )
+from veza.core import reads
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
-# In another currency than the payment holds, and finance has not entered the amount in that one.
-_IS_UNCONVERTED = ~Q(payment__received_currency__in=["", F("currency")]) & Q(converted_minor__isnull=True)
+
+def _is_unconverted() -> Q:
+    """Of a refund or dispute: it is in a currency that its payment never received, and finance has not entered the
+    amount in the one that the payment holds.
+    """
+    receipts = ForeignReceipt.objects.filter(payment=OuterRef("payment"), currency=OuterRef("currency"))
+    is_of_no_receipt = ~Q(payment__received_currency__in=["", F("currency")]) & ~Exists(receipts)
+    return is_of_no_receipt & Q(converted_minor__isnull=True)
 
 
 def _has_amount_in_doubt() -> Q:
-    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known."""
-    refunds = Refund.objects.in_doubt().filter(payment=OuterRef("pk"))
+    """Of a payment: a refund or dispute is in another currency, and its amount in the payment's is not known.
+
+    A pending refund counts: it takes an unknown part when it succeeds.
+    """
+    refunds = Refund.objects.of_unknown_amount().filter(payment=OuterRef("pk"))
     return Exists(Dispute.objects.in_doubt().filter(payment=OuterRef("pk"))) | Exists(refunds)
+
+
+def _has_rest_in_doubt() -> Q:
+    """Of a payment: it or a refund of it is contradicted and not confirmed yet, or an amount is in doubt."""
+    refunds = Refund.objects.contradicted().filter(payment=OuterRef("pk"))
+    return Q(contradicted_at__isnull=False) | Exists(refunds) | _has_amount_in_doubt()
 
 
 class PaymentQuerySet(LockableQuerySet["Payment"]):
@@ -37,15 +54,19 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
     def in_doubt(self) -> Self:
         """Payments whose money may not be there, or of which it is not known how much is left: sellers are not paid.
 
-        Mismatched after a success, contradicted and not confirmed yet, or with an amount in doubt. Every cause of doubt
-        belongs here.
+        Mismatched after a success, or with the rest in doubt. Every cause of doubt belongs here.
         """
         is_mismatched = Q(status=PaymentStatus.MISMATCHED, succeeded_at__isnull=False)
-        is_contradicted = Q(contradicted_at__isnull=False)
-        return self.filter(is_mismatched | is_contradicted | _has_amount_in_doubt())
+        return self.filter(is_mismatched | _has_rest_in_doubt())
+
+    def with_rest_in_doubt(self) -> Self:
+        """Payments of which it is not known how much is left: they or a refund of theirs are contradicted and not
+        confirmed yet, or an amount is in doubt.
+        """
+        return self.filter(_has_rest_in_doubt())
 
     def with_amount_in_doubt(self) -> Self:
-        """Payments of which it is not known how much is left: a refund or dispute is in another currency."""
+        """Payments with a refund or dispute in another currency, of unknown amount in the one that they hold."""
         return self.filter(_has_amount_in_doubt())
 
     def in_doubt_of_loss(self) -> Self:
@@ -184,22 +205,76 @@ class Payment(StatefulRow):
         pending = self.refunds.filter(status=RefundStatus.PENDING).booked_in(self.held_currency)
         return sum(pending.values_list(BOOKED_MINOR, flat=True))
 
-    def voided_minor(self) -> int:
-        """How much of what was received Hyperswitch does not hold any more; part of `refunded_minor`."""
-        if not self.refunded_minor:
+    def has_pending_refund(self) -> bool:
+        """Whether a refund of it, in any currency, is under way."""
+        return self.refunds.filter(status=RefundStatus.PENDING).exists()
+
+    def voided_minor(self, currency: str = "") -> int:
+        """How much of what was received Hyperswitch does not hold any more; part of `refunded_minor`.
+
+        In minor units of `currency`: that which the payment holds, or one of its foreign receipts.
+        """
+        if not self.refunded_minor and not currency:
             return 0
         voids = self.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
-        return sum(voids.values_list("amount_minor", flat=True))
+        return sum(voids.filter(currency=currency or self.held_currency).values_list("amount_minor", flat=True))
+
+    def has_received(self, currency: str) -> bool:
+        """Whether anything was ever received in `currency`."""
+        return currency == self.held_currency or self.foreign_receipts.filter(currency=currency).exists()
+
+    def captured_funds(self) -> tuple[int, str]:
+        """What Hyperswitch has captured and not voided, refunds not deducted, in minor units of the second value."""
+        captured_minor = self.received_minor - self.voided_minor()
+        if self.received_minor and not captured_minor:
+            for receipt in self.foreign_receipts.all():
+                if foreign_minor := receipt.received_minor - self.voided_minor(receipt.currency):
+                    return foreign_minor, receipt.currency
+        return captured_minor, self.held_currency
 
 
+class ForeignReceipt(KeyedRow):
+    """What a payment received in another currency than first, after Hyperswitch did not hold the first any more.
+
+    As of the payment itself, `received_minor` never falls: what Hyperswitch does not hold any more is a void.
+    """
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="foreign_receipts")
+    currency = models.CharField(max_length=3)
+    received_minor = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(received_minor__gt=0), name="foreign_receipt_amount_positive"),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="foreign_receipt_currency_code"),
+            models.UniqueConstraint(fields=["payment", "currency"], name="one_foreign_receipt_per_currency"),
+        ]
+
+
+LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
 # Of a refund or dispute: its amount in the currency in which it is booked.
 BOOKED_MINOR = Coalesce("converted_minor", "amount_minor")
 
 
+DISPUTES_EXIST = reads.Read(
+    lambda payment_id: Dispute.objects.filter(payment=payment_id).values_list("pk")[:1], UUID, is_kept=True
+)
+
+
 class RefundQuerySet(LockableQuerySet["Refund"]):
     def in_doubt(self) -> Self:
-        """Succeeded refunds in another currency than their payment holds, of unknown amount in that one."""
-        return self.filter(_IS_UNCONVERTED, status=RefundStatus.SUCCEEDED)
+        """Succeeded refunds in a currency that their payment never received, of unknown amount in the one it holds."""
+        return self.filter(_is_unconverted(), status=RefundStatus.SUCCEEDED)
+
+    def contradicted(self) -> Self:
+        """Refunds that a read contradicts, until a second read confirms or denies it."""
+        return self.filter(contradicted_at__isnull=False)
+
+    def of_unknown_amount(self) -> Self:
+        """Those in doubt, and pending refunds that Hyperswitch has in another currency than their payment holds."""
+        is_pending = Q(status=RefundStatus.PENDING)
+        is_foreign = _is_unconverted() | Q(error_code=Refund.OTHER_CURRENCY)
+        return self.filter(_is_unconverted() & Q(status=RefundStatus.SUCCEEDED) | is_pending & is_foreign)
 
     def booked_in(self, held_currency: str) -> Self:
         """The refunds that are booked in the currency which their payment holds."""
@@ -208,8 +283,8 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
 
 class DisputeQuerySet(LockableQuerySet["Dispute"]):
     def in_doubt(self) -> Self:
-        """Disputes that take money in another currency than their payment holds, of unknown amount in that one."""
-        return self.filter(_IS_UNCONVERTED).exclude(funds_location=Dispute.FundsLocation.NOWHERE)
+        """Disputes that take a currency that their payment never received, of unknown amount in the one it holds."""
+        return self.filter(_is_unconverted()).exclude(funds_location=Dispute.FundsLocation.NOWHERE)
 
 
 class RevokedMandate(KeyedRow):
@@ -234,6 +309,9 @@ class Refund(StatefulRow):
         EXTERNAL = "external"
         VOID = "void", "voided at the provider"
 
+    # In `error_code`, while Hyperswitch reports a pending refund of ours in another currency than was requested.
+    OTHER_CURRENCY = "other_currency"
+
     moves = REFUND_MOVES
     other_currencies = dict.fromkeys(("requested_minor", "converted_minor"), "payment.held_currency")
 
@@ -250,7 +328,7 @@ class Refund(StatefulRow):
     source = models.CharField(max_length=15, choices=Source)
     reason = models.CharField(max_length=500, blank=True)
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.PENDING)
     hyperswitch_refund_id = models.CharField(max_length=64, null=True, blank=True)
@@ -258,6 +336,9 @@ class Refund(StatefulRow):
     provider_updated_at = models.DateTimeField(null=True, blank=True)
     # When the refund was last read from Hyperswitch; NULL: not since a webhook was applied.
     last_read_at = models.DateTimeField(null=True, blank=True)
+    # As of a payment: a report that lowers the amount or undoes a success, until a second read confirms it.
+    contradicted_at = models.DateTimeField(null=True, blank=True)
+    contradicted_by = models.CharField(max_length=100, blank=True, default="", db_default="")
     first_sent_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -300,6 +381,12 @@ class Refund(StatefulRow):
     def provider_key(self) -> str:
         """Hyperswitch's id of the refund: ours, unless it is external."""
         return self.hyperswitch_refund_id or provider_id("ref", self.pk)
+
+    def is_in_doubt(self) -> bool:
+        """Whether the refund is one of those `in_doubt()`, by the row in hand and its payment."""
+        if self.status != RefundStatus.SUCCEEDED or self.converted_minor is not None:
+            return False
+        return self.payment.received_currency != "" and not self.payment.has_received(self.currency)
 
     @property
     def booked_currency(self) -> str:

@@ -30,14 +30,16 @@ from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
 from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
 from payments.states import PaymentStatus, RefundStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
+from veza.core.models import KeyedRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", Payment, Refund, Dispute)
+StuckRow = TypeVar("StuckRow", bound=KeyedRow)
 Snapshot = TypeVar("Snapshot")
 # Payments, refunds, orphans and disputes.
 KINDS = 4
@@ -45,9 +47,24 @@ BATCH = 50
 # How many calls run side by side: an answer takes Hyperswitch long, and one at a time would not use its rate.
 CONCURRENT_CALLS = 8
 SUPERSEDED = "superseded by an update"
+WAITS_FOR_DOUBT = "waits: payment in doubt"
 _FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+
+
+class _StuckRows(Queue[StuckRow]):
+    """Stuck rows, those without a scheduled refresh included: a batch of them becomes due before each claim, so that
+    the sweep of due rows helps with a large backlog and no statement marks all of it.
+    """
+
+    def claim(self) -> list[StuckRow]:
+        unscheduled = self.rows.filter(next_attempt_at__isnull=True).select_for_update(skip_locked=True, no_key=True)
+        with transaction.atomic():
+            keys = list(unscheduled.values_list("pk", flat=True)[: self.batch])
+            if keys:
+                self._rows_of(keys).update(next_attempt_at=Now())
+        return super().claim()
 
 
 def stuck_payments() -> models.QuerySet[Payment]:
@@ -147,7 +164,9 @@ def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
 
 
 def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
-    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again if it is automatic."""
+    """The same for a refund. An orphan that Hyperswitch does not know is failed, or sent again if it is automatic and
+    its payment has the money; while that is in doubt it waits.
+    """
     refund = Refund.objects.get(pk=refund_id)
     outcome = client.read_refund(refund.provider_key, force_sync=True)
     postpone = partial(_postpone, still_open=Q(status=RefundStatus.PENDING))
@@ -155,7 +174,10 @@ def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:
     is_missing = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if not is_missing or refund.hyperswitch_refund_id is not None or not refund_requests.is_orphan(refund):
         return result
-    if refund.send_after is not None:
+    payment = Payment.objects.get(pk=refund.payment_id)
+    if refund.send_after is not None and refund_requests.is_in_doubt(payment):
+        return WAITS_FOR_DOUBT
+    if refund.send_after is not None and refund_requests.is_covered(payment):
         refund_requests.send_refund(refund_id, cause=cause)
         return "sent again"
     at = timezone.now()
@@ -185,7 +207,7 @@ def _apply_answer(
 ) -> str:
     """Apply the answer and schedule the next refresh, in one commit; the result in words."""
     at = timezone.now()
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         match outcome:
             case Accepted() | Refused() if isinstance(row, Dispute) and _is_superseded(row):
                 result = SUPERSEDED
@@ -219,11 +241,11 @@ def _provider_key(row: Payment | Refund | Dispute) -> str:
 def _is_superseded(dispute: Dispute) -> bool:
     """Whether an update of the dispute was applied during the call: the answer may be the older of the two.
 
-    Disputes have no clock that would show it. Leaves the dispute locked, and its payment before it.
+    Disputes have no clock that would show it. Leaves their payment locked.
     """
-    assert connection.in_atomic_block, "the dispute stays locked while the answer is applied"
-    list(Payment.objects.locked().filter(pk=dispute.payment_id))
-    current = Dispute.objects.locked().get(pk=dispute.pk)
+    assert connection.in_atomic_block, "the payment stays locked while the answer is applied"
+    Payment.objects.locked().get(pk=dispute.payment_id)
+    current = Dispute.objects.get(pk=dispute.pk)
     return any(getattr(current, field) != getattr(dispute, field) for field in _FIELDS_OF_UPDATE)
 
 
@@ -239,8 +261,8 @@ def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, s
         rows.exclude(still_open).update(next_attempt_at=None)
     else:
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
-    if is_answered and isinstance(row, Payment):  # What one read contradicts, another one confirms.
-        Payment.objects.filter(pk=row.pk, contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
+    if is_answered:  # What one read contradicts, another one confirms.
+        rows.filter(contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
 
 
 def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:
@@ -266,11 +288,9 @@ def _drain(
     *,
     call_for_help: Callable[[], object] | None,
 ) -> Tally:
-    # A row without a scheduled refresh becomes due now: the sweep of due rows helps with a large backlog.
-    rows.filter(next_attempt_at__isnull=True).update(next_attempt_at=Now())
     return tick(
         name,
-        Queue(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
+        _StuckRows(rows, due="next_attempt_at", lease=RECONCILE_LEASE, batch=BATCH),
         lambda row: refresh(row.pk),
         until=must_stop,
         at_once=HEALTH.calls_at_once(CONCURRENT_CALLS),

@@ -11,18 +11,21 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
+from payments.ledger.allocations import remaining_in
+from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Payment, Refund
+from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
-from payments.retry_policy import retry_after
+from payments.retry_policy import DOUBT_RECHECK_AFTER, retry_after
 from payments.states import RefundStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
@@ -61,6 +64,7 @@ def open_refund(
     refund_id: UUID,
     payment: Payment,
     amount_minor: int,
+    currency: str = "",
     allocation: Mapping[str, int],
     source: Refund.Source,
     reason: str,
@@ -69,23 +73,23 @@ def open_refund(
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in the received currency and `allocation` says whose money it
-    is, account by account. An automatic refund has `send_after`: the worker sends it from then on. The same id again
-    returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    `payment` is locked by the caller, who has looked for an earlier refund of this id; `amount_minor` is in `currency`,
+    by default that which was received first, and `allocation` says whose money it is, account by account. An automatic
+    refund has `send_after`: the worker sends it from then on. Raises PaymentInDoubt, RefundAlreadyRequested,
+    RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
     assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
-    if earlier := payment.refunds.filter(pk=refund_id).first():
-        return earlier
     refuse_in_doubt(payment)
-    _check_limits(payment, amount_minor)
-    return payment.refunds.create(
+    currency = currency or payment.held_currency
+    _check_limits(payment, amount_minor, currency)
+    refund = payment.refunds.create(
         pk=refund_id,
         correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
-        currency=payment.held_currency,
+        currency=currency,
         allocation=dict(allocation),
         source=source,
         reason=reason,
@@ -93,27 +97,46 @@ def open_refund(
         send_after=send_after,
         next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
+    refund.payment = payment
+    purchase_of(payment).refund_opened(refund)
+    return refund
 
 
 def refuse_in_doubt(payment: Payment) -> None:
     """Raise PaymentInDoubt while it is not known how much of the payment is left, or a void of it is not confirmed."""
-    has_amount_in_doubt = Payment.objects.with_amount_in_doubt().filter(pk=payment.pk).exists()
-    if payment.contradicted_at is not None or has_amount_in_doubt:
+    if is_in_doubt(payment):
         raise PaymentInDoubt("How much of this payment is left is in doubt. It can be refunded after finance decided.")
 
 
-def _check_limits(payment: Payment, amount_minor: int) -> None:
-    if payment.refunds.filter(status=RefundStatus.PENDING).exists():
+def is_in_doubt(payment: Payment) -> bool:
+    """Whether no refund of the payment is opened or sent now: it is not known how much of it is left."""
+    return Payment.objects.with_rest_in_doubt().filter(pk=payment.pk).exists()
+
+
+def is_covered(payment: Payment) -> bool:
+    """Whether what is left of the payment covers its pending refunds: a dispute or a void may have taken it since."""
+    return payment.refundable_minor() >= 0
+
+
+def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
+    if payment.has_pending_refund():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
     if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
-    refundable_minor = payment.refundable_minor()
+    is_first = currency == payment.held_currency
+    refundable_minor = payment.refundable_minor() if is_first else _refundable_of_receipt(payment, currency)
     if amount_minor > refundable_minor:
-        raise RefundExceedsPayment(
-            f"Only {format_amount(refundable_minor, payment.held_currency)} can still be refunded."
-        )
+        raise RefundExceedsPayment(f"Only {format_amount(refundable_minor, currency)} can still be refunded.")
+
+
+def _refundable_of_receipt(payment: Payment, currency: str) -> int:
+    """What was received in another currency than first, and is neither refunded, voided, nor disputed."""
+    disputes = payment.disputes.filter(allocation_currency=currency).values_list("allocation", flat=True)
+    disputed_minor: int = sum(allocation.get(UNAPPLIED, 0) for allocation in disputes)
+    remaining_minor = sum(remaining_in(currency, payment).values())
+    return remaining_minor - disputed_minor
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:
@@ -125,9 +148,10 @@ def send_now(refund_id: UUID, *, cause: Cause) -> None:
 def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Send the refund to Hyperswitch and record the outcome. Safe to repeat: the id stays the same.
 
-    One that is not pending any more is not sent, and None returned: a slow process must not send a failed refund.
+    One that is not pending any more is not sent, and None returned: a slow process must not send a failed refund. Nor
+    is one whose payment is in doubt, which waits; one that was never sent and whose money has gone since is failed.
     """
-    refund = _mark_sent(refund_id)
+    refund = _mark_sent(refund_id, cause=cause)
     if refund is None:
         return None
     outcome = client.create_refund(_fields(refund), idempotency_key=str(refund.pk))
@@ -138,18 +162,18 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | Non
 def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | None:
     """Move a due refund on if it is still pending: send one that was never sent, refresh one that is unanswered.
 
-    An unanswered automatic refund is sent again under its id. One requested by hand is only refreshed, and left
-    to the reconciler when it becomes an orphan. What Hyperswitch has already, an external refund above all, is never
-    sent. Returns the outcome of the call, if there was one.
+    An unanswered automatic refund is sent again under its id, while its payment has the money. One requested by hand is
+    only refreshed, and left to the reconciler when it becomes an orphan. What Hyperswitch has already, an external
+    refund above all, is never sent. Returns the outcome of the call, if there was one.
     """
-    refund = Refund.objects.get(pk=refund_id)
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         _stop_checking(refund)
         return None
-    is_remote = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
-    if not is_remote and (refund.first_sent_at is None or refund.send_after is not None):
+    is_remote = refund.hyperswitch_refund_id is not None
+    if not is_remote and (refund.first_sent_at is None or may_send_again(refund)):
         outcome = send_refund(refund_id, cause=cause)  # Under the same id: this makes no second refund.
-        with transaction.atomic(durable=True):
+        with writes.atomic():
             HEALTH.open_review_if_rejected(outcome, refund)
         return outcome
     if is_orphan(refund):
@@ -158,13 +182,18 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | No
     return _refresh_unanswered(refund, cause=cause)
 
 
+def may_send_again(refund: Refund) -> bool:
+    """Whether a refund that was sent without an answer is sent again under its id, rather than only read."""
+    return refund.send_after is not None and not is_in_doubt(refund.payment) and is_covered(refund.payment)
+
+
 def _stop_checking(refund: Refund) -> None:
     Refund.objects.filter(pk=refund.pk).update(next_attempt_at=None)
 
 
 def _refresh_unanswered(refund: Refund, *, cause: Cause) -> Outcome[RemoteRefund]:
     outcome = client.read_refund(refund.provider_key, force_sync=True)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         if isinstance(outcome, Accepted):  # This locks the payment, before the refund is updated.
             apply_refund(outcome.value, cause=cause, at=timezone.now())
         rows = Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
@@ -189,7 +218,7 @@ def is_orphan(refund: Refund) -> bool:
     return rows.filter(first_sent_at__lte=Now() - orphan_after()).exists()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def fail_orphan(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
     """Fail a refund that Hyperswitch does not know, so that it can be requested again. False if it has moved on."""
     refund = _lock_refund(refund_id)
@@ -202,20 +231,28 @@ def fail_orphan(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
 
 
 def _lock_refund(refund_id: UUID) -> Refund:
-    """The refund, locked after its payment as everywhere in the house."""
+    """The refund with its payment, whose lock is that of everything about it."""
     assert connection.in_atomic_block, "a lock lasts until the end of its transaction"
     payment = Payment.objects.locked().get(refunds=refund_id)
-    refund = Refund.objects.locked().get(pk=refund_id)
+    refund = Refund.objects.get(pk=refund_id)
     assert refund.payment_id == payment.pk, "a refund stays with its payment"
     refund.payment = payment
     return refund
 
 
-@transaction.atomic(durable=True)
-def _mark_sent(refund_id: UUID) -> Refund | None:
-    """Commit that it is about to be sent; None if it is not pending any more."""
+@writes.atomic()
+def _mark_sent(refund_id: UUID, *, cause: Cause) -> Refund | None:
+    """Commit that it is about to be sent; None if it is not to be sent (now)."""
     refund = _lock_refund(refund_id)
     if refund.status != RefundStatus.PENDING:
+        return None
+    if is_in_doubt(refund.payment):
+        Refund.objects.filter(pk=refund_id).update(next_attempt_at=Now() + DOUBT_RECHECK_AFTER)
+        return None
+    if refund.first_sent_at is None and not is_covered(refund.payment):
+        message = "A dispute, a void or another refund took its money before it was sent."
+        error = {"error_code": RefundExceedsPayment.code, "error_message": message}
+        book_failure(refund, cause=cause, at=timezone.now(), next_attempt_at=None, **error)
         return None
     assert refund.source != Refund.Source.EXTERNAL, "an external refund exists at Hyperswitch and is never sent"
     assert refund.source != Refund.Source.VOID, "a void happened at Hyperswitch: sent, it would pay the buyer"
@@ -230,7 +267,7 @@ def _mark_sent(refund_id: UUID) -> Refund | None:
 
 def _fields(refund: Refund) -> Mapping[str, Any]:
     assert refund.amount_minor > 0, "a refund always has an amount: without one Hyperswitch refunds everything"
-    assert refund.currency == refund.payment.held_currency, "a refund is in the currency that was received"
+    assert refund.payment.has_received(refund.currency), "a refund is in a currency that was received"
     return {
         "refund_id": refund.provider_key,
         "payment_id": refund.payment.provider_key,
@@ -241,7 +278,7 @@ def _fields(refund: Refund) -> Mapping[str, Any]:
     }
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_outcome(refund_id: UUID, outcome: Outcome[RemoteRefund], *, is_first: bool, cause: Cause) -> None:
     """Record the outcome of sending. `is_first`: nothing can have reached Hyperswitch before this attempt."""
     refund = _lock_refund(refund_id)
@@ -257,6 +294,6 @@ def _record_outcome(refund_id: UUID, outcome: Outcome[RemoteRefund], *, is_first
             book_failure(refund, cause=cause, at=at, **error)
         case NotSent() if is_first and refund.hyperswitch_refund_id is None:
             # It was never sent and so is no orphan: the worker sends it.
-            Refund.objects.filter(pk=refund_id).update(first_sent_at=None)
+            writes.update(refund, first_sent_at=None)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next attempt is scheduled already.

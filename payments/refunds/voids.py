@@ -19,15 +19,14 @@ from veza.core.ids import new_id
 from veza.core.states import move
 
 
-def set_voided(payment: Payment, target_minor: int, *, reason: str, cause: Cause, at: datetime) -> None:
-    """Bring the voids of a locked payment to `target_minor` of its received currency, with everything that follows.
+def set_voided(payment: Payment, target_minor: int, *, currency: str, reason: str, cause: Cause, at: datetime) -> None:
+    """Bring the voids of a locked payment to `target_minor` of what it received in `currency`, with what follows.
 
     The newest void is mirrored first; what that mirrors too much is voided again.
     """
     assert connection.in_atomic_block, "a payment is voided in the commit of the report about it"
-    assert 0 <= target_minor <= payment.received_minor, "no more is voided than was received"
-    voids = payment.refunds.locked().filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
-    standing = list(reversed(voids))
+    voids = payment.refunds.filter(source=Refund.Source.VOID, status=RefundStatus.SUCCEEDED)
+    standing = list(voids.filter(currency=currency).order_by("-pk"))
     voided_minor = sum(void.amount_minor for void in standing)
     while voided_minor > target_minor:
         void = standing.pop(0)
@@ -36,16 +35,16 @@ def set_voided(payment: Payment, target_minor: int, *, reason: str, cause: Cause
         book_money_back(void, cause=cause, at=at)
         voided_minor -= void.amount_minor
     if voided_minor < target_minor:
-        _void(payment, target_minor - voided_minor, reason=reason, cause=cause, at=at)
-    assert payment.voided_minor() == target_minor, "what is voided is what Hyperswitch does not hold"
+        _void(payment, target_minor - voided_minor, currency=currency, reason=reason, cause=cause, at=at)
+    assert payment.voided_minor(currency) == target_minor, "what is voided is what Hyperswitch does not hold"
 
 
-def _void(payment: Payment, amount_minor: int, *, reason: str, cause: Cause, at: datetime) -> None:
+def _void(payment: Payment, amount_minor: int, *, currency: str, reason: str, cause: Cause, at: datetime) -> None:
     void = payment.refunds.create(
         pk=new_id(),
         correlation_id=payment.correlation_id,
         amount_minor=amount_minor,
-        currency=payment.held_currency,
+        currency=currency,
         allocation=allocations.allocate_refund(amount_minor, payment),
         source=Refund.Source.VOID,
         reason=reason[:500],

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
-from payments.ledger.allocations import combine, reserved_by_refunds, subtract, unapplied_funds
+from payments.ledger.allocations import Funds, combine, reserved_by_refunds, subtract, unapplied_funds
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import (
     PaymentInDoubt,
@@ -17,6 +17,7 @@ from payments.refunds.refund_requests import (
 )
 from payments.review_items import funds_to_return, open_review_of_unapplied_funds
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 
@@ -36,23 +37,23 @@ def return_unapplied_funds(payment: Payment, *, surplus: Mapping[str, int] | Non
     allocation = combine(subtract(reserved_by_refunds(payment), unapplied_funds(payment)), surplus or {})
     if not allocation:
         return False
+    funds = Funds(allocation, payment.held_currency)
     try:
-        open_return_of_funds(payment, allocation, refund_id=new_id(), reason=reason)
+        open_return_of_funds(payment, funds, refund_id=new_id(), reason=reason)
     except (PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached) as error:
-        open_review_of_unapplied_funds(
-            payment, sum(allocation.values()), f"{reason} No refund could be opened: {error.text}"
-        )
+        open_review_of_unapplied_funds(payment, funds, f"{reason} No refund could be opened: {error.text}")
         return False
     return True
 
 
-def open_return_of_funds(payment: Payment, allocation: Mapping[str, int], *, refund_id: UUID, reason: str) -> Refund:
+def open_return_of_funds(payment: Payment, funds: Funds, *, refund_id: UUID, reason: str) -> Refund:
     """Open a refund that the worker sends from now on; the payment is locked. Raises what `open_refund` raises."""
     return open_refund(
         refund_id=refund_id,
         payment=payment,
-        amount_minor=sum(allocation.values()),
-        allocation=allocation,
+        amount_minor=funds.total_minor,
+        currency=funds.currency,
+        allocation=funds.allocation,
         source=Refund.Source.LATE_PAYMENT,
         reason=reason,
         requested_by_id=None,
@@ -60,7 +61,7 @@ def open_return_of_funds(payment: Payment, allocation: Mapping[str, int], *, ref
     )
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> Refund:
     """Open another refund of unapplied funds, under a new id, after the last one failed.
 
@@ -70,14 +71,14 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
     payment = Payment.objects.locked().get(pk=payment_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
-    allocation = funds_to_return(payment)
-    if not allocation:
+    funds = funds_to_return(payment)
+    if not funds.allocation:
         raise NothingToReturn("This payment has no unapplied funds to return.")
-    return open_return_of_funds(payment, allocation, refund_id=refund_id, reason=reason)
+    return open_return_of_funds(payment, funds, refund_id=refund_id, reason=reason)
 
 
 def has_returnable_funds(payment: Payment) -> bool:
     """Whether unapplied funds of a payment are held and none of its refunds is pending."""
     if not payment.received_minor or payment.refunds.filter(status=RefundStatus.PENDING).exists():
         return False
-    return bool(funds_to_return(payment))
+    return bool(funds_to_return(payment).allocation)

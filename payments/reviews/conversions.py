@@ -4,8 +4,9 @@ Until then they are booked in their own currency, no seller's share carries them
 """
 
 from datetime import datetime
+from typing import TypeVar
 
-from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from payments.disputes.dispute_postings import book_disputes
@@ -14,10 +15,15 @@ from payments.models import Dispute, Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_postings import post_converted
 from payments.refunds.refund_updates import follow_success
+from payments.review_items import AMOUNT_IN_DOUBT, open_review_of_doubt
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
+from veza.core.models import ReviewItem
 from veza.core.money import MAX_MINOR
+
+Row = TypeVar("Row", Refund, Dispute)
 
 
 class AmountNotInDoubt(NotAllowed):
@@ -26,15 +32,28 @@ class AmountNotInDoubt(NotAllowed):
 
 
 def is_convertible(row: Refund | Dispute) -> bool:
-    """Whether a refund or dispute takes money in another currency than its payment holds."""
+    """Whether a refund or dispute takes money in a currency that its payment never received, or was converted."""
     if isinstance(row, Refund):
         takes_money = row.status == RefundStatus.SUCCEEDED
     else:
         takes_money = row.funds_location != Dispute.FundsLocation.NOWHERE
-    return takes_money and row.currency != row.payment.held_currency
+    return takes_money and (row.converted_minor is not None or not row.payment.has_received(row.currency))
 
 
-@transaction.atomic(durable=True)
+def open_missing_reviews() -> None:
+    """Open the review item of each amount in doubt that has none: from before Veza knew doubts, or closed by hand."""
+    for refund in _unreviewed(Refund.objects.in_doubt()):
+        open_review_of_doubt(refund)
+    for dispute in _unreviewed(Dispute.objects.in_doubt()):
+        open_review_of_doubt(dispute)
+
+
+def _unreviewed(rows: QuerySet[Row]) -> QuerySet[Row]:
+    items = ReviewItem.objects.filter(kind=AMOUNT_IN_DOUBT, subject_id=OuterRef("pk"), closed_at__isnull=True)
+    return rows.exclude(Exists(items)).select_related("payment")
+
+
+@writes.atomic()
 def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: Cause) -> None:
     """Book a refund or dispute of another currency with its amount in the payment's, with everything that follows.
 
@@ -43,7 +62,7 @@ def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: C
     """
     assert 0 < amount_minor <= MAX_MINOR, "what a refund or dispute takes is a positive amount"
     payment = Payment.objects.locked().get(pk=row.payment_id)
-    current = type(row).objects.locked().get(pk=row.pk)
+    current = type(row).objects.get(pk=row.pk)
     current.payment = payment
     if not is_convertible(current):
         raise AmountNotInDoubt("This takes nothing in another currency than its payment holds.")
@@ -62,7 +81,7 @@ def _convert_refund(refund: Refund, amount_minor: int, *, cause: Cause, at: date
 def _convert_dispute(dispute: Dispute, amount_minor: int, *, cause: Cause, at: datetime) -> None:
     # What was written off was in the currency in which it is posted no more.
     recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)
-    Dispute.objects.filter(pk=dispute.pk).update(converted_minor=amount_minor)
+    writes.update(dispute, converted_minor=amount_minor)
     book_disputes(dispute.payment, at=at)
     dispute.refresh_from_db(fields=["converted_minor", "allocation", "allocation_currency", "posting_batches"])
     purchase_of(dispute.payment).dispute_changed(dispute, cause=cause, at=at)

@@ -2,15 +2,16 @@
 
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
-from payments.ledger.allocations import is_applied, unapplied_funds
+from payments.ledger.allocations import Funds, foreign_funds, is_applied, unapplied_funds
 from payments.models import Payment
 from payments.ports import purchase_of
 from payments.review_items import MISMATCH, UNAPPLIED_FUNDS
 from payments.reviews.automatic_refunds import open_return_of_funds, return_unapplied_funds
 from payments.states import PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -30,7 +31,7 @@ class NothingUnclaimed(NotAllowed):
     code = "nothing_unclaimed"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
     """Accept a mismatched payment: its order or invoice is fulfilled, and a surplus is returned automatically.
 
@@ -54,7 +55,12 @@ def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
 
 
 def is_acceptable(payment: Payment) -> bool:
-    """Whether the price of a mismatched payment is held, in its currency, or its purchase was fulfilled before."""
+    """Whether the price of a mismatched payment is held, in its currency, or its purchase was fulfilled before.
+
+    Not while another currency is held instead: that is refunded.
+    """
+    if foreign_funds(payment).allocation:
+        return False
     if is_applied(payment):
         return True
     return payment.kept_minor() >= payment.amount_minor and payment.held_currency == payment.currency
@@ -64,10 +70,16 @@ def is_refundable_in_full(payment: Payment) -> bool:
     """Whether a mismatched payment has something to return, or never received anything and can just be cancelled."""
     if not payment.received_minor:
         return True
-    return not payment.pending_minor() and bool(unapplied_funds(payment))
+    return not payment.has_pending_refund() and bool(refundable_funds(payment).allocation)
 
 
-@transaction.atomic(durable=True)
+def refundable_funds(payment: Payment) -> Funds:
+    """What “Refund in full” returns of a mismatched payment: what was applied to nothing, in its currency."""
+    foreign = foreign_funds(payment)
+    return foreign if foreign.allocation else Funds(unapplied_funds(payment), payment.held_currency)
+
+
+@writes.atomic()
 def refund_in_full(*, payment_id: UUID, cause: Cause) -> Payment:
     """Refund the unapplied part of a mismatched payment; it is cancelled when that refund has succeeded.
 
@@ -78,14 +90,14 @@ def refund_in_full(*, payment_id: UUID, cause: Cause) -> Payment:
     if payment.received_minor == 0:
         _cancel(payment, cause=cause)
         return payment
-    allocation = unapplied_funds(payment)
-    if not allocation:
+    funds = refundable_funds(payment)
+    if not funds.allocation:
         raise NothingUnclaimed(
             "This payment was applied to an order or invoice that was fulfilled. Accept the received amount, then "
             "refund the order or invoice."
         )
     open_return_of_funds(
-        payment, allocation, refund_id=new_id(), reason="The amount or currency received was not that of the price."
+        payment, funds, refund_id=new_id(), reason="The amount or currency received was not that of the price."
     )
     return payment
 

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client
 from payments.models import Payment
 from payments.review_items import PAYMENT_AMOUNT_MISSING
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -40,15 +39,16 @@ def enter_received_amount(*, payment_id: UUID, amount_minor: int, cause: Cause) 
     payment = Payment.objects.get(pk=payment_id)
     if not is_amount_missing(payment):
         raise NoAmountMissing("The amount of this payment is not missing.")
-    if amount_minor <= payment.received_minor:
-        raise AmountNotApplicable("Enter all that was received: more than is booked already.")
+    captured_minor, currency = payment.captured_funds()
     outcome = client.read_payment(payment.provider_key, force_sync=True)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
     if not isinstance(outcome, Accepted):
         raise AmountNotApplicable("Hyperswitch does not return the payment now. Try again later.")
     snapshot = outcome.value
     if snapshot.status == "succeeded" and snapshot.received_minor is None:
+        if snapshot.currency == currency and amount_minor <= captured_minor:
+            raise AmountNotApplicable("Enter all that was received: more than is booked already.")
         # What finance enters is newer than anything that was read or delivered.
         snapshot = replace(snapshot, received_minor=amount_minor, read_at=timezone.now(), updated_at=None)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         return apply_payment(snapshot, cause=cause, at=timezone.now()).text

@@ -7,6 +7,7 @@ import ipaddress
 from sandbox.deliveries import InvalidWebhookFault
 from sandbox.exchange import Answer, Execute, Request, as_json
 from sandbox.faults import InvalidFault
+from sandbox.mail.mailbox import InvalidMailFault
 from sandbox.settings import InvalidSetting
 from sandbox.world import World
 
@@ -30,7 +31,7 @@ class ControlDoor:
             return execute()
         except ControlError as error:
             return refuse(str(error), error.status)
-        except (InvalidFault, InvalidWebhookFault, InvalidSetting) as error:
+        except (InvalidFault, InvalidWebhookFault, InvalidMailFault, InvalidSetting) as error:
             return refuse(str(error))
 
     def close(self, world: World, request: Request, answer: Answer | None) -> None:

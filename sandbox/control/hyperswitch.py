@@ -114,7 +114,7 @@ def open_dispute(world: World, request: Request) -> Answer:
 
 
 def force_dispute(world: World, request: Request, dispute_id: str) -> Answer:
-    params = read_params(request, ("status", "stage", "amount", "silent"))
+    params = read_params(request, ("status", "stage", "amount", "currency", "silent"))
     dispute = find_object(world.disputes, dispute_id, "dispute")
     changes: dict[str, Any] = {}
     if "status" in params:
@@ -123,6 +123,8 @@ def force_dispute(world: World, request: Request, dispute_id: str) -> Answer:
         changes["stage"] = read_choice(params, "stage", DISPUTE_STAGES)
     if "amount" in params:
         changes["amount"] = read_amount(params, "amount")
+    if "currency" in params:
+        changes["currency"] = params["currency"]
     change_dispute(world, dispute, silent=bool(params.get("silent")), **changes)
     return as_json(dispute.as_json())
 

@@ -25,12 +25,18 @@ def arm_fault(world: World, request: Request) -> Answer:
     return as_json(world.faults.arm(read_params(request)).as_json(), 201)
 
 
+def arm_mail_fault(world: World, request: Request) -> Answer:
+    fault = world.mailbox.arm(read_params(request))
+    return as_json({"fault": fault.kind, "times": fault.times}, 201)
+
+
 def show_faults(world: World, _request: Request) -> Answer:
     return as_json({"faults": world.faults.as_json()})
 
 
 def remove_faults(world: World, _request: Request) -> Answer:
     world.faults.clear()
+    world.mailbox.faults.clear()
     return as_json({"faults": []})
 
 

@@ -221,7 +221,8 @@ class Dispute:
     reason_code: str | None = "10.4"
     challenge_days: int = 21
     is_already_refunded: bool = False
-    booked_amount: int = 0
+    booked_amount: int = 0  # taken according to the ground truth, in `booked_currency`
+    booked_currency: str = ""
 
     def as_json(self) -> Json:
         return {

@@ -42,6 +42,9 @@ from tests.core.test_status_writers import FLOORS
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
 from veza.core.admin_actions import AdminAction
+from veza.core.email.mail_server import HEALTH as SMTP
+from veza.core.email.outbox import EMAIL_FAILED
+from veza.core.email_admin import ResendEmail
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.PAYMENT_STATUS_UNKNOWN: Act(RefreshPayment),
     kinds.PAYMENT_CONTRADICTED: Act(RefreshPayment),
     kinds.PAYMENT_AMOUNT_MISSING: Act(EnterReceivedAmount),
+    kinds.REFUND_CONTRADICTED: Act(RefreshRefund),
     kinds.PAYMENT_VOIDED: Act(MarkRefundExpected),
     kinds.UNAPPLIED_FUNDS: Act(RetryReturnOfFunds),
     kinds.EXTERNAL_REFUND: Act(MarkRefundExpected),
@@ -102,6 +106,8 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     STRIPE.review_kind: Task("connect.send_transfers"),
     DIFFERS: Task("backoffice.verify_ledger"),
     WRONG_SIGN: Task("backoffice.verify_ledger"),
+    SMTP.review_kind: Task("core.send_emails"),
+    EMAIL_FAILED: Act(ResendEmail),
 }
 
 
@@ -131,7 +137,7 @@ def _values_of(kind: ast.expr, node: ast.AST, path: Path, parents: dict[ast.AST,
             yield from _values_of(body, node, path, parents)
             yield from _values_of(orelse, node, path, parents)
         case ast.Attribute(attr="review_kind"):
-            yield from (HYPERSWITCH.review_kind, STRIPE.review_kind)
+            yield from (HYPERSWITCH.review_kind, STRIPE.review_kind, SMTP.review_kind)
         case ast.Name(id=name):
             if isinstance(value := getattr(_module_of(path), name, None), str):
                 yield value

@@ -29,6 +29,8 @@ from tests.dead_ends.table import State
 from tests.factories import OfferFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory, subscribe
+from veza.core.email.sending import send_due
+from veza.core.models import Email, User
 
 
 def any_order() -> Order:
@@ -136,6 +138,18 @@ def past_due_subscription() -> Subscription:
     return Subscription.objects.create(**values, **period, past_due_since_at=timezone.now(), status="past_due")
 
 
+def email(sandbox: Sandbox) -> Email:
+    return Email.objects.get(subject_id=paid_order(sandbox).pk, message="order_receipt")
+
+
+def failed_email(sandbox: Sandbox) -> Email:
+    """Its recipient has no address that a mail server would accept."""
+    row = email(sandbox)
+    User.objects.filter(pk=row.recipient_id).update(email="no address")
+    send_due()
+    return Email.objects.get(pk=row.pk)
+
+
 ROWS: dict[State, Callable[[Sandbox], Any]] = {
     (Payment, "created"): created_payment,
     (Payment, "pending"): lambda sandbox: payment_of(any_order()),
@@ -162,6 +176,8 @@ ROWS: dict[State, Callable[[Sandbox], Any]] = {
     (Subscription, "active"): lambda sandbox: paid_subscription(),
     (Subscription, "past_due"): lambda sandbox: past_due_subscription(),
     (SubscriptionInvoice, "pending"): lambda sandbox: unpaid_subscription().invoices.get(),
+    (Email, "waiting"): email,
+    (Email, "failed"): failed_email,
 }
 # Rows that wait in the same state for another reason.
 VARIANTS: list[tuple[State, Callable[[Sandbox], Any]]] = [

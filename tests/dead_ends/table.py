@@ -23,7 +23,9 @@ from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.core.machines import MACHINES, statuses_of
 from tests.dead_ends.ways import Follows, Review, Way, Worker
-from veza.core.models import KeyedRow
+from veza.core.email.outbox import EMAIL_FAILED
+from veza.core.email_admin import ResendEmail
+from veza.core.models import Email, KeyedRow
 
 State = tuple[type[KeyedRow], str]
 _RESEND, _RECONCILE = "payments.resend", "payments.reconcile"
@@ -90,6 +92,8 @@ WAITING: dict[State, tuple[Way, ...]] = {
     (Subscription, "active"): (_SUBSCRIPTIONS,),
     (Subscription, "past_due"): (_SUBSCRIPTIONS,),
     (SubscriptionInvoice, "pending"): (Follows(lambda row: [row.subscription]),),
+    (Email, "waiting"): (Worker("core.send_emails", "next_attempt_at"),),
+    (Email, "failed"): (Review((EMAIL_FAILED,), (ResendEmail,)),),
 }
 AT_REST: dict[State, str] = {
     (Payment, "succeeded"): "the money was received and applied",
@@ -129,6 +133,8 @@ AT_REST: dict[State, str] = {
     (SubscriptionInvoice, "failed"): "its subscription tries again, or has ended",
     (SubscriptionInvoice, "void"): "nothing is owed",
     (SubscriptionInvoice, "refunded"): "the subscriber has the money",
+    (Email, "sent"): "the mail server has it",
+    (Email, "dropped"): "it was not true any more; a newer fact has an e-mail of its own",
 }
 
 

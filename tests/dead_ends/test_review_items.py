@@ -21,6 +21,7 @@ from payments.hyperswitch.objects import parse_dispute
 from payments.inbox.replay import UNSETTLED, replay
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.reconciliation.refresh import refresh_refund
 from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
@@ -39,11 +40,12 @@ from tests.buying import (
 )
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, to_reverse
 from tests.dead_ends.reviews import ENDS, Act, Task, kinds_in
-from tests.dead_ends.rows import any_order, failed, paid_order, payment_after, refund, unmatched_delivery
+from tests.dead_ends.rows import any_order, failed, failed_email, paid_order, payment_after, refund, unmatched_delivery
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
 from veza.celery import SWEEPS
+from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
 
@@ -92,6 +94,14 @@ def contradicting_reads(sandbox):
     for status in ("failed", "cancelled_post_capture"):
         at_provider(sandbox, order, status=status)
         read(order)
+
+
+def contradicting_reads_of_a_refund(sandbox):
+    row = refund(sandbox)
+    deliver_refund(row)
+    for amount in (0, 1_00):
+        sandbox.control(f"refunds/{row.provider_key}", silent=True, status="succeeded", amount=amount)
+        refresh_refund(row.pk, cause=BY_TEST)
 
 
 def success_without_amount(sandbox):
@@ -163,7 +173,7 @@ def of_transfer(kind: str, transfer: SellerTransfer | None = None):
 
 
 def revoked_account(sandbox):
-    revoke_access(account_id=ConnectedAccount.objects.get(seller=make_seller()).pk)
+    revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
 
 
 MAKE: dict[str, Any] = {
@@ -171,6 +181,7 @@ MAKE: dict[str, Any] = {
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
     kinds.PAYMENT_CONTRADICTED: contradicting_reads,
     kinds.PAYMENT_AMOUNT_MISSING: success_without_amount,
+    kinds.REFUND_CONTRADICTED: contradicting_reads_of_a_refund,
     kinds.PAYMENT_VOIDED: lambda sandbox: deliver_action(paid_order(sandbox), "cancelled_post_capture"),
     kinds.UNAPPLIED_FUNDS: unapplied_funds,
     kinds.EXTERNAL_REFUND: external_refund,
@@ -195,6 +206,7 @@ MAKE: dict[str, Any] = {
     NOT_READABLE: lambda sandbox: of_transfer(NOT_READABLE),
     UNLISTED: lambda sandbox: of_transfer(UNLISTED),
     DISCONNECTED: revoked_account,
+    EMAIL_FAILED: failed_email,
 }
 
 

@@ -59,7 +59,6 @@ def lease_is_over():
 PLACES = [
     ("marketplace.orders.place_order", "before"),
     ("marketplace.orders.place_order", "after"),
-    ("payments.collection.payment_requests._mark_sent", "after"),
     ("payments.hyperswitch.client.create_payment", "after"),
     ("payments.collection.payment_requests._record_outcome", "after"),
     ("veza.core.api.idempotency._store", "before"),

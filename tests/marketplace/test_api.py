@@ -163,5 +163,5 @@ def test_a_list_of_orders_costs_the_same_for_one_and_for_ten(sandbox, api, buyer
         order_of(offer, buyer=buyer)
 
     api.get(ORDERS)  # What a process remembers for some seconds is asked for now.
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert len(api.get(ORDERS).json()["results"]) == 3

@@ -148,10 +148,11 @@ def test_a_success_without_an_amount_is_read_and_not_assumed(sandbox):
 
 
 def test_a_webhook_faster_than_our_own_commit_finds_its_payment(sandbox):
-    order = place_order(
+    order, _ = place_order(
         order_id=new_id(),
         buyer=PersonFactory(),
         lines=[OrderLine((offer := OfferFactory()).product_id, offer.license)],
+        is_sent_now=True,
         cause=BY_BUYER,
     )
 
@@ -166,7 +167,7 @@ def test_an_order_placed_twice_under_one_id_is_one_order(sandbox):
     lines = [OrderLine(offer.product_id, offer.license)]
 
     for _ in range(2):
-        place_order(order_id=order_id, buyer=buyer, lines=lines, cause=BY_BUYER)
+        place_order(order_id=order_id, buyer=buyer, lines=lines, is_sent_now=True, cause=BY_BUYER)
 
     assert Order.objects.count() == Payment.objects.count() == 1
 

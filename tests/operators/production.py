@@ -38,6 +38,15 @@ SANDBOX = {
     "HYPERSWITCH_PROFILE_ID": "pro_0123456789",
     "STRIPE_SECRET_KEY": "sk_test_0123456789abcdef",
     "STRIPE_WEBHOOK_SECRET": "whsec_0123456789abcdef",
+    "SMTP_HOST": "smtp.example.org",
+    "SMTP_PORT": "587",
+    "SMTP_USERNAME": "veza",
+    "SMTP_PASSWORD": "0123456789abcdef",
+    "SMTP_TLS": "true",
+    "SMTP_FROM": "receipts@shop.example.org",
+    "SMTP_FROM_NAME": "Example Shop",
+    "EMAIL_LINK_ORIGINS": "https://shop.example.org",
+    "REVIEW_DIGEST_ADDRESS": "finance@shop.example.org",
 }
 LIVE = SANDBOX | {
     "VEZA_ENVIRONMENT": "live",

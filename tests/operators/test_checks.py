@@ -48,6 +48,16 @@ MISTAKES = [
     ("sandbox", "HYPERSWITCH_BASE_URL", "http://sandbox.hyperswitch.io", "E016"),
     ("sandbox", "STRIPE_BASE_URL", "http://api.stripe.com", "E016"),
     ("sandbox", "METRICS_TOKEN", "short", "E017"),
+    ("sandbox", "SMTP_HOST", None, "E025"),
+    ("live", "SMTP_PORT", "0", "E025"),
+    ("sandbox", "SMTP_USERNAME", None, "E026"),
+    ("live", "SMTP_PASSWORD", "", "E026"),
+    ("live", "SMTP_TLS", "false", "E027"),
+    ("sandbox", "SMTP_FROM", None, "E028"),
+    ("live", "SMTP_FROM", "receipts", "E028"),
+    ("live", "SMTP_FROM_NAME", " ", "E028"),
+    ("live", "REVIEW_DIGEST_ADDRESS", "finance", "E029"),
+    ("live", "EMAIL_LINK_ORIGINS", "http://shop.example.org", "E030"),
     ("sandbox", "STRIPE_SECRET_KEY", "sk_live_0123456789abcdef", "E020"),
     ("development", "STRIPE_SECRET_KEY", "rk_live_0123456789abcdef", "E020"),
     ("sandbox", "HYPERSWITCH_API_KEY", "prd_0123456789abcdef", "E021"),
@@ -103,7 +113,7 @@ def test_a_rule_says_what_to_set(rule):
 
 def test_an_empty_live_environment_hears_all_that_is_missing_at_once(broken):
     assert broken({"VEZA_ENVIRONMENT": "live"}) >= {
-        f"E{number:03}" for number in (3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22, 24)
+        f"E{number:03}" for number in (3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22, 24, 25, 26, 28)
     }
 
 

@@ -23,7 +23,6 @@ FOLDER = ROOT / "docs" / "runbooks"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
 BLOCK = re.compile(r"^( *)```sh test\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 QUESTIONS = ["What you see", "Why", "What to press or run", "How you know that it is over"]
-RESTORED = "veza_restored_by_a_test"
 
 
 def blocks_of(page: Path) -> str:
@@ -81,14 +80,15 @@ def environ(programs, sandbox, tmp_path):
     sandbox.pay(payment_of(order).provider_key)
     refund_of(order)
     url = database_url()
+    restored = f"{connection.settings_dict['NAME']}_restored"
     yield {
         "PATH": programs,
         "USER": "ada",
         "DATABASE_URL": url,
         "ORDER_ID": str(order.pk),
         "BACKUP": str(tmp_path / "veza.dump"),
-        "RESTORED_NAME": RESTORED,
-        "RESTORED_URL": f"{url.rpartition('/')[0]}/{RESTORED}",
+        "RESTORED_NAME": restored,
+        "RESTORED_URL": f"{url.rpartition('/')[0]}/{restored}",
         "PGCONNECT_TIMEOUT": "5",
         "SECRET_KEY": "q7Zt0vXw3nYb5cRk8mLp2sHd6fJg9aTe1uVi4oBxQyWzNrKhMlPjSdFg",
         "HYPERSWITCH_ENABLED": "true",
@@ -100,7 +100,7 @@ def environ(programs, sandbox, tmp_path):
         "STRIPE_BASE_URL": sandbox.url,
     }
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {RESTORED}")
+        cursor.execute(f"DROP DATABASE IF EXISTS {restored}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -28,7 +28,9 @@ class Sandbox:
     def __init__(self, **options: object) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="sandbox-")
         port_file = Path(self._folder.name) / "port"
-        command = [sys.executable, "-m", "sandbox", "--port-file", str(port_file), *_flags(options)]
+        smtp_port_file = Path(self._folder.name) / "smtp-port"
+        ports = ["--port-file", str(port_file), "--smtp-port-file", str(smtp_port_file)]
+        command = [sys.executable, "-m", "sandbox", *ports, *_flags(options)]
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -36,6 +38,7 @@ class Sandbox:
             preexec_fn=_die_with_the_test_process if sys.platform == "linux" else None,
         )
         self.url = f"http://127.0.0.1:{self._port(port_file)}"
+        self.smtp_port = int(smtp_port_file.read_text())
         self.session = requests.Session()
         self.session.trust_env = False  # never through a proxy
 
@@ -106,6 +109,11 @@ class Sandbox:
     def calls(self) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = self._call("GET", "/_truth/calls")["calls"]
         return calls
+
+    def emails(self) -> list[dict[str, Any]]:
+        """Every message that the mail server accepted, oldest first."""
+        emails: list[dict[str, Any]] = self._call("GET", "/_truth/emails")["emails"]
+        return emails
 
     def webhooks(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self._call("GET", "/_control/webhooks")["events"]

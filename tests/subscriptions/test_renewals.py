@@ -1,7 +1,6 @@
 """The sweep: remind, renew once, retry on schedule, expire after the grace period, and accept late payments."""
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, transaction
 
 from subscriptions.invoices import open_invoice
@@ -9,6 +8,7 @@ from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.renewals import open_renewal, run_due
 from subscriptions.tasks import run_due_subscriptions
 from tests.buying import deliver_payment
+from tests.emails import texts_to
 from tests.subscriptions.subscribing import (
     NOW,
     SWEEP,
@@ -74,8 +74,8 @@ def test_the_subscriber_is_reminded_once_before_a_renewal(sandbox):
     for before in (4, 3, 2, 1):
         run_due(subscription.pk, cause=SWEEP, at=subscription.period_end_at - days(before))
 
-    (email,) = mail.outbox
-    assert (email.to, "12.00 EUR" in email.body) == ([subscription.user.email], True)
+    (text,) = texts_to(subscription.user, "renewal_announced")
+    assert "for €12.00" in text
 
 
 def test_two_sweeps_open_one_charge(sandbox):

@@ -1,11 +1,15 @@
 """A payer revokes their saved method: it is not charged again, and the next renewal asks them to pay."""
 
 import pytest
-from django.core import mail
+from django.utils import timezone
 
-from payments.models import RevokedMandate
+from payments.collection.payment_requests import send_payment
+from payments.collection.saved_methods import may_charge
+from payments.models import Payment, RevokedMandate
 from subscriptions.models import Subscription
+from subscriptions.renewals import open_renewal
 from tests.buying import deliver, deliver_payment, envelope
+from tests.emails import texts_to, written_to
 from tests.subscriptions.subscribing import (
     NOW,
     PlanFactory,
@@ -18,6 +22,7 @@ from tests.subscriptions.subscribing import (
     run_sweep,
     subscribe,
 )
+from veza.core.causes import by_sweep
 from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
@@ -109,13 +114,16 @@ def test_a_past_due_subscription_is_not_charged_again(sandbox):
 def test_a_subscriber_who_was_told_of_a_charge_is_reminded_to_pay(sandbox):
     subscription = activate(sandbox)
     run_sweep(subscription, subscription.period_end_at - days(1))
-    assert "It will be charged" in mail.outbox[-1].body
+    assert "It will be charged" in texts_to(subscription.user, "renewal_announced")[-1]
 
     revoke(subscription)
     run_sweep(subscription, subscription.period_end_at - days(1))
 
-    assert len(mail.outbox) == 2
-    assert "we will ask you to pay" in mail.outbox[-1].body
+    (text,) = texts_to(
+        subscription.user, "renewal_announced"
+    )  # The first one is outdated: if it was not sent yet, it is dropped.
+    assert "we will ask you to pay" in text
+    assert len(written_to(subscription.user, "renewal_announced")) == 2
 
 
 @pytest.mark.parametrize("status", ["active", "pending"])
@@ -157,3 +165,57 @@ def test_another_subscribers_method_stays(sandbox):
     other.refresh_from_db()
     assert other.hyperswitch_payment_method_id != ""
     assert run_sweep(other, NOW + days(40)).status == "active"
+
+
+def opened_charge(subscription: Subscription) -> Payment:
+    """A renewal's charge that is committed and not sent; its payer revokes the method then."""
+    charge = open_renewal(subscription.pk, cause=by_sweep("a test"), at=subscription.period_end_at)
+    assert charge is not None
+    assert charge.off_session
+    answer = deliver(envelope("mandate_revoked", mandate(charge.payment_method_id)))
+    assert answer.json() == {"result": "ok"}
+    return charge
+
+
+def charges(sandbox) -> int:
+    return sum((call["method"], call["path"]) == ("POST", "/payments") for call in sandbox.calls())
+
+
+def test_a_charge_that_was_opened_before_the_revocation_is_not_sent(sandbox):
+    subscription = activate(sandbox)
+    charge, before = opened_charge(subscription), charges(sandbox)
+
+    send_payment(charge.pk, cause=by_sweep("a test"))
+
+    charge.refresh_from_db()
+    subscription.refresh_from_db()
+    assert (charge.status, charge.error_code, charges(sandbox)) == ("failed", "mandate_revoked", before)
+    assert (subscription.status, subscription.hyperswitch_payment_method_id) == ("past_due", "")
+
+
+def test_a_charge_that_was_made_before_the_revocation_is_found(sandbox):
+    subscription = activate(sandbox)
+    sandbox.fault("drop", "^/payments$", method="POST", when="after")
+    run_sweep(subscription, subscription.period_end_at)
+    charge, before = last_payment(subscription), charges(sandbox)
+    assert (charge.off_session, charge.hyperswitch_payment_id) == (True, None)
+    deliver(envelope("mandate_revoked", mandate(charge.payment_method_id)))
+
+    send_payment(charge.pk, cause=by_sweep("a test"))
+
+    charge.refresh_from_db()
+    assert (charge.status, charge.hyperswitch_payment_id, charges(sandbox)) == (
+        "pending",
+        charge.provider_key,
+        before,
+    )
+
+
+def test_a_method_that_was_saved_again_is_charged(sandbox):
+    subscription = activate(sandbox)
+    charge = opened_charge(subscription)
+    Payment.objects.filter(pk=charge.pk).update(status="cancelled")
+    saved = Payment.objects.exclude(pk=charge.pk)
+    saved.update(created_at=timezone.now())
+
+    assert may_charge(charge)

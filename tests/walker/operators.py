@@ -8,7 +8,7 @@ from django.contrib import admin
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
 from marketplace.models import Order
-from payments.admin_actions import EnterConvertedAmount, ImportExternalRefund, WriteOffShortfall
+from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.walker.world import World
@@ -51,6 +51,20 @@ def convert(world: World) -> str | None:
     row = world.rng.choice(open_rows)
     amount = world.rng.randint(1, max(1, row.payment.received_minor))
     return f"{amount}: {perform(action, row, ActionRequest(world.support, {'amount': amount}))}"
+
+
+def enter_amount(world: World) -> str | None:
+    """Finance enters what a payment of unknown amount received; the bank's own statement says the same."""
+    action = EnterReceivedAmount()
+    if not (payments := [row for row in Payment.objects.order_by("pk") if action.is_available(row)]):
+        return None
+    row = world.rng.choice(payments)
+    there = next(one for one in world.remote("payments") if one["payment_id"] == row.provider_key)
+    amount = world.rng.choice((there["amount"], there["amount"] + 1))
+    result = perform(action, row, ActionRequest(world.support, {"amount": amount}))
+    if not result.startswith(f"{action.label} (payment): refused") and there["amount_received"] is None:
+        world.entered[row.provider_key] = (amount, there["currency"])
+    return f"{row.provider_key} {amount}: {result}"
 
 
 def offers() -> Iterator[tuple[Any, AdminAction]]:

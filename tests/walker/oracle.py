@@ -4,14 +4,18 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
 from connect.models import SellerTransfer
-from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING
+from marketplace.models import License
+from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, UNAPPLIED
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.webhooks import HANDLERS
 from tests.dead_ends.table import forgotten_rows
 from tests.walker.world import World
 from veza.backoffice.verification import faults_of_ledger, verify_ledger
+from veza.core.models import ReviewItem
 
 Sums = dict[str, int]
 REFUND_STATUS = {"succeeded": {"succeeded"}, "failed": {"failed", "bounced"}, "pending": {"pending"}}
@@ -27,7 +31,9 @@ def faults(world: World) -> list[str]:
     return [
         *world.bugs,
         *(f"proof: {fault} (payment {payment_id})" for payment_id, fault in faults_of_ledger()),
-        *_payment_faults(objects["payments"], moved),
+        *_payment_faults(objects["payments"], _captured(world, moved)),
+        *_access_faults(_captured(world, moved)),
+        *_idle_funds(),
         *_refund_faults(objects["refunds"], moved),
         *_dispute_faults(objects["disputes"], moved),
         *_transfer_faults(objects["transfers"]),
@@ -48,14 +54,30 @@ def _nonzero(sums: dict[str, int]) -> Sums:
     return {currency: amount for currency, amount in sums.items() if amount}
 
 
+def _captured(world: World, moved: dict[str, Sums]) -> dict[str, Sums]:
+    """What each payment has captured and not voided: finance knows what Hyperswitch does not say of some."""
+    entered = {key: {currency: amount} for key, (amount, currency) in world.entered.items()}
+    return moved | entered
+
+
 def _booked(row: Payment | Refund | Dispute) -> Sums:
-    """What our books say went in or out for one object: through Hyperswitch's account, or into suspense."""
+    """What our books say went in or out for one object: through Hyperswitch's account, or into suspense.
+
+    What a payment captured and lost again is booked under its foreign receipts and its voids.
+    """
     sign = -1 if isinstance(row, Payment) else 1
     accounts = (PSP_CLEARING, DISPUTE_SUSPENSE) if isinstance(row, Dispute) else (PSP_CLEARING,)
     sums: Counter[str] = Counter()
-    for (account, currency), amount in balances(subject_id=row.pk).items():
+    keys = [row.pk]
+    if isinstance(row, Payment):
+        keys += [*row.foreign_receipts.values_list("pk", flat=True), *_voids_of(row).values_list("pk", flat=True)]
+    for (account, currency), amount in balances(subject_id__in=keys).items():
         sums[currency] += sign * amount if account in accounts else 0
     return _nonzero(sums)
+
+
+def _voids_of(payment: Payment) -> QuerySet[Refund]:
+    return payment.refunds.filter(source="void")
 
 
 def _target(row: Refund | Dispute, moved: Sums) -> Sums:
@@ -76,8 +98,30 @@ def _payment_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iter
             )
 
 
+def _access_faults(captured: dict[str, Sums]) -> Iterator[str]:
+    """A buyer holds licences of an order of which nothing is captured any more."""
+    sums: dict[Any, bool] = {}
+    for payment in Payment.objects.filter(purpose="order"):
+        sums[payment.purpose_id] = sums.get(payment.purpose_id, False) or bool(captured.get(payment.provider_key))
+    held = License.objects.filter(order__in=[key for key, is_paid in sums.items() if not is_paid])
+    for license_ in held.exclude(status="revoked"):
+        yield f"license {license_.pk} is {license_.status}, and nothing is captured of order {license_.order_id}"
+
+
+def _idle_funds() -> Iterator[str]:
+    """Money that pays for nothing, that no refund is returning, and that no review item tells finance of."""
+    for payment in Payment.objects.filter(received_minor__gt=0).prefetch_related("refunds", "disputes"):
+        facts = [payment, *payment.refunds.all(), *payment.disputes.all()]
+        items = ReviewItem.objects.filter(closed_at=None, subject_id__in=[fact.pk for fact in facts])
+        if items.exclude(kind="payment_voided").exists() or payment.has_pending_refund():
+            continue
+        for (account, currency), amount in balances(payment=payment).items():
+            if account == UNAPPLIED and amount > 0:
+                yield f"payment {payment.provider_key} ({payment.status}): {amount} {currency} pays for nothing"
+
+
 def _refund_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Iterator[str]:
-    ours = {refund.provider_key: refund for refund in Refund.objects.select_related("payment")}
+    ours = {one.provider_key: one for one in Refund.objects.exclude(source="void").select_related("payment")}
     remote_ids = {remote["refund_id"] for remote in there}
     for remote in there:
         key = remote["refund_id"]

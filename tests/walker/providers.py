@@ -9,6 +9,7 @@ ABROAD = "USD"
 LARGE = 10_000_00
 PAYABLE = ("requires_payment_method", "failed")
 CAPTURED = ("succeeded", "partially_captured")
+VOIDED = ("cancelled_post_capture", "cancelled")
 DECISIONS = ("opened", "challenged", "won", "lost", "accepted", "expired", "cancelled")
 HYPERSWITCH_PATHS = ("^/payments$", "^/refunds$", "^/payments/", "^/refunds/", "/cancel$", "^/disputes/")
 STRIPE_PATHS = ("^/v1/transfers$", "/reversals$", "^/v1/transfers/", "^/v1/accounts/")
@@ -20,6 +21,7 @@ STRIPE_PATHS = ("^/v1/transfers$", "/reversals$", "^/v1/transfers/", "^/v1/accou
 def pay(world: World) -> str | None:
     if not (payment := _any(world, world.payments_there(*PAYABLE))):
         return None
+    world.entered.pop(payment["payment_id"], None)
     return f"{payment['payment_id']}: {world.sandbox.pay(payment['payment_id']).status_code}"
 
 
@@ -59,22 +61,67 @@ def receive_later(world: World) -> str | None:
 
 def receive_more(world: World) -> str | None:
     """Hyperswitch sends no second `payment_succeeded`: only a read shows it."""
-    if not (payment := _any(world, world.payments_there("succeeded"))):
+    if not (payment := _any(world, _with_amount(world, "succeeded"))):
         return None
     return _force_payment(world, payment, amount_received=payment["amount_received"] + world.rng.randint(1, 9_00))
 
 
 def void(world: World) -> str | None:
-    """The capture is cancelled, or fails after all, of a payment of which nothing was refunded or disputed."""
-    busy = {one["payment_id"] for kind in ("refunds", "disputes") for one in world.remote(kind)}
-    untouched = [one for one in world.payments_there(*CAPTURED) if one["payment_id"] not in busy]
-    if not (payment := _any(world, untouched)):
+    """The capture is cancelled, or fails after all, whatever was refunded or disputed of it before."""
+    if not (payment := _any(world, world.payments_there(*CAPTURED))):
         return None
-    return _force_payment(world, payment, status=world.rng.choice(("cancelled_post_capture", "failed")))
+    return _force_payment(world, payment, status=world.rng.choice(("cancelled_post_capture", "failed", "cancelled")))
+
+
+def void_in_part(world: World) -> str | None:
+    """Hyperswitch holds less than it did, and says so under the same status."""
+    captured = [one for one in world.payments_there(*CAPTURED) if (one["amount_received"] or 0) > 1]
+    if not (payment := _any(world, captured)):
+        return None
+    return _force_payment(world, payment, amount_received=world.rng.randint(1, payment["amount_received"] - 1))
+
+
+def change_currency(world: World) -> str | None:
+    """What is captured is another currency now, or the first one again, and another amount."""
+    if not (payment := _any(world, world.payments_there(*CAPTURED))):
+        return None
+    currency = "EUR" if payment["currency"] == ABROAD else ABROAD
+    amount = world.rng.choice((payment["amount"], payment["amount"] // 2 or 1, payment["amount"] + 1_00))
+    return _force_payment(world, payment, currency=currency, amount_received=amount)
+
+
+def review_payment(world: World) -> str | None:
+    """Hyperswitch's staff look into a payment that is captured, or was voided."""
+    voided = [one for one in world.payments_there("failed", *VOIDED) if one["connector_transaction_id"]]
+    if not (payment := _any(world, [*_with_amount(world, *CAPTURED), *voided])):
+        return None
+    amount = payment["amount_received"] or payment["amount"]
+    return _force_payment(world, payment, status=world.rng.choice(("review", "conflicted")), amount_received=amount)
+
+
+def succeed_without_amount(world: World) -> str | None:
+    """The buyer has paid, or pays again, and Hyperswitch does not say how much: it holds nothing by its own books."""
+    payable = world.payments_there(*PAYABLE, "processing", "cancelled_post_capture")
+    if not (payment := _any(world, payable)):
+        return None
+    return _force_payment(world, payment, status="succeeded", amount_received=None)
+
+
+def report_amount(world: World) -> str | None:
+    """Hyperswitch says after all how much of a success was received."""
+    missing = [one for one in world.payments_there("succeeded") if one["amount_received"] is None]
+    if not (payment := _any(world, missing)):
+        return None
+    return _force_payment(world, payment, amount_received=world.rng.choice((payment["amount"], payment["amount"] + 1)))
+
+
+def _with_amount(world: World, *statuses: str) -> list[dict[str, Any]]:
+    return [payment for payment in world.payments_there(*statuses) if payment["amount_received"]]
 
 
 def _force_payment(world: World, payment: dict[str, Any], **fields: Any) -> str:
     world.sandbox.control(f"payments/{payment['payment_id']}", **fields)
+    world.entered.pop(payment["payment_id"], None)
     return f"{payment['payment_id']} {fields}"
 
 
@@ -145,7 +192,7 @@ def _force_refund(world: World, refund: dict[str, Any], **fields: Any) -> str:
 
 def dispute(world: World, **fields: Any) -> str | None:
     """A claim or an inquiry, of all, of a part, or of more than was paid."""
-    if not (payment := _any(world, world.payments_there(*CAPTURED))):
+    if not (payment := _any(world, _with_amount(world, *CAPTURED))):
         return None
     received = payment["amount_received"]
     amount = world.rng.choice((received, received // 2 or 1, received + 5_00))
@@ -176,8 +223,9 @@ def change_dispute(world: World) -> str | None:
     if not (one := _any(world, world.remote("disputes"))):
         return None
     amount = world.rng.randint(1, 2 * int(one["amount"]))
-    world.sandbox.control(f"disputes/{one['dispute_id']}", amount=amount)
-    return f"{one['dispute_id']} {amount}"
+    currency = world.rng.choice((one["currency"], one["currency"], "EUR", ABROAD))
+    world.sandbox.control(f"disputes/{one['dispute_id']}", amount=amount, currency=currency)
+    return f"{one['dispute_id']} {amount} {currency}"
 
 
 # Faults and Stripe

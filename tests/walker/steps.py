@@ -21,8 +21,9 @@ from tests.walker.world import MONEY_SWEEPS, World
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 
-MORE_MONEY = False
-VOIDS = False
+MORE_MONEY = True
+VOIDS = True
+MISSING_AMOUNTS = True
 OTHER_REFUND_AMOUNTS = True
 FOREIGN_REFUNDS = True
 FOREIGN_DISPUTES = True
@@ -180,7 +181,12 @@ STEPS = [
     Step(providers.decline, 2),
     Step(providers.receive_later, 1),
     Step(providers.receive_more, MORE_MONEY),
-    Step(providers.void, VOIDS),
+    Step(providers.void, 2 * VOIDS),
+    Step(providers.void_in_part, VOIDS),
+    Step(providers.change_currency, FOREIGN_PAYMENTS),
+    Step(providers.review_payment, 1),
+    Step(providers.succeed_without_amount, MISSING_AMOUNTS),
+    Step(providers.report_amount, MISSING_AMOUNTS),
     Step(providers.settle_refund, 8),
     Step(providers.settle_refund_otherwise, OTHER_REFUND_AMOUNTS),
     Step(providers.review_refund, 1),
@@ -201,6 +207,7 @@ STEPS = [
     Step(providers.fill_balances, 2),
     Step(operators.act, 6),
     Step(operators.import_refund, 1),
+    Step(operators.enter_amount, 2 * MISSING_AMOUNTS),
     Step(operators.convert, 2 * FOREIGN_REFUNDS),
     Step(operators.write_off, 3 * WRITE_OFFS),
 ]

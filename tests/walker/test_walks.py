@@ -1,7 +1,7 @@
 """Random walks over the real code, with the sandbox over HTTP as oracle.
 
-`WALKS=200` walks further; `WALK_SEED=7` walks one again, and `WALK_SHRINK=1` looks for the shortest part of a failing
-walk that still fails. `WALK_STEPS="7 0:buy 3:pay"` repeats just these steps of walk 7.
+`WALKS=200` walks further, `WALK_FROM=1000` elsewhere; `WALK_SEED=7` walks one again, and `WALK_SHRINK=1` looks for the
+shortest part of a failing walk that still fails. `WALK_STEPS="7 0:buy 3:pay"` repeats just these steps of walk 7.
 """
 
 import os
@@ -20,7 +20,8 @@ from tests.walker.world import open_shop
 pytestmark = pytest.mark.django_db
 WALKS = int(os.environ.get("WALKS", "20"))
 LENGTH = int(os.environ.get("WALK_LENGTH", "25"))
-SEEDS = [int(os.environ["WALK_SEED"])] if os.environ.get("WALK_SEED") else list(range(WALKS))
+FIRST = int(os.environ.get("WALK_FROM", "0"))
+SEEDS = [int(os.environ["WALK_SEED"])] if os.environ.get("WALK_SEED") else list(range(FIRST, FIRST + WALKS))
 Plan = list[tuple[int, str]]
 # What every walk begins with: without sales nothing can happen to them.
 OPENING = ("buy", "pay", "buy", "pay", "buy", "deliver_next", "work")

@@ -8,8 +8,9 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db.models import F, Model
+from django.db.models import F, Model, Q
 from django.test import Client
 from django.utils import timezone
 
@@ -24,12 +25,21 @@ from tests.factories import OfferFactory, PersonFactory, ProductFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory
 from veza.celery import SWEEPS, app
-from veza.core.models import Heartbeat, ProviderCall, User
+from veza.core.models import Heartbeat, ProviderCall, ReviewItem, User
 
 # The columns that move into the past when time passes: when a row is due, and what decides how old it is.
 CLOCKS: dict[type[Model], tuple[str, ...]] = {
-    Payment: ("created_at", "first_sent_at", "next_attempt_at", "close_due_at", "closing_started_at"),
-    Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after"),
+    Payment: (
+        "created_at",
+        "first_sent_at",
+        "next_attempt_at",
+        "close_due_at",
+        "closing_started_at",
+        "contradicted_at",
+        "last_read_at",
+        "amount_missing_since",
+    ),
+    Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after", "contradicted_at", "last_read_at"),
     Dispute: ("created_at", "next_attempt_at"),
     WebhookDelivery: ("received_at", "next_attempt_at"),
     SellerTransfer: ("next_retry_at", "in_doubt_since", "refresh_due_at"),
@@ -56,6 +66,8 @@ class World:
         self.sandbox, self.rng = sandbox, random.Random(0)
         sandbox.settings(refund_outcome="stay_pending")
         self.bugs: list[str] = []
+        # What finance entered for a success without an amount: {payment's id: (minor units, currency)}.
+        self.entered: dict[str, tuple[int, str]] = {}
         self.buyers: list[User] = [PersonFactory(), PersonFactory()]
         self.support: User = User.objects.create_superuser("support@staff.example", "secret")
         self.sellers = [make_seller(stripe_account_id=sandbox.create_account()) for _ in range(2)]
@@ -112,13 +124,29 @@ class World:
             self.sandbox.control("forget_idempotency_keys")
 
     def sweep(self, *names: str) -> None:
-        """Run these sweeps, or all of them as beat would. A row that raises is a bug."""
-        started_at = timezone.now()
+        """Run these sweeps, or all of them as beat would. A row that raises is a bug, and so is a seller who is paid of
+        money in doubt.
+        """
+        started_at, doubtful = timezone.now(), _orders_in_doubt()
+        sent_before = self._transfers_of(doubtful)
         for name in names or MONEY_SWEEPS:
             app.tasks[name].run()
+        for transfer_id in self._transfers_of(doubtful & _orders_in_doubt()) - sent_before:
+            self.bugs.append(f"transfer {transfer_id} was sent while the money of its order was in doubt")
         for heartbeat in Heartbeat.objects.filter(beat_at__gte=started_at, failed__gt=0):
             if any(error in heartbeat.last_error for error in OWN_ERRORS):
                 self.bugs.append(f"{heartbeat.name}: {heartbeat.last_error}")
+
+    def _transfers_of(self, order_ids: set[UUID]) -> set[str]:
+        """The transfers of these orders that Stripe has, or may have."""
+        if not order_ids:
+            return set()
+        unanswered = SellerTransfer.objects.filter(order__in=order_ids, in_doubt_since__isnull=False)
+        names = {str(order_id) for order_id in order_ids}
+        there = (one["metadata"] for one in self.remote("transfers"))
+        return {str(pk) for pk in unanswered.values_list("pk", flat=True)} | {
+            metadata["transfer_id"] for metadata in there if metadata.get("order_id") in names
+        }
 
     # What the providers have
 
@@ -140,6 +168,14 @@ class World:
         yield None, "the platform"
         for account in ConnectedAccount.objects.order_by("pk"):
             yield account.stripe_account_id, str(account.stripe_account_id)
+
+
+def _orders_in_doubt() -> set[UUID]:
+    """Orders whose money may not be there: Hyperswitch contradicts a success, or it is not known how much is left."""
+    is_contradicted = Q(contradicted_at__isnull=False) | Q(status="mismatched", succeeded_at__isnull=False)
+    rows = Payment.objects.filter(is_contradicted, purpose="order").values_list("purpose_id", flat=True)
+    items = ReviewItem.objects.filter(kind="amount_in_doubt", closed_at=None)
+    return {*rows, *items.values_list("correlation_id", flat=True)}
 
 
 def open_shop(sandbox: Sandbox, settings: Any) -> World:

@@ -1,7 +1,7 @@
 """The proof of the accounts: statement entries and their postings, each balance's sign, and what each seller owes."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -24,6 +24,7 @@ from payments.ledger.chart_of_accounts import (
     seller_account,
     seller_of,
 )
+from payments.ledger.opening_balances import postings_of, seller_balances
 from payments.ledger.postings import balances
 from payments.ledger.proof import Entry, Fault, faults_between
 from payments.ledger.statements import ACCOUNTS, StatementKind
@@ -145,9 +146,10 @@ def _seller_faults(chunk: int) -> Iterator[Fault]:
 
 def _faults_of_sellers(codes: Sequence[str]) -> Iterator[Fault]:
     booked: dict[tuple[str, str], int] = defaultdict(int)
-    for (code, currency), amount in balances(Q(debit__in=codes) | Q(credit__in=codes)).items():
+    for (code, currency), amount in balances(postings_of(codes)).items():
         if code in codes:
             booked[code, currency] += amount
+    yield from _faults_of_openings(booked, seller_balances(codes))
     due = _due_to(codes)
     for code, currency in sorted({*booked, *due}):
         if booked[code, currency] != due[code, currency]:
@@ -157,6 +159,20 @@ def _faults_of_sellers(codes: Sequence[str]) -> Iterator[Fault]:
                 abs(booked[code, currency] - due[code, currency]),
                 currency,
             )
+
+
+def _faults_of_openings(
+    booked: Mapping[tuple[str, str], int], totals: Mapping[tuple[str, str], int]
+) -> Iterator[Fault]:
+    """Where an opening balance and the postings since are not the sum of all postings of an account."""
+    for code, currency in sorted({*booked, *totals}):
+        sum_minor, total_minor = booked.get((code, currency), 0), totals.get((code, currency), 0)
+        if sum_minor != total_minor:
+            text = (
+                f"the opening balance of {code} is wrong: with the postings since it makes "
+                f"{format_amount(total_minor, currency)}, and all its postings {format_amount(sum_minor, currency)}"
+            )
+            yield Fault(text, abs(sum_minor - total_minor), currency)
 
 
 def _due_to(codes: Sequence[str]) -> dict[tuple[str, str], int]:

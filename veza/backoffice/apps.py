@@ -1,3 +1,5 @@
+import os
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
@@ -19,3 +21,8 @@ class BackofficeAdminConfig(admin_apps.AdminConfig):
 
     default = False
     default_site = "veza.backoffice.site.Backoffice"
+
+    def ready(self) -> None:
+        """Load the pages of every app, except in a process that serves none (`veza/celery.py`)."""
+        if os.environ.get("VEZA_SERVES_PAGES") != "false":
+            super().ready()

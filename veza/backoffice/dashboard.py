@@ -18,8 +18,9 @@ from payments.models import InvalidSignatureCount, Payment, Refund, WebhookDeliv
 from payments.states import PaymentStatus, RefundStatus
 from veza.backoffice import verification
 from veza.core.admin_columns import lasting
+from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.ids import first_id_since
-from veza.core.models import Heartbeat, ReviewItem, User
+from veza.core.models import Email, Heartbeat, ReviewItem, User
 from veza.core.money import format_amount
 from veza.core.words import count_of, format_status
 
@@ -29,6 +30,8 @@ DAY = timedelta(days=1)
 # A worker that has not finished a tick for this many of its intervals is late.
 LATE_AFTER_INTERVALS = 3
 AT_LEAST = timedelta(minutes=5)
+# Some e-mails wait on purpose, half an hour at most.
+EMAIL_LATE_AFTER = timedelta(hours=1)
 LONGEST = timedelta(hours=1)
 # Heartbeats with another name than their task.
 BEATS_OF = {
@@ -68,6 +71,7 @@ def cards(user: User, at: datetime) -> list[Card]:
         ("payments.view_refund", _refunds),
         ("connect.view_sellertransfer", _transfers),
         ("payments.view_webhookdelivery", _webhooks),
+        ("core.view_email", _emails),
         ("core.view_heartbeat", _workers),
         ("core.view_heartbeat", _services),
     )
@@ -183,6 +187,21 @@ _RESULTS: tuple[tuple[str, str, dict[str, str], str], ...] = (
 )
 
 
+def _emails(at: datetime) -> Card:
+    waiting = Email.objects.waiting()
+    late = waiting.filter(created_at__lt=at - EMAIL_LATE_AFTER)
+    oldest = waiting.order_by("created_at").values_list("created_at", flat=True).first()
+    failures = ReviewItem.objects.filter(kind=EMAIL_FAILED, closed_at__isnull=True)
+    return Card(
+        "E-mails",
+        [
+            _count("waiting", waiting, "core_email", note=_oldest(at, oldest), status__exact="waiting"),
+            _count("… for over an hour", late, "core_email", "warn", status__exact="waiting"),
+            _count("failed, need review", failures, "core_reviewitem", "bad", state="open", kind=EMAIL_FAILED),
+        ],
+    )
+
+
 def _workers(at: datetime) -> Card:
     beats = {beat.name: beat for beat in Heartbeat.objects.order_by("name")}
     intervals = _intervals()
@@ -215,7 +234,7 @@ def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Numbe
 def _services(at: datetime) -> Card:
     state = import_string(settings.STATE_OF_SERVICES)()
     tones = {"ok": "good", "degraded": "bad", "disabled": "plain"}
-    calls = {"hyperswitch", "stripe"}
+    calls = {"hyperswitch", "stripe", "smtp"}
     numbers = [
         Number(
             name,

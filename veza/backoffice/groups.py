@@ -11,6 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 # The permissions of actions: the model that each is listed under, and what it allows.
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "core.close_case": ("core.reviewitem", "May close a review item with a note"),
+    "core.resend_email": ("core.email", "May resend an e-mail"),
     "core.set_maintenance": ("core.platformsetting", "May turn maintenance on and off"),
     "payments.ask_provider": ("payments.payment", "May refresh from Hyperswitch or Stripe"),
     "payments.replay_delivery": ("payments.webhookdelivery", "May replay a stored webhook"),
@@ -29,6 +30,7 @@ PERMISSIONS: Mapping[str, tuple[str, str]] = {
 # What every group may see.
 VIEWABLE = (
     "core.user",
+    "core.email",
     "core.statuschange",
     "core.providercall",
     "core.reviewitem",
@@ -63,6 +65,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "subscriptions.complete_subscription",
         "subscriptions.expire_subscription",
         "core.close_case",
+        "core.resend_email",
     ),
     "finance": (
         "payments.ask_provider",
@@ -82,6 +85,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "connect.retry_transfer",
         "connect.retry_reversal",
         "core.close_case",
+        "core.resend_email",
         "core.set_maintenance",
         "backoffice.export_rows",
     ),

@@ -14,6 +14,8 @@ from veza.core.admin_columns import (
     amount,
     badge,
     column,
+    email_recipient,
+    email_title,
     moment,
     money,
     panel,
@@ -21,7 +23,7 @@ from veza.core.admin_columns import (
     short_id,
     status,
 )
-from veza.core.models import ReviewItem
+from veza.core.models import Email, ReviewItem
 from veza.core.words import format_status
 
 
@@ -52,6 +54,8 @@ def _panels(correlation_id: UUID) -> Iterator[Panel]:
     yield panel("Reversals", reversals, [short_id, amount, status, age])
     deliveries = WebhookDelivery.objects.filter(correlation_id=correlation_id).order_by("received_at")
     yield panel("Webhook deliveries", deliveries, [moment("received_at", "received"), event, result])
+    emails = Email.objects.filter(correlation_id=correlation_id).select_related("recipient").order_by("pk")
+    yield panel("E-mails", emails, [email_title, email_recipient, status, moment("sent_at", "sent")])
     items = ReviewItem.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Review items", items, [column("kind")(lambda row: format_status(row.kind)), status, why])
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.reporting.balance import balances_of
 from marketplace.models import Order
-from payments.ledger.chart_of_accounts import seller_account
+from payments.ledger.chart_of_accounts import SELLER, seller_account
 from payments.models import Posting
 from payments.timeline import account_names
 from subscriptions.models import Subscription
 from veza.backoffice.timeline import timeline_of
-from veza.core.admin_columns import Panel, age, amount, column, moment, money, panel, short_id, status
-from veza.core.models import StatusChange, User
+from veza.core.admin_columns import Panel, age, amount, column, email_title, moment, money, panel, short_id, status
+from veza.core.models import Email, StatusChange, User
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
 from veza.core.words import format_status
@@ -39,6 +39,12 @@ def _panels_of_person(user: User) -> Iterator[Panel]:
     yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "reversed"), age])
     payouts = SellerPayout.objects.filter(seller=user).order_by("-created_at")[:SHOWN]
     yield panel("Payouts to their bank", payouts, [short_id, amount, status, age])
+    yield _emails(user)
+
+
+def _emails(user: User) -> Panel:
+    emails = Email.objects.filter(recipient=user).select_related("recipient").order_by("-created_at", "-pk")[:SHOWN]
+    return panel("E-mails", emails, [email_title, status, moment("sent_at", "sent"), age])
 
 
 def _balances(user: User) -> Panel:
@@ -79,7 +85,8 @@ def _postings(user: User) -> list[TimelineLine]:
     account = seller_account(user.pk)
     newest: list[Posting] = []
     for side in ("debit", "credit"):
-        newest += Posting.objects.filter(**{side: account}).order_by("-pk")[:REMEMBERED]
+        own = Posting.objects.filter(**{side: account, f"{side}__code__startswith": SELLER})
+        newest += own.order_by("-pk")[:REMEMBERED]
     names = account_names({code for each in newest for code in (each.debit_id, each.credit_id)})
     return [
         TimelineLine(

@@ -12,7 +12,7 @@ import connect.reporting.proof
 import marketplace.proof
 import subscriptions.proof
 from payments.ledger.proof import Books, Proof, Term, books_of, explain_payment, faults_between, terms_of
-from payments.models import Dispute, Payment, Posting, Refund, WriteOff
+from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
 from payments.timeline import account_names
 from subscriptions.models import SubscriptionInvoice
 from veza.core.timeline import ProofLine
@@ -65,6 +65,7 @@ class _Chunk:
     """Everything that several payments are proved with."""
 
     books: dict[UUID, Books]
+    receipts: dict[UUID, list[ForeignReceipt]]
     refunds: dict[UUID, list[Refund]]
     disputes: dict[UUID, list[Dispute]]
     write_offs: dict[UUID, list[WriteOff]]
@@ -85,6 +86,7 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
     orders = {payment.purpose_id for payment in payments if payment.purpose == Payment.Purpose.ORDER}
     chunk = _Chunk(
         books=books_of(payments),
+        receipts=defaultdict(list),
         refunds=defaultdict(list),
         disputes=defaultdict(list),
         write_offs=defaultdict(list),
@@ -93,6 +95,8 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
         transfers=connect.reporting.proof.transfer_facts(orders),
         invoices=subscriptions.proof.invoices_paid_by(payments),
     )
+    for receipt in ForeignReceipt.objects.filter(payment__in=keys).order_by("pk"):
+        chunk.receipts[receipt.payment_id].append(receipt)
     for refund in Refund.objects.filter(payment__in=keys).order_by("pk"):
         refund.payment = chunk.books[refund.payment_id].payment
         chunk.refunds[refund.payment_id].append(refund)
@@ -114,7 +118,7 @@ def _payers(order_ids: set[UUID]) -> dict[UUID, UUID]:
 def _prove(payment: Payment, chunk: _Chunk) -> Proof:
     books, refunds, disputes = chunk.books[payment.pk], chunk.refunds[payment.pk], chunk.disputes[payment.pk]
     terms, entries = terms_of(books, refunds, disputes), list(books.all_entries())
-    faults = explain_payment(books, refunds, disputes, chunk.write_offs[payment.pk])
+    faults = explain_payment(books, chunk.receipts[payment.pk], refunds, disputes, chunk.write_offs[payment.pk])
     order = chunk.orders.get(payment.purpose_id)
     if order is not None and chunk.payers.get(payment.purpose_id) == payment.pk:
         transfers = chunk.transfers[payment.purpose_id]

@@ -46,7 +46,10 @@ MENU = (
             "subscriptions.unpaidsubscriptionaudit",
         ),
     ),
-    ("Review and history", ("core.reviewitem", "payments.webhookdelivery", "payments.posting", "core.statuschange")),
+    (
+        "Review and history",
+        ("core.reviewitem", "core.email", "payments.webhookdelivery", "payments.posting", "core.statuschange"),
+    ),
     ("Operations", ("core.providercall", "core.heartbeat", "backoffice.staffaction", "core.platformsetting")),
     ("Users", ("core.user", "auth.group")),
 )

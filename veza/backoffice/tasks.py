@@ -1,8 +1,9 @@
 """The back-office's own clock."""
 
 from celery import shared_task
+from django.utils import timezone
 
-from veza.backoffice import flows, verification
+from veza.backoffice import digest, flows, verification
 
 
 @shared_task(name="backoffice.add_up")
@@ -15,3 +16,9 @@ def add_up(**_newer: object) -> None:
 def verify_ledger(**_newer: object) -> None:
     """Prove the whole ledger; what is not true opens a review item."""
     verification.verify_ledger()
+
+
+@shared_task(name="backoffice.write_digest")
+def write_digest(**_newer: object) -> None:
+    """Write the digest of open review items to staff."""
+    digest.write_digest(at=timezone.now())

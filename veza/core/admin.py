@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
+from veza.core import email_admin as email_admin  # Its pages are registered when it is imported.
 from veza.core import platform, reviews
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, others
@@ -38,6 +39,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     readonly_fields = ("seller_since_at", "created_at", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
+        ("E-mails", {"fields": ("language", "time_zone")}),
         ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("seller_since_at", "created_at", "last_login")}),
     )
@@ -88,7 +90,7 @@ class CauseFilter(ChoiceFilter):
 
 class ProviderFilter(ChoiceFilter):
     title, parameter_name = "provider", "provider"
-    values = ("hyperswitch", "stripe")
+    values = ("hyperswitch", "stripe", "smtp")
 
 
 class OutcomeFilter(ChoiceFilter):

@@ -102,6 +102,18 @@ def badge(status: str) -> SafeString:
     return format_html('<span class="badge badge-{}">{}</span>', status.replace(" ", "-"), format_status(status))
 
 
+@column("e-mail")
+def email_title(row: Any) -> str:
+    """The subject of an e-mail that was sent, or the name of its message."""
+    return str(row.subject_line or row.message.replace("_", " ").capitalize())
+
+
+@column("to")
+def email_recipient(row: Any) -> str:
+    """Where an e-mail went, or will go as things are."""
+    return row.address or (row.recipient.email if row.recipient else NOTHING)
+
+
 @column("id")
 def short_id(row: Any) -> SafeString:
     """The last eight characters: short enough to read out on the telephone."""

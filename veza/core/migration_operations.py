@@ -1,9 +1,12 @@
-"""Migration operations that put a rule into the database. Migrations hold literals: they import no table of moves."""
+"""Migration operations that put a rule or an index into the database. Migrations hold literals: they import no table
+of moves.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations import RunSQL
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
@@ -76,3 +79,22 @@ class AppendOnly(_DatabaseOnly):
 
     def describe(self) -> str:
         return f"Make {self.table} append-only"
+
+
+def without_time_limit() -> RunSQL:
+    """The first operation wherever tables of any size are indexed: our settings end a statement after some seconds."""
+    return RunSQL("SET statement_timeout = 0", RunSQL.noop, elidable=True)
+
+
+def create_index(name: str, definition: str) -> RunSQL:
+    """Create an index while rows are read and written: `definition` follows ON. Needs `atomic = False`."""
+    return RunSQL(f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {definition}", _drop(name))
+
+
+def drop_index(name: str, definition: str) -> RunSQL:
+    """Drop an index while rows are read and written; `definition`, which follows ON, makes it again."""
+    return RunSQL(_drop(name), f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {definition}")
+
+
+def _drop(name: str) -> str:
+    return f"DROP INDEX CONCURRENTLY IF EXISTS {name}"

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -14,15 +16,22 @@ from veza.core.ids import new_id
 Row = TypeVar("Row", bound=models.Model, covariant=True)
 # A machine: from each status, the statuses it may become, and in a few words why.
 Moves = Mapping[str, Mapping[str, str]]
+_JOINED = "a row that may wait for its lock is read without its related rows, which would be older than it is"
 
 
 class LockableQuerySet(models.QuerySet[Row]):
     def locked(self) -> Self:
         """Rows locked until the transaction ends, always in order of id.
 
-        `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row.
+        `FOR NO KEY UPDATE`: a plain FOR UPDATE would also block every INSERT that refers to the row. PostgreSQL reads a
+        row again after it waited for its lock, and what is joined to it not: related rows are read afterwards.
         """
+        assert not self.query.select_related, _JOINED
         return self.select_for_update(no_key=True, of=("self",)).order_by("pk")
+
+    def select_related(self, *fields: Any) -> Self:
+        assert not self.query.select_for_update, _JOINED
+        return super().select_related(*fields)
 
 
 class KeyedRow(models.Model):
@@ -68,6 +77,17 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
+class Language(models.TextChoices):
+    ENGLISH = "en", "English"
+    FRENCH = "fr", "Français"
+
+
+def check_time_zone(name: str) -> None:
+    """Raise ValidationError unless `name` is a time zone such as `Europe/Paris`."""
+    if name not in available_timezones():
+        raise ValidationError("Write a time zone as Europe/Paris or UTC.")
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A buyer, a seller or a member of staff. They log in with their e-mail address."""
 
@@ -77,6 +97,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     seller_since_at = models.DateTimeField(null=True, blank=True)
+    # Those of e-mails to this user.
+    language = models.CharField(max_length=5, choices=Language, default=Language.ENGLISH, db_default="en")
+    time_zone = models.CharField(max_length=50, default="UTC", db_default="UTC", validators=[check_time_zone])
     created_at = models.DateTimeField(db_default=Now())
 
     objects = UserManager()
@@ -180,6 +203,91 @@ class ReviewItem(KeyedRow):
         return self.Status.CLOSED if self.closed_at else self.Status.OPEN
 
 
+class EmailStatus(models.TextChoices):
+    WAITING = "waiting"
+    SENT = "sent"
+    DROPPED = "dropped"
+    FAILED = "failed"
+
+
+class EmailQuerySet(LockableQuerySet["Email"]):
+    def waiting(self) -> Self:
+        """E-mails that a worker has yet to send."""
+        return self.filter(status=EmailStatus.WAITING, next_attempt_at__isnull=False)
+
+
+class Email(StatefulRow):
+    """One e-mail about one fact to one recipient, written in the commit of the fact and sent by a worker.
+
+    `occasion` tells two facts of one kind about one subject apart, such as a period's end. A group address has no
+    `recipient`. What was sent, and where, is stored when the mail server has accepted it.
+    """
+
+    moves: ClassVar[Moves] = {
+        EmailStatus.WAITING: {
+            EmailStatus.SENT: "the mail server accepted it",
+            EmailStatus.DROPPED: "it was not true any more when its turn came",
+            EmailStatus.FAILED: "the mail server refused it, or its attempts are used up",
+        },
+    }
+
+    message = models.CharField(max_length=60)
+    recipient = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="emails")
+    address = models.EmailField(blank=True)
+    subject = models.CharField(max_length=60)
+    subject_id = models.UUIDField()
+    occasion = models.CharField(max_length=100, blank=True)
+    correlation_id = models.UUIDField(db_index=True)
+    copy_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="copies")
+    status = models.CharField(max_length=10, choices=EmailStatus, default=EmailStatus.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, db_default=Now())
+    last_error = models.CharField(max_length=300, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    language = models.CharField(max_length=5, blank=True)
+    subject_line = models.CharField(max_length=300, blank=True)
+    text = models.TextField(blank=True)
+    html = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[EmailQuerySet] = EmailQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name = "e-mail"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=EmailStatus.values), name="email_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(recipient__isnull=False) | ~models.Q(address=""), name="email_has_a_recipient"
+            ),
+            models.UniqueConstraint(
+                fields=["subject_id", "message", "occasion", "recipient"],
+                condition=models.Q(copy_of__isnull=True),
+                name="one_email_per_fact_and_recipient",
+            ),
+            models.UniqueConstraint(
+                fields=["subject_id", "message", "occasion", "address"],
+                condition=models.Q(copy_of__isnull=True, recipient__isnull=True),
+                name="one_email_per_fact_and_group",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=models.Q(next_attempt_at__isnull=False), name="email_due"
+            ),
+        ]
+
+
+class EmailOptOut(KeyedRow):
+    """A user who has unsubscribed from one message."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    message = models.CharField(max_length=60)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "message"], name="one_opt_out_per_user_and_message")]
+
+
 class Heartbeat(models.Model):
     """When each worker last finished a tick, and how many rows it handled."""
 
@@ -220,7 +328,7 @@ class IdempotentRequest(KeyedRow):
     `result_id` is the id of the row this request will make, chosen before any work is done.
     """
 
-    user = models.ForeignKey(User, on_delete=models.PROTECT)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, db_index=False)
     method = models.CharField(max_length=8)
     route = models.CharField(max_length=200)
     key = models.CharField(max_length=255)

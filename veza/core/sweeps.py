@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -50,17 +51,17 @@ class Queue(Generic[Row]):
             waiting = self.rows.filter(**{f"{self.due}__lte": Now()}).order_by(self.due).annotate(claimed_at=Now())
             batch = list(waiting.select_for_update(skip_locked=True, no_key=True, of=("self",))[: self.batch])
             if batch:
-                self._rows_of(batch).update(**{self.due: self._leased_until(batch[0])})
+                self._rows_of([row.pk for row in batch]).update(**{self.due: self._leased_until(batch[0])})
         return batch
 
     def release(self, rows: Sequence[Row]) -> None:
         """Give rows of one batch that were not started their old due time, unless an update has set another one."""
         due_before = Case(*[When(pk=row.pk, then=Value(getattr(row, self.due))) for row in rows])
-        unchanged_rows = self._rows_of(rows).filter(**{self.due: self._leased_until(rows[0])})
+        unchanged_rows = self._rows_of([row.pk for row in rows]).filter(**{self.due: self._leased_until(rows[0])})
         unchanged_rows.update(**{self.due: due_before})
 
-    def _rows_of(self, rows: Sequence[Row]) -> "models.QuerySet[Row]":
-        return self.rows.model._default_manager.filter(pk__in=[row.pk for row in rows])
+    def _rows_of(self, keys: Sequence[UUID]) -> "models.QuerySet[Row]":
+        return self.rows.model._default_manager.filter(pk__in=keys)
 
     def _leased_until(self, row: Any) -> datetime:
         until: datetime = row.claimed_at + self.lease

@@ -8,7 +8,7 @@ from veza.core.money import format_amount
 
 @dataclass(frozen=True)
 class TimelineLine:
-    """`text` is a plain sentence; `kind` is one of action, open, move, posting, call, delivery, review."""
+    """`text` is a plain sentence; `kind` is one of action, open, move, posting, call, delivery, email, review."""
 
     at: datetime
     text: str

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from connect.debts.write_offs import may_be_written_off, write_off
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import process_due
-from connect.settlement.reconcile_seller import reissue_transfer, settle_order
+from connect.settlement.reconcile_seller import settle_order
+from connect.settlement.reissues import reissue_transfer
 from connect.stripe import client as stripe_api
 from connect.stripe.objects import RemoteReversal, RemoteTransfer
 from connect.transfers.transfer_refresh import refresh_due
@@ -192,7 +193,7 @@ class History:
 
     def reissue_transfer(self, nth: int) -> None:
         rows = SellerTransfer.objects.filter(order__in=self.orders).order_by("pk")
-        if mistakes := [row for row in rows if row.reissuable_minor > 0]:
+        if mistakes := [row for row in rows if row.external_reversed_minor > 0]:
             reissue_transfer(transfer_id=mistakes[nth % len(mistakes)].pk, cause=BY_TEST)
 
     def write_off(self, nth: int) -> None:

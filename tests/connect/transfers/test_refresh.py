@@ -6,7 +6,8 @@ from django.utils import timezone
 
 from connect.models import SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import reverse_transfer
-from connect.settlement.reconcile_seller import NothingToReissue, net_paid, reissue_transfer, settle_order
+from connect.settlement.reconcile_seller import net_paid, settle_order
+from connect.settlement.reissues import NothingToReissue, reissue_transfer
 from connect.transfers.transfer_refresh import refresh_due, refresh_transfer
 from payments.models import Posting
 from tests.connect.builders import return_by_bank, reversed_at_stripe, rows_of

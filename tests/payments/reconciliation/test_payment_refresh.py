@@ -316,3 +316,21 @@ def test_one_round_of_the_command_answers_in_json(stuck):
         "orphans": 0,
         "disputes": 0,
     }
+
+
+def test_a_large_backlog_becomes_due_batch_by_batch(sandbox, monkeypatch):
+    monkeypatch.setattr(reconcile, "BATCH", 2)
+    for _ in range(3):
+        order_of(OfferFactory())
+    make_older(Payment, hours=1)
+    Payment.objects.update(next_attempt_at=None)
+    left = []
+    monkeypatch.setattr(reconcile, "refresh_payment", lambda *_, **__: left.append(unscheduled()) or "refreshed")
+
+    tasks.reconcile_stuck()
+
+    assert left[0] == 1
+
+
+def unscheduled() -> int:
+    return Payment.objects.filter(next_attempt_at=None).count()

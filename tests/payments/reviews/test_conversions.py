@@ -17,6 +17,7 @@ from payments.reviews.write_offs import NothingToWriteOff, write_off_shortfall
 from subscriptions.access import effective_payment_of
 from subscriptions.unpaid import expire_unpaid, find_unpaid
 from tests.buying import (
+    ago,
     deliver,
     deliver_dispute,
     deliver_refund,
@@ -39,7 +40,9 @@ from tests.payments.builders import (
 from tests.subscriptions.subscribing import activate_by_webhook, client_of, last_invoice, last_payment, refund_invoice
 from tests.subscriptions.subscribing import is_proved as is_subscription_proved
 from veza.backoffice.account_proof import account_faults
+from veza.backoffice.verification import verify_ledger
 from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 pytestmark = pytest.mark.django_db
 IN_USD = {"amount_minor": 19_50, "currency": "USD"}
@@ -55,6 +58,7 @@ def standing(order: Order) -> tuple[str, set[str]]:
 
 def refund_in_usd(payment: Payment, *, status: str = "succeeded", amount: int = 19_50) -> Refund:
     payload = {"refund_id": "ref_there", "payment_id": payment.provider_key, "amount": amount, "currency": "USD"}
+    payload["updated_at"] = ago()
     assert deliver(envelope(f"refund_{status}", payload | {"status": status})).status_code == 200
     return Refund.objects.get(hyperswitch_refund_id="ref_there")
 
@@ -143,6 +147,30 @@ def test_a_review_item_names_both_amounts_and_the_action(order):
     assert (item.kind, item.amount_minor, item.currency) == ("amount_in_doubt", 19_50, "USD")
     assert "19.50 USD of a payment of 18.00 EUR" in item.why
     assert "Enter converted amount" in item.what_to_do
+
+
+@pytest.mark.parametrize("kind", ["dispute", "refund"])
+def test_the_daily_proof_asks_for_an_amount_that_nothing_asks_for(order, kind):
+    if kind == "dispute":
+        deliver_dispute(payment_of(order), "lost", **IN_USD)
+    else:
+        refund_in_usd(payment_of(order))
+    ReviewItem.objects.all().delete()  # As it was before Veza knew amounts in doubt.
+
+    for _ in range(2):
+        verify_ledger()
+
+    item = ReviewItem.objects.get()
+    assert (item.kind, item.amount_minor, item.currency) == ("amount_in_doubt", 19_50, "USD")
+
+
+def test_the_daily_proof_asks_again_after_a_review_was_just_closed(order):
+    deliver_dispute(payment_of(order), "lost", **IN_USD)
+    close_review_by_hand(case_id=ReviewItem.objects.get().pk, cause=BY_STAFF)
+
+    verify_ledger()
+
+    assert open_reviews() == [("amount_in_doubt", 19_50)]
 
 
 def test_an_amount_in_doubt_is_not_written_off(order):
@@ -244,6 +272,12 @@ def test_a_foreign_refund_is_booked_with_the_amount_entered(order):
     assert standing(order) == ("refunded", {"revoked"})
     assert (euros(order), payment_of(order).refunded_minor) == ({}, 18_00)
     assert open_kinds() == {"external_refund"}
+
+
+def test_a_foreign_amount_may_be_a_smaller_number_than_ours(order):
+    convert(refund_in_usd(payment_of(order), amount=15_00), 18_00)
+
+    assert (standing(order), euros(order)) == (("refunded", {"revoked"}), {})
 
 
 def test_a_part_in_another_currency_takes_items_like_any_external_refund(order):

@@ -11,6 +11,7 @@ from payments.refunds.refund_requests import PaymentMissing
 from payments.reviews import mismatches
 from payments.reviews.mismatches import NothingUnclaimed, NotMismatched, TooLittleReceived
 from tests.buying import (
+    ago,
     deliver,
     deliver_payment,
     deliver_refund,
@@ -86,13 +87,13 @@ def test_a_doubt_without_an_amount_is_described_with_what_we_hold(captured_order
     assert "12.00 EUR was received (Hyperswitch reports review)" in ReviewItem.objects.get().why
 
 
-def test_money_in_a_second_currency_is_described_as_reported(captured_order):
+def test_money_in_a_second_currency_is_described_as_it_is_held(captured_order):
     deliver_payment(payment_of(captured_order), **MISMATCHES["too little"])
 
     deliver_payment(payment_of(captured_order), currency="USD", amount_received=12_00)
 
     assert payment_of(captured_order).received_minor == 11_99
-    assert "11.99 EUR was received" in ReviewItem.objects.filter(closed_at=None).get().why
+    assert "12.00 USD was received" in ReviewItem.objects.get(kind="payment_mismatch", closed_at=None).why
 
 
 def test_an_unknown_status_is_a_review_item_until_a_known_one_arrives(captured_order):
@@ -314,10 +315,10 @@ def test_the_review_of_a_refund_excess_closes_when_it_is_returned(captured_order
     paid(captured_order)
     deliver_refund(refund_of(captured_order))
     refund = external_refund(captured_order)
-    deliver(envelope("refund_succeeded", refund | {"status": "succeeded"}))
+    deliver(envelope("refund_succeeded", refund | {"status": "succeeded", "updated_at": ago(hours=1)}))
     assert open_kinds() == {"external_refund", "refund_exceeds_payment"}
 
-    deliver(envelope("refund_failed", refund | {"status": "failed"}))
+    deliver(envelope("refund_failed", refund | {"status": "failed", "updated_at": ago()}))
 
     assert open_kinds() == {"refund_returned"}
 

@@ -3,7 +3,9 @@
 import pytest
 
 from payments import timeline
+from payments.ledger.postings import balances
 from payments.models import Dispute, WriteOff
+from payments.reviews.conversions import enter_converted_amount
 from payments.reviews.write_offs import NothingToWriteOff, open_shortfall, shortfall_minor, write_off_shortfall
 from tests.buying import (
     ago,
@@ -91,6 +93,61 @@ def test_a_dispute_that_takes_less_recovers_that_much(order, dispute):
     assert balances_of(order) == {"psp_clearing": 1_00, "dispute_loss": -1_00}
     assert loss_of(dispute) == (1_00, 1_00)
     assert prove_payment(payment_of(order)).differences == []
+
+
+def test_a_loss_that_was_written_off_does_not_outlive_its_currency(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    answer_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+
+    assert loss_of(dispute) == (0, 2_00)
+    assert balances(currency="EUR", payment=payment_of(order))["dispute_loss", "EUR"] == 0
+    assert balances(payment=payment_of(order))["psp_clearing", "USD"] == 19_50
+    assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+
+def test_a_loss_in_a_former_currency_is_restored_once(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    for amount, currency in ((19_50, "USD"), (30_00, "USD"), (20_00, "EUR")):
+        answer_dispute(payment_of(order), "lost", amount_minor=amount, currency=currency)
+
+    assert loss_of(dispute) == (0, 2_00)
+    assert balances_of(order) == {"psp_clearing": 2_00, "recoverable": -2_00}
+    assert shortfall_minor(Dispute.objects.get()) == 2_00
+
+
+def test_a_loss_in_a_converted_amount_ends_with_the_conversion(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+    enter_converted_amount(Dispute.objects.get(), amount_minor=20_00, cause=BY_FINANCE)
+    item = ReviewItem.objects.get(kind="dispute_exceeds_payment", closed_at=None)
+    assert (item.amount_minor, item.currency, "2.00 EUR" in item.why) == (2_00, "EUR", True)
+    write_off_shortfall(Dispute.objects.get(), cause=BY_FINANCE)
+
+    answer_dispute(payment_of(order), "lost", amount_minor=30_00, currency="USD")
+
+    assert loss_of(Dispute.objects.get()) == (0, 2_00)
+    assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+
+def test_the_proof_names_the_currency_in_which_a_loss_is_booked(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+    enter_converted_amount(Dispute.objects.get(), amount_minor=20_00, cause=BY_FINANCE)
+    write_off_shortfall(Dispute.objects.get(), cause=BY_FINANCE)
+
+    WriteOff.objects.update(amount_minor=3_00)
+
+    texts = [str(fault) for fault in prove_payment(payment_of(order)).differences]
+    assert any("3.00 EUR of it is written off, and 2.00 EUR of it is recoverable" in text for text in texts)
+
+
+def test_a_loss_in_another_currency_than_the_dispute_is_a_difference(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+
+    WriteOff.objects.update(currency="USD")
+
+    texts = [str(fault) for fault in prove_payment(payment_of(order)).differences]
+    assert any("2.00 USD of it is written off, and 0.00 USD of it is recoverable" in text for text in texts)
 
 
 def test_a_dispute_lost_again_is_written_off_again(order, dispute):

@@ -1,0 +1,18 @@
+"""The e-mails about sellers' money and accounts, for the sellers."""
+
+from collections.abc import Sequence
+
+from connect.messages.accounts import ACCOUNT_NEEDS_ATTENTION, BANK_CHANGED
+from connect.messages.payouts import PAYOUT_FAILED, PAYOUT_SENT
+from connect.messages.transfers import DEBT, REVERSAL, TRANSFER_SENT
+from veza.core.email.messages import Message
+
+MESSAGES: Sequence[Message] = (
+    TRANSFER_SENT,
+    REVERSAL,
+    DEBT,
+    ACCOUNT_NEEDS_ATTENTION,
+    BANK_CHANGED,
+    PAYOUT_SENT,
+    PAYOUT_FAILED,
+)

@@ -1,0 +1,18 @@
+"""The e-mails about orders, for their buyers and sellers."""
+
+from collections.abc import Sequence
+
+from marketplace.messages.disputes import DISPUTES
+from marketplace.messages.orders import ORDER_RECEIPT, ORDER_UNPAID
+from marketplace.messages.refunds import REFUND_REQUESTED, REFUNDS
+from marketplace.messages.sales import SALE
+from veza.core.email.messages import Message
+
+MESSAGES: Sequence[Message] = (
+    ORDER_RECEIPT,
+    ORDER_UNPAID,
+    REFUND_REQUESTED,
+    *REFUNDS.values(),
+    *DISPUTES.values(),
+    SALE,
+)

@@ -1,0 +1,140 @@
+"""What buyers and sellers of an order are told, once for each fact, and only while it is true."""
+
+import pytest
+from django.utils import timezone
+
+from marketplace.models import Order
+from tests.buying import (
+    deliver_dispute,
+    deliver_payment,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
+from tests.emails import composed, texts_to, written_to
+from tests.factories import OfferFactory
+from veza.core.email.content import Outdated
+from veza.core.models import Email, User
+
+pytestmark = pytest.mark.django_db
+
+
+def bought(sandbox, *offers) -> Order:
+    """An order that was paid on its page, so that Hyperswitch has something to refund."""
+    order = order_of(*(offers or [OfferFactory()]))
+    sandbox.pay(payment_of(order).provider_key)
+    return paid(order)
+
+
+def messages_to(user: User) -> list[str]:
+    return [email.message for email in written_to(user)]
+
+
+def test_a_buyer_gets_a_receipt_and_each_seller_hears_of_their_sale(sandbox):
+    order = paid(two_sellers_order())
+
+    (receipt,) = texts_to(order.buyer, "order_receipt")
+    shares = {texts_to(item.seller, "sale")[0].split("Your share: ")[1].split()[0] for item in order.items.all()}
+    assert "Total paid: €18.00" in receipt
+    assert all(item.title in receipt for item in order.items.all())
+    assert shares == {"€9.00", "€4.50"}
+
+
+def test_a_webhook_that_arrives_again_writes_nothing_more(sandbox):
+    order = order_of(OfferFactory())
+    for event_id in ("evt_1", "evt_1", "evt_2"):
+        deliver_payment(payment_of(order), event_id=event_id)
+
+    assert Email.objects.count() == 2
+
+
+def test_the_terms_on_a_receipt_are_those_that_were_sold(sandbox):
+    order = paid(order_of(OfferFactory(license="commercial", rights={"copies": 7, "commercial_use": True})))
+
+    (receipt,) = texts_to(order.buyer, "order_receipt")
+    assert "You may also use it in what you sell or are paid for. Copies: 7. Commercial use: yes." in receipt
+
+
+def test_a_withdrawal_is_acknowledged_with_its_items_and_time(sandbox):
+    order = bought(sandbox, OfferFactory(), OfferFactory())
+    refund = refund_of(order, item_ids=[order.items.first().pk])
+
+    (text,) = texts_to(order.buyer, "order_refund_requested")
+    assert order.items.first().title in text
+    assert order.items.last().title not in text
+    assert f"{timezone.localtime(refund.created_at):%H:%M} (UTC)" in text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "message", "words"),
+    [
+        (["succeeded"], "order_refund_sent", "on its way"),
+        (["failed"], "order_refund_failed", "could not be made"),
+        (["succeeded", "failed"], "order_refund_returned", "your bank returned it"),
+    ],
+)
+def test_a_buyer_hears_what_became_of_a_refund(sandbox, statuses, message, words):
+    order = bought(sandbox)
+    refund = refund_of(order)
+    for status in statuses:
+        deliver_refund(refund, status=status)
+
+    (text,) = texts_to(order.buyer, message)
+    assert words in text
+
+
+def test_what_a_later_update_undid_is_not_told_any_more(sandbox):
+    order = bought(sandbox)
+    refund = refund_of(order)
+    for status in ("succeeded", "failed"):
+        deliver_refund(refund, status=status)
+
+    (sent,) = written_to(order.buyer, "order_refund_sent")
+    assert composed(sent) == Outdated("The refund is returned by the bank now.")
+
+
+def test_a_failed_refund_gives_the_providers_reason(sandbox):
+    order = bought(sandbox)
+    deliver_refund(refund_of(order), status="failed", error_message="The card was closed by its issuer")
+
+    assert "The card was closed by its issuer" in texts_to(order.buyer, "order_refund_failed")[0]
+
+
+def test_a_dispute_says_what_it_means_for_the_licences(sandbox):
+    order = paid(order_of(OfferFactory()))
+    deliver_dispute(payment_of(order), "opened")
+    (opened,) = texts_to(order.buyer, "order_dispute_opened")
+    deliver_dispute(payment_of(order), "lost")
+
+    (lost,) = texts_to(order.buyer, "order_dispute_lost")
+    assert ("Suspended" in opened, "Revoked" in lost) == (True, True)
+    assert texts_to(order.buyer, "order_dispute_opened") == []
+
+
+def test_a_declined_payment_is_told_later_and_only_if_it_was_not_paid_then(sandbox):
+    order = order_of(OfferFactory())
+    deliver_payment(payment_of(order), status="failed")
+    (email,) = written_to(order.buyer, "order_unpaid")
+    assert "declined" in composed(email).text
+    assert email.next_attempt_at > timezone.now()
+
+    paid(order)
+
+    assert composed(email) == Outdated("The order was paid after all.")
+
+
+def test_a_buyer_who_left_the_page_hears_nothing(sandbox):
+    order = order_of(OfferFactory())
+    payment_of(order)
+    sandbox.pay(payment_of(order).provider_key, "abandon")
+
+    assert messages_to(order.buyer) == []
+
+
+def test_a_free_order_has_a_receipt_too(sandbox):
+    order = order_of(OfferFactory(price_minor=0, tax_basis_points=0))
+
+    assert "Total paid: €0.00" in texts_to(order.buyer, "order_receipt")[0]

@@ -1,0 +1,119 @@
+"""Each verb waits for the transaction that is changing its order or its offer, and decides by what that left.
+
+Every test fails without the lock that it is about.
+"""
+
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+
+from marketplace.models import License, Order
+from marketplace.refunds import RefundRequest, place_refund
+from payments.models import Payment, Refund
+from payments.refunds.refund_requests import PaymentInDoubt, RefundAlreadyRequested
+from tests.buying import (
+    BY_BUYER,
+    deliver_payment,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
+from tests.crowd import before_commit
+from tests.factories import OfferFactory
+from veza.core.ids import new_id
+from veza.core.models import ReviewItem
+from veza.core.states import move
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def second_payment_of(order: Order) -> Payment:
+    """Another payment of the order, which failed before anything was received."""
+    first = payment_of(order)
+    values = {field.attname: getattr(first, field.attname) for field in Payment._meta.concrete_fields}
+    return Payment.objects.create(**{**values, "id": new_id(), "hyperswitch_payment_id": None, "status": "failed"})
+
+
+def refund_all(order: Order, *, refund_id: UUID | None = None) -> Refund:
+    """The buyer's refund of what is left of the order, not sent yet."""
+    return place_refund(
+        refund_id=refund_id or new_id(),
+        order_id=order.pk,
+        requested_by=order.buyer,
+        refund_request=RefundRequest("It does not open."),
+        cause=BY_BUYER,
+    )
+
+
+def test_the_second_payment_of_an_exclusive_license_is_refunded(sandbox):
+    offer = OfferFactory(license="exclusive")
+    first, second = order_of(offer), order_of(offer)
+
+    _, rival = before_commit(lambda: deliver_payment(payment_of(first)), lambda: deliver_payment(payment_of(second)))
+
+    assert rival.result().json() == {"result": "ok"}
+    assert (License.objects.get().order, Refund.objects.get().payment) == (first, payment_of(second))
+
+
+def test_a_returned_refund_waits_for_the_sale_of_its_exclusive_license(sandbox):
+    offer = OfferFactory(license="exclusive")
+    first = paid(order_of(offer))
+    refund = refund_of(first)
+    deliver_refund(refund)
+    second = order_of(offer)
+
+    _, rival = before_commit(
+        lambda: deliver_payment(payment_of(second)), lambda: deliver_refund(refund, status="failed")
+    )
+
+    assert rival.result().json() == {"result": "ok"}
+    assert License.objects.get(order=first).status == "revoked"
+    assert ReviewItem.objects.get(kind="license_not_restored").correlation_id == first.pk
+
+
+def test_the_second_of_two_payments_of_an_order_sells_nothing(sandbox):
+    order = two_sellers_order()
+    second = second_payment_of(order)
+    first = Payment.objects.exclude(pk=second.pk).get()
+
+    _, rival = before_commit(lambda: deliver_payment(first), lambda: deliver_payment(second))
+
+    assert rival.result().json() == {"result": "ok"}
+    assert (License.objects.count(), Payment.objects.get(pk=second.pk).status) == (2, "succeeded")
+
+
+def test_a_refund_waits_for_a_report_that_puts_its_payment_in_doubt(sandbox):
+    order = paid(two_sellers_order())
+
+    _, rival = before_commit(
+        lambda: deliver_payment(payment_of(order), status="cancelled", amount_received=0), lambda: refund_all(order)
+    )
+
+    assert isinstance(rival.result(), PaymentInDoubt)
+    assert not Refund.objects.exists()
+
+
+def test_a_refund_waits_for_any_event_that_moves_its_order(sandbox):
+    order = paid(two_sellers_order())
+
+    def begin_another() -> None:
+        with transaction.atomic():
+            move(Order.objects.locked().get(pk=order.pk), "refund_pending", cause=BY_BUYER)
+
+    _, rival = before_commit(begin_another, lambda: refund_all(order))
+
+    assert isinstance(rival.result(), RefundAlreadyRequested)
+
+
+def test_a_refund_requested_twice_at_once_is_one_refund(sandbox):
+    order, refund_id = paid(two_sellers_order()), new_id()
+
+    first, rival = before_commit(
+        lambda: refund_all(order, refund_id=refund_id), lambda: refund_all(order, refund_id=refund_id)
+    )
+
+    assert rival.result() == first == Refund.objects.get()

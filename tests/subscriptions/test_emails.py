@@ -1,0 +1,121 @@
+"""What subscribers are told: receipts, renewals and how to pay them, and the end."""
+
+import pytest
+from django.test import Client
+
+from subscriptions.changes import cancel, change_plan
+from subscriptions.messages.renewals import payment_link
+from tests.buying import deliver_refund
+from tests.emails import composed, texts_to, written_to
+from tests.subscriptions.subscribing import (
+    SWEEP,
+    PlanFactory,
+    activate,
+    days,
+    payments_of,
+    press_button,
+    refund_invoice,
+    run_sweep,
+    set_charge_outcome,
+    subscribe,
+)
+from veza.core.email.content import Outdated
+from veza.core.models import Email
+
+pytestmark = pytest.mark.django_db
+
+
+def past_due(sandbox):
+    """A subscription whose renewal was declined."""
+    subscription = activate(sandbox)
+    set_charge_outcome(sandbox, "failed", subscription)
+    return run_sweep(subscription, subscription.period_end_at)
+
+
+def test_a_paid_invoice_has_a_receipt_for_its_period(sandbox):
+    subscription = activate(sandbox)
+
+    (text,) = texts_to(subscription.user, "invoice_receipt")
+    assert ("Total: €12.00" in text, "31 January 2026" in text) == (True, True)
+
+
+def test_an_announced_renewal_is_of_the_amount_that_is_charged(sandbox):
+    subscription = activate(sandbox)
+    run_sweep(subscription, subscription.period_end_at - days(2))
+    (text,) = texts_to(subscription.user, "renewal_announced")
+    run_sweep(subscription, subscription.period_end_at)
+
+    charge = payments_of(subscription)[-1]
+    assert (charge.amount_minor, "for €12.00" in text) == (12_00, True)
+
+
+def test_another_plan_after_the_announcement_is_announced_instead(sandbox):
+    subscription = activate(sandbox)
+    at = subscription.period_end_at - days(2)
+    run_sweep(subscription, at)
+    change_plan(user_id=subscription.user_id, plan_id=PlanFactory(price_minor=50_00).pk, at=at)
+    run_sweep(subscription, at)
+
+    (text,) = texts_to(subscription.user, "renewal_announced")
+    assert "for €60.00" in text
+    assert len(written_to(subscription.user, "renewal_announced")) == 2
+
+
+def test_a_renewal_that_was_cancelled_is_not_announced_any_more(sandbox):
+    subscription = activate(sandbox)
+    at = subscription.period_end_at - days(2)
+    run_sweep(subscription, at)
+    cancel(user_id=subscription.user_id, now=False, cause=SWEEP, at=at)
+
+    assert texts_to(subscription.user, "renewal_announced") == []
+
+
+def test_a_failed_renewal_comes_with_a_link_that_leads_to_the_payment_page(sandbox):
+    subscription = past_due(sandbox)
+    (text,) = texts_to(subscription.user, "renewal_failed")
+    link = payment_link(subscription)
+    path = link.removeprefix("http://127.0.0.1:8000")
+    assert path.rpartition(":")[0].rpartition(":")[0] in text
+
+    page, answer = Client().get(path), Client().post(path)
+
+    assert (page.status_code, b"<button>" in page.content) == (200, True)
+    assert (answer.status_code, answer.url.startswith(f"{sandbox.url}/payment_link/")) == (303, True)
+
+
+def test_opening_the_link_changes_nothing_and_a_changed_one_is_no_link(sandbox):
+    subscription = past_due(sandbox)
+    before = len(payments_of(subscription))
+    path = payment_link(subscription).removeprefix("http://127.0.0.1:8000")
+    Client().get(path)
+
+    assert len(payments_of(subscription)) == before
+    assert Client().post(path + "x").status_code == 404
+
+
+def test_a_renewal_that_was_paid_meanwhile_is_not_reported_as_failed(sandbox):
+    subscription = past_due(sandbox)
+    (email,) = written_to(subscription.user, "renewal_failed")
+    set_charge_outcome(sandbox, "succeeded", subscription)
+    run_sweep(subscription, subscription.due_at)
+
+    assert composed(email) == Outdated("The renewal is not past due any more.")
+
+
+@pytest.mark.parametrize(("end", "words"), [("cancel", "It was cancelled"), ("refund", "returned to you")])
+def test_the_end_of_a_subscription_says_why(sandbox, end, words):
+    subscription = activate(sandbox)
+    if end == "cancel":
+        cancel(user_id=subscription.user_id, now=True, cause=SWEEP, at=subscription.period_start_at + days(1))
+    else:
+        deliver_refund(refund_invoice(subscription.invoices.get()))
+
+    (text,) = texts_to(subscription.user, "subscription_ended")
+    assert words in text
+
+
+def test_a_subscription_that_was_never_paid_ends_in_silence(sandbox):
+    subscription = subscribe(PlanFactory())
+    press_button(sandbox, "decline", subscription)
+
+    assert not Email.objects.exists()
