@@ -30,7 +30,9 @@ def open_stores(
     if "DATABASE_URL" not in urls:
         with screen.step("PostgreSQL") as step:
             log = logs / "postgres.log"
-            urls["DATABASE_URL"] = postgres.start(processes, folder, durable=durable, log=log, step=step, settings=settings)
+            urls["DATABASE_URL"] = postgres.start(
+                processes, folder, durable=durable, log=log, step=step, settings=settings
+            )
     if "REDIS_URL" not in urls:
         with screen.step("Valkey") as step:
             urls["REDIS_URL"] = valkey.start(processes, folder, log=logs / "valkey.log", step=step)

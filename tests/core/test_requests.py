@@ -60,7 +60,9 @@ def test_webhooks_and_health_pass_no_other_middleware(api, settings, method, pat
     assert getattr(api, method)(path).status_code == status
 
 
-@pytest.mark.parametrize(("path", "host", "status"), [(HEALTH, "another.example.org", 400), (f"{HEALTH}/no", None, 404)])
+@pytest.mark.parametrize(
+    ("path", "host", "status"), [(HEALTH, "another.example.org", 400), (f"{HEALTH}/no", None, 404)]
+)
 def test_a_lean_door_answers_a_bad_request_as_a_problem(api, path, host, status):
     answer = api.get(path, headers={"Host": host} if host else {})
 

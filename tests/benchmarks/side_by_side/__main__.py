@@ -7,7 +7,6 @@ same 16 connections. The order of the cells is reversed every round. Ratios with
 is shared. Before any figure is shown, the books are proved and the rows are counted.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -35,7 +34,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from tests.benchmarks.side_by_side import same_rows, stories  # noqa: E402
-from tests.benchmarks.side_by_side.cells import CELLS, PEER, PEER_SECRET, PGBENCH, VEZA, Cell, requests_of  # noqa: E402
+from tests.benchmarks.side_by_side.cells import CELLS, PGBENCH, Cell, requests_of  # noqa: E402
 from tests.benchmarks.side_by_side.report import Figure, show  # noqa: E402
 from tests.benchmarks.side_by_side.servers import Servers, start_servers  # noqa: E402
 from tests.buying import SECRET, paid  # noqa: E402
@@ -95,7 +94,9 @@ def _measure(servers: Servers, payments: Iterator[Any], hot: Iterator[Any]) -> d
 def _measure_one(servers: Servers, cell: Cell, payments: Iterator[Any]) -> Figure:
     if cell.server == PGBENCH:
         return servers.same_rows(CELL_SECONDS)
-    number = int(MOST_PER_SECOND * CELL_SECONDS) if "duplicate" not in cell.name and "forged" not in cell.name else 60_000
+    number = (
+        int(MOST_PER_SECOND * CELL_SECONDS) if "duplicate" not in cell.name and "forged" not in cell.name else 60_000
+    )
     if "payment succeeded" in cell.name or "two sellers" in cell.name:
         number = number // 2
     return servers.deliver(cell, requests_of(cell, payments, servers.peer_path, number), seconds=CELL_SECONDS)
@@ -124,8 +125,8 @@ def _check(figures: dict[str, list[Figure]]) -> list[str]:
 
 
 COUNTS = {
-    "deliveries that were handled twice": "SELECT count(*) FROM (SELECT 1 FROM webhook_log WHERE processing_result = 'ok' "
-    "GROUP BY event_id HAVING count(*) > 1) AS twice",
+    "deliveries that were handled twice": "SELECT count(*) FROM (SELECT 1 FROM webhook_log "
+    "WHERE processing_result = 'ok' GROUP BY event_id HAVING count(*) > 1) AS twice",
     "completed orders without a handled delivery": "SELECT count(*) FROM orders AS o WHERE o.status = 'completed' AND "
     "NOT EXISTS (SELECT 1 FROM webhook_log AS w WHERE w.correlation_id = o.id AND w.processing_result = 'ok')",
     "completed orders without two licences": "SELECT count(*) FROM orders AS o WHERE o.status = 'completed' AND "

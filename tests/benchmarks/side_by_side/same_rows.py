@@ -72,12 +72,10 @@ def _read(order: Order) -> dict[str, dict[str, Row]]:
 
 def _parsed(cursor: Any) -> list[tuple[dict[str, Any]]]:
 
-
     return [(json.loads(row) if isinstance(row, str) else row,) for (row,) in cursor.fetchall()]
 
 
 def _text(value: Any) -> str | None:
-
 
     if value is None or isinstance(value, str):
         return value

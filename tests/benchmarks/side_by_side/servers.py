@@ -49,7 +49,18 @@ class Servers:
         script.write_text("SELECT bench_settle(nextval('bench_turn'));\n")
         script.chmod(0o644)
         files = find_server_files()
-        command = [str(files.programs / "pgbench"), "-n", "-c", "16", "-j", "2", "-T", str(int(seconds)), "-f", str(script)]
+        command = [
+            str(files.programs / "pgbench"),
+            "-n",
+            "-c",
+            "16",
+            "-j",
+            "2",
+            "-T",
+            str(int(seconds)),
+            "-f",
+            str(script),
+        ]
         done = subprocess.run([*command, self.database_url], capture_output=True, text=True, check=True, env=_plain())
         tps = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps"))
         return Figure(per_second=tps, p50=16_000 / tps, p99=0.0, statuses={}, ran_out=False)
@@ -61,7 +72,11 @@ def start_servers(stack: ExitStack, state: Path, *, database_url: str) -> Server
     folder.mkdir(parents=True, exist_ok=True)
     python, peer_url = _peer_environment(folder), _peer_database(database_url)
     veza_port, peer_port, stub_port = free_port(), free_port(), free_port()
-    peer = _plain() | {"DATABASE_URL": peer_url, "PEER_SECRET": PEER_SECRET, "STRIPE_API_HOST": f"http://{HOST}:{stub_port}"}
+    peer = _plain() | {
+        "DATABASE_URL": peer_url,
+        "PEER_SECRET": PEER_SECRET,
+        "STRIPE_API_HOST": f"http://{HOST}:{stub_port}",
+    }
     peer_path = subprocess.run(
         [python, "-m", "peer.prepare"], cwd=HERE, env=peer, capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -69,7 +69,8 @@ class LeanDoorMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
-        self._answer_lean = convert_exception_to_response(_call_view)
+        # All of our views are synchronous.
+        self._answer_lean: GetResponse = convert_exception_to_response(_call_view)  # type: ignore[assignment]
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(LEAN_DOORS):
