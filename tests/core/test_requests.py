@@ -53,7 +53,7 @@ def forbidden(_get_response):
     return refuse
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("get", HEALTH, 200), ("post", "/api/v1/webhooks/stripe", 500)])
+@pytest.mark.parametrize(("method", "path", "status"), [("get", HEALTH, 200), ("post", "/api/v1/webhooks/stripe", 411)])
 def test_webhooks_and_health_pass_no_other_middleware(api, settings, method, path, status):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE[:2], "tests.core.test_requests.forbidden"]
 
