@@ -19,6 +19,7 @@ from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapabili
 from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
 from connect.worker.retry_policy import REFRESH_LEASE
 from marketplace.catalogue import NotASeller
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import ReviewItem, User
@@ -116,7 +117,7 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
@@ -146,7 +147,7 @@ def refresh_account(*, seller_id: UUID) -> Outcome[RemoteAccount]:
     if isinstance(outcome, Accepted):
         apply_account(seller_id=seller_id, snapshot=outcome.value, at=read_at)
     elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_DISCONNECTED:
-        revoke_access(account_id=account.pk)
+        revoke_access(account)
     return outcome
 
 
@@ -246,14 +247,17 @@ def wake_transfers(seller_id: UUID) -> None:
 
 
 @transaction.atomic
-def revoke_access(*, account_id: UUID) -> None:
-    """Record that Stripe gives us no access to the account: it was closed, or the seller revoked our access."""
-    ConnectedAccount.objects.filter(pk=account_id).update(
-        transfers_active=False, payouts_enabled=False, updated_at=Now()
-    )
+def revoke_access(account: ConnectedAccount) -> None:
+    """Record that Stripe gives us no access to the account: it was closed, or the seller revoked our access.
+
+    Nothing is recorded when it was disconnected meanwhile: the seller may have opened another one.
+    """
+    own = ConnectedAccount.objects.filter(pk=account.pk, stripe_account_id=account.stripe_account_id)
+    if not own.update(transfers_active=False, payouts_enabled=False, updated_at=Now()):
+        return
     open_review(
         DISCONNECTED,
-        ConnectedAccount.objects.get(pk=account_id),
+        account,
         why="Stripe gives us no access to the seller's account: it was closed, or the seller revoked our access.",
         what_to_do="Ask the seller. Transfers to them wait until our access is restored. If it never will be, use "
         "“Disconnect account” on its page: the seller then opens another one.",
@@ -262,10 +266,10 @@ def revoke_access(*, account_id: UUID) -> None:
 
 def access_revoked(account: ConnectedAccount) -> bool:
     """Whether our access to the account was revoked and its review item is still open."""
-    return account.stripe_account_id is not None and _revocation_reviews(account).exists()
+    return _revocation_reviews(account).exists()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     """Disconnect an account without access, so that its seller can open another one. Raises AccountNotDisconnected.
 
@@ -273,7 +277,7 @@ def disconnect_account(*, account_id: UUID, cause: Cause) -> ConnectedAccount:
     """
     account = ConnectedAccount.objects.locked().get(pk=account_id)
     item = _revocation_reviews(account).first()
-    if item is None or account.stripe_account_id is None:
+    if item is None:
         raise AccountNotDisconnected("Only an account to which Stripe gives us no access can be disconnected.")
     # `snapshot_at` is now, so that no webhook about the old account is applied to the next.
     ConnectedAccount.objects.filter(pk=account_id).update(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,7 +23,7 @@ from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout, Unreadable
 from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
 from payments.inbox.intake import HandlingResult, Result
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
@@ -107,7 +107,7 @@ def _to_be_reversed(seller_id: UUID, currency: str) -> int:
     return rows.aggregate(sum=Sum(F("reversal_target_minor") - F("reversed_minor")))["sum"] or 0
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str) -> SellerPayout:
     """Record a payout before Stripe is asked for it. A repeated request with the same id returns the first."""
     account = _ready_account(seller_id)
@@ -189,19 +189,24 @@ def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[RemotePayout] | Non
             idempotency_key=payout.key,
         )
     calls.record(outcome, subject=payout, our_id=payout.key)
-    record_payout(payout_id, outcome, cause=cause, is_first=not payout.in_doubt)
+    first_until = None if payout.in_doubt else payout.next_attempt_at
+    record_payout(payout_id, outcome, cause=cause, first_until=first_until)
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def claim_payout(payout_id: UUID) -> SellerPayout | None:
-    """Commit that Stripe is about to be asked. None when it has acknowledged the payout already."""
+    """Commit that Stripe is about to be asked. None when it has acknowledged or refused the payout already.
+
+    What is returned says whether it was in doubt before, and until when this claim lasts.
+    """
     payout = SellerPayout.objects.locked().get(pk=payout_id)
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return None
     SellerPayout.objects.filter(pk=payout_id).update(
         first_sent_at=payout.first_sent_at or Now(), in_doubt=True, next_attempt_at=Now() + LEASE
     )
+    payout.refresh_from_db(fields=["next_attempt_at"])
     return payout
 
 
@@ -219,26 +224,29 @@ def _find(payout: SellerPayout) -> Outcome[RemotePayout] | None:
     return Accepted(matches[0], page.call) if matches else None
 
 
-@transaction.atomic(durable=True)
-def record_payout(payout_id: UUID, outcome: Outcome[RemotePayout], *, cause: Cause, is_first: bool = False) -> None:
+@writes.atomic()
+def record_payout(
+    payout_id: UUID, outcome: Outcome[RemotePayout], *, cause: Cause, first_until: datetime | None = None
+) -> None:
     """Record an answer. Only a definite refusal ends the payout; without an answer it is requested again.
 
-    `is_first`: nothing can have reached Stripe before this attempt.
+    `first_until` is when the claim of this attempt ends, if nothing can have reached Stripe before it.
     """
     payout, at = SellerPayout.objects.locked().get(pk=payout_id), timezone.now()
     match outcome:
         case Accepted(value=snapshot):
             _follow(payout, snapshot, cause=cause, at=at)
             close_review(NOT_READABLE, payout, note=f"Stripe shows it: {snapshot.payout_id}.")
-        case Refused(code=code) if code == ACCOUNT_DISCONNECTED and not is_first:
+        case Refused(code=code) if code == ACCOUNT_DISCONNECTED and first_until is None:
             # Our access is revoked: the outcome of an earlier attempt is as unknown as before.
             _report_unreadable(payout, outcome)
         case Refused():
             _record_refusal(payout, outcome, cause=cause, at=at)
         case NotSent():
             HEALTH.open_review_if_rejected(outcome, payout)
-            if is_first:
-                SellerPayout.objects.filter(pk=payout_id, external_payout_id__isnull=True).update(in_doubt=False)
+            if first_until is not None:
+                # A later claim has moved the time: its request may be at Stripe.
+                SellerPayout.objects.filter(pk=payout_id, next_attempt_at=first_until).update(in_doubt=False)
         case Unknown():
             """It stays in doubt and due: the claim has set when it is requested again."""
 

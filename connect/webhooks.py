@@ -108,7 +108,7 @@ def _revoke_access(
     account = _account(str(envelope.get("account") or ""))
     if account is None:
         return HandlingResult(Result.UNMATCHED)
-    revoke_access(account_id=account.pk)
+    revoke_access(account)
     return HandlingResult(Result.OK, account.seller_id)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dev import environment, places
-from dev.api import answers_ok
+from dev.api import answers_ok, exchange
 from dev.demo_settings import demo_settings
 from dev.places import PYTHON
 from dev.ports import HOST, listen_for_web
@@ -24,6 +24,8 @@ from dev.round_trip import RoundTrip, format_money
 from dev.stores import open_stores
 from dev.terminal import Screen
 
+# The receipt, the acknowledgement of the refund request, and the refund's.
+BUYERS_EMAILS = 3
 PATIENCE_SECONDS = 3.0  # After this a process is killed: the demo's data is removed anyway.
 
 
@@ -70,7 +72,7 @@ class Demo:
         self.logs = places.LOGS
         self._password = secrets.token_urlsafe(9)
         self._people: dict[str, Any] = {}
-        self._payment_page = self._mailbox = ""
+        self._payment_page = self._sandbox = self._mailbox = ""
 
     def run(self) -> dict[str, Any]:
         """Start everything, walk, and return the report. Raises Failure at the first failure."""
@@ -81,6 +83,7 @@ class Demo:
         self._screen.say("\n  The round trip, by HTTP\n")
         trip = RoundTrip(self._base_url, self._people, self._password, self._screen, self._processes.pause)
         trip.walk(pay_in_browser=self._options.pay_in_browser)
+        self._check_emails()
         report = self._report_ledger(trip)
         if not self._options.once:
             self._payment_page = trip.place_another_order()
@@ -128,7 +131,7 @@ class Demo:
             self._processes.wait_for(has_port, "The sandbox", within=20, tick=step.tick)
             url = f"http://{HOST}:{port_file.read_text().strip()}"
             step.note = url
-        self._mailbox = f"{url}/mailbox"
+        self._sandbox, self._mailbox = url, f"{url}/mailbox"
         mail = {"SMTP_HOST": HOST, "SMTP_PORT": smtp_port_file.read_text().strip(), "SMTP_TLS": "false"}
         return {"HYPERSWITCH_BASE_URL": url, "STRIPE_BASE_URL": url, **mail}
 
@@ -158,6 +161,20 @@ class Demo:
         with self._screen.step(title) as step:
             command = [str(PYTHON), "manage.py", *arguments]
             return self._processes.run(name, command, log=log, tick=step.tick, env=self._environment)
+
+    def _check_emails(self) -> None:
+        """Wait until the buyer has the receipt, the acknowledgement of the refund request, and the refund's e-mail."""
+        emails: list[dict[str, Any]] = []
+
+        def have_arrived() -> bool:
+            nonlocal emails
+            _status, answer = exchange("GET", f"{self._sandbox}/_truth/emails")
+            emails = json.loads(answer)["emails"]
+            return sum(self._people["buyer"] in email["recipients"] for email in emails) >= BUYERS_EMAILS
+
+        with self._screen.step("Receipt and refund e-mails have arrived") as step:
+            self._processes.wait_for(have_arrived, "The mail server", within=30, tick=step.tick)
+            step.note = f"{len(emails)} in {self._mailbox}"
 
     def _report_ledger(self, trip: RoundTrip) -> dict[str, Any]:
         """Show the order's history and its ledger proof, and return the report."""

@@ -6,16 +6,56 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 
 from marketplace.models import OrderItem, RefundLine
 from payments.ledger.chart_of_accounts import PLATFORM_FEE, RECOVERABLE, TAX, UNAPPLIED, seller_account
-from payments.models import Dispute, Payment, Refund
+from payments.models import Dispute, Payment, PaymentQuerySet, Refund
 from payments.states import RefundStatus
+from veza.core import reads
 from veza.core.money import allocate
 
 REFUNDED_ONLY = (RefundStatus.SUCCEEDED,)
 REFUNDED_OR_PENDING = (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
+
+
+def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
+    """The disputes of all payments of an order."""
+    return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
+
+
+def _refunds_of(order_id: UUID) -> QuerySet[Refund]:
+    return Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
+
+
+def _lines_of(order_id: UUID) -> QuerySet[RefundLine]:
+    return RefundLine.objects.filter(item__order=order_id)
+
+
+def _payments_of(order_id: UUID) -> PaymentQuerySet:
+    return Payment.objects.of(Payment.Purpose.ORDER, order_id)
+
+
+# The items of an order, which are frozen at sale, and whatever happens to its money: nothing does while its payments
+# are locked.
+ITEMS_OF = reads.Read(lambda order_id: OrderItem.objects.filter(order=order_id), UUID, is_kept=True)
+_DISPUTES_OF = reads.Read(
+    lambda order_id: disputes_of(order_id).values_list("funds_location", "allocation"), UUID, is_kept=True
+)
+_REFUNDS_OF = reads.Read(
+    lambda order_id: _refunds_of(order_id).values_list("status", "source", "allocation"), UUID, is_kept=True
+)
+_LINES_OF = reads.Read(
+    lambda order_id: _lines_of(order_id).values_list(
+        "item_id", "refund_id", "refund__status", "seller_minor", "fee_minor", "tax_minor"
+    ),
+    UUID,
+    is_kept=True,
+)
+_IN_DOUBT_OF_LOSS = reads.Read(
+    lambda order_id: _payments_of(order_id).in_doubt_of_loss().values_list("pk"), UUID, is_kept=True
+)
+MONEY_OF = (ITEMS_OF, _DISPUTES_OF, _REFUNDS_OF, _LINES_OF, _IN_DOUBT_OF_LOSS)
 
 
 @dataclass(frozen=True)
@@ -78,18 +118,17 @@ def remaining_shares(
 
     Never negative: an external refund may take money that is reserved for a pending one.
     """
-    lines = RefundLine.objects.filter(item__in=items, refund__status__in=statuses)
-    if besides is not None:
-        lines = lines.exclude(refund=besides)
-    sums = lines.values("item_id").annotate(seller=Sum("seller_minor"), fee=Sum("fee_minor"), tax=Sum("tax_minor"))
     shares = shares_at_sale(items)
-    sellers = {share.item_id: share.seller_id for share in shares}
-    refunds = [
-        ItemShares(line["item_id"], sellers[line["item_id"]], line["seller"], line["fee"], line["tax"])
-        for line in sums
-        if line["item_id"] in sellers
-    ]
-    return subtract_shares(shares, refunds)
+    if not shares:
+        return []
+    besides_id = besides.pk if besides is not None else None
+    sums: dict[UUID, list[int]] = {share.item_id: [0, 0, 0] for share in shares}
+    for item_id, refund_id, status, *amounts in _LINES_OF(items[0].order_id):
+        if item_id in sums and status in statuses and refund_id != besides_id:
+            sums[item_id] = [total + amount for total, amount in zip(sums[item_id], amounts, strict=True)]
+    return subtract_shares(
+        shares, [ItemShares(share.item_id, share.seller_id, *sums[share.item_id]) for share in shares]
+    )
 
 
 def shares_of_refund(refund: Refund) -> list[ItemShares]:
@@ -157,7 +196,7 @@ def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares
 
 def seller_shares_at_sale(order_id: UUID) -> dict[UUID, int]:
     """Each seller's share of an order as it was sold."""
-    return _by_seller(shares_at_sale(OrderItem.objects.filter(order=order_id)))
+    return _by_seller(shares_at_sale(ITEMS_OF(order_id)))
 
 
 def seller_shares(order_id: UUID) -> dict[UUID, int]:
@@ -165,15 +204,15 @@ def seller_shares(order_id: UUID) -> dict[UUID, int]:
 
     Never negative.
     """
-    items = list(OrderItem.objects.filter(order=order_id))
-    losses = _sum_of_allocations(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
+    items = ITEMS_OF(order_id)
+    losses = _losses_of(order_id)
     shares = _by_seller(remaining_shares(items, REFUNDED_ONLY))
     return {seller: max(0, share - losses[seller_account(seller)]) for seller, share in shares.items()}
 
 
 def lost_to_disputes(order_id: UUID) -> int:
     """How much of the order's items lost disputes took, in minor units of the order's currency."""
-    losses = _sum_of_allocations(disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.BANK))
+    losses = _losses_of(order_id)
     return sum(amount for account, amount in losses.items() if account not in (UNAPPLIED, RECOVERABLE))
 
 
@@ -189,27 +228,40 @@ def remaining_after_loss(remaining: Sequence[ItemShares], lost_minor: int) -> li
 
 def is_disputed(order_id: UUID) -> bool:
     """Whether a dispute of this order is open."""
-    return disputes_of(order_id).filter(funds_location=Dispute.FundsLocation.SUSPENSE).exists()
+    return any(location == Dispute.FundsLocation.SUSPENSE for location, _ in _DISPUTES_OF(order_id))
 
 
 def is_on_hold(order_id: UUID) -> bool:
     """Whether the sellers of this order wait: a dispute is open, or a payment is in doubt."""
-    return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt().exists()
+    return is_disputed(order_id) or _payments_of(order_id).in_doubt().exists()
 
 
 def is_suspended(order_id: UUID) -> bool:
     """Whether the licences of this order wait: a dispute is open, or the buyer or the bank has an unknown part."""
-    return is_disputed(order_id) or Payment.objects.of(Payment.Purpose.ORDER, order_id).in_doubt_of_loss().exists()
+    return is_disputed(order_id) or bool(_IN_DOUBT_OF_LOSS(order_id))
 
 
-def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
-    """The disputes of all payments of an order."""
-    return Dispute.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
+def has_pending_refund(order_id: UUID) -> bool:
+    """Whether a refund that Veza was asked for is pending."""
+    return any(
+        status == RefundStatus.PENDING and source != Refund.Source.EXTERNAL
+        for status, source, _ in _REFUNDS_OF(order_id)
+    )
 
 
-def _sum_of_allocations(disputes: QuerySet[Dispute]) -> defaultdict[str, int]:
+def is_refunded_in_full(order_id: UUID, *, total_minor: int) -> bool:
+    """Whether refunds and lost disputes took all of the order's total, in minor units of its currency."""
+    by_refunds = [allocation for status, _, allocation in _REFUNDS_OF(order_id) if status == RefundStatus.SUCCEEDED]
+    return refunded_minor(ITEMS_OF(order_id), [*by_refunds, *_lost_allocations(order_id)]) >= total_minor
+
+
+def _lost_allocations(order_id: UUID) -> list[Mapping[str, int]]:
+    return [allocation for location, allocation in _DISPUTES_OF(order_id) if location == Dispute.FundsLocation.BANK]
+
+
+def _losses_of(order_id: UUID) -> defaultdict[str, int]:
     sums: defaultdict[str, int] = defaultdict(int)
-    for allocation in disputes.values_list("allocation", flat=True):
+    for allocation in _lost_allocations(order_id):
         for account, amount in allocation.items():
             sums[account] += amount
     return sums

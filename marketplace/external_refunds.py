@@ -7,6 +7,7 @@ a refund that was requested here finds its items as it left them, whichever arri
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.db import connection
 
@@ -43,8 +44,12 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
     """Before a refund is posted after others: it keeps its items as far as they remain; the rest is allocated again.
 
     Its lines change together with its allocation, so that the items continue to match the ledger. Of less than its
-    lines, each gives less in proportion.
+    lines, each gives less in proportion. While its amount is in another currency its lines are empty: they say which
+    items it is of, until its amount is known.
     """
+    if refund.booked_currency != refund.payment.held_currency:
+        RefundLine.objects.filter(refund=refund).update(tax_minor=0, fee_minor=0, seller_minor=0)
+        return dict(refund.allocation)
     if not _is_of_completed_order(refund):
         RefundLine.objects.filter(refund=refund).delete()
         return dict(refund.allocation)
@@ -78,7 +83,7 @@ def _items_of(refund: Refund) -> list[OrderItem]:
 def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: int) -> Allocation:
     """Allocate the whole refund, beginning with the items and unapplied funds that it had."""
     assert connection.in_atomic_block, "a refund's lines change in the transaction that posts it"
-    items, payment = _items_of(refund), refund.payment
+    items, payment, requested_ids = _items_of(refund), refund.payment, _ids_of_requested_items(refund)
     remaining = remaining_shares(items, REFUNDED_ONLY, besides=refund)
     free_shares = remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment, exclude=refund).values())
@@ -86,11 +91,12 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     division = _Division(refund.booked_minor)
     division.take_unapplied(min(unapplied_minor, available_minor))
     division.take(cap_shares(lines, remaining))
+    division.take_over([share for share in free_shares if share.item_id in requested_ids])
     division.take_unapplied(available_minor - reserved_minor)
     division.take_over(free_shares)
     division.take_over(remaining)
     division.take_unapplied(available_minor)
-    parts = [part for part in division.parts if part.total_minor]
+    parts = [part for part in division.parts if part.total_minor or part.item_id in requested_ids]
     RefundLine.objects.filter(refund=refund).delete()
     create_refund_lines(refund, parts)
     others = {UNAPPLIED: division.unapplied_minor, RECOVERABLE: division.rest_minor}
@@ -100,6 +106,16 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
         "a refund takes a positive amount from each of its accounts"
     )
     return allocation
+
+
+def _ids_of_requested_items(refund: Refund) -> set[UUID]:
+    """The items that a refund of ours is of, while its lines do not say how much it takes of each: it ended in another
+    currency.
+    """
+    lines = shares_of_refund(refund)
+    is_ours = refund.source not in (Refund.Source.EXTERNAL, Refund.Source.VOID)
+    is_converted = refund.converted_minor is not None or not any(line.total_minor for line in lines)
+    return {line.item_id for line in lines} if is_ours and is_converted else set()
 
 
 @dataclass

@@ -10,6 +10,7 @@ from django.db import connection
 from marketplace.allocation import ItemShares, is_suspended
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.states import HELD_STATUSES, LicenseStatus
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -18,6 +19,9 @@ from veza.core.states import move
 
 NOT_RESTORED = "license_not_restored"
 DISPUTED_IN_PART = "order_disputed_in_part"
+
+# Written only under the lock of their order.
+LICENSES_OF = reads.Read(lambda order_id: License.objects.filter(order=order_id).order_by("pk"), UUID, is_kept=True)
 
 
 def grant(order: Order, items: Iterable[OrderItem]) -> None:
@@ -36,7 +40,7 @@ def grant(order: Order, items: Iterable[OrderItem]) -> None:
         if not item.withheld
     ]
     assert all(row.item.order_id == order.pk for row in rows), "an order grants licences of its own items only"
-    License.objects.bulk_create(rows)
+    writes.insert(rows)
 
 
 def update_licenses(
@@ -52,7 +56,7 @@ def update_licenses(
     gone_ids = _ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
-    rows = list(License.objects.filter(order=order).order_by("pk"))
+    rows = LICENSES_OF(order.pk)
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]
     close_review(NOT_RESTORED, *unpaid_rows, note="Nothing is left of the price: it was refunded or lost.")
     for row in rows:
@@ -80,9 +84,10 @@ def update_review_of_partial_loss(order: Order, *, lost_minor: int, left_minor: 
     amount.
     """
     is_partial = lost_minor > 0 and left_minor > 0
-    last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
-    if is_partial and last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
-        return
+    if is_partial:
+        last = ReviewItem.objects.filter(kind=DISPUTED_IN_PART, subject_id=order.pk).order_by("pk").last()
+        if last is not None and last.amount_minor == lost_minor and last.closed_by != "veza":
+            return
     loss, total = (format_amount(minor, order.currency) for minor in (lost_minor, order.total_minor))
     close_review(DISPUTED_IN_PART, order, note=f"Lost to disputes now: {loss}.")
     if is_partial:

@@ -204,7 +204,8 @@ class License(StatefulRow):
 class RefundLine(KeyedRow):
     """How much of one item a refund gives back, split over whose money it is.
 
-    Fixed when the refund is opened, unless another refund took that money before this one succeeded.
+    Fixed when the refund is opened, unless another refund took that money before this one succeeded. Of nothing while
+    the refund is in another currency: then it only says which item was requested.
     """
 
     refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines", db_index=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
@@ -14,6 +14,7 @@ from marketplace.states import HELD_STATUSES, OrderStatus
 from payments.collection.payment_requests import cancel_payment, may_send_now, open_payment, send_now, send_opened
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -76,7 +77,7 @@ def request_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], ca
     return RequestedOrder(order, secret)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def place_order(
     *, order_id: UUID, buyer: User, lines: Sequence[OrderLine], is_sent_now: bool, cause: Cause
 ) -> tuple[Order, Payment | None]:
@@ -101,7 +102,7 @@ def place_order(
     except IntegrityError as error:
         raise OrderNotPossible("This order is being placed by another request. Try again in a moment.") from error
     assert order.total_minor == sum(item.total_minor for item in items), "the items of an order add up to its total"
-    OrderItem.objects.bulk_create(items)
+    writes.insert(items)
     CartItem.objects.filter(owner=buyer, offer__in=[item.offer_id for item in items]).delete()
     if order.total_minor == 0:
         complete_order(order, payment=None, cause=cause, at=timezone.now())

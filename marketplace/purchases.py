@@ -6,6 +6,7 @@ computed from all refunds and disputes each time, never toggled, so the order in
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
@@ -13,11 +14,13 @@ from django.db.models import Q
 
 from marketplace import licenses
 from marketplace.allocation import (
+    ITEMS_OF,
+    MONEY_OF,
     REFUNDED_ONLY,
     accounts_of,
-    disputes_of,
+    has_pending_refund,
+    is_refunded_in_full,
     lost_to_disputes,
-    refunded_minor,
     remaining_after_loss,
     remaining_shares,
     shares_at_sale,
@@ -32,15 +35,18 @@ from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
-from payments.states import PaymentStatus, RefundStatus
+from payments.states import PaymentStatus
+from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.email.outbox import draft, write_email, write_emails
 from veza.core.states import may_move, move
 
+_LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
+
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
-    order = _lock_order(payment)
+    order = lock_order(payment)
     if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
         complete_order(order, payment=payment, cause=cause, at=at)
 
@@ -49,7 +55,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     """Grant the licences of a locked order and allocate its money; `payment` is None for a free order."""
     assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
-    items = list(order.items.all())
+    items = ITEMS_OF(order.pk)
     withheld_items = _withhold_unavailable(order, items)
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
@@ -66,7 +72,7 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before."""
-    order = _lock_order(payment)
+    order = lock_order(payment)
     status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
     if status == OrderStatus.CANCELLED and payment.closing_started_at is not None:
         status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
@@ -77,7 +83,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an order is certain again: sellers whose transfers waited for that are paid."""
-    sellers().order_money_changed(_lock_order(payment), cause=cause, at=at)
+    sellers().order_money_changed(lock_order(payment, *MONEY_OF), cause=cause, at=at)
 
 
 def refund_opened(refund: Refund, /) -> None:
@@ -87,7 +93,7 @@ def refund_opened(refund: Refund, /) -> None:
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _update_order(_lock_order(refund.payment), cause=cause, at=at)
+    _update_order(lock_order(refund.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
     write_refund_email(refund, at=at)
 
 
@@ -97,14 +103,17 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     Licences are suspended while it is open, revoked as far as nothing of their item is left when it is lost, and active
     again when it is won.
     """
-    _update_order(_lock_order(dispute.payment), cause=cause, at=at)
+    _update_order(lock_order(dispute.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
     write_dispute_email(dispute)
 
 
-def _lock_order(payment: Payment) -> Order:
+def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
+    """Lock the order that `payment` pays for, and read its items and `more`. The caller has locked the payment."""
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
     assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
-    order = Order.objects.locked().get(pk=payment.purpose_id)
+    order_id = payment.purpose_id
+    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, *more)
+    order: Order = reads.together(*(read.on(order_id) for read in statements))[0][0]
     assert payment.currency == order.currency, "an order and its payment have one currency"
     return order
 
@@ -123,8 +132,8 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
     An order that was never completed keeps its status.
     """
     if order.completed_at is not None:
-        items = list(order.items.all())
-        status = _status_of(order, items)
+        items = ITEMS_OF(order.pk)
+        status = _status_of(order)
         if order.status != status:
             move(order, status, cause=cause, at=at)
         lost_minor = lost_to_disputes(order.pk)
@@ -135,16 +144,11 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
     sellers().order_money_changed(order, cause=cause, at=at)
 
 
-def _status_of(order: Order, items: Sequence[OrderItem]) -> OrderStatus:
-    refunds = Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order.pk)
-    if refunds.filter(status=RefundStatus.PENDING).exclude(source=Refund.Source.EXTERNAL).exists():
+def _status_of(order: Order) -> OrderStatus:
+    if has_pending_refund(order.pk):
         return OrderStatus.REFUND_PENDING
-    by_refunds = refunds.filter(status=RefundStatus.SUCCEEDED).values_list("allocation", flat=True)
-    by_disputes = (
-        disputes_of(order.pk).filter(funds_location=Dispute.FundsLocation.BANK).values_list("allocation", flat=True)
-    )
-    is_refunded_in_full = refunded_minor(items, [*by_refunds, *by_disputes]) >= order.total_minor
-    return OrderStatus.REFUNDED if is_refunded_in_full else OrderStatus.COMPLETED
+    is_gone = is_refunded_in_full(order.pk, total_minor=order.total_minor)
+    return OrderStatus.REFUNDED if is_gone else OrderStatus.COMPLETED
 
 
 def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from marketplace.allocation import ItemShares, accounts_of, remaining_shares, split
@@ -24,6 +24,7 @@ from payments.refunds.refund_requests import (
     send_now,
 )
 from payments.states import PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
@@ -76,7 +77,7 @@ def request_refund(
     return refund
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def place_refund(
     *, refund_id: UUID, order_id: UUID, requested_by: User, refund_request: RefundRequest, cause: Cause
 ) -> Refund:
@@ -168,8 +169,8 @@ def create_refund_lines(refund: Refund, parts: Sequence[ItemShares]) -> None:
     """Record how much of each item a refund gives back."""
     assert connection.in_atomic_block, "a refund's lines are written in the transaction that opens or posts it"
     assert not any(part.is_negative for part in parts), "no part of a refund is negative"
-    assert sum(part.total_minor for part in parts) <= refund.amount_minor, "a refund's lines never exceed its amount"
-    RefundLine.objects.bulk_create(
+    assert sum(part.total_minor for part in parts) <= refund.booked_minor, "a refund's lines never exceed its amount"
+    writes.insert(
         RefundLine(
             refund=refund,
             item_id=part.item_id,

@@ -15,6 +15,7 @@ from payments.models import Payment, Refund
 from payments.ports import purchase_of
 from payments.retry_policy import CONFIRM_AFTER
 from payments.review_items import close_review_of_contradiction, open_review_of_contradiction
+from veza.core import writes
 from veza.core.causes import Cause
 
 Reported = Payment | Refund
@@ -119,6 +120,4 @@ def _summary_of(snapshot: Snapshot) -> str:
 
 def _set(row: Reported, changes: dict[str, Any]) -> None:
     if changes:
-        type(row)._default_manager.filter(pk=row.pk).update(**changes)
-        for name, value in changes.items():
-            setattr(row, name, value)
+        writes.update(row, **changes)

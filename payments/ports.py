@@ -16,6 +16,10 @@ from payments.models import Dispute, Payment, Refund
 from veza.core.causes import Cause
 
 
+class LockPurchase(Protocol):
+    def __call__(self, payment: Payment, /) -> object: ...
+
+
 class FollowPayment(Protocol):
     def __call__(self, payment: Payment, /, *, cause: Cause, at: datetime) -> None: ...
 
@@ -44,12 +48,14 @@ class FollowRevocation(Protocol):
 class Purchase:
     """What follows for the order or invoice that a payment pays for.
 
+    `lock` locks and reads it before anything is written; the others find it read.
     `allocate_external_refund` says whose money an external refund is; `reallocate_refund` says it again for a refund
     about to be booked after others took from the same payment. Both return
     {ledger account: minor units of the refund's currency}, which add up to the refund. `doubt_ended` follows a payment
     that is not in doubt any more: what waited for that may proceed.
     """
 
+    lock: LockPurchase
     payment_succeeded: FollowPayment
     payment_failed: FollowPayment
     doubt_ended: FollowPayment

@@ -3,7 +3,7 @@
 The kinds, as they are stored, are named here and nowhere else.
 """
 
-from django.db.models import QuerySet
+from uuid import UUID
 
 from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
@@ -11,6 +11,7 @@ from payments.ledger.allocations import Funds
 from payments.ledger.chart_of_accounts import UNAPPLIED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.states import DisputeStatus, PaymentStatus, RefundStatus
+from veza.core import reads
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
@@ -35,6 +36,19 @@ DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
 
 _RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
+)
+# Automatic refunds of unapplied funds that failed or were returned by the bank, newest first.
+_FAILED_RETURNS_OF = reads.Read(
+    lambda payment_id: Refund.objects.filter(
+        payment=payment_id, source=Refund.Source.LATE_PAYMENT, status__in=(RefundStatus.FAILED, RefundStatus.BOUNCED)
+    ).order_by("-pk"),
+    UUID,
+)
+_OPEN_UNAPPLIED = reads.Read(
+    lambda payment_id: ReviewItem.objects.filter(
+        kind=UNAPPLIED_FUNDS, subject_id=payment_id, closed_at__isnull=True
+    ).values_list("pk"),
+    UUID,
 )
 _RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
 
@@ -145,9 +159,8 @@ def open_review_of_unapplied_funds(payment: Payment, funds: Funds, why: str) -> 
 
 def close_review_of_unapplied_funds(payment: Payment) -> None:
     """Close what is open about unapplied funds that are not held any more: they were returned after all, or applied."""
-    items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, subject_id=payment.pk, closed_at__isnull=True)
-    refunds = list(_failed_returns(payment))
-    if (refunds or items.exists()) and not funds_to_return(payment).allocation:
+    refunds, items = reads.together(_FAILED_RETURNS_OF.on(payment.pk), _OPEN_UNAPPLIED.on(payment.pk))
+    if (refunds or items) and not funds_to_return(payment).allocation:
         close_review(UNAPPLIED_FUNDS, payment, note="The funds are not held any more.")
         for refund in refunds:
             close_review(RETURNED, refund, note="Another refund returned the funds.")
@@ -157,18 +170,12 @@ def funds_to_return(payment: Payment) -> Funds:
     """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
     the unapplied part of a payment that is decided.
     """
-    for refund in _failed_returns(payment):
+    for refund in _FAILED_RETURNS_OF(payment.pk):
         remaining = allocations.remaining_in(refund.booked_currency, payment)
         if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
             return Funds(dict(refund.allocation), refund.booked_currency)
     is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
     return Funds(allocations.unapplied_funds(payment) if is_decided else {}, payment.held_currency)
-
-
-def _failed_returns(payment: Payment) -> QuerySet[Refund]:
-    """Automatic refunds of unapplied funds that failed or were returned by the bank, newest first."""
-    statuses = (RefundStatus.FAILED, RefundStatus.BOUNCED)
-    return payment.refunds.filter(source=Refund.Source.LATE_PAYMENT, status__in=statuses).order_by("-pk")
 
 
 # --- Refunds
@@ -194,7 +201,7 @@ def update_reviews_after_success(refund: Refund) -> None:
     else:
         _close_reviews_of_repeated(refund)
     _update_review_of_difference(refund)
-    update_review_of_doubt(refund, is_in_doubt=Refund.objects.in_doubt().filter(pk=refund.pk).exists())
+    update_review_of_doubt(refund, is_in_doubt=refund.is_in_doubt())
     if refund.source == Refund.Source.EXTERNAL:
         amount = format_amount(refund.amount_minor, refund.currency)
         open_review(

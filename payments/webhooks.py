@@ -20,12 +20,14 @@ from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
-from payments.models import WebhookDelivery
+from payments.models import LOCKED_PAYMENT, WebhookDelivery
+from payments.refunds import refund_updates
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
+from veza.core import reads
 from veza.core.causes import Cause
-from veza.core.ids import new_id
+from veza.core.ids import new_id, row_id
 from veza.core.strict_json import strict_json
 
 
@@ -101,6 +103,14 @@ def apply_ours(
         open_review_of_unknown_profile(WebhookDelivery(pk=cause.id or new_id()), owner)
         return HandlingResult(Result.IGNORED)
     return apply(snapshot, cause=cause, at=at)
+
+
+def first_reads(event: Event) -> Sequence[reads.Query]:
+    """What the event's handler locks first."""
+    if event.event_type in _REFUND_EVENTS:
+        return refund_updates.first_reads(event.payload.get("payment_id"), event.payload.get("refund_id"))
+    key = row_id("pay", event.payload.get("payment_id"))
+    return (LOCKED_PAYMENT.on(key),) if key is not None else ()
 
 
 def _handler(parse: Callable[[Event], Snapshot], apply: Apply[Snapshot]) -> Handler:

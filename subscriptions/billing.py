@@ -6,8 +6,10 @@ These functions implement the port `payments/ports.py` and run in the transactio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from payments.collection.expiry import close_pages_soon
 from payments.collection.saved_methods import saves_method
@@ -21,12 +23,28 @@ from subscriptions.messages.disputes import write_dispute_email
 from subscriptions.messages.periods import INVOICE_RECEIPT, write_ended
 from subscriptions.messages.refunds import REFUND_REQUESTED, write_refund_email
 from subscriptions.messages.renewals import write_renewal_failed
-from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
 from veza.core.states import move
+
+
+def _plans_of(invoice_id: UUID) -> "QuerySet[Plan]":
+    """The plans of an invoice and of its subscription, now and next."""
+    invoice = SubscriptionInvoice.objects.filter(pk=invoice_id)
+    subscription = Subscription.objects.filter(invoices=invoice_id)
+    current, later = Q(pk__in=subscription.values("plan")), Q(pk__in=subscription.values("next_plan"))
+    return Plan.objects.filter(Q(pk__in=invoice.values("plan")) | current | later)
+
+
+_SUBSCRIPTION_OF = reads.Read(
+    lambda invoice_id: Subscription.objects.locked().filter(invoices=invoice_id), UUID, is_kept=True
+)
+_INVOICE = reads.Read(lambda invoice_id: SubscriptionInvoice.objects.filter(pk=invoice_id), UUID, is_kept=True)
+_PLANS_OF = reads.Read(_plans_of, UUID, is_kept=True)
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -34,7 +52,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
     A payment that cannot be used (paid already, cancelled, replaced by another subscription) is refunded.
     """
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         if invoice.hyperswitch_payment_id != payment.provider_key:
             return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
@@ -54,7 +72,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """A payment of an invoice failed: the first one ends the subscription, a renewal makes it past due."""
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         return
     if invoice.status == InvoiceStatus.PENDING:
@@ -66,7 +84,7 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
             mark_past_due(subscription, invoice, cause=cause, at=at)
         case SubscriptionStatus.PAST_DUE:
             due_at = _retry_due_at(subscription, invoice, since_at=subscription.past_due_since_at or at)
-            Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
+            writes.update(subscription, due_at=due_at)
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -104,7 +122,7 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
 
 def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
     """Update the invoice that `payment` paid, and its subscription, to match the payment's refunds and disputes."""
-    subscription, invoice = _lock_invoice(payment)
+    subscription, invoice = lock_invoice(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return  # Another payment paid it; this one is refunded on its own.
     is_refunded_in_full = invoices.refunded_minor(payment) >= invoice.total_minor
@@ -130,13 +148,15 @@ def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, c
     write_renewal_failed(subscription, invoice)
 
 
-def _lock_invoice(payment: Payment) -> tuple[Subscription, SubscriptionInvoice]:
+def lock_invoice(payment: Payment, /) -> tuple[Subscription, SubscriptionInvoice]:
     """Lock the subscription: without its lock none of its invoices is written. The caller has locked the payment."""
     assert payment.purpose == Payment.Purpose.INVOICE, "subscriptions handles payments of invoices only"
     assert connection.in_atomic_block, "an invoice follows its money in the transaction that moves the money"
-    owner = SubscriptionInvoice.objects.values_list("subscription_id", flat=True).get(pk=payment.purpose_id)
-    subscription = Subscription.objects.locked().get(pk=owner)
-    invoice = SubscriptionInvoice.objects.select_related("plan").get(pk=payment.purpose_id)
+    rows = reads.together(*(read.on(payment.purpose_id) for read in (_SUBSCRIPTION_OF, _INVOICE, _PLANS_OF)))
+    (subscription,), (invoice,), plans = rows
+    by_id = {plan.pk: plan for plan in plans}
+    subscription.plan, subscription.next_plan = by_id[subscription.plan_id], by_id.get(subscription.next_plan_id)
+    invoice.plan = by_id[invoice.plan_id]
     assert payment.currency == invoice.currency, "an invoice and its payment have one currency"
     return subscription, invoice
 
@@ -187,7 +207,7 @@ def _begin_period(
     if current_end_at is None or invoice.period_end_at > current_end_at:
         fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}
     if subscription.status == SubscriptionStatus.ACTIVE:
-        Subscription.objects.filter(pk=subscription.pk).update(**fields)
+        writes.update(subscription, **fields)
     else:
         move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, **fields)
 

@@ -1,9 +1,8 @@
 """Changing a subscription: another plan from the next period on, or a cancellation."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
-
-from django.db import transaction
 
 from subscriptions import invoices
 from subscriptions.access import SubscriptionPaymentRequired, effective_payment
@@ -12,6 +11,7 @@ from subscriptions.models import Subscription
 from subscriptions.periods import renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from subscriptions.subscribing import active_plan
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.states import move
@@ -21,7 +21,7 @@ class NoSubscription(NotFound):
     code = "no_subscription"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscription:
     """Cancel the user's subscription at the end of its period, or now. An unpaid one ends now.
 
@@ -39,7 +39,7 @@ def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscript
     return subscription
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
     """Change the plan when this period ends; the current plan cancels an earlier change.
 
@@ -63,7 +63,5 @@ def _lock_live(user_id: UUID) -> Subscription:
     return subscription
 
 
-def _update(subscription: Subscription, **fields: object) -> None:
-    Subscription.objects.filter(pk=subscription.pk).update(**fields)
-    for name, value in fields.items():
-        setattr(subscription, name, value)
+def _update(subscription: Subscription, **fields: Any) -> None:
+    writes.update(subscription, **fields)

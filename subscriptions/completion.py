@@ -3,8 +3,6 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from payments.collection.payment_requests import cancel_payment, check_payment
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -14,6 +12,7 @@ from subscriptions.checkout import Checkout, is_page_open, open_checkout
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.states import LIVE, SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 
@@ -52,7 +51,7 @@ def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, 
             check_payment(payment.pk, cause=cause)  # The subscriber may have paid on the same page since.
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_completion(
     *, subscription_id: UUID, payment_id: UUID, user_id: UUID, at: datetime
 ) -> tuple[Subscription, SubscriptionInvoice, Payment]:

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.db import transaction
-
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import (
     PaymentMissing,
@@ -15,6 +13,7 @@ from payments.refunds.refund_requests import (
 from subscriptions.invoices import remaining_allocation
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.states import InvoiceStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.ids import row_id
@@ -40,7 +39,7 @@ def request_refund(
     return refund
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def place_refund(
     *, refund_id: UUID, invoice_id: UUID, amount_minor: int | None, reason: str, requested_by_id: UUID
 ) -> Refund:

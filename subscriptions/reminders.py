@@ -3,21 +3,21 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 
 from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
 from subscriptions.states import RENEWING
+from veza.core import writes
 from veza.core.email.outbox import write_email
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def remind(subscription: Subscription, *, at: datetime) -> None:
     """Write one reminder for each renewal that will be charged, then wait for the period's end.
 
     A renewal that changes (another plan, no saved method any more) is announced again.
     """
-    subscription = Subscription.objects.locked().select_related("plan", "next_plan").get(pk=subscription.pk)
+    subscription = Subscription.objects.locked().get(pk=subscription.pk)
     plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
     if subscription.status not in RENEWING or end_at is None or at >= end_at:
         return  # It was cancelled, or ended, since it was read.

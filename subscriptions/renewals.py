@@ -6,9 +6,8 @@ period is the second, and one open payment for an invoice the third.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
-
-from django.db import transaction
 
 from payments.collection.payment_requests import cancel_payment, check_payment, send_payment
 from payments.models import Payment, PaymentQuerySet
@@ -22,6 +21,7 @@ from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
 from subscriptions.reminders import remind
 from subscriptions.states import PAYABLE, InvoiceStatus, SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
 
@@ -55,7 +55,7 @@ def _close_pages(subscription: Subscription, *, cause: Cause, at: datetime) -> N
     finish_subscription(subscription.pk, cause=cause, at=at)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def finish_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
     """Expire or finish a subscription that has no open payment any more; reschedule one that has."""
     payments = list(_payments(subscription_id).locked())
@@ -87,7 +87,7 @@ def _refresh_last_payment(invoice: SubscriptionInvoice, *, cause: Cause, at: dat
             check_payment(payment.pk, cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Payment | None:
     """Commit the end of a period, and return the payment to send if one was opened.
 
@@ -170,7 +170,7 @@ def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> No
     plan, start_at = subscription.next_plan or subscription.plan, subscription.period_end_at or at
     assert plan.is_free, "only a free plan is renewed without an invoice"
     end_at = end_of(start_at, plan.interval, anchor_day=subscription.anchor_day)
-    fields = {
+    fields: dict[str, Any] = {
         "plan": plan,
         "next_plan": None,
         "period_start_at": start_at,
@@ -178,10 +178,10 @@ def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> No
         "due_at": renewal_due_at(end_at, reminds=False, at=at),
     }
     if subscription.status == SubscriptionStatus.ACTIVE:
-        Subscription.objects.filter(pk=subscription.pk).update(**fields)
+        writes.update(subscription, **fields)
     else:
         move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, past_due_since_at=None, **fields)
 
 
 def _reschedule(subscription: Subscription, due_at: datetime | None) -> None:
-    Subscription.objects.filter(pk=subscription.pk).update(due_at=due_at)
+    writes.update(subscription, due_at=due_at)

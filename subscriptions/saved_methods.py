@@ -8,6 +8,7 @@ from django.db import connection
 
 from subscriptions.models import Subscription
 from subscriptions.states import SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 
 
@@ -21,7 +22,7 @@ def method_revoked(payment_method_id: str, /, *, cause: Cause, at: datetime) -> 
     own = Subscription.objects.filter(hyperswitch_payment_method_id=payment_method_id)
     subscriptions = list(own.locked().order_by("pk"))
     for subscription in subscriptions:
-        Subscription.objects.filter(pk=subscription.pk).update(**_fields_without_method(subscription, at=at))
+        writes.update(subscription, **_fields_without_method(subscription, at=at))
     return subscriptions[-1].pk if subscriptions else None
 
 

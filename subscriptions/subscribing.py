@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment
@@ -12,6 +12,7 @@ from subscriptions.checkout import PAGE_MARGIN, Checkout, open_checkout
 from subscriptions.models import Plan, Subscription
 from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
@@ -46,7 +47,7 @@ def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, ca
     return open_checkout(subscription, invoice, invoices.payments_of(invoice.pk)[-1], cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause: Cause, at: datetime) -> Subscription:
     """Commit a subscription, and for a paid plan its first invoice and payment.
 

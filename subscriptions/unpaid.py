@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import transaction
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, UnpaidSubscriptionAudit
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.models import KeyedRow
 from veza.core.states import move
@@ -34,7 +34,7 @@ def _is_unpaid(subscription: Subscription, *, at: datetime) -> bool:
     return effective_payment(subscription, at=at) is None and not is_in_doubt(subscription)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def expire_unpaid(subscription_id: UUID, *, cause: Cause, at: datetime) -> bool:
     """Copy the row into the audit table for support, then expire it; False if it is not (or no longer) unpaid."""
     active = Subscription.objects.locked().filter(status=SubscriptionStatus.ACTIVE)

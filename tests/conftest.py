@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
+from django.db import connection
 
 from payments.inbox.invalid_signatures import invalid_signatures
 from tests.buying import SECRET
@@ -47,6 +48,14 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
     settings.STRIPE_RATE_PER_SECOND = 10_000
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return sandbox_process
+
+
+@pytest.fixture
+def patient_connections(monkeypatch) -> None:
+    """What is connected from now on, by any thread, waits a minute for a lock instead of three seconds."""
+    options = connection.settings_dict["OPTIONS"]
+    longer = f"{options['options']} -c lock_timeout=60s -c statement_timeout=60s"
+    monkeypatch.setitem(options, "options", longer)
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,13 @@ import pytest
 from django.db import connection
 
 FIFTY = 50
-# Fifty connections are half of what a PostgreSQL allows by default, so two crowds must not come at once.
-ONE_CROWD_AT_A_TIME = pytest.mark.xdist_group("crowd")
+# The marks of a module with a crowd. Fifty connections are half of what a PostgreSQL allows by default, so that two
+# crowds must not come at once; and on a slow machine the last of them waits longer for a row than production would.
+CROWD = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("crowd"),
+    pytest.mark.usefixtures("patient_connections"),
+]
 
 
 def all_at_once(ask: Callable[[int], Any], people: int = FIFTY) -> list[Any]:

@@ -107,13 +107,15 @@ _TIMEOUTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+# Only the statements that ask for it are prepared (veza/core/statements.py), however often another one is sent.
+_PREPARED_ON_REQUEST = {"prepare_threshold": 1_000_000_000}
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://veza@127.0.0.1:5432/veza")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
     "ATOMIC_REQUESTS": False,
     # Options in the URL, such as sslmode, win.
-    "OPTIONS": _TIMEOUTS | DATABASES["default"].get("OPTIONS", {}),
+    "OPTIONS": _TIMEOUTS | _PREPARED_ON_REQUEST | DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from subscriptions.api.payment_link import PaymentLink
 from veza.backoffice.evidence import OrderEvidence
 from veza.core.api.middleware import csp_override
+from veza.core.email.unsubscribe_page import Unsubscribe
 from veza.metrics import metrics
 from veza.pages import TranslatedPage
 from veza.status import Health, Status
@@ -29,6 +30,7 @@ docs = csp_override(
 urlpatterns = [
     path("paid", TranslatedPage.as_view(template_name="paid.html"), name="paid"),
     path("pay/<str:token>", PaymentLink.as_view(), name="subscription-payment"),
+    path("unsubscribe/<str:token>", Unsubscribe.as_view(), name="unsubscribe"),
     path("connect/returned", TranslatedPage.as_view(template_name="connect_returned.html"), name="connect-returned"),
     path("connect/refresh", TranslatedPage.as_view(template_name="connect_refresh.html"), name="connect-refresh"),
     path("admin/", admin.site.urls),

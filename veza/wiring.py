@@ -26,6 +26,7 @@ from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
+        lock=orders.lock_order,
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
         doubt_ended=orders.doubt_ended,
@@ -38,6 +39,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
         reallocate_refund=external_refunds.reallocate_refund,
     ),
     Payment.Purpose.INVOICE: Purchase(
+        lock=invoices.lock_invoice,
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
         doubt_ended=invoices.doubt_ended,

@@ -14,6 +14,7 @@ from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.reversals.reversal_outcomes import resume
 from connect.states import ReversalStatus, TransferStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review, update_fields
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.reviews import close_review
 from veza.core.states import move
@@ -50,7 +51,7 @@ def set_off(transfer: SellerTransfer, debts: list[SellerTransfer], *, cause: Cau
         amount = min(transfer.sent_minor, debt.outstanding_minor)
         if amount <= 0:
             continue
-        SetOff.objects.create(transfer=transfer, debt=debt, amount_minor=amount, currency=transfer.currency)
+        writes.insert([SetOff(transfer=transfer, debt=debt, amount_minor=amount, currency=transfer.currency)])
         update_fields(transfer, withheld_minor=transfer.withheld_minor + amount)
         update_fields(
             debt,

@@ -2,15 +2,15 @@
 
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
-from connect.models import SellerTransfer
+from connect.models import LOCKED_TRANSFER, SellerTransfer
 from connect.postings import post_written_off
 from connect.reversals.reversal_outcomes import resume
 from connect.reversals.reversal_refresh import decide_unanswered, find_unanswered
 from connect.states import ReversalStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, update_fields
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -46,9 +46,9 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
     return _write_off(transfer_id, cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _write_off(transfer_id: UUID, *, cause: Cause) -> int:
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if not may_be_written_off(transfer) or _has_attempt(transfer):
         raise NothingToWriteOff("The seller owes nothing of this transfer, or a reversal is under way at Stripe.")
     amount, item = transfer.outstanding_minor, _review_of(transfer)

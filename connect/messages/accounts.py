@@ -92,7 +92,7 @@ def _requirement(name: str) -> str:
         "external_account": _("A bank account for your payouts"),
         "tos_acceptance": _("Your consent to Stripe's terms of service"),
         "business_profile": _("Your line of business and website"),
-        "business_type": _("Whether you are a person or a company"),
+        "business_type": _("Whether you are an individual or a company"),
         "verification.document": _("A photo of your identity document"),
         "verification.additional_document": _("A document that shows your address"),
         "company.verification": _("A document of your company"),
@@ -110,8 +110,8 @@ def _requirement(name: str) -> str:
         "company": _("Details of your company"),
         "representative": _("Who represents your company"),
     }
-    known = [text for part, text in words.items() if part in name]
-    return known[0] if known else name.replace(".", " ").replace("_", " ").capitalize()
+    sentences = [text for part, text in words.items() if part in name]
+    return sentences[0] if sentences else name.replace(".", " ").replace("_", " ").capitalize()
 
 
 def _bank(_account_id: UUID, occasion: str, /) -> Content | Outdated:

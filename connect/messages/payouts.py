@@ -25,7 +25,7 @@ def write_payout_email(payout: SellerPayout) -> None:
         write_email(PAYOUT_FAILED, payout, to=payout.seller_id)
 
 
-def _sent(payout_id: UUID, _occasion: str, /) -> Content | Outdated:
+def _on_its_way(payout_id: UUID, _occasion: str, /) -> Content | Outdated:
     payout = SellerPayout.objects.get(pk=payout_id)
     if payout.status not in _SENT:
         return Outdated(f"The payout is {format_status(payout.status)} now.")
@@ -45,7 +45,7 @@ def _compose_sent(payout: SellerPayout) -> Content:
     )
 
 
-def _failed(payout_id: UUID, _occasion: str, /) -> Content | Outdated:
+def _failure(payout_id: UUID, _occasion: str, /) -> Content | Outdated:
     payout = SellerPayout.objects.get(pk=payout_id)
     if payout.status not in _FAILED:
         return Outdated(f"The payout is {format_status(payout.status)} now.")
@@ -99,7 +99,7 @@ PAYOUT_SENT = Message(
     "payout_sent",
     Audience.SELLER,
     "Stripe sent a payout to the seller's bank.",
-    _sent,
+    _on_its_way,
     lambda: _compose_sent(_sample(PayoutStatus.IN_TRANSIT)),
     optional=True,
 )
@@ -107,6 +107,6 @@ PAYOUT_FAILED = Message(
     "payout_failed",
     Audience.SELLER,
     "A payout was refused, cancelled, or returned by the seller's bank.",
-    _failed,
+    _failure,
     lambda: _compose_failed(_sample(PayoutStatus.FAILED, failure_code="account_closed")),
 )

@@ -102,11 +102,11 @@ def _debt(transfer_id: UUID, occasion: str, /) -> Content | Outdated:
 
 def _compose_debt(transfer: SellerTransfer) -> Content:
     about = {"number": transfer.order.shown_id}
-    owed = money(transfer.outstanding_minor, transfer.currency)
+    debt = money(transfer.outstanding_minor, transfer.currency)
     return Content(
-        subject_line=_("You owe %(amount)s for order %(number)s") % {**about, "amount": owed},
+        subject_line=_("You owe %(amount)s for order %(number)s") % {**about, "amount": debt},
         headline=_("Your balance is too low for a refund"),
-        amount=owed,
+        amount=debt,
         blocks=[
             Notice(
                 _(
@@ -121,7 +121,7 @@ def _compose_debt(transfer: SellerTransfer) -> Content:
                     Line(_("To be returned"), money(transfer.reversal_target_minor, transfer.currency)),
                     Line(_("Returned so far"), money(-transfer.reversed_minor, transfer.currency)),
                 ],
-                [Line(_("You owe"), owed)],
+                [Line(_("You owe"), debt)],
             ),
             Paragraph(
                 _("We try again as your balance grows, and withhold it from your next sales. You need to do nothing.")

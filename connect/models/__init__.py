@@ -2,9 +2,10 @@
 
 from connect.models.accounts import ConnectedAccount, SellerPayout
 from connect.models.reversals import SetOff, TransferReversal
-from connect.models.transfers import SellerTransfer, SellerTransferQuerySet, WaitingFor
+from connect.models.transfers import LOCKED_TRANSFER, SellerTransfer, SellerTransferQuerySet, WaitingFor
 
 __all__ = [
+    "LOCKED_TRANSFER",
     "ConnectedAccount",
     "SellerPayout",
     "SellerTransfer",

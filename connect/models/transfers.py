@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from connect.states import TRANSFER_MOVES, TRANSFER_UNSENT, TransferStatus
 from marketplace.models import Order
+from veza.core import reads
 from veza.core.models import LockableQuerySet, StatefulRow
 from veza.core.money import format_amount
 
@@ -240,3 +241,6 @@ class SellerTransfer(StatefulRow):
     def outstanding(self) -> str:
         """The amount still to be reversed with its currency, for people."""
         return format_amount(self.outstanding_minor, self.currency)
+
+
+LOCKED_TRANSFER = reads.Read(lambda key: SellerTransfer.objects.locked().filter(pk=key), UUID, is_kept=True)

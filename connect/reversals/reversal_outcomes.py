@@ -6,14 +6,15 @@ Money that moved is always booked, whoever asked for it: a worker, or an operato
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.messages.transfers import write_debt_email, write_reversal_email
-from connect.models import SellerTransfer, TransferReversal, WaitingFor
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal, WaitingFor
 from connect.postings import post_recovered, post_reversed
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.client import BALANCE_TOO_LOW
@@ -28,6 +29,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.models import StatusChange
 from veza.core.money import format_amount
@@ -42,6 +44,8 @@ EXTERNAL_REVERSAL = "external_reversal"
 # The review item of a reversal that Stripe made for an intent which had ended.
 REVERSED_TWICE = "transfer_reversed_twice"
 
+_INTENT = reads.Read(lambda key: TransferReversal.objects.filter(pk=key), UUID, is_kept=True)
+
 
 @dataclass(frozen=True)
 class ReversalAttempt:
@@ -55,7 +59,7 @@ class ReversalAttempt:
     key_may_be_forgotten: bool
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_reversal(attempt: ReversalAttempt, outcome: Outcome[RemoteReversal], *, cause: Cause) -> None:
     """Book the outcome of `attempt`. Money that moved is booked whatever else happened to the row meanwhile.
 
@@ -77,7 +81,7 @@ def record_reversal(attempt: ReversalAttempt, outcome: Outcome[RemoteReversal], 
             retry_unanswered(transfer, why, reversal_policy(), cause=cause, at=at)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_refresh(
     attempt: ReversalAttempt, answer: Outcome[RemoteTransfer], *, refusal: Refused | None, cause: Cause
 ) -> None:
@@ -162,7 +166,8 @@ def _import_one(
         move(intent, ReversalStatus.MADE, cause=cause, at=at, stripe_reversal_id=reversal.reversal_id)
         row = intent
     else:
-        row = transfer.reversals.create(
+        row = TransferReversal(
+            transfer=transfer,
             correlation_id=transfer.correlation_id,
             from_minor=transfer.reversed_minor,
             to_minor=transfer.reversed_minor + reversal.amount_minor,
@@ -171,6 +176,7 @@ def _import_one(
             status=ReversalStatus.MADE,
             stripe_reversal_id=reversal.reversal_id,
         )
+        writes.insert([row])
         _open_external_review(transfer, reversal)
     _book(transfer, row, at=at)
 
@@ -206,8 +212,9 @@ def _recoverable(transfer: SellerTransfer, amount_minor: int) -> int:
 
 
 def _lock(attempt: ReversalAttempt) -> tuple[SellerTransfer, TransferReversal, datetime]:
-    transfer = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk)
-    intent = TransferReversal.objects.get(pk=attempt.intent.pk)  # Written only under its transfer's lock.
+    # An intent is written only under its transfer's lock.
+    reads.together(LOCKED_TRANSFER.on(attempt.transfer.pk), _INTENT.on(attempt.intent.pk))
+    transfer, intent = LOCKED_TRANSFER.get(attempt.transfer.pk), _INTENT.get(attempt.intent.pk)
     assert intent.currency == transfer.currency, "a reversal is in its transfer's currency"
     return transfer, intent, timezone.now()
 

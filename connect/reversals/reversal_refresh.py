@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connect.models import SellerTransfer, TransferReversal
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal
 from connect.reversals.reversal_outcomes import close_attempt, import_external, resume
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe import client
@@ -25,7 +25,7 @@ from connect.worker.retry_policy import (
     update_failed_review,
     update_fields,
 )
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted
@@ -65,9 +65,9 @@ def decide_unanswered(transfer_id: UUID, *, cause: Cause) -> None:
     _decide(transfer_id, outcome.value, read_at=read_at, cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _decide(transfer_id: UUID, snapshot: RemoteTransfer, *, read_at: datetime, cause: Cause) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     intent = find_unanswered(transfer)
     if intent is None:
         return

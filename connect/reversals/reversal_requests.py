@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
-from connect.models import SellerTransfer, TransferReversal
+from connect.models import LOCKED_TRANSFER, SellerTransfer, TransferReversal
 from connect.reversals.reversal_outcomes import (
     ReversalAttempt,
     begin_reversal,
@@ -32,7 +31,7 @@ from connect.worker.retry_policy import (
     schedule_retry,
     update_fields,
 )
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, Outcome, Refused
@@ -81,13 +80,13 @@ def _is_plain(refusal: Refused) -> bool:
     return refusal.code in BALANCE_TOO_LOW or (refusal.call.status == 404 and refusal.code == DOES_NOT_EXIST)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
     """Commit what is about to be reversed. An intent without an answer is attempted again as it is.
 
     A transfer that has no id at Stripe fails without a call. None when nothing is to be reversed.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if transfer.status != TransferStatus.REVERSAL_PENDING:
         return None
     if not transfer.stripe_transfer_id:
@@ -99,8 +98,10 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
         resume(transfer, cause=cause, at=at)
         return None
     first_sent_at = intent.first_sent_at if intent else None
-    intent = intent or _open_intent(transfer, at=at)
-    TransferReversal.objects.filter(pk=intent.pk).update(last_sent_at=at)
+    if intent is None:
+        intent = _open_intent(transfer, at=at)
+    else:
+        writes.update(intent, last_sent_at=at)
     update_fields(transfer, send_attempts=transfer.send_attempts + 1)
     return ReversalAttempt(
         transfer=transfer,
@@ -114,7 +115,8 @@ def open_reversal(transfer_id: UUID, *, cause: Cause) -> ReversalAttempt | None:
 def _open_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
     start, end = transfer.reversed_minor, transfer.reversal_target_minor
     assert 0 <= start < end <= transfer.sent_minor, "an intent reverses something, and never more than was sent"
-    return transfer.reversals.create(
+    intent = TransferReversal(
+        transfer=transfer,
         correlation_id=transfer.correlation_id,
         from_minor=start,
         to_minor=end,
@@ -123,6 +125,8 @@ def _open_intent(transfer: SellerTransfer, *, at: datetime) -> TransferReversal:
         first_sent_at=at,
         last_sent_at=at,
     )
+    writes.insert([intent])
+    return intent
 
 
 def _send(attempt: ReversalAttempt) -> Outcome[RemoteReversal]:
@@ -146,10 +150,10 @@ def _read_transfer(attempt: ReversalAttempt) -> Outcome[RemoteTransfer]:
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
     """Count a retry for a row that raised an error of our own, so that it fails in the end."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status == TransferStatus.REVERSAL_PENDING:
         schedule_retry(transfer, why, reversal_policy(), cause=cause, at=timezone.now())
 
@@ -168,9 +172,9 @@ def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
     return _begin_again(transfer_id, cause=cause)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _begin_again(transfer_id: UUID, *, cause: Cause) -> SellerTransfer:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or not transfer.stripe_transfer_id:
         raise ReversalNotRetryable("Only a transfer that Stripe has and whose reversal failed can be retried.")
     begin_reversal(transfer, cause=cause, at=timezone.now())

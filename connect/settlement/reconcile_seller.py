@@ -18,6 +18,7 @@ from connect.states import TransferStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review
 from marketplace.allocation import is_on_hold, seller_shares
 from marketplace.models import Order
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.reviews import close_review
 from veza.core.states import move
@@ -241,22 +242,21 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
     if plan.to_reverse:
         due = {**rest, "next_retry_at": Now()}
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
-    if plan.new:
-        SellerTransfer.objects.bulk_create(plan.new)
+    writes.insert(plan.new)
 
 
 def _write_amounts(plan: Plan, *, at: datetime) -> None:
     for row in plan.transfers.values():
         row.assert_amounts_add_up()
-    if plan.transfers:
-        SellerTransfer.objects.bulk_update(plan.transfers.values(), _AMOUNTS)
+    for row in plan.transfers.values():
+        writes.update(row, **{name: getattr(row, name) for name in _AMOUNTS})
     for row in plan.transfers.values():
         if row.status == TransferStatus.PERMANENTLY_FAILED:
             update_failed_review(row)
     for transfer_id, amount in plan.recoveries.items():
         post_recovered(plan.transfers[transfer_id], amount, at=at)
-    if plan.set_offs:
-        SetOff.objects.bulk_update(plan.set_offs.values(), ["unwound_minor"])
+    for item in plan.set_offs.values():
+        writes.update(item, unwound_minor=item.unwound_minor)
 
 
 def _wake_held(order: Order, rows: Iterable[SellerTransfer]) -> None:

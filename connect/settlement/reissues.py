@@ -1,11 +1,10 @@
 """Paying a seller again what was reversed in Stripe's dashboard by mistake, or after a later transfer had paid it.
 
-Veza never does so on its own: somebody made the reversal, and support finds out why.
+Veza never does so on its own: support finds out first who made the reversal, and why.
 """
 
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
@@ -15,6 +14,7 @@ from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
 from connect.settlement.reconcile_seller import Plan, settle_plan, unwind
 from marketplace.models import Order
 from payments.models import Payment
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -42,7 +42,7 @@ def reissue_transfer(*, transfer_id: UUID, cause: Cause) -> int:
     return amount
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _reissue_mistake(transfer_id: UUID, *, cause: Cause) -> int:
     """Plan again what was reversed of a share that the seller keeps. Returns the minor units."""
     order_id = SellerTransfer.objects.values_list("order_id", flat=True).get(pk=transfer_id)
@@ -57,7 +57,7 @@ def _reissue_mistake(transfer_id: UUID, *, cause: Cause) -> int:
     return amount
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _reissue_paid_twice(set_off_id: UUID, *, cause: Cause) -> int:
     """Undo a set-off as far as its debt was reversed as well: the reversal pays the debt. Returns the minor units."""
     order, current = _lock(SetOff.objects.values_list("transfer__order", flat=True).get(pk=set_off_id))
@@ -83,7 +83,7 @@ def _lock(order_id: UUID) -> tuple[Order, LockedTransfers]:
     return order, lock_transfers(order)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _close_review(transfer_id: UUID, *, cause: Cause) -> None:
     for item in ReviewItem.objects.filter(kind=EXTERNAL_REVERSAL, subject_id=transfer_id, closed_at__isnull=True):
         close_review_by_hand(case_id=item.pk, cause=cause)

@@ -10,16 +10,15 @@ from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
-from connect.models import ConnectedAccount, SellerTransfer
+from connect.models import LOCKED_TRANSFER, ConnectedAccount, SellerTransfer
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
 from connect.transfers.transfer_outcomes import open_ambiguous_review
 from connect.worker.retry_policy import update_fields
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.outcomes import Accepted
 
 # Our booking follows Stripe's by seconds; a transfer in doubt was matched up to days later.
@@ -98,14 +97,14 @@ def _account_of(seller_id: UUID) -> str:
     return (account.stripe_account_id or "") if account else ""
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _store(transfer_id: UUID, stripe_transfer_id: str) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if not transfer.stripe_transfer_id:
         # Without an id, no webhook about a reversal can have matched the row: it is refreshed.
         update_fields(transfer, stripe_transfer_id=stripe_transfer_id, refresh_due_at=Now())
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _report(transfer_id: UUID, match: Match) -> None:
     open_ambiguous_review(SellerTransfer.objects.get(pk=transfer_id), match.stripe_transfer_ids)

@@ -7,13 +7,12 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.debts.set_off import complete_by_set_off
 from connect.messages.transfers import write_transfer_email
-from connect.models import SellerTransfer, WaitingFor
+from connect.models import LOCKED_TRANSFER, SellerTransfer, WaitingFor
 from connect.postings import post_sent
 from connect.reversals.reversal_outcomes import begin_reversal
 from connect.states import TRANSFER_UNSENT, TransferStatus
@@ -29,6 +28,7 @@ from connect.worker.retry_policy import (
     update_fields,
     wait_for,
 )
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -60,13 +60,13 @@ class TransferAttempt:
     key_may_be_forgotten: bool
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def record_transfer(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer], *, cause: Cause) -> None:
     """Book the outcome of `attempt`. Money that moved is booked whatever else happened to the row meanwhile.
 
     Any other answer counts only for the last attempt: an earlier one knows nothing about the one after it.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=attempt.transfer.pk), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(attempt.transfer.pk), timezone.now()
     if isinstance(outcome, Accepted):
         answer = (outcome.value.amount_minor, outcome.value.currency)
         assert answer == (attempt.amount_minor, transfer.currency), "an accepted transfer is of the amount we sent"

@@ -7,17 +7,16 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import transaction
 from django.utils import timezone
 
-from connect.models import SellerTransfer
+from connect.models import LOCKED_TRANSFER, SellerTransfer
 from connect.reversals.reversal_outcomes import REVERSED_TWICE
 from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
 from connect.transfers.transfer_outcomes import SENT_TWICE
 from connect.worker.retry_policy import REFRESH_LEASE, update_fields
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.models import ReviewItem
 from veza.core.outcomes import Accepted, Outcome, Refused
@@ -59,7 +58,7 @@ def refresh_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransf
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def apply_transfer(
     transfer_id: UUID, snapshot: RemoteTransfer, *, due_at: datetime | None, read_at: datetime, cause: Cause
 ) -> None:
@@ -67,7 +66,7 @@ def apply_transfer(
 
     `due_at` is when the refresh was due: if Stripe reported another change since, there will be another refresh.
     """
-    transfer, at = SellerTransfer.objects.locked().get(pk=transfer_id), timezone.now()
+    transfer, at = LOCKED_TRANSFER.get(transfer_id), timezone.now()
     if not apply_reversals(transfer, snapshot, read_at=read_at, cause=cause, at=at):
         _report_unlisted(transfer, snapshot)
     elif transfer.reversed_minor == snapshot.reversed_minor:
@@ -90,10 +89,10 @@ def _check_duplicates(transfer: SellerTransfer) -> None:
         close_review(SENT_TWICE, transfer, note="Every other transfer of it was reversed in full.")
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _postpone(transfer_id: UUID) -> None:
     """Without an answer it is read again when the lease is over; an unanswered reversal on its own schedule."""
-    schedule_refresh(SellerTransfer.objects.locked().get(pk=transfer_id), at=timezone.now())
+    schedule_refresh(LOCKED_TRANSFER.get(transfer_id), at=timezone.now())
 
 
 def _end_refresh(transfer: SellerTransfer, due_at: datetime | None) -> None:
@@ -102,9 +101,9 @@ def _end_refresh(transfer: SellerTransfer, due_at: datetime | None) -> None:
         schedule_refresh(transfer, at=timezone.now())
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _report_unreadable(transfer_id: UUID, refusal: Refused, *, due_at: datetime | None) -> None:
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     _end_refresh(transfer, due_at)
     open_review(
         NOT_READABLE,

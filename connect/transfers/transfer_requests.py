@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from connect.debts.set_off import complete_by_set_off, lock_with_debts, set_off
-from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
+from connect.models import LOCKED_TRANSFER, ConnectedAccount, SellerTransfer, WaitingFor
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe import client
 from connect.stripe.client import BALANCE_TOO_LOW, DOES_NOT_EXIST
@@ -35,7 +35,7 @@ from connect.worker.retry_policy import (
 )
 from marketplace.allocation import is_disputed, is_on_hold, seller_shares_at_sale
 from marketplace.models import Order
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
@@ -56,7 +56,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
     shares = seller_shares_at_sale(order.pk)
     assert all(share >= 0 for share in shares.values()), "no seller's share is below zero"
     assert sum(shares.values()) <= order.total_minor, "sellers never get more than the buyer was charged"
-    SellerTransfer.objects.bulk_create(
+    writes.insert(
         SellerTransfer(
             order=order,
             seller_id=seller_id,
@@ -93,7 +93,7 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer]
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None:
     """Commit that a transfer is about to be sent: from here on it is in doubt, and what is sent is frozen.
 
@@ -203,18 +203,18 @@ def _explain(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer]) -> Outc
     return outcome
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def count_error(transfer_id: UUID, why: str, *, cause: Cause) -> None:
     """Count a retry for a row that raised an error of our own, so that it fails in the end."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status in TRANSFER_UNSENT:
         schedule_retry(transfer, why, transfer_policy(), cause=cause, at=timezone.now())
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def retry(*, transfer_id: UUID, cause: Cause) -> SellerTransfer:
     """Make a failed transfer due again, for the worker's next sweep. Raises TransferNotRetryable."""
-    transfer = SellerTransfer.objects.locked().get(pk=transfer_id)
+    transfer = LOCKED_TRANSFER.get(transfer_id)
     if transfer.status != TransferStatus.PERMANENTLY_FAILED or transfer.completed_at is not None:
         raise TransferNotRetryable("Only a transfer that failed before Stripe had it can be sent again.")
     move(transfer, TransferStatus.FAILED, cause=cause, next_retry_at=Now(), retry_count=0, last_error="")

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from connect.models import SellerTransfer, SellerTransferQuerySet, WaitingFor
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.health import HEALTH
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.outcomes import NotSent, Outcome
 from veza.core.reviews import open_review, update_review_amount
@@ -124,9 +125,7 @@ def update_fields(transfer: SellerTransfer, **fields: Any) -> None:
     """Write `fields` of a locked transfer, in the database and in hand. A status is moved instead."""
     assert connection.in_atomic_block, "a transfer is changed in the transaction that holds its lock"
     assert "status" not in fields, "a status changes by move() alone"
-    SellerTransfer.objects.filter(pk=transfer.pk).update(**fields)
-    for name, value in fields.items():
-        setattr(transfer, name, value)
+    writes.update(transfer, **fields)
     transfer.assert_amounts_add_up()
 
 

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments.inbox.intake import Event, Handler, HandlingResult, IncomingDelivery, receive_delivery
-from payments.webhooks import HANDLERS, is_signed_by_hyperswitch, read_event
+from payments.inbox.intake import Event, FirstReads, Handler, HandlingResult, IncomingDelivery, receive_delivery
+from payments.webhooks import HANDLERS, first_reads, is_signed_by_hyperswitch, read_event
 from veza.core.api.requests import request_id_of, source_address
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,7 @@ def hyperswitch_webhook(request: HttpRequest) -> HttpResponse:
         no_secret=None if settings.HYPERSWITCH_WEBHOOK_SECRETS else NO_SECRET,
         parse_event=read_event,
         handlers=HANDLERS,
+        first_reads=first_reads,
     )
 
 
@@ -49,6 +50,7 @@ def receive(
     no_secret: HandlingResult | None,
     parse_event: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
+    first_reads: FirstReads = lambda event: (),
 ) -> HttpResponse:
     """What every provider's endpoint does: limits, signature, inbox, answer. `no_secret` is the result without one."""
     content_length = request.META.get("CONTENT_LENGTH") or ""
@@ -69,7 +71,9 @@ def receive(
     )
     rejection = None if signature_valid else no_secret or BAD_SIGNATURE
     try:
-        result = receive_delivery(delivery, parse_event=parse_event, handlers=handlers, rejection=rejection)
+        result = receive_delivery(
+            delivery, parse_event=parse_event, handlers=handlers, rejection=rejection, first_reads=first_reads
+        )
     except (OperationalError, InterfaceError):
         log.exception("webhook_not_stored", body_sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw))
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "try again later")

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 import structlog
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Coalesce, Now
 
 from payments.collection.payment_requests import PAGE_CLOSED, close_payment_page
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 
 log = structlog.get_logger(__name__)
@@ -20,9 +21,8 @@ def to_close() -> models.QuerySet[Payment]:
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
-    """Make the pages that are still open for a purchase that is paid already due: the buyer could pay it twice."""
-    payments = Payment.objects.of(purpose, purpose_id).filter(status__in=PAYMENT_OPEN, close_due_at__isnull=False)
-    payments.update(close_due_at=Now())
+    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
+    Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
@@ -47,12 +47,12 @@ def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
     return result
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _start_closing(payment_id: UUID) -> bool:
     """Commit that the worker closes it: the webhook of the cancellation may be faster than the answer."""
     payment = Payment.objects.locked().get(pk=payment_id)
     if payment.status not in PAYMENT_OPEN and not _can_be_paid_again(payment):
-        Payment.objects.filter(pk=payment_id).update(close_due_at=None)
+        writes.update(payment, close_due_at=None)
         return False
     Payment.objects.filter(pk=payment_id).update(closing_started_at=Coalesce("closing_started_at", Now()))
     return True

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -24,7 +24,7 @@ from payments.models import Payment
 from payments.ports import purchase_of
 from payments.retry_policy import CLOSE_GRACE, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -80,13 +80,15 @@ def open_payment(
     )
 
 
-def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Make the payment page at Hyperswitch and record the outcome. Safe to repeat at any time.
 
-    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. A
-    charge of a method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
+    A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
+    that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. A charge of a
+    method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
-    return _send(_mark_sent(payment_id), cause=cause)
+    payment = _mark_sent(payment_id)
+    return _send(payment, cause=cause) if payment is not None else None
 
 
 def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
@@ -125,13 +127,17 @@ def send_now(payment_id: UUID, *, cause: Cause) -> str:
     return _secret_in(send_payment(payment_id, cause=cause)) if may_send_now() else ""
 
 
-def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment]:
+def check_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | None:
     """Refresh a due payment from Hyperswitch, or send it if it was never acknowledged."""
     payment = Payment.objects.get(pk=payment_id)
     if payment.hyperswitch_payment_id is None:
         return send_payment(payment_id, cause=cause)
+    return _refresh(payment, cause=cause)
+
+
+def _refresh(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         calls.record(outcome, subject=payment, our_id=payment.provider_key)
         if isinstance(outcome, Accepted):
             apply_payment(outcome.value, cause=cause, at=timezone.now())
@@ -155,14 +161,14 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
     payment = _record_cancellation(payment_id, outcome, cause=cause)
     is_closed = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
     if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
-        outcome = check_payment(payment_id, cause=cause)
+        outcome = _refresh(payment, cause=cause)
     if isinstance(outcome, Accepted):
         is_closed = STATUS_OF.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
     payment.refresh_from_db()
     return payment, PAGE_CLOSED if is_closed else HEALTH.stop_reason(outcome) or "not over"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> Payment:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -185,13 +191,16 @@ def client_secret_of(payment: Payment) -> str:
     return _secret_in(client.read_payment(payment.provider_key))
 
 
-def _secret_in(outcome: Outcome[RemotePayment]) -> str:
+def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
     return outcome.value.client_secret if isinstance(outcome, Accepted) else ""
 
 
-@transaction.atomic(durable=True)
-def _mark_sent(payment_id: UUID) -> Payment:
+@writes.atomic()
+def _mark_sent(payment_id: UUID) -> Payment | None:
+    """Commit that it is about to be sent; None if it has ended."""
     payment = Payment.objects.locked().get(pk=payment_id)
+    if payment.status not in PAYMENT_OPEN:
+        return None
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(payment.attempts),
@@ -238,7 +247,7 @@ def _charge_of(payment: Payment) -> dict[str, Any]:
     }
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause: Cause) -> None:
     payment = Payment.objects.locked().get(pk=payment_id)
     calls.record(outcome, subject=payment, our_id=payment.provider_key)
@@ -251,7 +260,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
             move(payment, PaymentStatus.FAILED, cause=cause, at=at, **error)
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case NotSent() if auth_rejected(outcome):
-            Payment.objects.filter(pk=payment_id).update(attempts=max(0, payment.attempts - 1))
+            writes.update(payment, attempts=max(0, payment.attempts - 1))
             HEALTH.open_review_if_rejected(outcome, payment)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next attempt is scheduled already.
@@ -260,7 +269,7 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
 def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> None:
     """Store the ids. The webhook may have been faster, so only what is still missing is filled in."""
     changes: dict[str, Any] = {
-        "hyperswitch_payment_id": payment.hyperswitch_payment_id or snapshot.payment_id,
+        "hyperswitch_payment_id": snapshot.payment_id,
         "payment_url": payment.payment_url or snapshot.payment_url,
         "provider_status": payment.provider_status or snapshot.status[:60],
         "provider_status_at": payment.provider_status_at or snapshot.updated_at,
@@ -270,4 +279,4 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
     else:
-        Payment.objects.filter(pk=payment.pk).update(**changes)
+        writes.update(payment, **changes)

@@ -7,6 +7,7 @@ a refund or a dispute computes all of them again and posts only the difference.
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -17,6 +18,7 @@ from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Posting
 from payments.review_items import update_review_of_dispute_excess, update_review_of_doubt
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
+from veza.core import writes
 
 FundsLocation = Dispute.FundsLocation
 
@@ -48,8 +50,7 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
     same_currency = (one for one in disputes if one.allocation_currency == payment.held_currency)
     disputed_minor = sum(sum(one.allocation.values()) for one in same_currency)
     if disputed_minor != payment.disputed_minor:
-        Payment.objects.filter(pk=payment.pk).update(disputed_minor=disputed_minor)
-        payment.disputed_minor = disputed_minor
+        writes.update(payment, disputed_minor=disputed_minor)
 
 
 def _follow_excess(dispute: Dispute, before_minor: int, *, at: datetime) -> None:
@@ -111,9 +112,8 @@ def _post(
 ) -> None:
     """Post the lines in the currency of what was posted before, or else in `currency`, and store what is posted now."""
     posting_currency = dispute.allocation_currency or currency or dispute.currency
-    dispute.posting_batches += 1
-    dispute.funds_location, dispute.allocation, dispute.allocation_currency = location, allocation, currency
-    dispute.save(update_fields=["posting_batches", "funds_location", "allocation", "allocation_currency"])
+    funds: dict[str, Any] = {"funds_location": location, "allocation": allocation, "allocation_currency": currency}
+    writes.update(dispute, posting_batches=dispute.posting_batches + 1, **funds)
     postings.post(
         postings.Reference(Posting.Kind.DISPUTE, dispute.pk, dispute.posting_batches),
         lines,

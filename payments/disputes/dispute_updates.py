@@ -21,6 +21,7 @@ from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
 from payments.review_items import DISPUTE_STATUS_UNKNOWN, open_review_of_dispute_status, update_review_of_answer
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import row_id
 from veza.core.reviews import close_review
@@ -42,7 +43,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
-        Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
+        writes.update(payment, has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
     status = _status_of(snapshot.status)
     if status is None:
@@ -68,7 +69,7 @@ def _apply(
     elif dispute.status == status or status not in DISPUTE_ENDS:
         return Result.STALE
     else:
-        Dispute.objects.filter(pk=dispute.pk).update(next_attempt_at=Now())
+        writes.update(dispute, next_attempt_at=Now())
         return Result.OK
     assert dispute.payment_id == payment.pk, "a dispute stays with its payment"
     dispute.payment = payment
@@ -116,9 +117,7 @@ def _change(dispute: Dispute, snapshot: RemoteDispute, status: DisputeStatus, *,
     if (dispute.amount_minor, dispute.currency) != (snapshot.amount_minor, snapshot.currency):
         fields["converted_minor"] = None  # It was entered for the amount before.
     if dispute.status == status:
-        Dispute.objects.filter(pk=dispute.pk).update(**fields)
-        for name, value in fields.items():
-            setattr(dispute, name, value)
+        writes.update(dispute, **fields)
     else:
         move(dispute, status, cause=cause, at=at, **fields)
     return True

@@ -1,11 +1,11 @@
 """The inbox: every delivery is handled once and logged once, in one commit.
 
-A result without its effect, or an effect without its result, cannot exist. The handler runs in a savepoint, so a
-failure is rolled back and the delivery is still logged with its error.
+A result without its effect, or an effect without its result, cannot exist. When a handler fails, all of it is rolled
+back, and the delivery is logged with its error in a commit of its own.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ from payments.inbox.unknown_events import (
 )
 from payments.models import WebhookDelivery
 from payments.retry_policy import replay_after
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 
@@ -108,15 +109,20 @@ class Handler(Protocol):
     def __call__(self, event: "Event", /, *, cause: Cause, at: datetime) -> HandlingResult: ...
 
 
+FirstReads = Callable[[Event], Sequence[reads.Query]]
+
+
 def receive_delivery(
     delivery: IncomingDelivery,
     *,
     parse_event: Callable[[bytes], Event],
     handlers: Mapping[str, Handler],
     rejection: HandlingResult | None,
+    first_reads: FirstReads = lambda event: (),
 ) -> HandlingResult:
     """Handle and log one delivery in one commit.
 
+    `first_reads` names what the handler is going to read: it is sent together with the lock on the event.
     `rejection` is the result of a delivery that must not be handled (an invalid signature, no secret set): it is logged
     too, within the limit on such rows.
     Raises OperationalError only when the database is unavailable: then there is neither effect nor row.
@@ -127,82 +133,94 @@ def receive_delivery(
     invalid_signatures.flush_if_due()
     if rejection is not None and not may_store:
         return rejection
+    if rejection is not None:
+        _log(delivery, None, rejection, delivery_id=new_id(), at=timezone.now())
+        return rejection
+    return _receive_authentic(delivery, parse_event, handlers, first_reads)
+
+
+def _receive_authentic(
+    delivery: IncomingDelivery,
+    parse_event: Callable[[bytes], Event],
+    handlers: Mapping[str, Handler],
+    first_reads: FirstReads,
+) -> HandlingResult:
     delivery_id, at = new_id(), timezone.now()
-    with transaction.atomic(durable=True):
-        event: Event | None = None
-        result = rejection
-        if result is None:
-            row = WebhookDelivery(pk=delivery_id, provider=delivery.provider)
-            cause = Cause("webhook", id=delivery_id, actor=delivery.provider, request_id=delivery.request_id)
-            event, result = _handle(row, delivery.raw, parse_event, handlers, cause=cause, at=at)
-        _log(delivery, event, result, delivery_id=delivery_id, at=at)
+    row = WebhookDelivery(pk=delivery_id, provider=delivery.provider)
+    cause = Cause("webhook", id=delivery_id, actor=delivery.provider, request_id=delivery.request_id)
+    event: Event | None = None
+    try:
+        event = replace(parse_event(delivery.raw), received_at=at)
+        # Most copies of an event arrive after the first is finished: those cost one look and one row.
+        if earlier := _FINAL_RESULT.first(delivery.provider, event.event_id):
+            result = HandlingResult(Result.DUPLICATE, correlation_id=earlier[0][0])
+            _log(delivery, event, result, delivery_id=delivery_id, at=at)
+            return result
+        with writes.atomic():
+            duplicate = _lock_and_find(row, event, *first_reads(event))
+            result = duplicate or apply(row, event, handlers.get(event.event_type), cause=cause, at=at)
+            _log(delivery, event, result, delivery_id=delivery_id, at=at)
+    except Exception as error:
+        if connection.connection is None or connection.connection.closed:
+            raise  # The database is unavailable.
+        # Nothing of it was committed. What failed is logged in a commit of its own.
+        with writes.atomic():
+            duplicate = _lock_and_find(row, event) if event is not None else None
+            result = duplicate or explain_failure(error, row, event, at=at)
+            _log(delivery, event, result, delivery_id=delivery_id, at=at)
     return result
 
 
-def _handle(
-    delivery: WebhookDelivery,
-    raw: bytes,
-    parse_event: Callable[[bytes], Event],
-    handlers: Mapping[str, Handler],
-    *,
-    cause: Cause,
-    at: datetime,
-) -> tuple[Event | None, HandlingResult]:
-    try:
-        event = replace(parse_event(raw), received_at=at)
-    except NotAnEvent as error:
-        return None, HandlingResult(f"error: {error}", http_status=400)
-    except UnreadableEvent as error:
-        open_review_of_unreadable_event(delivery, error, at=at)
-        return None, HandlingResult(Result.IGNORED)
-    lock_event(delivery.provider, event)
-    return event, apply_once(delivery, event, handlers, cause=cause, at=at)
+_LOCK = reads.Statement("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))")
+_FINAL_RESULT = reads.Read(
+    lambda provider, event_id: WebhookDelivery.objects.filter(
+        provider=provider, event_id=event_id, processing_result__in=FINAL
+    ).values_list("correlation_id")[:1],
+    str,
+    str,
+)
+
+
+def _lock_and_find(delivery: WebhookDelivery, event: Event, *first_reads: reads.Query) -> HandlingResult | None:
+    """Lock the event; the result of a duplicate, if one of its deliveries has a final result."""
+    lock = _LOCK.on(f"{delivery.provider}:{event.event_id}")
+    earlier = reads.together(lock, _FINAL_RESULT.on(delivery.provider, event.event_id), *first_reads)[1]
+    return HandlingResult(Result.DUPLICATE, correlation_id=earlier[0][0]) if earlier else None
 
 
 def lock_event(provider: str, event: Event) -> None:
     """Lock this event until the transaction ends: its deliveries are handled one after the other."""
     assert connection.in_atomic_block, "a lock lasts until the end of its transaction"
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{provider}:{event.event_id}"])
+    reads.together(_LOCK.on(f"{provider}:{event.event_id}"))
 
 
-def apply_once(
-    delivery: WebhookDelivery,
-    event: Event,
-    handlers: Mapping[str, Handler],
-    *,
-    cause: Cause,
-    at: datetime,
-    exclude_id: UUID | None = None,
+def apply(
+    delivery: WebhookDelivery, event: Event, handler: Handler | None, *, cause: Cause, at: datetime
 ) -> HandlingResult:
-    """Hand a locked event to its handler, unless one of its deliveries (other than `exclude_id`) has a final
-    result already. `delivery` need not be stored yet.
+    """Hand a locked event to the handler of its type. One of an unknown type is ignored, with a review item.
 
-    The handler runs in a savepoint: if it raises, its changes are rolled back and the error is the result. An event
-    that is unknown or cannot be read is ignored, with a review item.
+    `delivery` need not be stored yet. Raises what the handler raises: then nothing of it may be committed.
     """
-    provider = delivery.provider
-    earlier = WebhookDelivery.objects.filter(provider=provider, event_id=event.event_id, processing_result__in=FINAL)
-    if exclude_id is not None:
-        earlier = earlier.exclude(pk=exclude_id)
-    for correlation_id in earlier.values_list("correlation_id", flat=True)[:1]:
-        return HandlingResult(Result.DUPLICATE, correlation_id=correlation_id)
-    handler = handlers.get(event.event_type)
     if handler is None:
         open_review_of_unknown_event(delivery, event_id=event.event_id, event_type=event.event_type, at=at)
         return HandlingResult(Result.IGNORED)
-    try:
-        with transaction.atomic():
-            return handler(event, cause=cause, at=at)
-    except NotAnEvent as error:
+    return handler(event, cause=cause, at=at)
+
+
+def explain_failure(
+    error: Exception, delivery: WebhookDelivery, event: Event | None, *, at: datetime
+) -> HandlingResult:
+    """The result of a delivery that could not be parsed or applied. One that cannot be read opens a review item."""
+    if isinstance(error, NotAnEvent):
         return HandlingResult(f"error: {error}", http_status=400)
-    except UnreadableEvent as error:
-        error.event_id, error.event_type = event.event_id, event.event_type
+    if isinstance(error, UnreadableEvent):
+        if event is not None:
+            error.event_id, error.event_type = event.event_id, event.event_type
         open_review_of_unreadable_event(delivery, error, at=at)
         return HandlingResult(Result.IGNORED)
-    except Exception as error:
-        log.exception("webhook_handler_failed", provider=provider, event_id=event.event_id)
-        return HandlingResult(f"error: {type(error).__name__}: {error}", http_status=500)
+    event_id = event.event_id if event else None
+    log.error("webhook_handler_failed", provider=delivery.provider, event_id=event_id, exc_info=error)
+    return HandlingResult(f"error: {type(error).__name__}: {error}", http_status=500)
 
 
 def wake_waiting(correlation_id: UUID) -> None:
@@ -215,20 +233,21 @@ def _log(
     delivery: IncomingDelivery, event: Event | None, result: HandlingResult, *, delivery_id: UUID, at: datetime
 ) -> None:
     payload = delivery.raw if delivery.signature_valid else delivery.raw[:STORED_BYTES]
-    WebhookDelivery.objects.create(
-        pk=delivery_id,
-        provider=delivery.provider,
-        event_id=event.event_id if event else None,
-        event_type=event.event_type[:60] if event else None,
-        payload=payload.decode("utf-8", "replace").replace("\0", "\ufffd"),
-        payload_sha256=hashlib.sha256(delivery.raw).hexdigest(),
-        signature_valid=delivery.signature_valid,
-        processing_result=result.text[:300],
-        source_ip=delivery.source_ip,
-        user_agent=delivery.user_agent[:300],
-        request_id=delivery.request_id,
-        correlation_id=result.correlation_id,
-        received_at=at,
-        processed_at=at,
-        next_attempt_at=at + replay_after(1) if result.is_retried else None,
-    )
+    row = {
+        "id": delivery_id,
+        "provider": delivery.provider,
+        "event_id": event.event_id if event else None,
+        "event_type": event.event_type[:60] if event else None,
+        "payload": payload.decode("utf-8", "replace").replace("\0", "\ufffd"),
+        "payload_sha256": hashlib.sha256(delivery.raw).hexdigest(),
+        "signature_valid": delivery.signature_valid,
+        "processing_result": result.text[:300],
+        "source_ip": delivery.source_ip,
+        "user_agent": delivery.user_agent[:300],
+        "request_id": delivery.request_id,
+        "correlation_id": result.correlation_id,
+        "received_at": at,
+        "processed_at": at,
+        "next_attempt_at": at + replay_after(1) if result.is_retried else None,
+    }
+    writes.insert_values(WebhookDelivery, [row])

@@ -21,12 +21,14 @@ from payments.inbox.intake import (
     HandlingResult,
     NotAnEvent,
     Result,
-    apply_once,
+    apply,
+    explain_failure,
     lock_event,
 )
-from payments.inbox.unknown_events import UnreadableEvent, close_review_of_event, open_review_of_unreadable_event
+from payments.inbox.unknown_events import UnreadableEvent, close_review_of_event
 from payments.models import WebhookDelivery
 from payments.retry_policy import REPLAY_FOR, replay_after
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.reviews import close_review, open_review
@@ -68,7 +70,7 @@ def replay(delivery_id: UUID, *, cause: Cause | None = None) -> HandlingResult:
     ReplayForbidden for a delivery with an invalid signature: it must never be believed.
     """
     at = timezone.now()
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         delivery = WebhookDelivery.objects.get(pk=delivery_id)
         provider = _providers.get(delivery.provider)
         if provider is None or not _is_authentic(delivery):
@@ -86,16 +88,23 @@ def _handle_again(
     assert delivery.signature_valid, "only a delivery with a valid signature is handled"
     try:
         event = replace(provider.parse_event(delivery.payload.encode()), received_at=delivery.received_at)
-    except NotAnEvent as error:
-        return HandlingResult(f"error: {error}", http_status=400)
-    except UnreadableEvent as error:
-        open_review_of_unreadable_event(delivery, error, at=at)
-        return HandlingResult(Result.IGNORED)
+    except (NotAnEvent, UnreadableEvent) as error:
+        return explain_failure(error, delivery, None, at=at)
     was_final = delivery.processing_result in FINAL
     lock_event(delivery.provider, event)
     delivery.refresh_from_db()  # Another process may have handled it while we waited for the lock.
-    own_id = delivery.pk if was_final else None
-    return apply_once(delivery, event, provider.handlers, cause=cause, at=at, exclude_id=own_id)
+    earlier = WebhookDelivery.objects.filter(
+        provider=delivery.provider, event_id=event.event_id, processing_result__in=FINAL
+    )
+    if was_final:
+        earlier = earlier.exclude(pk=delivery.pk)
+    for correlation_id in earlier.values_list("correlation_id", flat=True)[:1]:
+        return HandlingResult(Result.DUPLICATE, correlation_id=correlation_id)
+    try:
+        with transaction.atomic():  # A failure is stored in this commit, without what it had done.
+            return apply(delivery, event, provider.handlers.get(event.event_type), cause=cause, at=at)
+    except Exception as error:
+        return explain_failure(error, delivery, event, at=at)
 
 
 def _is_authentic(delivery: WebhookDelivery) -> bool:

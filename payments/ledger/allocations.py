@@ -8,13 +8,31 @@ the order of Hyperswitch's ids, each spread over what remains. What exceeds the 
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
 from payments.models import ForeignReceipt, Payment, Posting, Refund
 from payments.states import RefundStatus
+from veza.core import reads
 from veza.core.money import allocate
 
 Allocation = dict[str, int]
+# What a payment was applied to, and what its refunds took.
+_APPLIED_OF = reads.Read(
+    lambda payment_id: Posting.objects.filter(payment=payment_id, kind=Posting.Kind.APPLIED).values_list(
+        "currency", "credit_id", "amount_minor"
+    ),
+    UUID,
+    is_kept=True,
+)
+_SUCCEEDED_REFUNDS_OF = reads.Read(
+    lambda payment_id: Refund.objects.filter(payment=payment_id, status=RefundStatus.SUCCEEDED).values_list(
+        "pk", "currency", "converted_minor", "allocation"
+    ),
+    UUID,
+    is_kept=True,
+)
+READS_OF_REMAINING = (_APPLIED_OF, _SUCCEEDED_REFUNDS_OF)
 
 
 class Funds(NamedTuple):
@@ -33,10 +51,10 @@ def remaining_of(payment: Payment, *, exclude: Refund | None = None) -> Allocati
     received currency.
     """
     remaining = _shares_of(payment)
-    refunds = Refund.objects.filter(payment=payment, status=RefundStatus.SUCCEEDED).booked_in(payment.held_currency)
-    if exclude is not None:
-        refunds = refunds.exclude(pk=exclude.pk)
-    for allocation in refunds.values_list("allocation", flat=True):
+    for refund_id, currency, converted_minor, allocation in _SUCCEEDED_REFUNDS_OF(payment.pk):
+        is_booked_in_it = currency == payment.held_currency or converted_minor is not None
+        if not is_booked_in_it or (exclude is not None and refund_id == exclude.pk):
+            continue
         for account, amount in allocation.items():
             if account != RECOVERABLE:
                 remaining[account] -= amount
@@ -124,10 +142,10 @@ def _shares_of(payment: Payment) -> defaultdict[str, int]:
     """What was received, split into what was applied to each account and what was not."""
     shares: defaultdict[str, int] = defaultdict(int)
     shares[UNAPPLIED] = payment.received_minor
-    postings = Posting.objects.filter(payment=payment, currency=payment.held_currency, kind=Posting.Kind.APPLIED)
-    for account, amount in postings.values_list("credit_id", "amount_minor"):
-        shares[account] += amount
-        shares[UNAPPLIED] -= amount
+    for currency, account, amount in _APPLIED_OF(payment.pk):
+        if currency == payment.held_currency:
+            shares[account] += amount
+            shares[UNAPPLIED] -= amount
     return shares
 
 

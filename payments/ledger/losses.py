@@ -11,6 +11,7 @@ from django.db import connection
 from payments.ledger.chart_of_accounts import DISPUTE_LOSS
 from payments.ledger.postings import Line, Reference, post
 from payments.models import Payment, Posting, WriteOff
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.models import KeyedRow, correlation_id_of
 
@@ -29,7 +30,7 @@ def write_off_loss(
     """Take what `account` owes for `subject` as our loss, in the caller's transaction; `cause` names who decided it."""
     assert connection.in_atomic_block, "a loss is posted in the commit that decides it"
     assert amount_minor > 0, "a loss is a positive amount"
-    write_off = WriteOff.objects.create(
+    write_off = WriteOff(
         payment=payment,
         correlation_id=correlation_id_of(subject) or payment.correlation_id,
         subject=subject._meta.label_lower,
@@ -41,6 +42,7 @@ def write_off_loss(
         decided_by=cause.actor,
         reason=cause.reason,
     )
+    writes.insert([write_off])
     _post(write_off, Line(DISPUTE_LOSS, account, amount_minor, account), number=0, at=at)
     return write_off
 
@@ -59,9 +61,8 @@ def recover_losses(subject: KeyedRow, *, up_to_minor: int, at: datetime) -> int:
         if not amount_minor:
             continue
         rest_minor -= amount_minor
-        write_off.recovered_minor += amount_minor
-        write_off.recoveries += 1
-        write_off.save(update_fields=["recovered_minor", "recoveries"])
+        recovered_minor = write_off.recovered_minor + amount_minor
+        writes.update(write_off, recovered_minor=recovered_minor, recoveries=write_off.recoveries + 1)
         line = Line(write_off.account_id, DISPUTE_LOSS, amount_minor, write_off.account_id)
         _post(write_off, line, number=write_off.recoveries, at=at)
     return up_to_minor - rest_minor

@@ -17,6 +17,7 @@ from django.db.models import Q, Sum
 
 from payments.ledger.chart_of_accounts import PSP_CLEARING, UNAPPLIED
 from payments.models import ForeignReceipt, LedgerAccount, Payment, Posting
+from veza.core import writes
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,27 @@ def post(
     assert re.fullmatch("[A-Z]{3}", currency), "all lines of a batch are in one currency of ISO 4217"
     nonzero_lines = [line for line in lines if line.amount_minor]
     assert len({line.leg for line in nonzero_lines}) == len(nonzero_lines), "no two lines of a batch share a leg"
-    Posting.objects.bulk_create(
-        Posting(
-            debit_id=line.debit,
-            credit_id=line.credit,
-            amount_minor=line.amount_minor,
-            currency=currency,
-            kind=reference.kind,
-            subject_id=reference.subject_id,
-            number=reference.number,
-            leg=line.leg,
-            payment=payment,
-            correlation_id=correlation_id,
-            at=at,
-        )
-        for line in nonzero_lines
+    batch = {
+        "currency": currency,
+        "kind": reference.kind,
+        "subject_id": reference.subject_id,
+        "number": reference.number,
+        "payment_id": payment.pk if payment is not None else None,
+        "correlation_id": correlation_id,
+        "at": at,
+    }
+    writes.insert_values(
+        Posting,
+        [
+            {
+                "debit_id": line.debit,
+                "credit_id": line.credit,
+                "amount_minor": line.amount_minor,
+                "leg": line.leg,
+                **batch,
+            }
+            for line in nonzero_lines
+        ],
     )
 
 

@@ -243,17 +243,17 @@ def _is_paid_out(refund: Refund) -> bool:
 def _explain_refund(refund: Refund, entries: Sequence[Entry], received: Mapping[str, int]) -> list[Fault]:
     """Batches take turns: out to the buyer, back from the bank, out again; the last stands where the refund does.
 
-    A refund in another currency went out in its own, and again in its payment's once that amount was known.
+    A refund in another currency went out in its own, and again in its payment's once that amount was known, or once
+    Hyperswitch had corrected it: what went out in a currency comes back in it.
     """
     faults: list[Fault] = []
     out: list[tuple[str, int, str]] = []
-    currencies = {refund.currency, refund.booked_currency, refund.payment.held_currency}
     for nth, (_, lines) in enumerate(groupby(entries, key=lambda entry: entry.number)):
         batch = list(lines)
         is_out = nth % 2 == 0
         for entry in batch:
             account, clearing = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
-            if clearing != PSP_CLEARING or entry.currency not in currencies:
+            if clearing != PSP_CLEARING:
                 faults.append(entry.fault("posted and not true"))
             elif is_out:
                 continue

@@ -4,6 +4,8 @@ from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
 from payments.models.payments import (
     BOOKED_MINOR,
+    DISPUTES_EXIST,
+    LOCKED_PAYMENT,
     Dispute,
     DisputeQuerySet,
     ForeignReceipt,
@@ -16,6 +18,8 @@ from payments.models.payments import (
 
 __all__ = [
     "BOOKED_MINOR",
+    "DISPUTES_EXIST",
+    "LOCKED_PAYMENT",
     "Dispute",
     "DisputeQuerySet",
     "ForeignReceipt",

@@ -1,6 +1,7 @@
 """Payments, refunds and disputes. Amounts are minor units of `currency`."""
 
 from typing import ClassVar, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
@@ -16,6 +17,7 @@ from payments.states import (
     PaymentStatus,
     RefundStatus,
 )
+from veza.core import reads
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 
@@ -249,8 +251,14 @@ class ForeignReceipt(KeyedRow):
         ]
 
 
+LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
 # Of a refund or dispute: its amount in the currency in which it is booked.
 BOOKED_MINOR = Coalesce("converted_minor", "amount_minor")
+
+
+DISPUTES_EXIST = reads.Read(
+    lambda payment_id: Dispute.objects.filter(payment=payment_id).values_list("pk")[:1], UUID, is_kept=True
+)
 
 
 class RefundQuerySet(LockableQuerySet["Refund"]):
@@ -373,6 +381,12 @@ class Refund(StatefulRow):
     def provider_key(self) -> str:
         """Hyperswitch's id of the refund: ours, unless it is external."""
         return self.hyperswitch_refund_id or provider_id("ref", self.pk)
+
+    def is_in_doubt(self) -> bool:
+        """Whether the refund is one of those `in_doubt()`, by the row in hand and its payment."""
+        if self.status != RefundStatus.SUCCEEDED or self.converted_minor is not None:
+            return False
+        return self.payment.received_currency != "" and not self.payment.has_received(self.currency)
 
     @property
     def booked_currency(self) -> str:

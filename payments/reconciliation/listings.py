@@ -11,7 +11,6 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import transaction
 from django.utils import timezone
 
 from payments.disputes.dispute_updates import apply_dispute
@@ -22,6 +21,7 @@ from payments.models import Dispute, Refund
 from payments.reconciliation.refresh import refresh_payment
 from payments.refunds.refund_updates import apply_refund
 from payments.webhooks import Apply, apply_ours
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import row_id
 from veza.core.outcomes import Accepted, Outcome
@@ -150,6 +150,6 @@ def _import(listing: Listing[Snapshot], snapshot: Snapshot, findings: Findings, 
     log.info("drift", origin="reconcile", **_labels(listing, snapshot), result=result.text)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _apply(listing: Listing[Snapshot], snapshot: Snapshot, *, cause: Cause) -> HandlingResult:
     return apply_ours(listing.apply, snapshot, cause=cause, at=timezone.now())

@@ -30,7 +30,7 @@ from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
 from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
 from payments.states import PaymentStatus, RefundStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.models import KeyedRow
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -207,7 +207,7 @@ def _apply_answer(
 ) -> str:
     """Apply the answer and schedule the next refresh, in one commit; the result in words."""
     at = timezone.now()
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         match outcome:
             case Accepted() | Refused() if isinstance(row, Dispute) and _is_superseded(row):
                 result = SUPERSEDED

@@ -2,14 +2,13 @@
 
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from payments.hyperswitch import client
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import apply_refund
 from payments.review_items import EXTERNAL_REFUND, PAYMENT_VOIDED, REFUND_DIFFERS
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import row_id
@@ -36,7 +35,7 @@ def import_external_refund(*, payment_id: UUID, hyperswitch_refund_id: str, caus
     calls.record(outcome, subject=payment, our_id=hyperswitch_refund_id)
     match outcome:
         case Accepted(value=snapshot) if row_id("pay", snapshot.payment_id) == payment.pk:
-            with transaction.atomic(durable=True):
+            with writes.atomic():
                 return apply_refund(snapshot, cause=cause, at=timezone.now()).text
         case Accepted():
             raise ExternalRefundNotFound("That refund belongs to another payment.")

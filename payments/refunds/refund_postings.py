@@ -12,10 +12,11 @@ from django.db import connection
 from payments.ledger import allocations, postings
 from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
-from payments.models import Payment, Posting, Refund
+from payments.models import Posting, Refund
 from payments.ports import purchase_of
 from payments.review_items import EXTERNAL_REFUND, REFUND_EXCESS, open_review_of_refund_excess
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.reviews import close_review
 
 
@@ -61,8 +62,7 @@ def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
     assert sum(allocation.values()) == refund.booked_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     if allocation != refund.allocation:
-        refund.allocation = dict(allocation)
-        refund.save(update_fields=["allocation"])
+        writes.update(refund, allocation=dict(allocation))
 
 
 def post_out(refund: Refund, *, at: datetime) -> None:
@@ -111,7 +111,7 @@ def _store_scaled(refund: Refund, *fields: str) -> None:
     own = {account: amount for account, amount in refund.allocation.items() if account != RECOVERABLE}
     available = own if _is_in_held_currency(refund) else {}
     refund.allocation = allocations.allocate_over(refund.booked_minor, available)
-    refund.save(update_fields=[*fields, "allocation"])
+    writes.update(refund, allocation=refund.allocation, **{name: getattr(refund, name) for name in fields})
 
 
 def _is_in_held_currency(refund: Refund) -> bool:
@@ -122,15 +122,14 @@ def _add_to_refunded(refund: Refund, change_minor: int) -> None:
     """Change the payment's sum of refunds; one in another currency than was received does not count in it."""
     payment = refund.payment
     if _is_in_held_currency(refund):
-        payment.refunded_minor += change_minor
-        assert payment.refunded_minor >= 0, "no refund is returned that was not booked"
-        Payment.objects.filter(pk=payment.pk).update(refunded_minor=payment.refunded_minor)
+        refunded_minor = payment.refunded_minor + change_minor
+        assert refunded_minor >= 0, "no refund is returned that was not booked"
+        writes.update(payment, refunded_minor=refunded_minor)
 
 
 def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
     assert sum(line.amount_minor for line in lines) == refund.booked_minor, "a refund is posted whole"
-    refund.posting_batches += 1
-    refund.save(update_fields=["posting_batches"])
+    writes.update(refund, posting_batches=refund.posting_batches + 1)
     postings.post(
         postings.Reference(Posting.Kind.REFUND, refund.pk, refund.posting_batches),
         lines,

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -25,7 +25,7 @@ from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.retry_policy import DOUBT_RECHECK_AFTER, retry_after
 from payments.states import RefundStatus
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
@@ -73,17 +73,15 @@ def open_refund(
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
-    `payment` is locked by the caller; `amount_minor` is in `currency`, by default that which was received first, and
-    `allocation` says whose money it is, account by account. An automatic refund has `send_after`: the worker sends it
-    from then on. The same id again returns the first refund. Raises PaymentInDoubt, RefundAlreadyRequested,
+    `payment` is locked by the caller, who has looked for an earlier refund of this id; `amount_minor` is in `currency`,
+    by default that which was received first, and `allocation` says whose money it is, account by account. An automatic
+    refund has `send_after`: the worker sends it from then on. Raises PaymentInDoubt, RefundAlreadyRequested,
     RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
     assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
-    if earlier := payment.refunds.filter(pk=refund_id).first():
-        return earlier
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
     _check_limits(payment, amount_minor, currency)
@@ -172,10 +170,10 @@ def check_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | No
     if refund.status != RefundStatus.PENDING:
         _stop_checking(refund)
         return None
-    is_remote = refund.source == Refund.Source.EXTERNAL or refund.hyperswitch_refund_id is not None
+    is_remote = refund.hyperswitch_refund_id is not None
     if not is_remote and (refund.first_sent_at is None or may_send_again(refund)):
         outcome = send_refund(refund_id, cause=cause)  # Under the same id: this makes no second refund.
-        with transaction.atomic(durable=True):
+        with writes.atomic():
             HEALTH.open_review_if_rejected(outcome, refund)
         return outcome
     if is_orphan(refund):
@@ -195,7 +193,7 @@ def _stop_checking(refund: Refund) -> None:
 
 def _refresh_unanswered(refund: Refund, *, cause: Cause) -> Outcome[RemoteRefund]:
     outcome = client.read_refund(refund.provider_key, force_sync=True)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         if isinstance(outcome, Accepted):  # This locks the payment, before the refund is updated.
             apply_refund(outcome.value, cause=cause, at=timezone.now())
         rows = Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING, hyperswitch_refund_id=None)
@@ -220,7 +218,7 @@ def is_orphan(refund: Refund) -> bool:
     return rows.filter(first_sent_at__lte=Now() - orphan_after()).exists()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def fail_orphan(refund_id: UUID, *, cause: Cause, at: datetime) -> bool:
     """Fail a refund that Hyperswitch does not know, so that it can be requested again. False if it has moved on."""
     refund = _lock_refund(refund_id)
@@ -242,7 +240,7 @@ def _lock_refund(refund_id: UUID) -> Refund:
     return refund
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _mark_sent(refund_id: UUID, *, cause: Cause) -> Refund | None:
     """Commit that it is about to be sent; None if it is not to be sent (now)."""
     refund = _lock_refund(refund_id)
@@ -280,7 +278,7 @@ def _fields(refund: Refund) -> Mapping[str, Any]:
     }
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def _record_outcome(refund_id: UUID, outcome: Outcome[RemoteRefund], *, is_first: bool, cause: Cause) -> None:
     """Record the outcome of sending. `is_first`: nothing can have reached Hyperswitch before this attempt."""
     refund = _lock_refund(refund_id)
@@ -296,6 +294,6 @@ def _record_outcome(refund_id: UUID, outcome: Outcome[RemoteRefund], *, is_first
             book_failure(refund, cause=cause, at=at, **error)
         case NotSent() if is_first and refund.hyperswitch_refund_id is None:
             # It was never sent and so is no orphan: the worker sends it.
-            Refund.objects.filter(pk=refund_id).update(first_sent_at=None)
+            writes.update(refund, first_sent_at=None)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays pending and its next attempt is scheduled already.

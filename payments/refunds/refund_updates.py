@@ -1,8 +1,10 @@
 """Applying Hyperswitch's status of a refund, from a webhook or a refresh: once, whatever the order of the updates."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
@@ -22,7 +24,7 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations
 from payments.ledger.chart_of_accounts import RECOVERABLE
 from payments.ledger.losses import recover_losses
-from payments.models import Payment, Refund
+from payments.models import DISPUTES_EXIST, LOCKED_PAYMENT, Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_postings import (
     allocate,
@@ -41,12 +43,20 @@ from payments.review_items import (
     update_reviews_after_success,
 )
 from payments.states import PaymentStatus, RefundStatus
+from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
 from veza.core.money import format_amount
 from veza.core.reviews import close_review
 from veza.core.states import may_move, move
 
+_LOCKED_REFUND = reads.Read(
+    lambda refund_id, key: Refund.objects.locked().filter(Q(hyperswitch_refund_id=refund_id) | Q(pk=key)),
+    str,
+    UUID,
+    is_kept=True,
+)
+_NO_KEY = UUID(int=0)
 _IN_REVIEW = "review"  # In a refund's error_code, while Hyperswitch's staff have to decide.
 
 
@@ -58,14 +68,13 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
     Raises Unreadable for one of ours that names another payment.
     """
     assert connection.in_atomic_block, "an update and everything that follows from it are one commit"
-    payment = _payment_of(snapshot)
+    payment, refund = _lock(snapshot)
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
     if payment.received_minor == 0:
         # Faster than the payment's own update: it is applied once there is something to refund.
-        Payment.objects.filter(pk=payment.pk).update(has_waiting_deliveries=True)
+        writes.update(payment, has_waiting_deliveries=True)
         return HandlingResult(Result.WAITING, payment.correlation_id)
-    refund = _find_refund(snapshot)
     if refund is None and snapshot.amount_minor == 0:
         return HandlingResult(Result.IGNORED, payment.correlation_id)
     refund = refund or _import_external(payment, snapshot)
@@ -130,6 +139,26 @@ def _apply_undecided(refund: Refund, snapshot: RemoteRefund) -> Result:
     return Result.OK
 
 
+def first_reads(payment_id: object, refund_id: object) -> Sequence[reads.Query]:
+    """What `apply_refund` locks and reads first, of a refund with these ids at Hyperswitch."""
+    payment_key = row_id("pay", payment_id)
+    if payment_key is None or not isinstance(refund_id, str):
+        return ()
+    refund = _LOCKED_REFUND.on(refund_id, row_id("ref", refund_id) or _NO_KEY)
+    facts = (read.on(payment_key) for read in (*allocations.READS_OF_REMAINING, DISPUTES_EXIST))
+    return LOCKED_PAYMENT.on(payment_key), refund, *facts
+
+
+def _lock(snapshot: RemoteRefund) -> tuple[Payment | None, Refund | None]:
+    """The payment and its refund, locked in this order. Usually Hyperswitch names both."""
+    if queries := first_reads(snapshot.payment_id, snapshot.refund_id):
+        payments, refunds, *_ = reads.together(*queries)
+        if payments and refunds and refunds[0].payment_id == payments[0].pk:
+            return payments[0], refunds[0]
+    payment = _payment_of(snapshot)
+    return payment, _find_refund(snapshot) if payment is not None else None
+
+
 def _payment_of(snapshot: RemoteRefund) -> Payment | None:
     """The payment, locked: that of our refund, or else the one that Hyperswitch names."""
     refund_key, payment_key = row_id("ref", snapshot.refund_id), row_id("pay", snapshot.payment_id)
@@ -166,7 +195,8 @@ def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
     """`review`, or a status that we do not know: the refund stays as it is. The same update again is stale."""
     if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
         return Result.STALE
-    Refund.objects.filter(pk=refund.pk).update(
+    writes.update(
+        refund,
         hyperswitch_refund_id=snapshot.refund_id,
         provider_updated_at=latest_clock(snapshot, refund),
         last_read_at=snapshot.read_at,
@@ -219,7 +249,7 @@ def _is_of_other_amount(snapshot: RemoteRefund, refund: Refund) -> bool:
 def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
     """Bring the payment and its disputes up to date after money was refunded or returned."""
     payment = refund.payment
-    if payment.disputes.exists():
+    if DISPUTES_EXIST(payment.pk):
         book_disputes(payment, at=at)
     if payment.status == PaymentStatus.MISMATCHED and allocations.is_emptied(payment):
         move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from payments.ledger.allocations import Funds, combine, reserved_by_refunds, subtract, unapplied_funds
@@ -17,6 +17,7 @@ from payments.refunds.refund_requests import (
 )
 from payments.review_items import funds_to_return, open_review_of_unapplied_funds
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 
@@ -60,7 +61,7 @@ def open_return_of_funds(payment: Payment, funds: Funds, *, refund_id: UUID, rea
     )
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> Refund:
     """Open another refund of unapplied funds, under a new id, after the last one failed.
 

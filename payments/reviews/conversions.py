@@ -6,7 +6,6 @@ Until then they are booked in their own currency, no seller's share carries them
 from datetime import datetime
 from typing import TypeVar
 
-from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from payments.refunds.refund_postings import post_converted
 from payments.refunds.refund_updates import follow_success
 from payments.review_items import AMOUNT_IN_DOUBT, open_review_of_doubt
 from payments.states import RefundStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -42,9 +42,10 @@ def is_convertible(row: Refund | Dispute) -> bool:
 
 def open_missing_reviews() -> None:
     """Open the review item of each amount in doubt that has none: from before Veza knew doubts, or closed by hand."""
-    rows: list[Refund | Dispute] = [*_unreviewed(Refund.objects.in_doubt()), *_unreviewed(Dispute.objects.in_doubt())]
-    for row in rows:
-        open_review_of_doubt(row)
+    for refund in _unreviewed(Refund.objects.in_doubt()):
+        open_review_of_doubt(refund)
+    for dispute in _unreviewed(Dispute.objects.in_doubt()):
+        open_review_of_doubt(dispute)
 
 
 def _unreviewed(rows: QuerySet[Row]) -> QuerySet[Row]:
@@ -52,7 +53,7 @@ def _unreviewed(rows: QuerySet[Row]) -> QuerySet[Row]:
     return rows.exclude(Exists(items)).select_related("payment")
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: Cause) -> None:
     """Book a refund or dispute of another currency with its amount in the payment's, with everything that follows.
 
@@ -80,7 +81,7 @@ def _convert_refund(refund: Refund, amount_minor: int, *, cause: Cause, at: date
 def _convert_dispute(dispute: Dispute, amount_minor: int, *, cause: Cause, at: datetime) -> None:
     # What was written off was in the currency in which it is posted no more.
     recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)
-    Dispute.objects.filter(pk=dispute.pk).update(converted_minor=amount_minor)
+    writes.update(dispute, converted_minor=amount_minor)
     book_disputes(dispute.payment, at=at)
     dispute.refresh_from_db(fields=["converted_minor", "allocation", "allocation_currency", "posting_batches"])
     purchase_of(dispute.payment).dispute_changed(dispute, cause=cause, at=at)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from payments.ledger.allocations import Funds, foreign_funds, is_applied, unapplied_funds
@@ -11,6 +11,7 @@ from payments.ports import purchase_of
 from payments.review_items import MISMATCH, UNAPPLIED_FUNDS
 from payments.reviews.automatic_refunds import open_return_of_funds, return_unapplied_funds
 from payments.states import PaymentStatus
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -30,7 +31,7 @@ class NothingUnclaimed(NotAllowed):
     code = "nothing_unclaimed"
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
     """Accept a mismatched payment: its order or invoice is fulfilled, and a surplus is returned automatically.
 
@@ -78,7 +79,7 @@ def refundable_funds(payment: Payment) -> Funds:
     return foreign if foreign.allocation else Funds(unapplied_funds(payment), payment.held_currency)
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def refund_in_full(*, payment_id: UUID, cause: Cause) -> Payment:
     """Refund the unapplied part of a mismatched payment; it is cancelled when that refund has succeeded.
 

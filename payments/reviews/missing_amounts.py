@@ -3,14 +3,13 @@
 from dataclasses import replace
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client
 from payments.models import Payment
 from payments.review_items import PAYMENT_AMOUNT_MISSING
-from veza.core import calls
+from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -51,5 +50,5 @@ def enter_received_amount(*, payment_id: UUID, amount_minor: int, cause: Cause) 
             raise AmountNotApplicable("Enter all that was received: more than is booked already.")
         # What finance enters is newer than anything that was read or delivered.
         snapshot = replace(snapshot, received_minor=amount_minor, read_at=timezone.now(), updated_at=None)
-    with transaction.atomic(durable=True):
+    with writes.atomic():
         return apply_payment(snapshot, cause=cause, at=timezone.now()).text

@@ -4,7 +4,6 @@ It stays in the books as `recoverable` until it is recovered, or finance writes 
 returns later of what was written off is posted back by the update that reports it.
 """
 
-from django.db import transaction
 from django.utils import timezone
 
 from payments.ledger.chart_of_accounts import RECOVERABLE
@@ -12,6 +11,7 @@ from payments.ledger.losses import lost_minor, write_off_loss
 from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund
 from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -34,7 +34,7 @@ def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
     return ReviewItem.objects.filter(kind=kind, subject_id=row.pk, closed_at__isnull=True).first()
 
 
-@transaction.atomic(durable=True)
+@writes.atomic()
 def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     """Book what cannot be recovered of a refund or dispute as our loss and close its review item.
 

@@ -52,8 +52,8 @@ def change_dispute(world: World, dispute: Dispute, *, silent: bool = False, **ch
     holds_money = dispute.stage != "pre_dispute" and dispute.status not in MONEY_RETURNED
     amount = dispute.amount if holds_money else 0
     if dispute.booked_currency != dispute.currency:
-        undone = -dispute.booked_amount
-        world.truth.record_movement("dispute", dispute.dispute_id, undone, dispute.booked_currency, dispute.payment_id)
+        amount_before, currency_before = dispute.booked_amount, dispute.booked_currency
+        world.truth.record_movement("dispute", dispute.dispute_id, -amount_before, currency_before, dispute.payment_id)
         dispute.booked_amount, dispute.booked_currency = 0, dispute.currency
     change = amount - dispute.booked_amount
     world.truth.record_movement("dispute", dispute.dispute_id, change, dispute.currency, dispute.payment_id)

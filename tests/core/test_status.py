@@ -34,6 +34,7 @@ def test_health_answers_without_the_database(api):
 @pytest.mark.django_db
 def test_status_has_exactly_the_documented_shape(api, settings):
     settings.REDIS_URL, settings.HYPERSWITCH_ENABLED, settings.STRIPE_SECRET_KEY = "", False, ""
+    settings.SMTP_HOST = ""
 
     assert api.get(STATUS).json() == {
         "data": {
@@ -45,6 +46,7 @@ def test_status_has_exactly_the_documented_shape(api, settings):
                 "redis": {"status": "disabled"},
                 "hyperswitch": {"status": "disabled"},
                 "stripe": {"status": "disabled"},
+                "smtp": {"status": "disabled"},
             },
         }
     }

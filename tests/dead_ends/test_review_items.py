@@ -173,7 +173,7 @@ def of_transfer(kind: str, transfer: SellerTransfer | None = None):
 
 
 def revoked_account(sandbox):
-    revoke_access(account_id=ConnectedAccount.objects.get(seller=make_seller()).pk)
+    revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
 
 
 MAKE: dict[str, Any] = {

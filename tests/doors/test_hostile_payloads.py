@@ -1,4 +1,5 @@
 """Signed nonsense: a real envelope, changed at random, is answered, logged once, and books nothing that it should not.
+What is applied because it still has a meaning leaves a ledger that the proof finds right.
 
 A few hundred bodies; `VEZA_HOSTILE_BODIES=20000 make test ARGS=tests/doors/test_hostile_payloads.py` sends more to each
 door, and `VEZA_HOSTILE_SEED` others.
@@ -21,6 +22,7 @@ from tests.connect import stripe_deliveries
 from tests.connect.factories import completed
 from tests.doors.hostile_payloads import mutate, values_in
 from tests.factories import OfferFactory
+from veza.backoffice.verification import faults_of_ledger
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem, StatusChange
 
@@ -105,10 +107,15 @@ def books() -> list[object]:
     return [*rows, *(model.objects.count() for model in BOOKS)]
 
 
+def faults() -> list[str]:
+    """What the proof finds in the ledger."""
+    return sorted(str(fault) for _, fault in faults_of_ledger())
+
+
 def send_hostile(envelopes, types, deliver) -> None:
     random, known = Random(SEED), [json.loads(raw) for raw in envelopes]
     pool = [*types, *(value for envelope in known for value in values_in(envelope))]
-    before, deliveries = books(), WebhookDelivery.objects.count()
+    before, deliveries, faults_before = books(), WebhookDelivery.objects.count(), faults()
     reviews = set(ReviewItem.objects.values_list("pk", flat=True))
     for number in range(BODIES):
         envelope = {**random.choice(known), random.choice(["id", "event_id"]): f"evt_{new_id().hex}"}
@@ -123,10 +130,13 @@ def send_hostile(envelopes, types, deliver) -> None:
             opened = ReviewItem.objects.exclude(pk__in=reviews).values_list("kind", flat=True)
             assert set(opened) <= ABOUT_NONSENSE, f"{result}, {name}"
             assert books() == before, f"{result}, {name}"
+        elif books() != before:
+            assert faults() == faults_before, f"applied, and the ledger is wrong: {name}"
         transaction.savepoint_rollback(savepoint)
 
 
 def test_nonsense_from_hyperswitch_is_answered_and_books_nothing(hyperswitch):
+    assert faults() == []
     send_hostile(hyperswitch, payments.webhooks.HANDLERS, buying.deliver)
 
 

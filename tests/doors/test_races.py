@@ -7,10 +7,10 @@ from rest_framework_simplejwt.tokens import AccessToken
 from marketplace.models import License, Order
 from payments.models import Payment, Refund
 from tests.buying import envelope, order_of, paid, payment_object, payment_of, signed, two_sellers_order
-from tests.crowd import FIFTY, ONE_CROWD_AT_A_TIME, all_at_once
+from tests.crowd import CROWD, FIFTY, all_at_once
 from tests.factories import OfferFactory, PersonFactory
 
-pytestmark = [pytest.mark.django_db(transaction=True), ONE_CROWD_AT_A_TIME]
+pytestmark = CROWD
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_deliveries_are_refused_without_a_database_then_booked_once(sandbox, web
 
     with ThreadPoolExecutor(SENDERS) as senders:
         answers = senders.map(lambda raw: delivered(web, raw), bodies)
-        wait_until(lambda: WebhookDelivery.objects.count() > ORDERS // 4, seconds=30)
+        wait_until(lambda: WebhookDelivery.objects.count() > ORDERS // 4, seconds=90)
         with database_away():
             time.sleep(AWAY_SECONDS)
         statuses = Counter(itertools.chain.from_iterable(answers))
@@ -82,12 +82,12 @@ def test_workers_outlive_it_and_send_each_transfer_once(sandbox, tmp_path):
     sandbox.fault("latency", "^/v1/transfers$", method="POST", when="after", seconds=0.05, times=0)
 
     with workers(sandbox, tmp_path, 2, STRIPE_RATE="20", TRANSFER_RETRY_CHECK_INTERVAL="1s"):
-        wait_until(lambda: len(sent(sandbox)) > TRANSFERS // 4, seconds=40)
+        wait_until(lambda: len(sent(sandbox)) > TRANSFERS // 4, seconds=90)
         with database_away():
             time.sleep(AWAY_SECONDS)
             assert not all_completed()
         # What was in hand comes back when its lease is over: nobody waits for that here.
-        wait_until(lambda: due_now() and all_completed(), seconds=40)
+        wait_until(lambda: due_now() and all_completed(), seconds=90)
 
     assert sorted(sent(sandbox)) == sorted(row.sent_minor for row in rows)
 

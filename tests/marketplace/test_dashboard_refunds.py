@@ -8,6 +8,7 @@ from marketplace.models import License, Order
 from payments.ledger.postings import balances
 from payments.models import Refund
 from tests.buying import (
+    ago,
     deliver,
     deliver_payment,
     deliver_refund,
@@ -28,7 +29,8 @@ def refund_at_dashboard(
     order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_external"
 ) -> None:
     payload = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
-    answer = deliver(envelope(f"refund_{status}", {**payload, "amount": amount, "currency": "EUR"}))
+    payload |= {"amount": amount, "currency": "EUR", "updated_at": ago(seconds=0)}
+    answer = deliver(envelope(f"refund_{status}", payload))
     assert answer.json() == {"result": "ok"}
 
 

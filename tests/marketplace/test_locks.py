@@ -49,7 +49,7 @@ def refund_all(order: Order, *, refund_id: UUID | None = None) -> Refund:
     )
 
 
-def test_the_second_payment_of_an_exclusive_license_is_applied_and_refunded(sandbox):
+def test_the_second_payment_of_an_exclusive_license_is_refunded(sandbox):
     offer = OfferFactory(license="exclusive")
     first, second = order_of(offer), order_of(offer)
 
@@ -75,7 +75,7 @@ def test_a_returned_refund_waits_for_the_sale_of_its_exclusive_license(sandbox):
     assert ReviewItem.objects.get(kind="license_not_restored").correlation_id == first.pk
 
 
-def test_the_second_of_two_payments_of_an_order_is_applied_and_sells_nothing(sandbox):
+def test_the_second_of_two_payments_of_an_order_sells_nothing(sandbox):
     order = two_sellers_order()
     second = second_payment_of(order)
     first = Payment.objects.exclude(pk=second.pk).get()

@@ -19,7 +19,7 @@ from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewIte
 from veza.core.platform import maintenance
 
 pytestmark = pytest.mark.django_db
-QUERIES = 23
+QUERIES = 25
 LONG = "a-token-for-prometheus"
 
 

@@ -15,8 +15,8 @@ from tests.operators.production import database_url, serving
 from tests.sandbox.process import HYPERSWITCH_KEY
 
 pytestmark = pytest.mark.django_db(transaction=True)
-# Less than a health check or a provider has patience for.
-SECONDS = 3
+# As long as the containers' health check is patient; a provider is more so.
+SECONDS = 5
 
 
 @pytest.fixture(params=["refused", "silent"])

@@ -21,6 +21,8 @@ from veza.core.models import PlatformSetting
 from veza.core.states import move
 
 pytestmark = pytest.mark.django_db(transaction=True)
+# A step that fails by waiting takes all of it; one that passes needs a fraction, also on a machine with other work.
+PATIENCE_SECONDS = 2.0
 
 
 def statuses(walk):
@@ -147,7 +149,7 @@ FAILURES = [
 @pytest.mark.parametrize(("number", "fault", "observation"), FAILURES, ids=[f[1].__name__ for f in FAILURES])
 def test_a_failed_step_ends_the_run(stack, log, number, fault, observation):
     fault(stack)
-    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=0.8)
+    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=PATIENCE_SECONDS)
 
     verdict = run(walk)
 
@@ -182,7 +184,7 @@ def replace_step(walk, number, take):
 
 def test_a_refund_that_the_provider_refuses_fails_step_eight_or_nine(stack, log):
     refund_is_refused(stack)
-    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=0.8)
+    walk = stack.walk(log=log, operator=NoOperator(), patience_seconds=PATIENCE_SECONDS)
 
     verdict = run(walk)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from marketplace.models import License
 from payments.collection import expiry, payment_requests
-from payments.collection.payment_requests import cancel_payment
+from payments.collection.payment_requests import cancel_payment, send_payment
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
 from payments.hyperswitch.objects import parse_dispute
@@ -95,8 +95,22 @@ def test_two_attempts_to_send_a_payment_are_counted_as_two(unanswered):
         lambda: payment_requests._mark_sent(unanswered.pk), lambda: payment_requests._mark_sent(unanswered.pk)
     )
 
+    first_sent_at = unanswered.first_sent_at
     unanswered.refresh_from_db()
-    assert unanswered.attempts == before + 2
+    assert (unanswered.attempts, unanswered.first_sent_at) == (before + 2, first_sent_at)
+
+
+def test_a_payment_that_was_cancelled_meanwhile_is_not_sent(sandbox):
+    sandbox.fault("drop", "^/payments$", method="POST", when="before")
+    payment = payment_of(order_of(OfferFactory()))
+
+    _, rival = before_commit(
+        lambda: cancel_payment(payment.pk, reason="abandoned", cause=BY_STAFF),
+        lambda: send_payment(payment.pk, cause=BY_STAFF),
+    )
+
+    assert (rival.result(), Payment.objects.get().status) == (None, "cancelled")
+    assert sum(call["path"] == "/payments" for call in sandbox.calls()) == 1
 
 
 def test_a_payment_that_was_paid_meanwhile_is_not_cancelled_as_unknown(sandbox, captured_order):
@@ -192,6 +206,18 @@ def test_an_orphan_that_is_acknowledged_meanwhile_does_not_fail(sandbox, order):
 
     refund.refresh_from_db()
     assert (rival.result(), refund.status) == (False, "pending")
+
+
+def test_an_orphan_fails_once(sandbox, order):
+    sandbox.fault("drop", "^/refunds$", method="POST", when="before")
+    refund = refund_of(order)
+
+    def fail() -> bool:
+        return refund_requests.fail_orphan(refund.pk, cause=BY_STAFF, at=timezone.now())
+
+    first, rival = before_commit(fail, fail)
+
+    assert (first, rival.result()) == (True, False)
 
 
 # --- Disputes

@@ -16,12 +16,12 @@ from tests.buying import (
     refund_of,
     two_sellers_order,
 )
-from tests.crowd import FIFTY, ONE_CROWD_AT_A_TIME, all_at_once, together
+from tests.crowd import CROWD, FIFTY, all_at_once, together
 from tests.operators.production import wait_until
 from tests.payments.builders import RECONCILE, handle_waiting_deliveries, make_older, open_reviews, six_deliveries
 from veza.backoffice.proof import prove_payment
 
-pytestmark = [pytest.mark.django_db(transaction=True), ONE_CROWD_AT_A_TIME]
+pytestmark = CROWD
 
 
 @pytest.fixture

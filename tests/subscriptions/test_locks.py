@@ -159,7 +159,7 @@ def test_no_page_is_opened_beside_a_payment_that_is_tried_again(sandbox):
     assert len(payments_of(subscription)) == 1
 
 
-def test_two_completions_of_a_subscription_without_an_invoice_open_one_page():
+def test_two_completions_without_an_invoice_open_one_page():
     subscription = make_unpaid()
 
     first, rival = before_commit(

@@ -39,7 +39,7 @@ CLOCKS: dict[type[Model], tuple[str, ...]] = {
         "last_read_at",
         "amount_missing_since",
     ),
-    Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after", "last_read_at"),
+    Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after", "contradicted_at", "last_read_at"),
     Dispute: ("created_at", "next_attempt_at"),
     WebhookDelivery: ("received_at", "next_attempt_at"),
     SellerTransfer: ("next_retry_at", "in_doubt_since", "refresh_due_at"),

@@ -191,13 +191,13 @@ def _emails(at: datetime) -> Card:
     waiting = Email.objects.waiting()
     late = waiting.filter(created_at__lt=at - EMAIL_LATE_AFTER)
     oldest = waiting.order_by("created_at").values_list("created_at", flat=True).first()
-    failed = ReviewItem.objects.filter(kind=EMAIL_FAILED, closed_at__isnull=True)
+    failures = ReviewItem.objects.filter(kind=EMAIL_FAILED, closed_at__isnull=True)
     return Card(
         "E-mails",
         [
             _count("waiting", waiting, "core_email", note=_oldest(at, oldest), status__exact="waiting"),
             _count("… for over an hour", late, "core_email", "warn", status__exact="waiting"),
-            _count("failed, need review", failed, "core_reviewitem", "bad", state="open", kind=EMAIL_FAILED),
+            _count("failed, need review", failures, "core_reviewitem", "bad", state="open", kind=EMAIL_FAILED),
         ],
     )
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.db.models import QuerySet
 
+from veza.core import writes
 from veza.core.ids import first_id_since
 from veza.core.models import ProviderCall, StatefulRow, correlation_id_of
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
@@ -21,19 +22,20 @@ def record(outcome: Outcome[object], *, subject: StatefulRow, our_id: str) -> No
         case Unknown(why=why):
             kind, detail = "unknown", why
     call = outcome.call
-    ProviderCall.objects.create(
-        provider=call.provider,
-        subject=subject._meta.label_lower,
-        subject_id=subject.pk,
-        correlation_id=correlation_id_of(subject),
-        our_id=our_id,
-        method=call.method,
-        path=call.path[:200],
-        outcome=kind,
-        detail=detail[:300],
-        status=call.status,
-        milliseconds=call.milliseconds,
-    )
+    row = {
+        "provider": call.provider,
+        "subject": subject._meta.label_lower,
+        "subject_id": subject.pk,
+        "correlation_id": correlation_id_of(subject),
+        "our_id": our_id,
+        "method": call.method,
+        "path": call.path[:200],
+        "outcome": kind,
+        "detail": detail[:300],
+        "status": call.status,
+        "milliseconds": call.milliseconds,
+    }
+    writes.insert_values(ProviderCall, [row])
 
 
 def latest_of(provider: str, *, within: timedelta) -> QuerySet[ProviderCall]:

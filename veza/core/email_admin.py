@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -175,8 +176,9 @@ class EmailAdmin(ReadOnlyAdmin):
 
 def sample_of(message: Message, language: str) -> Rendered:
     """The message with its sample data, in one language."""
+    link = f"{settings.PUBLIC_BASE_URL}{reverse('unsubscribe', args=['sample'])}" if message.optional else ""
     with translation.override(language):
-        return render(message.sample())
+        return render(message.sample(), unsubscribe_url=link)
 
 
 def _described(message: Message) -> list[Any]:

@@ -277,6 +277,17 @@ class Email(StatefulRow):
         ]
 
 
+class EmailOptOut(KeyedRow):
+    """A user who has unsubscribed from one message."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    message = models.CharField(max_length=60)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "message"], name="one_opt_out_per_user_and_message")]
+
+
 class Heartbeat(models.Model):
     """When each worker last finished a tick, and how many rows it handled."""
 

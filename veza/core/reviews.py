@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import KeyedRow, ReviewItem, correlation_id_of
@@ -52,7 +53,7 @@ def open_review_of(
 ) -> None:
     """The same where no row is in hand, or where the subject is no row."""
     assert amount_minor >= 0, "an amount in question is not negative"
-    ReviewItem.objects.bulk_create(
+    writes.insert(
         [
             ReviewItem(
                 kind=kind,
@@ -76,14 +77,14 @@ def close_reviews_except(kind: str, standing: Collection[UUID], *, note: str) ->
 
 def update_review_amount(kind: str, subject: KeyedRow, amount_minor: int) -> None:
     """Set the amount in doubt of the open review item of this kind about `subject`, if there is one."""
-    item = ReviewItem.objects.filter(kind=kind, subject_id=subject.pk, closed_at__isnull=True)
-    item.update(amount_minor=amount_minor)
+    matching = [{"kind": kind, "subject_id": subject.pk}]
+    writes.update_matching(ReviewItem, matching, nulls=("closed_at",), amount_minor=amount_minor)
 
 
 def close_review(kind: str, *subjects: KeyedRow, note: str) -> None:
     """Close the open review items of this kind about `subjects`, if any: they are resolved."""
-    keys = [subject.pk for subject in subjects]
-    _close(ReviewItem.objects.filter(kind=kind, subject_id__in=keys), note=note)
+    matching = [{"kind": kind, "subject_id": subject.pk} for subject in subjects]
+    writes.update_matching(ReviewItem, matching, nulls=("closed_at",), closed_at=Now(), closed_by="veza", note=note)
 
 
 def close_reviews(kind: str, *, note: str) -> None:

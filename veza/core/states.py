@@ -1,30 +1,27 @@
 """The one place where a status changes.
 
 A machine is a table of edges, kept in its app's `states.py` and named by its model as `moves`. `move` checks the
-table, updates the row only if it still has the status that the caller read, and writes a StatusChange in the same
-transaction. The database has the same table in a trigger, so that nothing can bypass this module.
+table, has the row updated only if it still has the status that the caller read, and a StatusChange written in the
+same transaction. The database has the same table in a trigger, so that nothing can bypass this module.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.models import Moves, StatefulRow, StatusChange
+from veza.core.writes import StaleState as StaleState
 
 Row = TypeVar("Row", bound=StatefulRow)
 
 
 class IllegalMove(Exception):
     """The table has no such edge: an outdated update in the inbox, a bug anywhere else."""
-
-
-class StaleState(Exception):
-    """Another process moved the row first."""
 
 
 def machine_name(model: type[StatefulRow]) -> str:
@@ -46,8 +43,8 @@ def move(rows: Row | Sequence[Row], to: str, *, cause: Cause, at: datetime | Non
     """Move one row, or several of one machine, to `to`, setting `fields` in the same UPDATE.
 
     Needs an open transaction. The instances passed in are updated too. Raises IllegalMove when the table has no
-    such edge and StaleState when a row no longer has the status that was read; then nothing is changed (for several
-    rows the transaction, or its savepoint, can only be rolled back).
+    such edge. When a row no longer has the status that was read, StaleState is raised as it is written: immediately, or
+    at the end of a write set. Unless nothing else was written with it, the transaction can only be rolled back.
     """
     assert connection.in_atomic_block, "a status moves inside a transaction, together with what follows from it"
     several = [rows] if isinstance(rows, StatefulRow) else list(rows)
@@ -55,40 +52,22 @@ def move(rows: Row | Sequence[Row], to: str, *, cause: Cause, at: datetime | Non
         if not may_move(row, to):
             raise IllegalMove(f"{machine_name(type(row))} {row.pk}: {row.status} may not become {to}")
     moved_at = at or timezone.now()
-    several.sort(key=lambda row: str(row.status))
-    try:
-        for start, group in groupby(several, key=lambda row: str(row.status)):
-            _move_group(list(group), start, to, cause=cause, at=moved_at, fields=fields)
-    except StaleState:
-        if len(several) > 1:
-            # Some of them have moved: not even a caller who catches this may commit that.
-            transaction.set_rollback(True)
-        raise
+    changes = [_change_of(row, to, cause=cause, at=moved_at) for row in several]
+    writes.update(several, guard="status", status=to, **fields)
+    writes.insert_values(StatusChange, changes)
 
 
-def _move_group(rows: list[Row], start: str, to: str, *, cause: Cause, at: datetime, fields: Mapping[str, Any]) -> None:
-    model = type(rows[0])
-    current = model._default_manager.filter(pk__in=[row.pk for row in rows], status=start)
-    count = current.update(status=to, **fields)
-    if count != len(rows):
-        raise StaleState(f"{len(rows) - count} of {len(rows)} {model._meta.verbose_name_plural} left {start} first")
-    StatusChange.objects.bulk_create(
-        StatusChange(
-            machine=machine_name(model),
-            subject_id=row.pk,
-            from_status=start,
-            to_status=to,
-            cause_kind=cause.kind,
-            cause_id=cause.id,
-            actor=cause.actor,
-            reason=cause.reason,
-            request_id=cause.request_id,
-            correlation_id=row.correlation_id,
-            at=at,
-        )
-        for row in rows
-    )
-    for row in rows:
-        row.status = to
-        for name, value in fields.items():
-            setattr(row, name, value)
+def _change_of(row: StatefulRow, to: str, *, cause: Cause, at: datetime) -> dict[str, Any]:
+    return {
+        "machine": machine_name(type(row)),
+        "subject_id": row.pk,
+        "from_status": row.status,
+        "to_status": to,
+        "cause_kind": cause.kind,
+        "cause_id": cause.id,
+        "actor": cause.actor,
+        "reason": cause.reason,
+        "request_id": cause.request_id,
+        "correlation_id": row.correlation_id,
+        "at": at,
+    }

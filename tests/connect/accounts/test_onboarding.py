@@ -155,6 +155,16 @@ def test_a_seller_whose_webhooks_were_lost_is_paid_all_the_same(sandbox, seller)
     assert (transfer.status, transfer.waiting_for) == ("completed", "")
 
 
+def test_an_account_that_becomes_active_wakes_what_waited_for_it_only(seller):
+    row, later = planned(seller), timezone.now() + timedelta(hours=1)
+    ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1")
+    SellerTransfer.objects.update(waiting_for="platform_balance", next_retry_at=later)
+
+    apply_account(seller_id=seller.pk, snapshot=RemoteAccount("acct_1", True, True, True, "DE"), at=timezone.now())
+
+    assert SellerTransfer.objects.get(pk=row.pk).next_retry_at == later
+
+
 def test_revoked_access_is_explained_to_the_seller_and_needs_review(stripe, api, seller):
     ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", country="DE")
     stripe.will("read_account", refuses(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, 403))
@@ -197,6 +207,33 @@ def test_a_seller_opens_another_account_and_is_paid_there(stripe, api, seller):
     assert (body["stripe_account_id"], body["status"]) == ("acct_2", "active")
     assert stripe.keys() == [f"{row.pk}:account:1"]
     assert ReviewItem.objects.get().closed_by == BY_TEST.actor
+
+
+def test_a_late_refusal_to_read_an_account_does_not_revoke_the_next_one(stripe, seller):
+    row = ConnectedAccount.objects.create(seller=seller, stripe_account_id="acct_1", refresh_due_at=long_ago())
+
+    def another_account_meanwhile(_params):
+        ConnectedAccount.objects.update(stripe_account_id="acct_2", transfers_active=True)
+        return refuses(ACCOUNT_DISCONNECTED, status=403)
+
+    stripe.will("read_account", another_account_meanwhile)
+    refresh_due()
+
+    row.refresh_from_db()
+    assert (row.transfers_active, ReviewItem.objects.count()) == (True, 0)
+
+
+@pytest.mark.parametrize("meanwhile", [{"stripe_account_id": "acct_2"}, {"key_epoch": 7}])
+def test_a_late_refusal_to_open_an_account_leaves_the_one_opened_since(stripe, api, seller, meanwhile):
+    def opened_meanwhile(_params):
+        ConnectedAccount.objects.update(country="FR", **meanwhile)
+        return refuses("country_unsupported")
+
+    stripe.will("create_account", opened_meanwhile)
+    ask(api)
+
+    row = ConnectedAccount.objects.get()
+    assert (row.country, row.key_epoch) == ("FR", meanwhile.get("key_epoch", 0))
 
 
 def test_a_late_snapshot_of_a_disconnected_account_is_stale(stripe, seller):

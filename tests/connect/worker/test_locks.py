@@ -285,6 +285,20 @@ def test_a_write_off_waits_for_a_claim_that_offsets_the_debt(stripe, seller):
     assert (fresh(debt).offset_minor, fresh(debt).written_off_minor) == (4_00, 0)
 
 
+def test_a_debt_whose_reversal_is_retried_is_not_withheld_as_well(stripe, seller):
+    debt = debt_of(stripe, seller, 4_00)
+    stripe.will("create_reversal", refuses("resource_missing", status=404))
+    reversal_requests.reverse_transfer(debt.pk, cause=BY_TEST)
+    row = planned(seller)
+
+    _, rival = before_commit(
+        lambda: reversal_requests.retry(transfer_id=debt.pk, cause=BY_TEST),
+        lambda: claim_transfer(row.pk, cause=BY_TEST),
+    )
+
+    assert (rival.result().amount_minor, SetOff.objects.count()) == (9_00, 0)
+
+
 @pytest.mark.parametrize("model", [Payment, Order])
 def test_a_reissue_waits_for_any_event_about_the_orders_money(stripe, model):
     row = completed()
@@ -351,7 +365,7 @@ def test_an_older_snapshot_of_an_account_waits_for_the_newer_one(seller):
 
 def test_an_account_that_is_back_is_not_disconnected(seller):
     account = seller.connected_account
-    revoke_access(account_id=account.pk)
+    revoke_access(account)
     snapshot = snapshot_of(seller, active=True)
 
     _, rival = before_commit(
@@ -377,10 +391,33 @@ def test_an_older_event_about_an_account_waits_for_the_newer_snapshot(seller, se
     assert ConnectedAccount.objects.get().transfers_active is False
 
 
+def test_the_country_of_an_account_is_that_of_the_first_of_two_requests(seller):
+    ConnectedAccount.objects.update(stripe_account_id=None, country="")
+
+    def request(country: str) -> str:
+        return accounts.open_account(seller_id=seller.pk, country=country).country
+
+    _, rival = before_commit(lambda: request("FR"), lambda: request("DE"))
+
+    assert (rival.result(), ConnectedAccount.objects.get().country) == ("FR", "FR")
+
+
+def open_payout(seller, payout_id) -> SellerPayout:
+    ConnectedAccount.objects.update(payouts_enabled=True)
+    return payouts.open_payout(payout_id=payout_id, seller_id=seller.pk, amount_minor=5_00, currency="EUR")
+
+
 @pytest.fixture
 def payout(seller) -> SellerPayout:
-    ConnectedAccount.objects.update(payouts_enabled=True)
-    return payouts.open_payout(payout_id=new_id(), seller_id=seller.pk, amount_minor=5_00, currency="EUR")
+    return open_payout(seller, new_id())
+
+
+def test_two_requests_for_one_payout_open_one(seller):
+    payout_id = new_id()
+
+    first, rival = before_commit(lambda: open_payout(seller, payout_id), lambda: open_payout(seller, payout_id))
+
+    assert rival.result() == first == SellerPayout.objects.get()
 
 
 def remote_payout(payout, status: str) -> RemotePayout:

@@ -205,3 +205,34 @@ def test_a_contradiction_without_a_second_answer_stays_due(sandbox, order):
     assert payment.is_in_doubt()
     assert payment.next_attempt_at is not None
     assert refresh.refresh_payment(payment.pk, cause=BY_STAFF) == "skipped: waiting"
+
+
+def test_a_decided_mismatch_is_not_opened_again_by_a_read_of_it(sandbox, order):
+    at_provider(sandbox, order, status="review")
+    deliver_action(order, "review", updated=ago(seconds=-60))
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    Payment.objects.update(provider_updated_at=client.read_payment(payment_of(order).provider_key).value.updated_at)
+
+    read(order)
+    a_minute_later()
+    read(order)
+
+    assert (payment_of(order).status, open_items()) == ("succeeded", set())
+
+
+def test_a_stale_webhook_leaves_a_contradicted_payment_due(sandbox, order):
+    at_provider(sandbox, order, status="failed")
+    read(order)
+
+    deliver_payment(payment_of(order))
+
+    assert payment_of(order).next_attempt_at is not None
+
+
+def test_a_stale_webhook_leaves_an_open_payment_due(pending):
+    deliver_payment(payment_of(pending), status="processing", amount_received=None)
+    Payment.objects.update(next_attempt_at=timezone.now())
+
+    deliver_action(pending, "requires_payment_method", updated=ago(hours=1))
+
+    assert payment_of(pending).next_attempt_at is not None

@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments import tasks
+from payments.collection import expiry
+from payments.collection.expiry import close_pages_soon
 from payments.models import Payment
 from tests.buying import deliver_payment, order_of, paid, payment_of
 from tests.factories import OfferFactory
@@ -185,3 +188,39 @@ def test_a_cancellation_at_the_provider_cancels_the_order(pending_order):
     deliver_payment(payment_of(pending_order), status="cancelled", amount_received=None)
 
     assert standing(pending_order) == ("cancelled", "cancelled")
+
+
+def test_a_success_without_an_amount_keeps_its_page_due(sandbox, pending_order):
+    sandbox.pay(payment_of(pending_order).provider_key)
+    sandbox.control(f"payments/{payment_of(pending_order).provider_key}", amount_received=None, silent=True)
+    end_session()
+
+    tasks.close_unpaid()
+
+    payment = payment_of(pending_order)
+    assert (payment.status, payment.close_due_at is None) == ("pending", False)
+
+
+def test_closing_again_keeps_the_time_of_the_first_attempt(sandbox, pending_order):
+    sandbox.fault("drop", "/cancel$", method="POST", when="before", times=2)
+    end_session()
+    tasks.close_unpaid()
+    first = payment_of(pending_order).closing_started_at
+
+    end_session()
+    tasks.close_unpaid()
+
+    assert payment_of(pending_order).closing_started_at == first
+
+
+@pytest.mark.parametrize(("status", "off_session"), [("pending", False), ("failed", False), ("pending", True)])
+def test_every_page_of_a_paid_purchase_is_closed_and_no_charge(pending_order, status, off_session):
+    payment = payment_of(pending_order)
+    if status == "failed":
+        deliver_payment(payment, status="failed", amount_received=None)
+    if off_session:
+        Payment.objects.update(off_session=True, close_due_at=None)
+
+    close_pages_soon(payment.purpose, payment.purpose_id)
+
+    assert expiry.to_close().filter(close_due_at__lte=Now()).exists() is not off_session

@@ -1,15 +1,18 @@
 """A saved method is charged without the buyer; a page that must not be paid any more is closed."""
 
 from dataclasses import fields
+from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
 from django.conf import settings as project_settings
 from django.db import transaction
+from django.utils import timezone
 
 from payments import ports
 from payments.collection.payment_requests import cancel_payment, check_payment, open_payment, send_payment
-from payments.models import Payment
+from payments.collection.saved_methods import saves_method
+from payments.models import Payment, RevokedMandate
 from payments.ports import Purchase
 from tests.factories import PersonFactory
 from veza.core.causes import by_sweep
@@ -113,3 +116,13 @@ def test_money_on_a_failed_payment_is_booked_while_a_newer_one_waits(sandbox, no
 
     first.refresh_from_db()
     assert (first.status, first.received_minor) == ("succeeded", 9_90)
+
+
+def test_a_method_that_was_revoked_is_saved_again_by_a_later_payment():
+    first = payment_for(PersonFactory(), charges_method="pm_1")
+    RevokedMandate.objects.create(mandate_id="man_1", payment_method_id="pm_1")
+
+    later = payment_for(PersonFactory(), charges_method="pm_1")
+    Payment.objects.filter(pk=later.pk).update(created_at=timezone.now() + timedelta(seconds=1))
+
+    assert [saves_method(Payment.objects.get(pk=one.pk)) for one in (first, later)] == [False, True]

@@ -373,3 +373,21 @@ def test_an_exclusive_license_that_was_sold_again_is_not_restored(sandbox, order
 
     assert License.objects.get(order=first).status == "revoked"
     assert ReviewItem.objects.filter(kind="license_not_restored").count() == 1
+
+
+def test_a_refresh_that_brings_nothing_new_says_so(sandbox, order):
+    dispute = dispute_at_the_provider(sandbox, order)
+
+    assert reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler()) == "nothing new"
+
+
+def test_no_answer_does_not_postpone_what_a_webhook_made_due_meanwhile(sandbox, order, monkeypatch):
+    dispute = dispute_at_the_provider(sandbox, order, status="dispute_lost")
+    sandbox.fault("status", "^/disputes/", method="GET", when="before", status=500)
+    ids = {"dispute_id": dispute.hyperswitch_dispute_id}
+    during_the_call(monkeypatch, lambda: deliver_dispute(payment_of(order), "won", **ids))
+
+    reconcile.refresh_dispute(dispute.pk, cause=reconcile.by_reconciler())
+
+    dispute.refresh_from_db()
+    assert dispute.next_attempt_at <= timezone.now()

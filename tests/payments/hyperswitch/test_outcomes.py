@@ -1,13 +1,26 @@
 """Calls to Hyperswitch: four outcomes, and the rows that each leaves behind."""
 
+from dataclasses import replace
+
 import pytest
+from django.utils.dateparse import parse_datetime
 
 from marketplace.models import Order
 from payments import tasks
 from payments.collection import payment_requests as payment_requests
+from payments.collection.payment_requests import send_payment
 from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment, Refund
-from tests.buying import order_of, paid, payment_of, refund_of, two_sellers_order
+from tests.buying import (
+    deliver,
+    envelope,
+    order_of,
+    paid,
+    payment_object,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
 from tests.factories import OfferFactory
 from veza.core.causes import by_sweep
 from veza.core.models import ProviderCall
@@ -139,3 +152,44 @@ def test_a_lost_refund_answer_leaves_one_refund_and_its_order_pending(sandbox):
 def make_everything_due() -> None:
     for model in (Payment, Refund):
         model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at="2020-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def unanswered(sandbox) -> Payment:
+    """A payment that Hyperswitch made, and whose answer was lost."""
+    sandbox.fault("drop", "^/payments$", method="POST", when="after")
+    return payment_of(order_of(OfferFactory()))
+
+
+def test_a_late_answer_overwrites_nothing_that_a_webhook_brought(unanswered):
+    raw = payment_object(unanswered, status="requires_capture", amount_received=None)
+    deliver(envelope("payment_authorized", raw))
+
+    send_payment(unanswered.pk, cause=SWEEP)
+
+    payment = Payment.objects.get()
+    assert (payment.status, payment.provider_status) == ("pending", "requires_capture")
+    assert payment.provider_status_at == parse_datetime(raw["updated"])
+
+
+def test_an_answer_without_a_page_leaves_the_page(unanswered):
+    send_payment(unanswered.pk, cause=SWEEP)
+    page = Payment.objects.get().payment_url
+    answer = hyperswitch_api.read_payment(unanswered.provider_key)
+    other = replace(answer, value=replace(answer.value, payment_url=""))
+
+    payment_requests._record_outcome(unanswered.pk, other, cause=SWEEP)
+
+    assert page
+    assert Payment.objects.get().payment_url == page
+
+
+def test_a_late_refusal_does_not_fail_an_acknowledged_payment(sandbox, unanswered):
+    send_payment(unanswered.pk, cause=SWEEP)
+    sandbox.reset()
+    refusal = hyperswitch_api.read_payment(unanswered.provider_key)
+    assert isinstance(refusal, Refused)
+
+    payment_requests._record_outcome(unanswered.pk, refusal, cause=SWEEP)
+
+    assert Payment.objects.get().status == "pending"

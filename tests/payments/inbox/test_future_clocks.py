@@ -16,10 +16,10 @@ pytestmark = pytest.mark.django_db
 FUTURE = "2099-12-31T23:59:59Z"
 
 
-@pytest.mark.parametrize("updated", [FUTURE, ago(hours=-1)])
-def test_a_success_after_a_failure_from_the_future_is_applied(captured_order, updated):
+@pytest.mark.parametrize("hours_ahead", [1, 1_000_000])
+def test_a_success_after_a_failure_from_the_future_is_applied(captured_order, hours_ahead):
     payment = payment_of(captured_order)
-    deliver_payment(payment, status="failed", amount_received=None, updated=updated)
+    deliver_payment(payment, status="failed", amount_received=None, updated=ago(hours=-hours_ahead))
 
     assert deliver_payment(payment).json()["result"] == "ok"
 

@@ -271,3 +271,16 @@ def test_deliveries_are_selected_by_id_type_and_time(sandbox, by):
     call_command("replay_webhooks", *arguments, "--dry-run", "--json", stdout=out)
 
     assert json.loads(out.getvalue())["would_handle"] == [str(selected_row.pk)]
+
+
+def test_money_wakes_only_what_waits_for_it(sandbox):
+    orders = [order_of(OfferFactory()) for _ in range(2)]
+    for order in orders:
+        deliver_payment(payment_of(order), status="processing", amount_received=None)
+        deliver_dispute(payment_of(order), "opened", dispute_id=f"dp_{order.pk}")
+    WebhookDelivery.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at="2100-01-01T00:00:00Z")
+
+    paid(orders[0])
+
+    due = WebhookDelivery.objects.filter(next_attempt_at__lte=timezone.now())
+    assert [(row.correlation_id, row.processing_result) for row in due] == [(orders[0].pk, "skipped: waiting")]

@@ -19,6 +19,7 @@ from tests.buying import (
     WEBHOOK,
     ago,
     deliver,
+    deliver_dispute,
     deliver_payment,
     envelope,
     order_of,
@@ -442,3 +443,18 @@ def test_a_delivery_without_a_request_id_is_given_one(sandbox):
     deliver(b"{}")
 
     assert len(only_row().request_id) == 36
+
+
+@pytest.mark.parametrize("kind", ["refund", "dispute"])
+def test_a_refund_or_dispute_that_names_another_payment_changes_nothing(sandbox, kind):
+    first, second = (payment_of(paid(order_of(OfferFactory()))) for _ in range(2))
+    for payment in (first, second):
+        if kind == "refund":
+            payload = {"refund_id": "ref_there", "payment_id": payment.provider_key, "status": "succeeded"}
+            answer = deliver(envelope("refund_succeeded", payload | {"amount": 4_00, "currency": "EUR"}))
+        else:
+            answer = deliver_dispute(payment, "lost", amount_minor=4_00)
+
+    assert answer.json() == {"result": "skipped: ignored"}
+    second.refresh_from_db()
+    assert (second.refunded_minor, second.disputed_minor) == (0, 0)

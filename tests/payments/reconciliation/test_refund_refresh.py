@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from payments import tasks
+from payments.hyperswitch import client
 from payments.models import Payment, Posting, Refund
 from payments.reconciliation import listings as listings
 from payments.reconciliation import refresh as reconcile
@@ -236,3 +237,52 @@ def test_nothing_is_refreshed_when_nothing_is_open(sandbox, order):
     tallies = reconcile.run(cause=RECONCILE)
 
     assert sum(tally.done + tally.failed for tally in tallies.values()) == 0
+
+
+def during_the_read(monkeypatch, happens) -> None:
+    """Run something after Hyperswitch has answered and before its answer reaches Veza."""
+    read_refund = client.read_refund
+
+    def read_slowly(*args, **options):
+        answer = read_refund(*args, **options)
+        happens()
+        return answer
+
+    monkeypatch.setattr(client, "read_refund", read_slowly)
+
+
+def test_a_refund_that_ended_is_not_read_again_when_it_falls_due(sandbox, order):
+    refund = orphan(sandbox, order, when="before")
+    refunds.fail_orphan(refund.pk, cause=RECONCILE, at=timezone.now())
+    make_due(Refund)
+
+    tasks.resend()
+
+    refund.refresh_from_db()
+    assert (refund.next_attempt_at, refresh_calls(sandbox, "refunds")) == (None, 0)
+
+
+def test_an_acknowledged_refund_waits_for_the_reconciler(sandbox, order):
+    refund = orphan(sandbox, order, when="after")
+
+    check_refund(refund.pk, cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.hyperswitch_refund_id, refund.next_attempt_at) == (refund.provider_key, None)
+
+
+def test_a_refund_that_failed_during_a_read_is_not_due_again(sandbox, order, monkeypatch):
+    refund = orphan(sandbox, order, when="before")
+    during_the_read(monkeypatch, lambda: refunds.fail_orphan(refund.pk, cause=RECONCILE, at=timezone.now()))
+
+    check_refund(refund.pk, cause=RECONCILE)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.next_attempt_at) == ("failed", None)
+
+
+def test_an_acknowledged_refund_is_no_orphan_however_old(sandbox, order):
+    refund = refund_of(order)
+    make_older(Refund, days=1)
+
+    assert not is_orphan(refund)

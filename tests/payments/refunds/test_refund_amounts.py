@@ -9,6 +9,7 @@ from payments.ledger.postings import balances
 from payments.models import Refund
 from payments.reconciliation import refresh
 from payments.refunds.external_refunds import NoRefundToConfirm, mark_refund_expected
+from payments.reviews.conversions import enter_converted_amount
 from tests.buying import (
     ago,
     deliver,
@@ -203,3 +204,45 @@ def test_an_invoice_is_refunded_by_what_really_went_back(sandbox):
     subscription.refresh_from_db()
     assert (subscription.status, last_payment(subscription).refunded_minor) == ("active", 9_00)
     assert is_subscription_proved(subscription)
+
+
+def in_dollars(refund: Refund, **payload) -> None:
+    deliver_refund(refund, amount=13_00, currency="USD", **payload)
+    refund.refresh_from_db()
+
+
+def convert(refund: Refund, amount_minor: int) -> None:
+    enter_converted_amount(refund, amount_minor=amount_minor, cause=BY_STAFF)
+
+
+@pytest.mark.parametrize("amounts", [[12_00], [1, 12_00]])
+def test_licences_follow_what_was_requested_once_a_foreign_amount_is_known(order, amounts):
+    refund = of_the_dear_item(order)
+    in_dollars(refund)
+    assert outcome(order)[1] == {10_00: "suspended", 5_00: "suspended"}
+
+    for amount_minor in amounts:
+        convert(refund, amount_minor)
+
+    assert outcome(order) == ("completed", {10_00: "revoked", 5_00: "active"}, 12_00)
+    assert sum(net_paid(row) for row in SellerTransfer.objects.all()) == 4_50
+
+
+def test_a_foreign_amount_of_several_items_takes_of_each(order):
+    refund = refund_of(order)
+    in_dollars(refund)
+
+    convert(refund, 1)
+    convert(refund, 9_00)
+
+    assert sorted(line.total_minor for line in refund.lines.all()) == [3_00, 6_00]
+    assert outcome(order) == ("completed", KEPT, 9_00)
+
+
+def test_a_foreign_refund_that_is_corrected_takes_its_own_items(order):
+    refund = of_the_dear_item(order)
+    in_dollars(refund, updated_at=ago(minutes=1))
+
+    deliver_refund(refund, amount=12_00, currency="EUR")
+
+    assert outcome(order) == ("completed", {10_00: "revoked", 5_00: "active"}, 12_00)

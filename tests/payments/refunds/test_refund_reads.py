@@ -64,7 +64,7 @@ def one_hour_ahead(**fields) -> None:
     Refund.objects.update(provider_updated_at=timezone.now() + timedelta(hours=1), **fields)
 
 
-def test_a_read_alone_undoes_no_refund_and_a_second_one_a_minute_later_does(sandbox, order, refund):
+def test_one_read_undoes_no_refund_and_a_second_a_minute_later_does(sandbox, order, refund):
     at_hyperswitch(sandbox, refund, status="failed")
 
     for _ in range(2):
@@ -299,3 +299,11 @@ def test_a_review_repeated_by_a_webhook_is_stale(pending):
     deliver(envelope("refund_failed", raw))
 
     assert deliver(envelope("refund_failed", raw)).json() == {"result": "skipped: stale"}
+
+
+def test_an_older_failure_of_a_failed_refund_is_stale(pending):
+    deliver_refund(pending, status="failed")
+
+    deliver_refund(pending, status="failed", updated_at=ago(hours=1))
+
+    assert state_of(pending) == ("failed", 12_00, 0)

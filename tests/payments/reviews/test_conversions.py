@@ -274,6 +274,12 @@ def test_a_foreign_refund_is_booked_with_the_amount_entered(order):
     assert open_kinds() == {"external_refund"}
 
 
+def test_a_foreign_amount_may_be_a_smaller_number_than_ours(order):
+    convert(refund_in_usd(payment_of(order), amount=15_00), 18_00)
+
+    assert (standing(order), euros(order)) == (("refunded", {"revoked"}), {})
+
+
 def test_a_part_in_another_currency_takes_items_like_any_external_refund(order):
     convert(refund_in_usd(payment_of(order)), 6_00)
 

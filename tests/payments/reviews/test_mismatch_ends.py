@@ -12,7 +12,7 @@ from payments.ledger.postings import balances
 from payments.models import Payment, Refund
 from payments.reviews.mismatches import TooLittleReceived, accept_received_amount, refund_in_full
 from payments.reviews.missing_amounts import AmountNotApplicable, NoAmountMissing, enter_received_amount
-from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
+from tests.buying import ago, deliver_payment, deliver_refund, order_of, paid, payment_of
 from tests.factories import OfferFactory
 from tests.payments.voiding import BY_STAFF, at_provider, deliver_action, open_items, read, sums_of
 from veza.backoffice.proof import prove_payment
@@ -143,3 +143,14 @@ def test_an_amount_is_entered_only_where_one_is_missing(sandbox, order):
     sandbox.fault("status", payment_of(order).provider_key, method="GET", when="before", status=500)
     with pytest.raises(AmountNotApplicable):
         enter_received_amount(payment_id=payment_of(order).pk, amount_minor=12_00, cause=BY_STAFF)
+
+
+def test_an_amount_that_is_booked_already_is_not_entered(sandbox, order):
+    deliver_action(order, "partially_captured", amount_received=5_00, updated=ago(hours=2))
+    at_provider(sandbox, order, status="succeeded", amount_received=None)
+    deliver_payment(payment_of(order), amount_received=None)
+    Payment.objects.update(amount_missing_since=timezone.now() - timedelta(hours=1))
+    read(order)
+
+    with pytest.raises(AmountNotApplicable, match="more than is booked"):
+        enter_received_amount(payment_id=payment_of(order).pk, amount_minor=5_00, cause=BY_STAFF)

@@ -8,6 +8,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.email.messages import Message
 from veza.core.errors import NotAllowed
@@ -38,7 +39,7 @@ def draft(
         subject=subject._meta.label_lower,
         subject_id=subject.pk,
         occasion=occasion,
-        next_attempt_at=Now() + after,
+        next_attempt_at=Now() + after if after else Now(),
         correlation_id=getattr(subject, "correlation_id", None) or subject.pk,
     )
 
@@ -57,7 +58,7 @@ def write_emails(emails: Sequence[Email]) -> None:
     or a second worker adds none.
     """
     assert connection.in_atomic_block, "an e-mail is written in the commit of the fact that it is about"
-    Email.objects.bulk_create(emails, ignore_conflicts=True)
+    writes.insert(emails, ignore_conflicts=True)
 
 
 def write_group_email(message: Message, *, address: str, subject: str, subject_id: UUID, occasion: str) -> None:

@@ -38,7 +38,7 @@ class Rendered:
     language: str
 
 
-def render(content: Content, *, footnote: str = "") -> Rendered:
+def render(content: Content, *, unsubscribe_url: str = "") -> Rendered:
     """Lay out `content` in the active language. Raises LinkNotAllowed."""
     language = get_language() or settings.LANGUAGE_CODE
     context = {
@@ -46,7 +46,7 @@ def render(content: Content, *, footnote: str = "") -> Rendered:
         "headline": plain(content.headline),
         "amount": plain(content.amount),
         "blocks": [_clean(block) for block in content.blocks],
-        "footnote": plain(footnote),
+        "unsubscribe_url": unsubscribe_url,
         "sender": plain(settings.SMTP_FROM_NAME),
         "language": language,
     }

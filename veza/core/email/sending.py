@@ -23,6 +23,7 @@ from veza.core.causes import Cause, by_sweep
 from veza.core.email.content import Outdated
 from veza.core.email.mail_server import HEALTH, MailServer, build, mail_server
 from veza.core.email.messages import Message, message_of
+from veza.core.email.opt_outs import has_opted_out, unsubscribe_url
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.email.rendering import Rendered, render
 from veza.core.models import Email, EmailStatus, Language
@@ -74,7 +75,8 @@ def send_email(row: Email, server: MailServer, *, cause: Cause) -> Outcome[None]
         if isinstance(rendered, Outdated):
             _end(email, EmailStatus.DROPPED, why=rendered.why, cause=cause)
             return None
-        outcome = server.send(build(email, rendered), name=email.message)
+        link = unsubscribe_url(email, message) if (message := message_of(email.message)) else ""
+        outcome = server.send(build(email, rendered, unsubscribe_url=link), name=email.message)
     except (OperationalError, InterfaceError):
         raise
     except ValidationError:
@@ -108,6 +110,8 @@ def _prepare(email: Email) -> Rendered | Outdated:
     message = message_of(email.message)
     if message is None:
         return Outdated("This release has no such message.")
+    if message.optional and has_opted_out(email):
+        return Outdated("The recipient has unsubscribed from this message.")
     language, zone = (person.language, person.time_zone) if person else (Language.ENGLISH, "UTC")
     return compose(message, email, language=language, zone=zone)
 
@@ -116,7 +120,9 @@ def compose(message: Message, email: Email, *, language: str, zone: str) -> Rend
     """What `message` says about the e-mail's subject now, in `language` and the time zone `zone`."""
     with translation.override(language), timezone.override(ZoneInfo(zone)):
         content = message.compose(email.subject_id, email.occasion)
-        return content if isinstance(content, Outdated) else render(content)
+        if isinstance(content, Outdated):
+            return content
+        return render(content, unsubscribe_url=unsubscribe_url(email, message))
 
 
 def _copied(first: Email) -> Rendered:

@@ -8,7 +8,7 @@ from veza.core.migration_operations import drop_index, without_time_limit
 class Migration(migrations.Migration):
     # Rows are written while this runs. Each of these indexes had a twin that serves its queries, or no query at all.
     atomic = False
-    dependencies = [("core", "0008_create_emails"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
+    dependencies = [("core", "0009_create_email_opt_outs"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
 
     operations = [
         migrations.SeparateDatabaseAndState(
