@@ -129,7 +129,7 @@ def test_the_proof_finds_a_wrong_opening_balance(account):
 
 
 def test_a_balance_reads_what_was_posted_since_and_nothing_else(account):
-    fill_postings([account], 5_000)
+    fill_postings([account, *(seller_account(new_id()) for _ in range(99))], 5_000)
     carry_forward()
     with transaction.atomic():
         earn(account, 1_00)
