@@ -53,7 +53,7 @@ INDEXES = {
         "payments_writeoff_subject_id_2c42309b seller_set_offs_debt_id_ca9fa72d "
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
-    "payments.reconcile": "dispute_due payment_unsettled provider_call_latest",
+    "payments.reconcile": "dispute_due payment_unsettled provider_call_latest refund_unsettled",
     "payments.resend": "payment_due refund_due",
     "payments.close_unpaid": "payment_to_close",
     "payments.retry_deliveries": "webhook_due",
@@ -65,7 +65,7 @@ INDEXES = {
     "connect.look_at_stripe": "account_refresh_due transfer_refresh_due",
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
-    "a webhook of a refund": "refund_unsettled seller_set_offs_transfer_id_6bf9e279",
+    "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
     "a payment that saves a method": "payments_revokedmandate_payment_method_id_69488553",

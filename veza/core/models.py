@@ -280,7 +280,7 @@ class Email(StatefulRow):
 class EmailOptOut(KeyedRow):
     """A user who has unsubscribed from one message."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", db_index=False)
     message = models.CharField(max_length=60)
     created_at = models.DateTimeField(db_default=Now())
 
