@@ -127,6 +127,24 @@ def review_and_move(*payments):
     move(payments, PaymentStatus.PENDING, cause=BY_TEST)
 
 
+@transaction.atomic()
+def update_and_break(payment):
+    writes.update(payment, attempts=1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+def test_after_an_error_of_the_database_nothing_more_is_sent_to_it():
+    payment, other = make_payment(), make_payment()
+
+    with writes.atomic():
+        with pytest.raises(DataError, match="division by zero"):
+            update_and_break(other)
+        writes.update(payment, attempts=2)
+
+    assert (stored(payment, "attempts"), stored(other, "attempts")) == (2, 0)
+
+
 def test_a_row_that_another_process_moved_first_rolls_all_of_it_back():
     payment, other = make_payment(), make_payment()
     Payment.objects.filter(pk=payment.pk).update(status="processing")
