@@ -70,6 +70,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "veza.core.api.middleware.RequestIdMiddleware",
     "veza.core.api.middleware.MaintenanceMiddleware",
+    "veza.core.api.middleware.BodyLengthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "veza.core.api.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
