@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "veza.core.api.middleware.RequestIdMiddleware",
     "veza.core.api.middleware.LeanDoorMiddleware",
     "veza.core.api.middleware.MaintenanceMiddleware",
+    "veza.core.api.middleware.BodyLengthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "veza.core.api.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

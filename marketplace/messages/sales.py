@@ -16,8 +16,11 @@ from veza.core.models import Email
 
 
 def drafts_of_sales(order: Order, items: Sequence[OrderItem]) -> list[Email]:
-    """For each seller of a completed order what they sold; a withheld item was not sold."""
-    sellers = sorted({item.seller_id for item in items if not item.withheld})
+    """For each seller who earns by a completed order what they sold; a withheld item was not sold.
+
+    What is free earns nothing, and costs whoever orders it again and again nothing: no mailbox is filled with it.
+    """
+    sellers = sorted({item.seller_id for item in items if not item.withheld and item.seller_minor})
     return [draft(SALE, order, to=seller_id, occasion=str(seller_id)) for seller_id in sellers]
 
 
@@ -57,7 +60,7 @@ def _compose(order: Order, items: Sequence[OrderItem]) -> Content:
 SALE = Message(
     "sale",
     Audience.SELLER,
-    "An order with works of this seller was completed.",
+    "An order in which this seller earns something was completed.",
     _sale,
     lambda: _compose(sample_order(), sample_items()),
     optional=True,

@@ -174,8 +174,10 @@ def _change_of(snapshot: RemotePayment, payment: Payment) -> _Change | None:
 
 def _received_in(snapshot: RemotePayment, payment: Payment) -> list[tuple[str, int]]:
     """Each currency that was received so far, or is reported now, with the amount received; the first one first."""
-    received = {payment.received_currency or snapshot.currency: payment.received_minor}
-    if payment.refunded_minor:  # It receives another currency only after it has lost the first.
+    first = payment.received_currency or snapshot.currency
+    received = {first: payment.received_minor}
+    # It receives another currency only after it has lost the first, which may be there again since.
+    if payment.refunded_minor or snapshot.currency != first:
         received |= dict(payment.foreign_receipts.order_by("pk").values_list("currency", "received_minor"))
     return list((received | {snapshot.currency: received.get(snapshot.currency, 0)}).items())
 

@@ -4,6 +4,7 @@ Mail programs open links on their own, so opening it changes nothing: the button
 """
 
 from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
 from django.conf import settings
@@ -14,11 +15,14 @@ from django.utils import timezone, translation
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from subscriptions.completion import request_completion
 from subscriptions.messages.renewals import PAYMENT_LINK
 from subscriptions.models import Subscription
 from veza.core.api.middleware import csp_override
+from veza.core.api.throttles import MovingMoney
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -42,6 +46,8 @@ class PaymentLink(View):
         if subscription is None:
             return _page(request, None)
         with translation.override(subscription.user.language):
+            if not MovingMoney().allow_request(cast("Request", request), cast("APIView", self)):
+                return _page(request, subscription, notice=_not_ready(), status=429)
             return _pay(request, subscription)
 
 
@@ -59,7 +65,11 @@ def _pay(request: HttpRequest, subscription: Subscription) -> HttpResponse:
         return _page(request, subscription, notice=_("There is nothing to pay now, or a payment is in progress."))
     if checkout.payment_url:
         return HttpResponseRedirect(checkout.payment_url, status=303)
-    return _page(request, subscription, notice=_("The payment page is not ready yet. Try again in a minute."))
+    return _page(request, subscription, notice=_not_ready())
+
+
+def _not_ready() -> str:
+    return _("The payment page is not ready yet. Try again in a minute.")
 
 
 def _read(token: str) -> Subscription | None:
@@ -70,7 +80,8 @@ def _read(token: str) -> Subscription | None:
     return Subscription.objects.select_related("plan", "user").filter(pk=key).first()
 
 
-def _page(request: HttpRequest, subscription: Subscription | None, *, notice: str = "") -> HttpResponse:
+def _page(
+    request: HttpRequest, subscription: Subscription | None, *, notice: str = "", status: int = 200
+) -> HttpResponse:
     context = {"subscription": subscription, "notice": notice}
-    status = 200 if subscription else 404
-    return TemplateResponse(request, "pay_subscription.html", context, status=status).render()
+    return TemplateResponse(request, "pay_subscription.html", context, status=status if subscription else 404).render()

@@ -126,6 +126,13 @@ def test_a_body_above_the_limit_is_refused_and_one_at_the_limit_is_read(as_buyer
     assert (too_large.status_code, problem_in(too_large)["code"]) == (413, "body_too_large")
 
 
+def test_a_chunked_body_is_refused_and_never_taken_for_an_empty_one(as_buyer):
+    body = {"data": b'{"now": true}', "content_type": "application/json", "CONTENT_LENGTH": ""}
+    answer = as_buyer.generic("POST", "/api/v1/subscriptions/cancel", **body, HTTP_TRANSFER_ENCODING="chunked")
+
+    assert (answer.status_code, problem_in(answer)["code"]) == (411, "length_required")
+
+
 def test_a_body_that_is_announced_too_large_is_refused_unread(as_buyer):
     response = as_buyer.post(
         "/api/v1/example-orders", b"{}", content_type="application/json", CONTENT_LENGTH=str(10**9)

@@ -1,5 +1,7 @@
 """A write set: what is decided first is written once, in order, before anything else can see that it was not."""
 
+from contextlib import suppress
+
 import pytest
 from django.db import DataError, connection, transaction
 from django.db.models import F
@@ -155,17 +157,50 @@ def test_a_row_that_another_process_moved_first_rolls_all_of_it_back():
     assert (stored(payment), stored(other), ReviewItem.objects.count()) == ("processing", "created", 0)
 
 
-def test_a_stale_row_that_is_caught_is_not_committed_either():
+@writes.atomic()
+def update_and_catch(other, payment):
+    writes.update(other, attempts=5)
+    move(payment, PaymentStatus.PENDING, cause=BY_TEST)
+    with suppress(StaleState):
+        writes.flush()
+
+
+def test_a_stale_row_that_is_caught_is_not_committed_and_the_verb_does_not_return():
+    payment, other = make_payment(), make_payment()
+    Payment.objects.filter(pk=payment.pk).update(status="processing")
+
+    with pytest.raises(transaction.TransactionManagementError):
+        update_and_catch(other, payment)
+
+    assert stored(other, "attempts") == 0
+
+
+@transaction.atomic
+def read_and_write(other, write):
+    writes.update(other, attempts=5)
+    assert stored(other, "attempts") == 5  # Written by this query, before the savepoint ends.
+    write()
+
+
+def move_to_pending(payment):
+    move(payment, PaymentStatus.PENDING, cause=BY_TEST)
+
+
+def update_guarded(payment):
+    writes.update(payment, guard="status", attempts=1)
+
+
+@pytest.mark.parametrize("write", [move_to_pending, update_guarded])
+def test_a_stale_row_inside_a_savepoint_takes_all_of_the_savepoint_with_it(write):
     payment, other = make_payment(), make_payment()
     Payment.objects.filter(pk=payment.pk).update(status="processing")
 
     with writes.atomic():
-        writes.update(other, attempts=5)
-        move(payment, PaymentStatus.PENDING, cause=BY_TEST)
         with pytest.raises(StaleState):
-            writes.flush()
+            read_and_write(other, lambda: write(payment))
+        writes.insert([review()])
 
-    assert stored(other, "attempts") == 0
+    assert (stored(payment), stored(other, "attempts"), ReviewItem.objects.count()) == ("processing", 0, 1)
 
 
 def test_a_row_that_is_gone_is_a_bug():

@@ -52,6 +52,13 @@ def test_a_nested_key_is_refused_by_its_path(operation):
     assert (answer.status_code, nested[key]) == (400, "unknown_field")
 
 
+def test_a_body_of_invented_keys_gets_a_short_answer():
+    answer = send("post", "/api/v1/marketplace/orders", {f"{number}" + "x" * 200: 1 for number in range(200)})
+
+    assert (answer.status_code, len(answer.json()["errors"])) == (400, 20)
+    assert len(answer.content) < 8_000
+
+
 def test_the_document_allows_no_other_keys_in_any_body():
     schemas = document()["components"]["schemas"]
     bodies = {

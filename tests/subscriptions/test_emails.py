@@ -19,6 +19,7 @@ from tests.subscriptions.subscribing import (
     set_charge_outcome,
     subscribe,
 )
+from veza.core.api.throttles import MovingMoney
 from veza.core.email.content import Outdated
 from veza.core.models import Email
 
@@ -91,6 +92,16 @@ def test_opening_the_link_changes_nothing_and_a_changed_one_is_no_link(sandbox):
 
     assert len(payments_of(subscription)) == before
     assert Client().post(path + "x").status_code == 404
+
+
+def test_whoever_has_the_link_cannot_call_the_provider_without_end(sandbox, monkeypatch, caplog):
+    monkeypatch.setattr(MovingMoney, "THROTTLE_RATES", {"money": "1/min"})
+    path = payment_link(past_due(sandbox)).removeprefix("http://127.0.0.1:8000")
+    caplog.set_level("INFO", logger="veza.core.api.middleware")
+    caplog.clear()
+
+    assert [Client().post(path).status_code for _ in range(2)] == [303, 429]
+    assert {record.msg["path"] for record in caplog.records if "path" in record.msg} == {"/pay/…"}
 
 
 def test_a_renewal_that_was_paid_meanwhile_is_not_reported_as_failed(sandbox):

@@ -29,21 +29,35 @@ class Accepted(Generic[Value]):
     call: Call
 
 
+# The longest code and message that a row stores of a refusal.
+CODE_LENGTH, MESSAGE_LENGTH = 100, 500
+
+
+class _Storable:
+    """Its texts are a provider's: whatever they hold, the outcome is stored, and no row waits for another one."""
+
+    def __post_init__(self) -> None:
+        for name, length in (("code", CODE_LENGTH), ("message", MESSAGE_LENGTH), ("why", MESSAGE_LENGTH)):
+            if (text := getattr(self, name, None)) is not None:
+                storable = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+                object.__setattr__(self, name, storable[:length])
+
+
 @dataclass(frozen=True)
-class Refused:
+class Refused(_Storable):
     code: str
     message: str
     call: Call
 
 
 @dataclass(frozen=True)
-class NotSent:
+class NotSent(_Storable):
     why: str
     call: Call
 
 
 @dataclass(frozen=True)
-class Unknown:
+class Unknown(_Storable):
     why: str
     call: Call
 

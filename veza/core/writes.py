@@ -104,11 +104,24 @@ class WriteSet:
             text = sql if isinstance(sql, str) else ""
             if text.startswith("ROLLBACK TO"):
                 self._forget()  # All of it was recorded after the SAVEPOINT, which had everything before it written.
+            elif self._writes and text.startswith("RELEASE"):
+                self._flush_before_release(text, execute, context)
             elif self._writes and (not text.startswith("SELECT") or self.must_precede(text)):
                 self.flush()
             if not text.startswith(_HARMLESS):
                 self.memory.clear()
         return execute(sql, params, many, context)
+
+    def _flush_before_release(self, text: str, execute: Callable[..., Any], context: dict[str, Any]) -> None:
+        """Write what a savepoint recorded last. Django rolls a savepoint back only for an error of the database."""
+        try:
+            self.flush()
+        except (StaleState, AssertionError):
+            self.memory.clear()
+            connection.needs_rollback = False  # All that was written with it is undone here.
+            execute(text.replace("RELEASE", "ROLLBACK TO", 1), None, False, context)
+            execute(text, None, False, context)
+            raise
 
     def _forget(self) -> list[Write]:
         writes = self._writes
@@ -147,15 +160,20 @@ _open: ContextVar[WriteSet | None] = ContextVar("write_set", default=None)
 
 @contextmanager
 def atomic() -> Iterator[None]:
-    """A durable transaction with a write set, written right before COMMIT. Also a decorator."""
+    """A durable transaction with a write set, written right before COMMIT. Also a decorator.
+
+    Raises TransactionManagementError when an error that was caught inside left nothing to commit: a verb that returns
+    has committed.
+    """
     with transaction.atomic(durable=True):
         write_set = WriteSet()
         token = _open.set(write_set)
         try:
             with connection.execute_wrapper(write_set.before_statement):
                 yield
-                if not connection.needs_rollback:
-                    write_set.flush()
+                if connection.needs_rollback:
+                    raise transaction.TransactionManagementError("an error was caught inside; nothing is committed")
+                write_set.flush()
         finally:
             _open.reset(token)
 

@@ -29,6 +29,15 @@ def test_a_title_cannot_break_a_header_hide_its_direction_or_become_a_link():
     assert "<script>" not in rendered.html
 
 
+@pytest.mark.parametrize("dot", [".", "\u3002", "\uff0e", "\uff61"])
+def test_a_bare_domain_or_address_is_broken_too(dot):
+    rendered = render(content(Paragraph(f"Pay at evil{dot}example/x or help@evil{dot}example. Then 3.5 of v1.2")))
+
+    for text in (rendered.text, rendered.html):
+        assert f"evil{dot}example" not in text
+        assert "3.5 of v1.2" in text
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -97,6 +97,15 @@ def test_an_email_whose_attempts_are_used_up_needs_review(mail):
     assert ReviewItem.objects.filter(kind=EMAIL_FAILED, subject_id=email.pk).exists()
 
 
+def test_an_email_whose_outcome_can_never_be_stored_is_not_sent_for_ever(mail):
+    email = write_note()
+    make_due(attempts=len(RETRY_SCHEDULE) + 1)
+    send_due()
+
+    assert (state_of(email)[0], mail.emails()) == ("failed", [])
+    assert ReviewItem.objects.filter(kind=EMAIL_FAILED, subject_id=email.pk).exists()
+
+
 def test_an_answer_that_was_lost_is_repeated_under_the_same_message_id(mail):
     mail.control("mail_faults", fault="drop_after")
     email = write_note()

@@ -105,6 +105,20 @@ def test_money_under_review_is_booked_after_a_void(order):
     assert faults(order) == []
 
 
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_a_currency_that_comes_and_goes_is_booked_as_it_is_held(order, rounds):
+    for _ in range(rounds):
+        receive_dollars(order)
+        deliver_payment(payment_of(order))
+    assert booked("psp_clearing") == {"EUR": -12_00}
+
+    receive_dollars(order)
+
+    assert booked("psp_clearing") == {"USD": -9_00}
+    assert ForeignReceipt.objects.get().received_minor == 9_00
+    assert faults(order) == []
+
+
 def test_the_first_currency_that_is_there_again_undoes_everything(order):
     receive_dollars(order)
 

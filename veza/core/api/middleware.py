@@ -1,5 +1,5 @@
-"""What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the content
-security policy.
+"""What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the length of its
+body, the content security policy.
 """
 
 import re
@@ -24,6 +24,7 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Policy = Mapping[str, Sequence[str]]
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _API = "/api/v1/"
+_WEBHOOKS = _API + "webhooks/"
 # Providers' webhooks report money whose buyer has already paid; the others say what is going on.
 _NEVER_CLOSED = tuple(_API + name for name in ("webhooks/", "auth/", "health", "status", "schema", "docs"))
 LEAN_DOORS = (_API + "webhooks/", _API + "health")
@@ -53,11 +54,18 @@ class RequestIdMiddleware:
         log.info(
             "request",
             method=request.method,
-            path=request.path,  # Never the query string: it may hold what only the caller should know.
+            path=_path_of(request),  # Never the query string: it may hold what only the caller should know.
             status=response.status_code,
             milliseconds=round((time.perf_counter() - start) * 1000),
         )
         return response
+
+
+def _path_of(request: HttpRequest) -> str:
+    """The path without the signed token of an e-mail's link: whoever reads the log could use it."""
+    match = request.resolver_match
+    token = match.kwargs.get("token") if match is not None else None
+    return request.path.replace(token, "…") if token else request.path
 
 
 class LeanDoorMiddleware:
@@ -105,6 +113,23 @@ class MaintenanceMiddleware:
             str(notice.get("message") or "Veza is down for maintenance. Nothing is lost; please come back soon."),
             headers=retry_after(wait if isinstance(wait, int) else _RETRY_AFTER_SECONDS),
         )
+        return to_http(problem, request)
+
+
+class BodyLengthMiddleware:
+    """Refuses a body without a Content-Length: a chunked one reaches WSGI empty, and would be ignored in silence.
+
+    Webhooks have an answer of their own to it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        is_chunked = "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH")
+        if not is_chunked or request.path.startswith(_WEBHOOKS):
+            return self.get_response(request)
+        problem = Problem(411, "length_required", "Send the body with a Content-Length, not chunked. Nothing was done.")
         return to_http(problem, request)
 
 

@@ -20,6 +20,10 @@ SUBJECT_LENGTH = 200
 _SPACES = re.compile(r"\s+")
 # What a mail program would turn into a link.
 _SCHEME, _WWW = re.compile(r"(?<=\w)://"), re.compile(r"\bwww\.", re.IGNORECASE)
+# Nor a domain or an address without a scheme, such as `pay.example`: all that browsers take for its dot is followed by
+# an invisible character, which ends it.
+_DOMAIN_DOT = re.compile(r"(?<=\w)([.\u3002\uff0e\uff61])(?=[^\W\d_])")
+_BROKEN_DOT = "\\1\N{ZERO WIDTH NON-JOINER}"
 # Dark colours stay in a style sheet: no inline style can depend on the reader's colour scheme.
 _inliner = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False)
 
@@ -60,7 +64,7 @@ def plain(text: str) -> str:
     spaced = _SPACES.sub(" ", text.replace("\N{NO-BREAK SPACE}", "\0").replace("\N{NARROW NO-BREAK SPACE}", "\1"))
     visible = "".join(each for each in spaced if each in "\0\1" or unicodedata.category(each) not in _HIDDEN)
     visible = visible.replace("\0", "\N{NO-BREAK SPACE}").replace("\1", "\N{NARROW NO-BREAK SPACE}")
-    return _WWW.sub("www .", _SCHEME.sub(": //", visible)).strip()
+    return _DOMAIN_DOT.sub(_BROKEN_DOT, _WWW.sub("www .", _SCHEME.sub(": //", visible))).strip()
 
 
 # Control, format (direction and zero width), surrogate and private-use characters.

@@ -70,6 +70,9 @@ def send_email(row: Email, server: MailServer, *, cause: Cause) -> Outcome[None]
     if not _begin(row):
         return None
     email = Email.objects.select_related("recipient", "copy_of").get(pk=row.pk)
+    if email.attempts > len(RETRY_SCHEDULE) + 1:
+        _end(email, EmailStatus.FAILED, why="Its attempts are used up: the outcome of none was stored.", cause=cause)
+        return None
     try:
         rendered = _prepare(email)
         if isinstance(rendered, Outdated):
