@@ -10,6 +10,7 @@ from payments.ledger.chart_of_accounts import PLATFORM_FEE, RECOVERABLE, TAX, UN
 from payments.ledger.proof import Entry, Fault, Term
 from payments.models import Dispute, Payment, Posting, Refund
 from payments.states import RefundStatus
+from veza.core.money import format_amount
 
 
 @dataclass
@@ -84,6 +85,11 @@ class OrderFacts:
         if total != order.total_minor:
             text = f"order {order.pk}: its items add up to {total} and its total is {order.total_minor}"
             faults.append(Fault(text, abs(total - order.total_minor), order.currency))
+        for account, amount in self.due().items():
+            if amount < 0:
+                excess = format_amount(-amount, order.currency)
+                text = f"order {order.pk}: refunds and disputes take {excess} more of {account} than its part"
+                faults.append(Fault(text, -amount, order.currency))
         for refund in self.refunds:
             faults += self._lines_of(refund)
         return faults

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.db.models import F
+
 from connect.models import SellerTransfer, SetOff, TransferReversal
 from connect.states import ReversalStatus, TransferStatus
 from marketplace.proof import OrderFacts
@@ -92,10 +94,10 @@ def transfer_facts(order_ids: Collection[UUID]) -> dict[UUID, list[TransferFacts
         by_order[row.order_id].append(facts[row.pk])
     for one in TransferReversal.objects.filter(transfer__in=facts, status=ReversalStatus.MADE).order_by("from_minor"):
         facts[one.transfer_id].reversals.append(one)
-    for offset in SetOff.objects.filter(transfer__in=facts):
+    for offset in SetOff.objects.filter(transfer__in=facts, currency=F("transfer__currency")):
         facts[offset.transfer_id].offset_minor += offset.amount_minor
         facts[offset.transfer_id].offset_undone_minor += offset.unwound_minor
-    for offset in SetOff.objects.filter(debt__in=facts):
+    for offset in SetOff.objects.filter(debt__in=facts, currency=F("debt__currency")):
         facts[offset.debt_id].covered_by_offset_minor += offset.amount_minor - offset.unwound_minor
     for loss in WriteOff.objects.filter(subject="connect.sellertransfer", subject_id__in=facts):
         facts[loss.subject_id].lost_minor += loss.lost_minor

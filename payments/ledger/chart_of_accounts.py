@@ -40,5 +40,8 @@ def seller_account(seller_id: UUID) -> str:
 
 
 def seller_of(code: str) -> UUID | None:
-    """The seller whose account this is; None for the ledger's own accounts."""
-    return UUID(code.removeprefix(SELLER)) if code.startswith(SELLER) else None
+    """The seller whose account this is; None for the ledger's own accounts, and for a code that names no seller."""
+    try:
+        return UUID(code.removeprefix(SELLER)) if code.startswith(SELLER) else None
+    except ValueError:
+        return None  # The proof names a posting to such an account, and goes on.

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Protocol
 from uuid import UUID
 
 from payments.ledger.chart_of_accounts import (
@@ -120,6 +121,7 @@ class Books:
 
     payment: Payment
     entries: dict[Key, list[Entry]]
+    misfiled: list[Entry] = field(default_factory=list)
 
     def take(self, kind: str, subject_id: UUID) -> list[Entry]:
         """The postings of one fact, in the order they were numbered; no other fact gets them."""
@@ -130,8 +132,9 @@ class Books:
             yield from entries
 
     def find_unexplained(self) -> list[Fault]:
-        """What no fact has asked for."""
-        return [entry.fault("posted and explained by nothing") for entry in self.all_entries()]
+        """What no fact has asked for, and what the pages show under another order or subscription."""
+        unexplained = [entry.fault("posted and explained by nothing") for entry in self.all_entries()]
+        return unexplained + [entry.fault("posted under another order or subscription") for entry in self.misfiled]
 
 
 def faults_between(expected: Iterable[Entry], entries: Iterable[Entry]) -> list[Fault]:
@@ -145,11 +148,31 @@ def books_of(payments: Sequence[Payment]) -> dict[UUID, Books]:
     """The postings of each of `payments`, in one query."""
     books = {payment.pk: Books(payment, {}) for payment in payments}
     rows = Posting.objects.filter(payment__in=books).order_by("number", "pk")
-    columns = ("payment_id", "kind", "subject_id", "number", "debit_id", "credit_id", "amount_minor", "currency")
-    for payment_id, *values in rows.values_list(*columns).iterator():
-        entry = Entry(*values)
-        books[payment_id].entries.setdefault(entry.key, []).append(entry)
+    columns = ("kind", "subject_id", "number", "debit_id", "credit_id", "amount_minor", "currency")
+    for payment_id, correlation_id, *values in rows.values_list("payment_id", "correlation_id", *columns).iterator():
+        entry, own = Entry(*values), books[payment_id]
+        own.entries.setdefault(entry.key, []).append(entry)
+        if correlation_id != own.payment.correlation_id:
+            own.misfiled.append(entry)
     return books
+
+
+class Purchase(Protocol):
+    """An order or an invoice: what a payment is for, with its price in minor units of `currency`."""
+
+    pk: UUID
+    total_minor: int
+    currency: str
+
+
+def faults_of_price(payment: Payment, purchase: Purchase) -> list[Fault]:
+    """Where a payment asks for another amount than its order or invoice costs."""
+    if (payment.amount_minor, payment.currency) == (purchase.total_minor, purchase.currency):
+        return []
+    price = format_amount(payment.amount_minor, payment.currency)
+    total = format_amount(purchase.total_minor, purchase.currency)
+    text = f"its price is {price}, and {payment.purpose} {purchase.pk} costs {total}"
+    return [Fault(text, abs(payment.amount_minor - purchase.total_minor) or payment.amount_minor, purchase.currency)]
 
 
 def terms_of(books: Books, refunds: Sequence[Refund], disputes: Sequence[Dispute]) -> list[Term]:
@@ -223,6 +246,19 @@ def explain_payment(
     for write_off in write_offs:
         faults += _explain_write_off(write_off, books.take(Kind.WRITE_OFF, write_off.pk))
     return faults
+
+
+def overdrawn_funds(books: Books) -> list[Fault]:
+    """What was given away of a payment beyond what it received: other payments' funds would hide it in the account."""
+    sums: dict[str, int] = defaultdict(int)
+    for entry in books.all_entries():
+        sums[entry.currency] += (entry.credit == UNAPPLIED) * entry.amount_minor
+        sums[entry.currency] -= (entry.debit == UNAPPLIED) * entry.amount_minor
+    return [
+        Fault(f"{format_amount(-amount, currency)} more was applied or returned than was received", -amount, currency)
+        for currency, amount in sums.items()
+        if amount < 0
+    ]
 
 
 def _explain_receipts(row: Payment | ForeignReceipt, entries: Sequence[Entry]) -> list[Fault]:
@@ -360,15 +396,23 @@ def _explain_dispute(dispute: Dispute, entries: Sequence[Entry], received: Mappi
     ]
 
 
-def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Iterable[WriteOff]) -> list[Fault]:
+def _excessive_losses(rows: Iterable[Refund | Dispute], write_offs: Sequence[WriteOff]) -> list[Fault]:
     """Of a refund or dispute, no more is our loss than it takes beyond its payment now, in the currency in which it is
-    booked.
+    booked; and what was recoverable is lost for a refund or dispute of this payment.
     """
     losses_minor: dict[tuple[UUID, str], int] = defaultdict(int)
     for write_off in write_offs:
         losses_minor[write_off.subject_id, write_off.currency] += write_off.lost_minor
     own = {row.pk: row for row in rows}
-    faults = []
+    faults = [
+        Fault(
+            f"write-off {one.pk} of {format_amount(one.lost_minor, one.currency)} is for nothing of this payment",
+            one.amount_minor,
+            one.currency,
+        )
+        for one in write_offs
+        if one.account_id == RECOVERABLE and one.subject_id not in own
+    ]
     for (subject_id, currency), lost_minor in losses_minor.items():
         if (row := own.get(subject_id)) is None:
             continue

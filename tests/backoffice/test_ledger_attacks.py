@@ -81,6 +81,7 @@ def world(sandbox):
         "reversed": order.transfers.get(status="reversed").pk,
         "stranger": f"seller:{seller.pk}",
         "disputed": payment_of(disputed).pk,
+        "unpaid_order": order_of(OfferFactory()).pk,
     }
 
 
@@ -99,6 +100,17 @@ COPY_TRANSFER = """
 INSERT INTO seller_transfers SELECT (jsonb_populate_record(NULL::seller_transfers, to_jsonb(old) || jsonb_build_object(
     'id', gen_random_uuid(), 'seq', 9, 'stripe_transfer_id', 'tr_again'))).* FROM seller_transfers old
     WHERE id = %(kept)s
+"""
+COPY_TRANSFER_TO_UNPAID_ORDER = COPY_TRANSFER.replace("'seq', 9", "'order_id', %(unpaid_order)s::uuid, 'seq', 9")
+DISPUTE_ANOTHER_SELLER = """
+WITH posted AS (UPDATE payments_posting SET debit_id = %(stranger)s WHERE kind = 'dispute' AND amount_minor = 900)
+UPDATE payments_dispute SET allocation = (
+    SELECT jsonb_object_agg(CASE part WHEN '900' THEN %(stranger)s ELSE account END, part)
+    FROM jsonb_each(allocation) AS parts (account, part))
+"""
+RECEIVE_LESS = """
+WITH posted AS (UPDATE payments_posting SET amount_minor = 1700, number = 1700 WHERE kind = 'received'
+    AND payment_id = %(payment)s) UPDATE payments_payment SET received_minor = 1700 WHERE id = %(payment)s
 """
 
 
@@ -227,6 +239,28 @@ ATTACKS = {
         "AND subject_id = %(kept)s",
         "explained by nothing: statement",
     ),
+    # Row and posting agree, or no posting is touched: what the world knows otherwise says so.
+    "a transfer was sent for an order that was never paid": (
+        COPY_TRANSFER_TO_UNPAID_ORDER,
+        "of 4.50 EUR is completed, and order",
+    ),
+    "a payment asks for less than its order costs": (
+        "UPDATE payments_payment SET amount_minor = 1700 WHERE id = %(payment)s",
+        "its price is 17.00 EUR",
+    ),
+    "a dispute takes from a seller of another order": (
+        DISPUTE_ANOTHER_SELLER,
+        "refunds and disputes take 9.00 EUR more of seller:",
+    ),
+    "less was received than the order was given": (RECEIVE_LESS, "1.00 EUR more was applied"),
+    "a posting is filed under another order": (
+        POSTING_OF_KEPT.format("correlation_id = %(unpaid_order)s"),
+        "posted under another order or subscription: transfer",
+    ),
+    "a posting is to an account that is no seller's": (
+        POSTING_OF_KEPT.format("debit_id = 'seller:unknown'"),
+        "4.50 EUR from seller:unknown",
+    ),
     "money is taken out of our balance at Stripe": (
         copy("kind = 'statement'", debit="'tax'", credit="'stripe_balance'", amount="1"),
         "0.01 EUR from tax",
@@ -243,6 +277,15 @@ def test_every_damage_ends_with_1_and_names_row_and_amount(world, attack):
 
     assert code == 1
     assert word in report, report
+
+
+def test_one_payments_surplus_does_not_hide_what_another_gave_away(world):
+    surplus = paid(order_of(OfferFactory()))
+    deliver_payment(payment_of(surplus), amount_received=20_00)
+
+    damage(RECEIVE_LESS, **world)
+
+    assert "1.00 EUR more was applied or returned than was received" in verify()[1]
 
 
 @pytest.fixture

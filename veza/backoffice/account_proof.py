@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from django.db.models import F, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
 from connect.models import SellerTransfer, SetOff
 from connect.states import TransferStatus
@@ -43,6 +43,7 @@ def account_faults(chunk: int = 500) -> Iterator[Fault]:
     """Everything that is wrong with what belongs to no single payment, in sentences and in bounded memory."""
     with as_of_now():
         yield from _unpaid_orders()
+        yield from _unearned_transfers(chunk)
         yield from _statement_faults(chunk)
         yield from _unreviewed_sign_faults()
     yield from _seller_faults(chunk)
@@ -50,10 +51,24 @@ def account_faults(chunk: int = 500) -> Iterator[Fault]:
 
 def _unpaid_orders() -> Iterator[Fault]:
     """Orders that were fulfilled for money which no payment received."""
-    paid = Payment.objects.filter(purpose=Payment.Purpose.ORDER, received_minor__gt=0).values("purpose_id")
-    for order in Order.objects.filter(completed_at__isnull=False, total_minor__gt=0).exclude(pk__in=paid).iterator():
+    orders = Order.objects.filter(~Exists(_paid("pk")), completed_at__isnull=False, total_minor__gt=0)
+    for order in orders.iterator():
         amount = format_amount(order.total_minor, order.currency)
         yield Fault(f"order {order.pk}: {amount} was fulfilled and never received", order.total_minor, order.currency)
+
+
+def _paid(order: str) -> QuerySet[Payment]:
+    """The payments that brought money for the order whose id is in that column."""
+    return Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id=OuterRef(order), received_minor__gt=0)
+
+
+def _unearned_transfers(chunk: int) -> Iterator[Fault]:
+    """Transfers for orders that were never fulfilled, or never paid: no payment's proof would come to them."""
+    rows = SellerTransfer.objects.filter(~Exists(_paid("order")) | Q(order__completed_at__isnull=True))
+    for row in rows.order_by("pk").iterator(chunk_size=chunk):
+        amount = format_amount(row.amount_minor, row.currency)
+        text = f"transfer {row.pk} of {amount} is {row.status}, and order {row.order_id} was never fulfilled or paid"
+        yield Fault(text, row.amount_minor, row.currency)
 
 
 def _statement_faults(chunk: int) -> Iterator[Fault]:

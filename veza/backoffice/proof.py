@@ -11,7 +11,17 @@ from django.db import connection, models, transaction
 import connect.reporting.proof
 import marketplace.proof
 import subscriptions.proof
-from payments.ledger.proof import Books, Proof, Term, books_of, explain_payment, faults_between, terms_of
+from payments.ledger.proof import (
+    Books,
+    Proof,
+    Term,
+    books_of,
+    explain_payment,
+    faults_between,
+    faults_of_price,
+    overdrawn_funds,
+    terms_of,
+)
 from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
 from payments.timeline import account_names
 from subscriptions.models import SubscriptionInvoice
@@ -118,8 +128,11 @@ def _payers(order_ids: set[UUID]) -> dict[UUID, UUID]:
 def _prove(payment: Payment, chunk: _Chunk) -> Proof:
     books, refunds, disputes = chunk.books[payment.pk], chunk.refunds[payment.pk], chunk.disputes[payment.pk]
     terms, entries = terms_of(books, refunds, disputes), list(books.all_entries())
-    faults = explain_payment(books, chunk.receipts[payment.pk], refunds, disputes, chunk.write_offs[payment.pk])
+    faults = overdrawn_funds(books)
+    faults += explain_payment(books, chunk.receipts[payment.pk], refunds, disputes, chunk.write_offs[payment.pk])
     order = chunk.orders.get(payment.purpose_id)
+    if order is not None:
+        faults += faults_of_price(payment, order.order)
     if order is not None and chunk.payers.get(payment.purpose_id) == payment.pk:
         transfers = chunk.transfers[payment.purpose_id]
         terms += marketplace.proof.terms_of(order, entries) + connect.reporting.proof.terms_of(transfers, entries)
@@ -130,6 +143,7 @@ def _prove(payment: Payment, chunk: _Chunk) -> Proof:
         invoice = chunk.invoices.get(payment.pk)
         terms += subscriptions.proof.terms_of(payment, invoice, entries, refunds, disputes)
         if invoice is not None:
+            faults += faults_of_price(payment, invoice)
             applied = books.take(Kind.APPLIED, invoice.pk)
             faults += faults_between(subscriptions.proof.entries_of(invoice), applied)
     return Proof(payment.pk, terms, faults + books.find_unexplained())

@@ -252,6 +252,15 @@ def test_the_ledger_holds_with_a_set_off_in_force_and_unwound(stripe, seller):
     assert faults_of(debt.order_id, transfer.order_id) == []
 
 
+def test_a_set_off_in_another_currency_than_its_transfers_is_a_difference(stripe, seller):
+    debt = debt_of(stripe, seller, 4_00)
+    transfer = send(planned(seller, amount_minor=3_00))
+    SetOff.objects.update(currency="USD")
+
+    assert any("3.00 EUR" in str(fault) for fault in faults_of(transfer.order_id))
+    assert any("3.00 EUR" in str(fault) for fault in faults_of(debt.order_id))
+
+
 def test_the_balance_is_the_same_before_and_after_a_set_off(stripe, seller):
     debt_of(stripe, seller, 4_00)
     transfer = planned(seller, amount_minor=9_00)

@@ -212,6 +212,14 @@ def test_a_loss_beyond_what_was_taken_is_a_difference(order, dispute):
     assert any("2.00 EUR of it is written off" in text for text in texts)
 
 
+def test_a_loss_for_nothing_of_its_payment_is_a_difference(order, dispute):
+    write_off_shortfall(dispute, cause=BY_FINANCE)
+    WriteOff.objects.update(subject_id=order.pk)
+
+    faults = prove_payment(payment_of(order)).differences
+    assert [fault.amount_minor for fault in faults if "is for nothing of this payment" in str(fault)] == [2_00]
+
+
 def test_the_orders_history_tells_of_a_shortfall_and_its_recovery(order, dispute):
     write_off_shortfall(dispute, cause=BY_FINANCE)
     answer_dispute(payment_of(order), "won", amount_minor=20_00)
