@@ -1,5 +1,5 @@
-"""What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the length of its
-body, the content security policy.
+"""What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the length of
+its body, the content security policy.
 """
 
 import re
