@@ -10,7 +10,7 @@ from django.utils import timezone
 from connect.models import SellerTransfer, TransferReversal
 from connect.postings import post_sent
 from connect.reversals import reversal_requests
-from connect.reversals.reversal_outcomes import record_reversal
+from connect.reversals.reversal_outcomes import record_refresh, record_reversal
 from connect.reversals.reversal_requests import open_reversal, retry, reverse_transfer
 from connect.transfers import transfer_requests
 from connect.transfers.transfer_outcomes import record_transfer
@@ -161,6 +161,15 @@ def test_a_refusal_of_what_was_read_as_made_changes_nothing(stripe):
     record_reversal(attempt, refuses("resource_missing", status=404), cause=BY_TEST)
 
     assert (fresh(row).status, TransferReversal.objects.get().status) == ("reversal_pending", "made")
+
+
+def test_reading_after_an_overtaken_attempt_does_not_close_the_next_one():
+    row = to_reverse()
+    slow, _quick = (open_reversal(row.pk, cause=BY_TEST) for _ in range(2))
+
+    record_refresh(slow, shows(reversed_at_stripe(row)), refusal=refuses("", "No."), cause=BY_TEST)
+
+    assert (fresh(row).key_epoch, TransferReversal.objects.get().status) == (0, "sending")
 
 
 def test_a_rejected_key_spends_the_key_of_a_first_attempt(stripe):
