@@ -285,13 +285,14 @@ def _request_received_amount(snapshot: RemotePayment, payment: Payment, *, at: d
 
     After AMOUNT_MISSING_FOR a review item asks finance for the amount.
     """
-    last = payment.provider_updated_at
-    is_refreshed = last is not None and snapshot.updated_at is not None and snapshot.updated_at <= last
+    # What finance entered has no time at Hyperswitch: it was entered after a read.
+    lasts = [last for last in (payment.provider_updated_at, payment.last_read_at) if last is not None]
+    is_refreshed = bool(lasts) and snapshot.updated_at is not None and snapshot.updated_at <= max(lasts)
     is_known = payment.status == PaymentStatus.SUCCEEDED and snapshot.currency == payment.held_currency
     if (payment.received_minor and is_refreshed) or is_known:
         return Result.STALE
     since = payment.amount_missing_since or at
-    writes.update(payment, next_attempt_at=Now(), amount_missing_since=since)
+    writes.update(payment, next_attempt_at=Now(), amount_missing_since=since, has_waiting_deliveries=True)
     if at - since >= AMOUNT_MISSING_FOR:
         open_review_of_missing_amount(payment)
     return Result.WAITING

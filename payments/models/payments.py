@@ -122,7 +122,7 @@ class Payment(StatefulRow):
     # When the worker closes the unpaid page next (NULL: never), and when it first tried to.
     close_due_at = models.DateTimeField(null=True, blank=True)
     closing_started_at = models.DateTimeField(null=True, blank=True)
-    # A webhook about a refund or dispute arrived before the payment was received, and waits for it.
+    # A webhook waits for the payment to be received: one about a refund or dispute, or one without the amount.
     has_waiting_deliveries = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)

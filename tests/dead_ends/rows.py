@@ -12,6 +12,8 @@ from connect.reversals.reversal_requests import open_reversal
 from connect.worker.retry_policy import fail_permanently
 from marketplace.models import License, Order
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.retry_policy import REPLAY_FOR
+from payments.tasks import retry_deliveries
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from tests.buying import (
     deliver,
@@ -90,6 +92,15 @@ def delivery(event_type: str, payload: dict[str, Any], *, result: str = "") -> W
 def unmatched_delivery(*, result: str = "") -> WebhookDelivery:
     payload = {"payment_id": "pay_unknown", "status": "succeeded", "amount": 12_00, "currency": "EUR"}
     return delivery("payment_succeeded", payload, result=result)
+
+
+def given_up_delivery() -> WebhookDelivery:
+    """A success whose amount Hyperswitch did not report for as long as deliveries are replayed."""
+    deliver_payment(payment_of(any_order()), amount_received=None)
+    long_ago = timezone.now() - REPLAY_FOR
+    WebhookDelivery.objects.update(received_at=long_ago, next_attempt_at=long_ago)
+    retry_deliveries()
+    return WebhookDelivery.objects.get()
 
 
 @transaction.atomic
@@ -185,6 +196,7 @@ VARIANTS: list[tuple[State, Callable[[Sandbox], Any]]] = [
     ((Payment, "mismatched"), lambda sandbox: payment_after("succeeded", amount_received=99_00)),
     ((Payment, "mismatched"), lambda sandbox: nothing_received()),
     ((License, "suspended"), lambda sandbox: license_in_doubt(sandbox)),
+    ((WebhookDelivery, "skipped: waiting"), lambda sandbox: given_up_delivery()),
     ((SellerTransfer, "permanently_failed"), lambda sandbox: failed(to_reverse())),
     ((SellerTransfer, "permanently_failed"), lambda sandbox: failed(planned(in_doubt_since=timezone.now()))),
 ]

@@ -63,7 +63,10 @@ WAITING: dict[State, tuple[Way, ...]] = {
     ),
     (Dispute, "opened"): (Worker(_RESEND, "next_attempt_at"), Worker(_RECONCILE, "next_attempt_at")),
     (Dispute, "challenged"): (Worker(_RESEND, "next_attempt_at"), Worker(_RECONCILE, "next_attempt_at")),
-    (WebhookDelivery, "skipped: waiting"): (Worker("payments.retry_deliveries", "next_attempt_at"),),
+    (WebhookDelivery, "skipped: waiting"): (
+        Worker("payments.retry_deliveries", "next_attempt_at"),
+        Review((UNSETTLED,), (ReplayWebhook,)),
+    ),
     (WebhookDelivery, "skipped: unmatched"): (
         Worker("payments.retry_deliveries", "next_attempt_at"),
         Review((UNSETTLED,), (ReplayWebhook,)),

@@ -9,7 +9,8 @@ from marketplace.models import License
 from payments import tasks
 from payments.admin_actions import AcceptReceivedAmount, EnterReceivedAmount, RefundMismatchInFull
 from payments.ledger.postings import balances
-from payments.models import Payment, Refund
+from payments.models import Payment, Refund, WebhookDelivery
+from payments.retry_policy import REPLAY_FOR
 from payments.reviews.mismatches import TooLittleReceived, accept_received_amount, refund_in_full
 from payments.reviews.missing_amounts import AmountNotApplicable, NoAmountMissing, enter_received_amount
 from tests.buying import ago, deliver_payment, deliver_refund, order_of, paid, payment_of
@@ -122,6 +123,21 @@ def test_finance_enters_the_amount_and_the_item_closes(sandbox, order, amount, e
     assert (order.status, payment_of(order).received_minor) == (end, amount)
     assert open_items() == (set() if end == "completed" else {("payment_mismatch", 7_00)})
     assert prove_payment(payment_of(order)).is_balanced
+
+
+@pytest.mark.parametrize(("amount", "items"), [(12_00, set()), (7_00, {("payment_mismatch", 7_00)})])
+def test_a_webhook_without_the_amount_is_settled_once_it_is_entered(sandbox, order, amount, items):
+    without_an_amount(sandbox, order)
+    long_ago = timezone.now() - REPLAY_FOR
+    WebhookDelivery.objects.update(received_at=long_ago, next_attempt_at=long_ago)
+    tasks.retry_deliveries()
+    assert open_items() == {("payment_amount_missing", 12_00), ("delivery_unsettled", 0)}
+
+    enter_received_amount(payment_id=payment_of(order).pk, amount_minor=amount, cause=BY_STAFF)
+    tasks.retry_deliveries()
+
+    assert (WebhookDelivery.objects.get().processing_result, open_items()) == ("skipped: stale", items)
+    assert payment_of(order).amount_missing_since is None
 
 
 def test_an_amount_that_hyperswitch_reports_wins_over_the_entered_one(sandbox, order):
