@@ -91,7 +91,7 @@ def _compose_renewal_failed(subscription: Subscription, invoice: SubscriptionInv
             Paragraph(again),
             Button(_("Pay now"), payment_link(subscription)),
             price_table(invoice.plan, invoice.net_minor, invoice.tax_minor),
-            Paragraph(_("If it is not paid until then, your subscription ends.")),
+            Paragraph(_("If it is not paid by %(day)s, your subscription ends.") % about),
         ],
     )
 
