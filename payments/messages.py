@@ -45,7 +45,7 @@ def refund_requested(refund: Refund, of: PaidFor) -> Content | Outdated:
             ),
             Paragraph(
                 _(
-                    "The money goes to the payment method that you paid with. We write again when it has been sent. "
+                    "The money goes to the payment method that you paid with. We will write again when it has been sent. "
                     "Keep this e-mail: it confirms when we received the request."
                 )
             ),
@@ -117,7 +117,7 @@ def refund_returned(refund: Refund, of: PaidFor) -> Content | Outdated:
             ),
             *_items(of),
             Table([Line(_("For"), of.name), Line(_("Refund"), refund.shown_id)]),
-            Paragraph(_("The money is still yours. Our support will ask you how to pay it.")),
+            Paragraph(_("The money is still yours. Our support will ask you how you want to receive it.")),
         ],
     )
 
@@ -142,9 +142,9 @@ def _items(of: PaidFor) -> list[Block]:
 
 def _requested_by(refund: Refund) -> list[Line]:
     names = {
-        Refund.Source.BUYER.value: _("you"),
-        Refund.Source.SELLER.value: _("the seller"),
-        Refund.Source.SUPPORT.value: _("our support"),
+        Refund.Source.BUYER.value: _("You"),
+        Refund.Source.SELLER.value: _("The seller"),
+        Refund.Source.SUPPORT.value: _("Our support"),
     }
     return [Line(_("Requested by"), names[refund.source])] if refund.source in names else []
 
@@ -173,7 +173,7 @@ def _dispute(
     if dispute_turn(dispute) != turn:
         return Outdated(f"The dispute is {format_status(dispute.status)} now.")
     return Content(
-        subject_line=f"{headline}: {of.name}",
+        subject_line=_("%(headline)s: %(of)s") % {"headline": headline, "of": of.name},
         headline=headline,
         amount=money(dispute.amount_minor, dispute.currency),
         blocks=[

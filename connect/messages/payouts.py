@@ -40,7 +40,7 @@ def _compose_sent(payout: SellerPayout) -> Content:
         amount=money(payout.amount_minor, payout.currency),
         blocks=[
             _facts(payout),
-            Paragraph(_("Banks take one to three working days. We write again if your bank returns it.")),
+            Paragraph(_("Banks take one to three working days. We will write again if your bank returns it.")),
         ],
     )
 

@@ -53,7 +53,7 @@ def _compose_transfer(transfer: SellerTransfer, at: datetime) -> Content:
             Table(
                 [
                     Line(_("Transferred on"), moment(at)),
-                    *([Line(_("Transfer"), transfer.stripe_transfer_id)] if transfer.stripe_transfer_id else []),
+                    *([Line(_("Transfer"), "", transfer.stripe_transfer_id)] if transfer.stripe_transfer_id else []),
                 ]
             ),
             Paragraph(_("You can pay it out to your bank from your seller's page.")),
@@ -124,7 +124,9 @@ def _compose_debt(transfer: SellerTransfer) -> Content:
                 [Line(_("You owe"), debt)],
             ),
             Paragraph(
-                _("We try again as your balance grows, and withhold it from your next sales. You need to do nothing.")
+                _(
+                    "We will try again as your balance grows, and withhold it from your next sales. There is nothing you need to do."
+                )
             ),
         ],
     )

@@ -52,7 +52,9 @@ def _compose(order: Order, items: Sequence[OrderItem]) -> Content:
             Table(
                 [Line(_("Order"), order.shown_id), Line(_("Sold on"), moment(order.completed_at or order.created_at))]
             ),
-            Paragraph(_("Your share is transferred to your Stripe account. We write again when it has been sent.")),
+            Paragraph(
+                _("Your share is transferred to your Stripe account. We will write again when it has been sent.")
+            ),
         ],
     )
 

@@ -23,7 +23,11 @@ def license_terms(item: OrderItem) -> str:
         LicenseKind.EXCLUSIVE.value: _("You alone may use it, also commercially: it is sold to no other buyer."),
     }[item.license]
     rights = item.rights if isinstance(item.rights, dict) else {}
-    return terms + "".join(f" {_right(str(name))}: {_extent(value)}." for name, value in rights.items())
+    return terms + "".join(f" {_granted(str(name), value)}" for name, value in rights.items())
+
+
+def _granted(name: str, value: object) -> str:
+    return _("%(right)s: %(extent)s.") % {"right": _right(name), "extent": _extent(value)}
 
 
 def _right(name: str) -> str:

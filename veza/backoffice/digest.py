@@ -71,7 +71,9 @@ def _compose(items: Sequence[OpenItems], at: datetime) -> Content:
     old = sum(at - each.oldest_at > OLD_AFTER for each in items)
     title = ngettext("%(count)s item needs review", "%(count)s items need review", count) % {"count": count}
     kinds = ngettext(
-        "%(count)s kind has waited for over two days.", "%(count)s kinds have waited for over two days.", old
+        "Items of %(count)s kind have waited for over two days.",
+        "Items of %(count)s kinds have waited for over two days.",
+        old,
     )
     return Content(
         subject_line=title,
@@ -88,9 +90,11 @@ def _compose(items: Sequence[OpenItems], at: datetime) -> Content:
 
 
 def _line(items: OpenItems, at: datetime) -> Line:
-    about = {"count": items.count, "day": day(items.oldest_at), "days": (at - items.oldest_at).days}
+    days = (at - items.oldest_at).days
+    age = ngettext("%(days)s day", "%(days)s days", days) % {"days": days}
+    about = {"count": items.count, "day": day(items.oldest_at), "age": age}
     amount = money(items.amount_minor, items.currency) if items.currency and items.amount_minor else ""
-    detail = _("%(count)s, the oldest from %(day)s (%(days)s days)") % about
+    detail = _("%(count)s open, the oldest from %(day)s (%(age)s)") % about
     return Line(format_status(items.kind).capitalize(), amount, detail)
 
 
