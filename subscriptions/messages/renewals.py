@@ -17,7 +17,7 @@ from subscriptions.states import RENEWING, SubscriptionStatus
 from veza.core.email.content import Block, Button, Content, Notice, Outdated, Paragraph
 from veza.core.email.formats import day, money
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
+from veza.core.email.outbox import fact_of, write_email
 from veza.core.money import basis_points_of
 
 PAYMENT_LINK = TimestampSigner(salt="subscriptions.payment_link")
@@ -39,7 +39,7 @@ def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
     subscription = _read(subscription_id)
     if subscription.status not in RENEWING or subscription.cancel_at_period_end:
         return Outdated("The subscription does not renew any more.")
-    if subscription.period_end_at is None or renewal_occasion(subscription) != occasion:
+    if subscription.period_end_at is None or renewal_occasion(subscription) != fact_of(occasion):
         return Outdated("The plan, the period or the payment method has changed since.")
     has_method = bool(subscription.hyperswitch_payment_method_id)
     plan = subscription.next_plan or subscription.plan

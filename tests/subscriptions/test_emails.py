@@ -62,6 +62,21 @@ def test_another_plan_after_the_announcement_is_announced_instead(sandbox):
     assert len(written_to(subscription.user, "renewal_announced")) == 2
 
 
+def test_a_plan_that_is_changed_back_is_announced_again_once(sandbox):
+    subscription = activate(sandbox)
+    at, plans = subscription.period_end_at - days(2), [PlanFactory(price_minor=50_00), subscription.plan]
+    run_sweep(subscription, at)
+    Email.objects.update(status="sent", next_attempt_at=None)
+    for plan in plans:
+        change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+        run_sweep(subscription, at)
+        run_sweep(subscription, at)
+
+    texts = [written.occasion.split()[1][:36] for written in written_to(subscription.user, "renewal_announced")]
+    assert texts == [str(plan.pk) for plan in (subscription.plan, *plans)]
+    assert "for €12.00" in texts_to(subscription.user, "renewal_announced")[-1]
+
+
 def test_a_renewal_that_was_cancelled_is_not_announced_any_more(sandbox):
     subscription = activate(sandbox)
     at = subscription.period_end_at - days(2)
