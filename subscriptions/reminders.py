@@ -4,17 +4,18 @@ from datetime import datetime
 
 from django.conf import settings
 
-from subscriptions.messages.renewals import write_renewal_announced
+from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
 from subscriptions.states import RENEWING
 from veza.core import writes
+from veza.core.email.outbox import write_email_if_changed
 
 
 @writes.atomic()
 def remind(subscription: Subscription, *, at: datetime) -> None:
     """Write one reminder for each renewal that will be charged, then wait for the period's end.
 
-    A renewal that changes (another plan, no saved method any more) is announced again, also when it changes back.
+    A renewal that changes (another plan, no saved method any more) is announced again, and so is one that changes back.
     """
     subscription = Subscription.objects.locked().get(pk=subscription.pk)
     plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
@@ -23,7 +24,8 @@ def remind(subscription: Subscription, *, at: datetime) -> None:
     is_charged = not plan.is_free and not subscription.cancel_at_period_end
     fields: dict[str, object] = {"due_at": end_at}
     if is_charged and _is_due(end_at, at=at):
-        write_renewal_announced(subscription)
+        occasion = renewal_occasion(subscription)
+        write_email_if_changed(RENEWAL_ANNOUNCED, subscription, to=subscription.user_id, occasion=occasion)
         fields["reminded_for_at"] = end_at
     Subscription.objects.filter(pk=subscription.pk).update(**fields)
 

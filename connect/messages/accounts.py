@@ -12,21 +12,23 @@ from connect.stripe.restrictions import bars_transfers
 from veza.core.email.content import Content, Line, Notice, Outdated, Paragraph, Table
 from veza.core.email.formats import moment
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
+from veza.core.email.outbox import fact_of, write_email, write_email_if_changed
 
 # Stripe reports several changes within minutes while a seller fills in its forms.
 SETTLES_WITHIN = timedelta(minutes=15)
 
 
 def write_attention_email(account_id: UUID) -> None:
-    """Tell the seller what Stripe needs, once for each set of requirements. The caller has just stored a snapshot.
+    """Tell the seller what Stripe needs, once for each set of requirements, and again when it is back after another.
 
-    A seller who has not finished the forms yet knows that.
+    The caller has just stored a snapshot. A seller who has not finished the forms yet knows that.
     """
     account = ConnectedAccount.objects.get(pk=account_id)
     if account.details_submitted and _needs_attention(account):
         occasion = _requirements_of(account)
-        write_email(ACCOUNT_NEEDS_ATTENTION, account, to=account.seller_id, occasion=occasion, after=SETTLES_WITHIN)
+        write_email_if_changed(
+            ACCOUNT_NEEDS_ATTENTION, account, to=account.seller_id, occasion=occasion, after=SETTLES_WITHIN
+        )
 
 
 def write_bank_email(account: ConnectedAccount, *, event_id: str, last_digits: str, at: datetime) -> None:
@@ -48,7 +50,7 @@ def _requirements_of(account: ConnectedAccount) -> str:
 
 def _attention(account_id: UUID, occasion: str, /) -> Content | Outdated:
     account = ConnectedAccount.objects.get(pk=account_id)
-    if not _needs_attention(account) or _requirements_of(account) != occasion:
+    if not _needs_attention(account) or _requirements_of(account) != fact_of(occasion):
         return Outdated("Stripe's requirements have changed since.")
     return _compose_attention(account)
 

@@ -17,8 +17,7 @@ from subscriptions.states import RENEWING, SubscriptionStatus
 from veza.core.email.content import Block, Button, Content, Notice, Outdated, Paragraph
 from veza.core.email.formats import day, money
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
-from veza.core.models import Email, EmailStatus
+from veza.core.email.outbox import fact_of, write_email
 from veza.core.money import basis_points_of
 
 PAYMENT_LINK = TimestampSigner(salt="subscriptions.payment_link")
@@ -29,52 +28,19 @@ def write_renewal_failed(subscription: Subscription, invoice: SubscriptionInvoic
     write_email(RENEWAL_FAILED, subscription, to=subscription.user_id, occasion=str(invoice.pk))
 
 
-def write_renewal_announced(subscription: Subscription) -> None:
-    """Announce the renewal, unless that is what the subscriber was told last. The caller holds the subscription's lock.
-
-    One that was dropped told nothing. The occasion ends in a number: the same renewal is announced again if another
-    was announced in between.
-    """
-    terms, earlier = _renewal_terms(subscription), _announcements(subscription)
-    told = [email for email in earlier if email.status != EmailStatus.DROPPED]
-    if told and _split(told[-1].occasion)[0] == terms:
-        return
-    write_email(RENEWAL_ANNOUNCED, subscription, to=subscription.user_id, occasion=f"{terms} {len(earlier) + 1}")
-
-
-def _renewal_terms(subscription: Subscription) -> str:
+def renewal_occasion(subscription: Subscription) -> str:
     """What is announced: a renewal at this time, to this plan, in this way. If one changes, it is announced again."""
-    plan_id = subscription.next_plan_id or subscription.plan_id
+    end_at, plan_id = subscription.period_end_at, subscription.next_plan_id or subscription.plan_id
     way = "charge" if subscription.hyperswitch_payment_method_id else "page"
-    return f"{_period_end(subscription)} {plan_id} {way}"
-
-
-def _announcements(subscription: Subscription) -> list[Email]:
-    """What was announced of this period's renewal, oldest first."""
-    emails = Email.objects.filter(subject_id=subscription.pk, message=RENEWAL_ANNOUNCED.name, copy_of=None)
-    of_period = emails.filter(occasion__startswith=_period_end(subscription)).defer("text", "html")
-    return sorted(of_period, key=lambda email: _split(email.occasion)[1])
-
-
-def _period_end(subscription: Subscription) -> str:
-    return subscription.period_end_at.isoformat() if subscription.period_end_at else ""
-
-
-def _split(occasion: str) -> tuple[str, int]:
-    """The terms and the number of an announcement."""
-    terms, _space, number = occasion.rpartition(" ")
-    return terms, int(number)
+    return f"{end_at.isoformat() if end_at else ''} {plan_id} {way}"
 
 
 def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
     subscription = _read(subscription_id)
     if subscription.status not in RENEWING or subscription.cancel_at_period_end:
         return Outdated("The subscription does not renew any more.")
-    terms, number = _split(occasion)
-    if subscription.period_end_at is None or _renewal_terms(subscription) != terms:
+    if subscription.period_end_at is None or renewal_occasion(subscription) != fact_of(occasion):
         return Outdated("The plan, the period or the payment method has changed since.")
-    if number < len(_announcements(subscription)):
-        return Outdated("It was announced again since.")
     has_method = bool(subscription.hyperswitch_payment_method_id)
     plan = subscription.next_plan or subscription.plan
     return _compose_renewal(plan, subscription.period_end_at, has_method=has_method)

@@ -87,6 +87,14 @@ def test_the_same_requirements_are_told_once_and_others_again(account):
     assert len(texts_to(account.seller, "account_needs_attention")) == 1
 
 
+def test_requirements_that_are_back_after_others_are_told_again(account):
+    for requirements in (("external_account",), ("company.tax_id",), ("external_account",)):
+        asks_for(account, *requirements)
+        Email.objects.waiting().update(status="sent", next_attempt_at=None)
+
+    assert len(written_to(account.seller, "account_needs_attention")) == 3
+
+
 def test_a_seller_who_is_still_filling_in_the_forms_hears_nothing(account):
     ConnectedAccount.objects.update(details_submitted=False)
     payload = account_payload(account, details_submitted=False, requirements={"currently_due": ["external_account"]})

@@ -165,7 +165,7 @@ def update_and_catch(other, payment):
         writes.flush()
 
 
-def test_a_stale_row_that_is_caught_is_not_committed_and_the_verb_does_not_return():
+def test_a_stale_row_that_is_caught_is_not_committed_but_raised():
     payment, other = make_payment(), make_payment()
     Payment.objects.filter(pk=payment.pk).update(status="processing")
 

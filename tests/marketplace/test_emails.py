@@ -140,7 +140,7 @@ def test_a_free_order_has_a_receipt_too(sandbox):
     assert "Total paid: €0.00" in texts_to(order.buyer, "order_receipt")[0]
 
 
-def test_a_seller_who_earns_nothing_gets_no_email_however_often_it_is_ordered(sandbox):
+def test_a_seller_who_earns_nothing_gets_no_email(sandbox):
     order = order_of(OfferFactory(price_minor=0, tax_basis_points=0))
 
     assert messages_to(order.items.get().seller) == []

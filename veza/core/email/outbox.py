@@ -18,6 +18,7 @@ from veza.core.reviews import close_review
 log = structlog.get_logger(__name__)
 # The review item of an e-mail that was not sent.
 EMAIL_FAILED = "email_failed"
+_TIME = "#"
 
 
 class EmailNotResendable(NotAllowed):
@@ -49,6 +50,27 @@ def write_email(
 ) -> None:
     """Write `message` about `subject` to the user `to`, in the caller's transaction: see `draft` and `write_emails`."""
     write_emails([draft(message, subject, to=to, occasion=occasion, after=after)])
+
+
+def write_email_if_changed(
+    message: Message, subject: KeyedRow, *, to: UUID, occasion: str, after: timedelta = timedelta(0)
+) -> None:
+    """Write `message` about what changes and may change back: unless it is waiting, or was the last that was told.
+
+    `occasion` names the state. The caller has locked the subject. See `fact_of`.
+    """
+    earlier = Email.objects.filter(subject_id=subject.pk, message=message.name, recipient=to, copy_of=None)
+    facts = [(fact_of(row.occasion), row.status) for row in earlier.only("occasion", "status").order_by("-pk")]
+    last = next((fact for fact, status in facts if status != EmailStatus.DROPPED), None)
+    if last == occasion or (occasion, EmailStatus.WAITING) in facts:
+        return
+    times = sum(fact == occasion for fact, _ in facts)
+    write_email(message, subject, to=to, occasion=f"{occasion}{_TIME}{times + 1}" if times else occasion, after=after)
+
+
+def fact_of(occasion: str) -> str:
+    """The state that an occasion of `write_email_if_changed` names, without which time it is that it is told."""
+    return occasion.partition(_TIME)[0]
 
 
 def write_emails(emails: Sequence[Email]) -> None:
