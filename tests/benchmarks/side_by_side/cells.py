@@ -29,11 +29,11 @@ CELLS = (
     Cell("dj-stripe, no handler", PEER),
     Cell("dj-stripe, payment_intent", PEER),
     Cell("dj-stripe, duplicate", PEER),
-    Cell("dj-stripe, forged", PEER, 400),
+    Cell("dj-stripe, invalid signature", PEER, 400),
     Cell("Veza, payment succeeded", VEZA),
     Cell("Veza, two sellers sell everything", VEZA),
     Cell("Veza, duplicate", VEZA),
-    Cell("Veza, forged", VEZA, 401),
+    Cell("Veza, invalid signature", VEZA, 401),
     Cell("PostgreSQL, the same rows", PGBENCH),
 )
 
@@ -45,7 +45,7 @@ def requests_of(cell: Cell, payments: Iterator[object], peer_path: str, number: 
             return [veza_request(success(one)) for one in itertools.islice(payments, number)]
         case "Veza", _, "duplicate":
             return [veza_request(success(next(payments)))] * number
-        case "Veza", _, "forged":
+        case "Veza", _, "invalid signature":
             return [veza_request(success(uuid4()), signature="0" * 128)] * number
         case "dj-stripe", _, "no handler":
             return [peer_request(peer_path, balance()) for _ in range(number)]
@@ -53,7 +53,7 @@ def requests_of(cell: Cell, payments: Iterator[object], peer_path: str, number: 
             return [peer_request(peer_path, intent()) for _ in range(number)]
         case "dj-stripe", _, "duplicate":
             return [peer_request(peer_path, balance())] * number
-        case "dj-stripe", _, "forged":
+        case "dj-stripe", _, "invalid signature":
             return [peer_request(peer_path, balance(), secret="whsec_another")] * number
     raise AssertionError(f"{cell.name} sends no requests")
 
