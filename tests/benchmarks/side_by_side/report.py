@@ -24,6 +24,7 @@ class Figure:
 
 Cells = dict[str, list[Figure]]
 OURS, HOT, THEIRS = "Veza, payment succeeded", "Veza, two sellers sell everything", "dj-stripe, no handler"
+INVALID = "invalid signature"
 # Sentence, numerator, denominator, what is compared, the goal, whether more is better.
 RATIOS: tuple[tuple[str, str, str, Callable[[Figure], float], float, bool], ...] = (
     ("throughput / dj-stripe without a handler", OURS, THEIRS, lambda f: f.per_second, 2.5, True),
