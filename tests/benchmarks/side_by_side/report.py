@@ -33,9 +33,9 @@ RATIOS: tuple[tuple[str, str, str, Callable[[Figure], float], float, bool], ...]
     ("p99 / dj-stripe without a handler", OURS, THEIRS, lambda f: f.p99, 0.7, False),
     ("duplicate / dj-stripe duplicate", "Veza, duplicate", "dj-stripe, duplicate", lambda f: f.per_second, 3.0, True),
     (
-        "invalid signature / dj-stripe invalid signature",
-        "Veza, invalid signature",
-        "dj-stripe, invalid signature",
+        f"{INVALID} / dj-stripe's",
+        f"Veza, {INVALID}",
+        f"dj-stripe, {INVALID}",
         lambda f: f.per_second,
         4.5,
         True,
