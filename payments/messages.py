@@ -45,8 +45,8 @@ def refund_requested(refund: Refund, of: PaidFor) -> Content | Outdated:
             ),
             Paragraph(
                 _(
-                    "The money goes to the payment method that you paid with. We will write again when it has been "
-                    "sent. "
+                    "The money goes to the payment method that you paid with. "
+                    "We will write again when it has been sent. "
                     "Keep this e-mail: it confirms when we received the request."
                 )
             ),

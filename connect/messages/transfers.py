@@ -125,8 +125,8 @@ def _compose_debt(transfer: SellerTransfer) -> Content:
             ),
             Paragraph(
                 _(
-                    "We will try again as your balance grows, and withhold it from your next sales. There is nothing you "
-                    "need to do."
+                    "We will try again as your balance grows, and withhold it from your next sales. "
+                    "There is nothing you need to do."
                 )
             ),
         ],
