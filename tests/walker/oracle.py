@@ -134,8 +134,12 @@ def _refund_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Itera
             yield f"refund {key} is {remote['status']} there, {refund.status} here"
         if _booked(refund) != (target := _target(refund, moved.get(key, {}))):
             yield f"refund {key}: {target} moved, {_booked(refund)} is booked"
+    held = set(Payment.objects.with_rest_in_doubt().values_list("pk", flat=True))
     for key, refund in ours.items():
-        if key not in remote_ids and refund.status in ("succeeded", "pending"):
+        waits_for_finance = refund.first_sent_at is None and refund.payment_id in held
+        if key not in remote_ids and (
+            refund.status == "succeeded" or refund.status == "pending" and not waits_for_finance
+        ):
             yield f"refund {key} is {refund.status} here and does not exist there"
 
 
