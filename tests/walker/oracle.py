@@ -138,7 +138,7 @@ def _refund_faults(there: list[dict[str, Any]], moved: dict[str, Sums]) -> Itera
     for key, refund in ours.items():
         waits_for_finance = refund.first_sent_at is None and refund.payment_id in held
         if key not in remote_ids and (
-            refund.status == "succeeded" or refund.status == "pending" and not waits_for_finance
+            refund.status == "succeeded" or (refund.status == "pending" and not waits_for_finance)
         ):
             yield f"refund {key} is {refund.status} here and does not exist there"
 
