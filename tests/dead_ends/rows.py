@@ -100,7 +100,7 @@ def given_up_delivery() -> WebhookDelivery:
     long_ago = timezone.now() - REPLAY_FOR
     WebhookDelivery.objects.update(received_at=long_ago, next_attempt_at=long_ago)
     retry_deliveries()
-    return WebhookDelivery.objects.get()
+    return WebhookDelivery.objects.latest("pk")
 
 
 @transaction.atomic

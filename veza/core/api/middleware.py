@@ -78,7 +78,8 @@ class LeanDoorMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         # All of our views are synchronous.
-        self._answer_lean: GetResponse = convert_exception_to_response(_call_view)  # type: ignore[assignment]
+        answer: GetResponse = convert_exception_to_response(_call_view)  # type: ignore[assignment]
+        self._answer_lean = ContentSecurityPolicyMiddleware(answer)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(LEAN_DOORS):
