@@ -14,6 +14,8 @@ from dev.processes import Failure, Interruption, Processes
 from dev.stores import open_brokers, open_stores
 from dev.terminal import Screen
 
+# A crowd of fifty opens as many connections, and other test processes have theirs on the same server.
+TEST_SETTINGS = ("-c", "max_connections=300")
 # Large enough that the history is in memory, as on a database host.
 BENCH_SETTINGS = ("-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".import_linter_cache", ".hypothesis")
@@ -70,7 +72,7 @@ def test(processes: Processes, screen: Screen, arguments: list[str]) -> int:
     if workers > 1 and not valkey.is_installed():
         screen.say("  · one process runs the tests: no Valkey can be started for a second one")
         workers = 1
-    stores = open_stores(processes, screen, durable=False)
+    stores = open_stores(processes, screen, durable=False, settings=TEST_SETTINGS)
     # The Valkey wheel brings a pytest plugin that would start a server of its own.
     command = [str(PYTHON), "-m", "pytest", "-p", "no:valkey"]
     if workers > 1:
