@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from dev.postgres import find_server_files
 from tests.benchmarks.side_by_side.cells import PEER, PEER_SECRET, Cell
 from tests.benchmarks.side_by_side.report import Figure
 from tests.buying import SECRET
+from tests.operators.production import environment, wait_until
 from veza import alive
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,7 +61,9 @@ class Servers:
             "-f",
             str(script),
         ]
-        done = subprocess.run([*command, self.database_url], capture_output=True, text=True, check=True, env=_plain())
+        done = subprocess.run(
+            [*command, self.database_url], capture_output=True, text=True, check=True, env=environment({})
+        )
         tps = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps"))
         return Figure(per_second=tps, p50=16_000 / tps, p99=0.0, statuses={}, ran_out=False)
 
@@ -72,7 +74,7 @@ def start_servers(stack: ExitStack, state: Path, *, database_url: str) -> Server
     folder.mkdir(parents=True, exist_ok=True)
     python, peer_url = _peer_environment(folder), _peer_database(database_url)
     veza_port, peer_port, stub_port = free_port(), free_port(), free_port()
-    peer = _plain() | {
+    peer = environment({}) | {
         "DATABASE_URL": peer_url,
         "PEER_SECRET": PEER_SECRET,
         "STRIPE_API_HOST": f"http://{HOST}:{stub_port}",
@@ -84,13 +86,13 @@ def start_servers(stack: ExitStack, state: Path, *, database_url: str) -> Server
     bind = ["--bind", f"{HOST}:{peer_port}"]
     _start(stack, [python, "-m", "gunicorn", *bind, *THREADS, "peer.wsgi"], HERE, peer, folder / "peer.log")
     _start(stack, [sys.executable, "-m", "gunicorn"], ROOT, _veza(veza_port, database_url), folder / "veza.log")
-    _wait(lambda: alive.web_is_alive(f"{HOST}:{veza_port}", HOST), "Veza")
-    _wait(lambda: _listens(peer_port), "dj-stripe")
+    wait_until(lambda: alive.web_is_alive(f"{HOST}:{veza_port}", HOST), seconds=60)
+    wait_until(lambda: _listens(peer_port), seconds=60)
     return Servers(veza_port, peer_port, peer_path, database_url, folder)
 
 
 def _veza(port: int, database_url: str) -> dict[str, str]:
-    return _plain() | {
+    return environment({}) | {
         "WEB_BIND": f"{HOST}:{port}",
         "WEB_WORKERS": "2",
         "WEB_THREADS": os.environ.get("WEB_THREADS", "4"),
@@ -121,12 +123,6 @@ def _peer_database(url: str) -> str:
     return urlsplit(url)._replace(path="/bench_peer").geturl()
 
 
-def _plain() -> dict[str, str]:
-    """What any program needs of this process's environment."""
-    names = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
-    return {name: os.environ[name] for name in names if name in os.environ}
-
-
 def _start(stack: ExitStack, command: list[str], folder: Path, environ: dict[str, str], log: Path) -> None:
     output = stack.enter_context(log.open("wb"))
     process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=subprocess.STDOUT)
@@ -141,11 +137,3 @@ def _start(stack: ExitStack, command: list[str], folder: Path, environ: dict[str
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex((HOST, port)) == 0
-
-
-def _wait(holds, name: str) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{name} did not answer within a minute: see .veza/bench/")
-        time.sleep(0.1)
