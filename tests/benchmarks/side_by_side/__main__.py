@@ -19,7 +19,6 @@ from typing import Any
 import django
 
 ROOT = Path(__file__).resolve().parents[3]
-HERE = Path(__file__).resolve().parent
 STATE = ROOT / ".veza"
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 CELL_SECONDS = float(os.environ.get("CELL_SECONDS", "5"))

@@ -65,18 +65,15 @@ def _read(order: Order) -> dict[str, dict[str, Row]]:
     with connection.cursor() as cursor:
         for table, keys in rows_of(order).items():
             cursor.execute(f"SELECT to_jsonb(t) FROM {table} AS t WHERE id = ANY(%s)", [keys])
-            rows = [{column: _text(value) for column, value in row.items()} for (row,) in _parsed(cursor)]
+            rows = [
+                {column: _text(value) for column, value in row.items()}
+                for row in (json.loads(text) for (text,) in cursor.fetchall())
+            ]
             found[table] = {str(row["id"]): row for row in rows}
     return found
 
 
-def _parsed(cursor: Any) -> list[tuple[dict[str, Any]]]:
-
-    return [(json.loads(row) if isinstance(row, str) else row,) for (row,) in cursor.fetchall()]
-
-
 def _text(value: Any) -> str | None:
-
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value)
@@ -97,19 +94,17 @@ def _names(order: Order, payment: Payment) -> dict[str, str]:
 
 
 def _insert(table: str, row: Row, names: dict[str, str]) -> str:
-    values = [_value("gen_random_uuid()" if column == "id" else None, value, names) for column, value in row.items()]
+    values = ["gen_random_uuid()" if column == "id" else _value(value, names) for column, value in row.items()]
     return f"  INSERT INTO {table} ({', '.join(f'{_q(c)}' for c in row)}) VALUES ({', '.join(values)});"
 
 
 def _update(table: str, key: str, changed: Row, names: dict[str, str]) -> str:
-    sets = ", ".join(f"{_q(column)} = {_value(None, value, names)}" for column, value in changed.items())
+    sets = ", ".join(f"{_q(column)} = {_value(value, names)}" for column, value in changed.items())
     return f"  UPDATE {table} SET {sets} WHERE id = {names[key]};"
 
 
-def _value(generated: str | None, value: str | None, names: dict[str, str]) -> str:
+def _value(value: str | None, names: dict[str, str]) -> str:
     """An SQL expression: the value, with the ids of the story replaced by the function's variables."""
-    if generated:
-        return generated
     if value is None:
         return "NULL"
     if value in names:

@@ -82,7 +82,7 @@ def make_sellers(number: int) -> list[str]:
 def copy_story(story: Story, times: int, sellers: list[str]) -> list[UUID]:
     """Write `times` copies, each of another pair of `sellers`. Returns the payments' ids, in the order of writing."""
     payment_at = next(n for n, one in enumerate(story.ids) if one.startswith("pay_"))
-    pay_row_at = story.ids.index(str(_row_of(story.ids[payment_at])))
+    pay_row_at = story.ids.index(str(row_id("pay", story.ids[payment_at])))
     copies, payments = [], []
     for number in range(times):
         fresh = [str(new_id()) if len(one) == 36 else one for one in story.ids]
@@ -99,13 +99,6 @@ def copy_story(story: Story, times: int, sellers: list[str]) -> list[UUID]:
                     copy.write("".join(fresh[int(one)] if n % 2 else one for n, one in enumerate(pieces)))
         cursor.execute("SET session_replication_role = origin")
     return payments
-
-
-def _row_of(provider_key: str) -> UUID:
-
-    found = row_id("pay", provider_key)
-    assert found is not None, "the payment's provider id is made from its row's id"
-    return found
 
 
 def analyze() -> None:
