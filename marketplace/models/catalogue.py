@@ -1,0 +1,96 @@
+"""Products on sale, and the carts that hold their offers. Prices are minor units of `currency`, before tax."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from veza.core.models import KeyedRow, LockableQuerySet
+
+
+class ProductQuerySet(models.QuerySet["Product"]):
+    def for_sale(self) -> Self:
+        """Products that a buyer may see."""
+        return self.filter(published=True)
+
+
+class Product(KeyedRow):
+    """A creator's work, sold under one or more licences."""
+
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="products", db_index=False
+    )
+    title = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+    published = models.BooleanField(default=True)
+    # Staff took it off sale; the seller reads why. `published` stays the seller's own choice.
+    taken_off_sale_at = models.DateTimeField(null=True, blank=True)
+    taken_off_sale_reason = models.TextField(blank=True, db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["-created_at", "-id"], condition=Q(published=True), name="product_for_sale_newest_first"
+            ),
+            models.Index(fields=["title", "id"], condition=Q(published=True), name="product_for_sale_by_title"),
+            models.Index(fields=["seller", "-created_at", "-id"], name="product_seller_newest_first"),
+        ]
+
+
+class LicenseKind(models.TextChoices):
+    PERSONAL = "personal"
+    COMMERCIAL = "commercial"
+    EXCLUSIVE = "exclusive"
+
+
+class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
+    def for_sale(self) -> Self:
+        """Offers that can be ordered now."""
+        return self.filter(active=True, product__published=True)
+
+
+class LicenseOffer(KeyedRow):
+    """One licence of one product, at a price before tax. An order item keeps its own copy of the terms."""
+
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="offers", db_index=False)
+    license = models.CharField(max_length=12, choices=LicenseKind)
+    price_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    tax_basis_points = models.PositiveIntegerField(default=0)
+    rights = models.JSONField(default=dict)
+    active = models.BooleanField(default=True)
+
+    objects = OfferQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(price_minor__gte=0), name="offer_price_not_negative"),
+            models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="offer_currency_code"),
+            models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="offer_tax_at_most_whole"),
+            models.UniqueConstraint(fields=["product", "license"], name="one_offer_per_product_and_license"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["license", "price_minor", "product"],
+                condition=Q(active=True),
+                name="offer_by_license_and_price",
+            ),
+        ]
+
+
+class CartItem(KeyedRow):
+    """A licence offer in a buyer's cart. A cart is its items."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items", db_index=False
+    )
+    offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+", db_index=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart")]
