@@ -5,7 +5,7 @@ For each order and seller: share at sale - refunded - lost to disputes = sent - 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -65,6 +65,19 @@ class TransferFacts:
 
     def faults(self) -> list[Fault]:
         """Where the transfer contradicts its own rows."""
+        return [*self._faults_of_id(), *self._faults_of_sums()]
+
+    def _faults_of_id(self) -> Iterator[Fault]:
+        """Money that Stripe sent has an id there, and a transfer that was never sent has none."""
+        row, amount = self.row, self.row.amount()
+        if self.is_sent and row.sent_minor and not row.stripe_transfer_id:
+            text = f"transfer {row.pk}: {amount} was sent, and it has no id at Stripe"
+            yield Fault(text, row.sent_minor, row.currency)
+        if row.stripe_transfer_id and not self.is_sent:
+            text = f"transfer {row.pk}: Stripe has it as {row.stripe_transfer_id}, and its {amount} was never sent"
+            yield Fault(text, row.sent_minor, row.currency)
+
+    def _faults_of_sums(self) -> list[Fault]:
         row, currency = self.row, self.row.currency
         pairs = {
             "reversed": (self.reversed_minor, row.reversed_minor),

@@ -240,6 +240,30 @@ ATTACKS = {
         "explained by nothing: statement",
     ),
     # Row and posting agree, or no posting is touched: what the world knows otherwise says so.
+    "a paid payment is said to have failed": (
+        "UPDATE payments_payment SET status = 'failed' WHERE id = %(other_payment)s",
+        "it is failed, and 12.00 EUR of what it received is kept",
+    ),
+    "a paid payment is said to be waiting for its buyer": (
+        "UPDATE payments_payment SET status = 'pending' WHERE id = %(payment)s",
+        "it is pending, and 6.00 EUR of what it received is kept",
+    ),
+    "an unpaid payment is said to have succeeded": (
+        "UPDATE payments_payment SET status = 'succeeded' WHERE purpose_id = %(unpaid_order)s",
+        "it is succeeded, and 0.00 EUR of 12.00 EUR was received",
+    ),
+    "a payment loses its id at Hyperswitch": (
+        "UPDATE payments_payment SET hyperswitch_payment_id = NULL WHERE id = %(payment)s",
+        "18.00 EUR was received, and the payment has no id",
+    ),
+    "a sent transfer loses its id at Stripe": (
+        "UPDATE seller_transfers SET stripe_transfer_id = NULL WHERE id = %(kept)s",
+        "4.50 EUR was sent, and it has no id at Stripe",
+    ),
+    "a transfer that was never sent has an id at Stripe": (
+        "UPDATE seller_transfers SET stripe_transfer_id = 'tr_forged' WHERE id = %(unsent)s",
+        "Stripe has it as tr_forged, and its 9.00 EUR was never sent",
+    ),
     "a transfer was sent for an order that was never paid": (
         COPY_TRANSFER_TO_UNPAID_ORDER,
         "of 4.50 EUR is completed, and order",

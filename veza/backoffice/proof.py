@@ -22,6 +22,7 @@ from payments.ledger.proof import (
     overdrawn_funds,
     terms_of,
 )
+from payments.ledger.status_proof import contradictions_of_status
 from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
 from payments.timeline import account_names
 from subscriptions.models import SubscriptionInvoice
@@ -130,6 +131,7 @@ def _prove(payment: Payment, chunk: _Chunk) -> Proof:
     terms, entries = terms_of(books, refunds, disputes), list(books.all_entries())
     faults = overdrawn_funds(books)
     faults += explain_payment(books, chunk.receipts[payment.pk], refunds, disputes, chunk.write_offs[payment.pk])
+    faults += contradictions_of_status(payment, chunk.receipts[payment.pk], refunds, disputes)
     order = chunk.orders.get(payment.purpose_id)
     if order is not None:
         faults += faults_of_price(payment, order.order)
