@@ -8,7 +8,7 @@ from django import forms
 from payments.collection.payment_requests import check_payment
 from payments.inbox.intake import Result
 from payments.inbox.replay import replay
-from payments.ledger.allocations import is_applied, unapplied_funds
+from payments.ledger.allocations import is_applied, is_emptied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
 from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_reviews_to_confirm
@@ -212,8 +212,11 @@ class RefundMismatchInFull(_MismatchAction):
         return super().is_available(row) and mismatches.is_refundable_in_full(row)
 
     def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
-        if not row.received_minor:
-            return ["Nothing was received, so nothing is refunded. The payment and its order or invoice are cancelled."]
+        if is_emptied(row):
+            return [
+                self._describe_amounts(row),
+                "Nothing is left of it, so nothing is refunded. The payment and its order or invoice are cancelled.",
+            ]
         funds = mismatches.refundable_funds(row)
         amount = format_amount(funds.total_minor, funds.currency)
         return [
@@ -225,7 +228,7 @@ class RefundMismatchInFull(_MismatchAction):
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
         payment = mismatches.refund_in_full(payment_id=row.pk, cause=cause)
         if payment.status == PaymentStatus.CANCELLED:
-            return "Nothing was received. The payment is cancelled."
+            return "Nothing was left of it. The payment is cancelled."
         return "The refund is opened; the worker sends it."
 
 

@@ -73,13 +73,14 @@ def _ends_of_mismatch(payment: Payment) -> str:
     """The actions that end a mismatch, as they are offered."""
     if not payment.received_minor:
         return "press “Refund in full”: nothing was received, so the payment is only cancelled."
+    refund = "press “Refund in full”. What is on its way back already, or disputed, is waited for first."
     if allocations.foreign_funds(payment).allocation:
-        return "press “Refund in full”. What is on its way back already is waited for first."
+        return refund
     if allocations.is_applied(payment):
         return "press “Accept received amount”; refund the order or invoice after that if it has to be."
-    is_too_little = payment.kept_minor() < payment.amount_minor or payment.held_currency != payment.currency
+    is_too_little = payment.refundable_minor() < payment.amount_minor or payment.held_currency != payment.currency
     if is_too_little:
-        return "press “Refund in full”. What is on its way back already is waited for first."
+        return refund
     return "press “Accept received amount” or “Refund in full”."
 
 

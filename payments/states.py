@@ -65,11 +65,11 @@ PAYMENT_MOVES: Moves = {
     _P.CANCELLED: {
         _P.PROCESSING: "the buyer paid before the cancellation",
         _P.SUCCEEDED: "the buyer paid before the cancellation, or a void was undone",
-        _P.MISMATCHED: "money was received after all, or a refund was returned",
+        _P.MISMATCHED: "money was received after all, or came back from a refund or dispute",
     },
     _P.MISMATCHED: {
         _P.SUCCEEDED: "finance accepted the received amount, or the rest was received",
-        _P.CANCELLED: "everything received has been refunded or voided",
+        _P.CANCELLED: "everything received was refunded, voided, or lost to a dispute",
     },
 }
 # A payment that waits for its buyer: an order or invoice has at most one of these. Hyperswitch may still report money

@@ -14,6 +14,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
 from payments.disputes.dispute_postings import book_disputes
+from payments.emptied_payments import follow_emptied
 from payments.hyperswitch.objects import RemoteDispute, Unreadable
 from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
@@ -74,6 +75,7 @@ def _apply(
     assert dispute.payment_id == payment.pk, "a dispute stays with its payment"
     dispute.payment = payment
     book_disputes(payment, at=at)
+    follow_emptied(payment, cause=cause, at=at)
     update_review_of_answer(dispute)
     purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
     return Result.OK

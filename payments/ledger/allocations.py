@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from payments.ledger.chart_of_accounts import RECOVERABLE, UNAPPLIED
-from payments.models import ForeignReceipt, Payment, Posting, Refund
+from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund
 from payments.states import RefundStatus
 from veza.core import reads
 from veza.core.money import allocate
@@ -91,8 +91,33 @@ def foreign_funds(payment: Payment) -> Funds:
 
 
 def is_emptied(payment: Payment) -> bool:
-    """Whether nothing is left of all that was received, in any currency: it was refunded or voided."""
-    return payment.refunded_minor >= payment.received_minor and not foreign_funds(payment).allocation
+    """Whether nothing is left of all that was received, in any currency: it was refunded, voided, or lost to a dispute.
+
+    A dispute under way has not emptied it: the bank may give the money back.
+    """
+    kept_minor = payment.received_minor - payment.refunded_minor
+    if kept_minor > 0 and sum(_lost_of(payment, payment.held_currency).values()) < kept_minor:
+        return False
+    foreign = foreign_funds(payment)
+    return not foreign.allocation or not subtract(_lost_of(payment, foreign.currency), foreign.allocation)
+
+
+def _lost_of(payment: Payment, currency: str) -> Allocation:
+    return disputed_of(payment, currency, Dispute.FundsLocation.BANK)
+
+
+def disputed_of(payment: Payment, currency: str, *locations: str) -> Allocation:
+    """What disputes of a payment hold of each account's part of what was received in `currency`.
+
+    Only those whose money is in one of `locations`, if any is named.
+    """
+    disputes = payment.disputes.filter(allocation_currency=currency)
+    if locations:
+        disputes = disputes.filter(funds_location__in=locations)
+    sums: Allocation = {}
+    for allocation in disputes.values_list("allocation", flat=True):
+        sums = combine(sums, {account: amount for account, amount in allocation.items() if account != RECOVERABLE})
+    return sums
 
 
 def unapplied_funds(payment: Payment, *, exclude: Refund | None = None) -> Allocation:

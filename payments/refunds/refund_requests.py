@@ -18,8 +18,7 @@ from django.utils import timezone
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
-from payments.ledger.allocations import remaining_in
-from payments.ledger.chart_of_accounts import UNAPPLIED
+from payments.ledger.allocations import Funds, disputed_of, remaining_in
 from payments.models import Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
@@ -125,18 +124,26 @@ def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
-    is_first = currency == payment.held_currency
-    refundable_minor = payment.refundable_minor() if is_first else _refundable_of_receipt(payment, currency)
+    refundable_minor = refundable_in(currency, payment)
     if amount_minor > refundable_minor:
         raise RefundExceedsPayment(f"Only {format_amount(refundable_minor, currency)} can still be refunded.")
 
 
-def _refundable_of_receipt(payment: Payment, currency: str) -> int:
-    """What was received in another currency than first, and is neither refunded, voided, nor disputed."""
-    disputes = payment.disputes.filter(allocation_currency=currency).values_list("allocation", flat=True)
-    disputed_minor: int = sum(allocation.get(UNAPPLIED, 0) for allocation in disputes)
-    remaining_minor = sum(remaining_in(currency, payment).values())
-    return remaining_minor - disputed_minor
+def refundable_in(currency: str, payment: Payment) -> int:
+    """What was received in `currency` and is neither refunded, voided, disputed, nor promised by a pending refund."""
+    if currency == payment.held_currency:
+        return payment.refundable_minor()
+    return sum(remaining_in(currency, payment).values()) - sum(disputed_of(payment, currency).values())
+
+
+def may_be_refunded(payment: Payment, funds: Funds) -> bool:
+    """Whether a refund of `funds` could be opened now: what would be refused is not offered."""
+    try:
+        refuse_in_doubt(payment)
+        _check_limits(payment, funds.total_minor, funds.currency)
+    except (PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached):
+        return False
+    return bool(funds.allocation)
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:

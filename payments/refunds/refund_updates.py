@@ -19,6 +19,7 @@ from payments.contradictions import (
     remember,
 )
 from payments.disputes.dispute_postings import book_disputes
+from payments.emptied_payments import follow_emptied
 from payments.hyperswitch.objects import RemoteRefund, Unreadable
 from payments.inbox.intake import HandlingResult, Result
 from payments.ledger import allocations
@@ -35,19 +36,16 @@ from payments.refunds.refund_postings import (
     post_out,
 )
 from payments.review_items import (
-    MISMATCH,
-    open_review_of_mismatch,
     open_review_of_refund_in_doubt,
     open_review_of_returned_refund,
     update_reviews_after_failure,
     update_reviews_after_success,
 )
-from payments.states import PaymentStatus, RefundStatus
+from payments.states import RefundStatus
 from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
 from veza.core.money import format_amount
-from veza.core.reviews import close_review
 from veza.core.states import may_move, move
 
 _LOCKED_REFUND = reads.Read(
@@ -192,15 +190,19 @@ def _import_external(payment: Payment, snapshot: RemoteRefund) -> Refund:
 
 
 def _mark_in_review(refund: Refund, snapshot: RemoteRefund) -> Result:
-    """`review`, or a status that we do not know: the refund stays as it is. The same update again is stale."""
-    if refund.provider_updated_at == snapshot.updated_at and refund.error_code == _IN_REVIEW:
+    """`review`, or a status that we do not know: the refund stays as it is. The same update again is stale.
+
+    In another currency it puts the payment in doubt, as one that is pending does.
+    """
+    code = Refund.OTHER_CURRENCY if snapshot.currency != refund.currency else _IN_REVIEW
+    if refund.provider_updated_at == snapshot.updated_at and refund.error_code == code:
         return Result.STALE
     writes.update(
         refund,
         hyperswitch_refund_id=snapshot.refund_id,
         provider_updated_at=latest_clock(snapshot, refund),
         last_read_at=snapshot.read_at,
-        error_code=_IN_REVIEW,
+        error_code=code,
     )
     open_review_of_refund_in_doubt(
         refund, f"Hyperswitch reports the status {snapshot.status!r}: its staff have to resolve it."
@@ -251,13 +253,7 @@ def _follow(refund: Refund, *, cause: Cause, at: datetime) -> None:
     payment = refund.payment
     if DISPUTES_EXIST(payment.pk):
         book_disputes(payment, at=at)
-    if payment.status == PaymentStatus.MISMATCHED and allocations.is_emptied(payment):
-        move(payment, PaymentStatus.CANCELLED, cause=cause, at=at)
-        close_review(MISMATCH, payment, note="Everything that was received has been refunded.")
-        purchase_of(payment).payment_failed(payment, cause=cause, at=at)
-    elif payment.status == PaymentStatus.CANCELLED and not allocations.is_emptied(payment):
-        move(payment, PaymentStatus.MISMATCHED, cause=cause, at=at)
-        open_review_of_mismatch(payment, "It was cancelled with everything refunded, and a refund was returned.")
+    follow_emptied(payment, cause=cause, at=at)
 
 
 def fail_refund(refund: Refund, snapshot: RemoteRefund, *, cause: Cause, at: datetime) -> None:

@@ -13,10 +13,10 @@ from payments.refunds.refund_requests import (
     RefundAlreadyRequested,
     RefundExceedsPayment,
     RefundLimitReached,
+    may_be_refunded,
     open_refund,
 )
 from payments.review_items import funds_to_return, open_review_of_unapplied_funds
-from payments.states import RefundStatus
 from veza.core import writes
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -78,7 +78,5 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
 
 
 def has_returnable_funds(payment: Payment) -> bool:
-    """Whether unapplied funds of a payment are held and none of its refunds is pending."""
-    if not payment.received_minor or payment.refunds.filter(status=RefundStatus.PENDING).exists():
-        return False
-    return bool(funds_to_return(payment).allocation)
+    """Whether unapplied funds of a payment are held, and a refund of them would be accepted now."""
+    return bool(payment.received_minor) and may_be_refunded(payment, funds_to_return(payment))

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from payments.disputes.dispute_postings import book_disputes
+from payments.emptied_payments import follow_emptied
 from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Refund
 from payments.ports import purchase_of
@@ -83,5 +84,6 @@ def _convert_dispute(dispute: Dispute, amount_minor: int, *, cause: Cause, at: d
     recover_losses(dispute, up_to_minor=lost_minor(dispute), at=at)
     writes.update(dispute, converted_minor=amount_minor)
     book_disputes(dispute.payment, at=at)
+    follow_emptied(dispute.payment, cause=cause, at=at)
     dispute.refresh_from_db(fields=["converted_minor", "allocation", "allocation_currency", "posting_batches"])
     purchase_of(dispute.payment).dispute_changed(dispute, cause=cause, at=at)

@@ -8,6 +8,8 @@ from django.utils import timezone
 from connect.admin_actions import RetryReversal
 from connect.models import SellerTransfer
 from connect.reversals.reversal_requests import retry
+from marketplace.models import License
+from payments.ledger.postings import balances
 from payments.models import Dispute, Refund
 from payments.reviews.mismatches import accept_received_amount
 from subscriptions.models import Plan, SubscriptionInvoice
@@ -28,6 +30,7 @@ from tests.connect.factories import BY_TEST, completed, refund, to_reverse
 from tests.factories import OfferFactory, SellerFactory
 from veza.backoffice.models import StaffAction
 from veza.backoffice.timeline import timeline_of
+from veza.backoffice.verification import faults_of_ledger
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem, StatusChange
 from veza.core.reviews import open_review
@@ -442,6 +445,34 @@ def test_finance_enters_the_amount_of_a_dispute_in_another_currency(sandbox):
     order.refresh_from_db()
     assert "19.50 USD was taken of a payment of 12.00 EUR" in page.content.decode()
     assert (order.status, payment_of(order).disputed_minor) == ("refunded", 12_00)
+
+
+def standing(order) -> tuple:
+    """What a foreign dispute has done to an order: its status, licences, transfers, and what needs review."""
+    order.refresh_from_db()
+    licenses = set(License.objects.values_list("status", flat=True))
+    reviews = set(ReviewItem.objects.filter(closed_at=None).values_list("kind", flat=True))
+    return order.status, licenses, set(order.transfers.values_list("status", flat=True)), reviews
+
+
+def test_a_foreign_dispute_is_converted_while_open_and_then_lost(sandbox):
+    order = paid(two_sellers_order())
+    deliver_dispute(payment_of(order), "opened", amount_minor=19_50, currency="USD")
+    assert standing(order) == ("completed", {"suspended"}, {"pending"}, {"amount_in_doubt", "dispute_to_answer"})
+
+    dispute = Dispute.objects.get()
+    payload = {"amount": "18.00", f"version_{dispute.pk}": "opened 1950 USD None"}
+    browser(staff("finance")).post(address(dispute, "enter-converted-amount"), answer(dispute, **payload))
+    assert standing(order) == ("completed", {"suspended"}, {"pending"}, {"dispute_to_answer"})
+    assert {key: amount for key, amount in balances().items() if amount} == {
+        ("psp_clearing", "EUR"): -18_00,
+        ("dispute_suspense", "EUR"): 18_00,
+    }
+
+    deliver_dispute(payment_of(order), "lost", amount_minor=19_50, currency="USD")
+    assert standing(order) == ("refunded", {"revoked"}, {"cancelled"}, set())
+    assert not any(balances().values())
+    assert list(faults_of_ledger()) == []
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "12.001", "1e30", "NaN", ""])

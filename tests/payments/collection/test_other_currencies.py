@@ -17,6 +17,7 @@ from tests.buying import (
     order_of,
     paid,
     payment_of,
+    refund_of,
 )
 from tests.factories import OfferFactory
 from tests.payments.voiding import BY_STAFF, at_provider, deliver_action, open_items, read, read_twice, sums_of
@@ -228,6 +229,44 @@ def test_a_void_of_refunded_dollars_is_ours_to_recover(order):
 
     assert booked("recoverable") == {"USD": -9_00}
     assert ("refund_exceeds_payment", 9_00) in open_items()
+    assert faults(order) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "euros", "item"),
+    [("succeeded", {"EUR": -12_00}, ("refund_exceeds_payment", 12_00)), ("failed", {}, None)],
+)
+def test_a_refund_under_way_ends_in_the_first_currency_after_a_change(order, status, euros, item):
+    refund = refund_of(order)
+    receive_dollars(order)
+
+    deliver_refund(refund, status=status)
+
+    assert (payment_of(order).status, booked("recoverable"), booked("unapplied")) == (
+        "mismatched",
+        euros,
+        {"USD": 9_00},
+    )
+    assert open_items() == BOTH | ({item} if item else set())
+    assert faults(order) == []
+
+
+def test_dollars_are_not_returned_while_a_refund_of_euros_is_under_way(order):
+    refund = refund_of(order)
+    receive_dollars(order)
+    assert not RefundMismatchInFull().is_available(payment_of(order))
+
+    deliver_refund(refund, status="failed")
+
+    assert RefundMismatchInFull().is_available(payment_of(order))
+
+
+def test_dollars_lost_to_a_dispute_end_the_mismatch(order):
+    receive_dollars(order)
+
+    deliver_dispute(payment_of(order), "lost", amount_minor=9_00, currency="USD")
+
+    assert (payment_of(order).status, open_items()) == ("cancelled", {("payment_voided", 12_00)})
     assert faults(order) == []
 
 

@@ -25,6 +25,7 @@ from tests.buying import (
     order_of,
     paid,
     payment_of,
+    refund_object,
     refund_of,
 )
 from tests.connect.factories import make_seller
@@ -335,6 +336,23 @@ def test_transfers_wait_for_the_doubt_and_leave_when_it_ends(sandbox):
 
     transfer.refresh_from_db()
     assert (transfer.status, transfer.waiting_for, transfer.sent_minor) == ("completed", "", 4_50)
+
+
+def test_transfers_wait_for_a_refund_of_ours_in_review_in_another_currency(sandbox):
+    seller = make_seller(stripe_account_id=sandbox.create_account())
+    order = paid(order_of(OfferFactory(product=ProductFactory(seller=seller))))
+    sandbox.pay(payment_of(order).provider_key)
+    refund = refund_of(order)
+
+    for _ in range(2):
+        deliver(envelope("refund_failed", refund_object(refund, status="review", amount=19_50, currency="USD")))
+        send_due()
+    assert order.transfers.values_list("status", "waiting_for").get() == ("pending", "payment")
+
+    deliver_refund(refund, status="failed")
+    send_due()
+    assert order.transfers.get().status == "completed"
+    assert open_reviews() == []
 
 
 @pytest.fixture

@@ -7,13 +7,22 @@ from django.utils import timezone
 
 from marketplace.models import License
 from payments import tasks
-from payments.admin_actions import AcceptReceivedAmount, EnterReceivedAmount, RefundMismatchInFull
+from payments.admin_actions import AcceptReceivedAmount, EnterReceivedAmount, RefundMismatchInFull, RetryReturnOfFunds
 from payments.ledger.postings import balances
 from payments.models import Payment, Refund, WebhookDelivery
 from payments.retry_policy import REPLAY_FOR
-from payments.reviews.mismatches import TooLittleReceived, accept_received_amount, refund_in_full
+from payments.reviews.mismatches import NothingUnclaimed, TooLittleReceived, accept_received_amount, refund_in_full
 from payments.reviews.missing_amounts import AmountNotApplicable, NoAmountMissing, enter_received_amount
-from tests.buying import ago, deliver_payment, deliver_refund, order_of, paid, payment_of
+from tests.buying import (
+    ago,
+    answer_dispute,
+    deliver_dispute,
+    deliver_payment,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+)
 from tests.factories import OfferFactory
 from tests.payments.voiding import BY_STAFF, at_provider, deliver_action, open_items, read, sums_of
 from veza.backoffice.proof import prove_payment
@@ -92,6 +101,72 @@ def test_a_mismatch_of_what_was_fulfilled_is_ended_by_accepting_it(order):
 
     assert offered(order) == {"Accept received amount"}
     assert "“Refund in full”" not in ReviewItem.objects.get(kind="payment_mismatch").what_to_do
+
+
+def test_a_mismatch_that_is_lost_to_a_dispute_is_cancelled_with_its_order(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+
+    deliver_dispute(payment_of(order), "lost", amount_minor=5_00)
+
+    order.refresh_from_db()
+    assert (sums_of(order), order.status, open_items()) == (("cancelled", 5_00, 0), "cancelled", set())
+    assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_a_lost_mismatch_whose_money_comes_back_is_in_review_again(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+    deliver_dispute(payment_of(order), "lost", amount_minor=5_00)
+
+    answer_dispute(payment_of(order), "won", amount_minor=5_00)
+
+    assert (sums_of(order), open_items()) == (("mismatched", 5_00, 0), {("payment_mismatch", 5_00)})
+    assert offered(order) == {"Refund in full"}
+    assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_what_a_dispute_holds_is_neither_refunded_nor_accepted(order):
+    deliver_action(order, "succeeded", amount_received=15_00)
+    deliver_dispute(payment_of(order), "opened", amount_minor=15_00)
+
+    assert offered(order) == set()
+    with pytest.raises(NothingUnclaimed, match="A dispute holds"):
+        refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    with pytest.raises(TooLittleReceived):
+        accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+
+def test_what_a_lost_dispute_left_is_refunded_and_ends_the_mismatch(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+    deliver_dispute(payment_of(order), "lost", amount_minor=2_00)
+    assert offered(order) == {"Refund in full"}
+
+    refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get())
+
+    assert (payment_of(order).status, payment_of(order).refunded_minor, open_items()) == ("cancelled", 3_00, set())
+    assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_a_mismatch_that_is_lost_already_is_ended_by_its_action(order):
+    deliver_action(order, "partially_captured", amount_received=5_00)
+    deliver_dispute(payment_of(order), "lost", amount_minor=5_00)
+    Payment.objects.update(status="mismatched")  # As older versions left it.
+    assert offered(order) == {"Refund in full"}
+
+    refund_in_full(payment_id=payment_of(order).pk, cause=BY_STAFF)
+
+    assert (payment_of(order).status, Refund.objects.exists()) == ("cancelled", False)
+
+
+def test_a_return_of_funds_that_a_dispute_holds_is_not_offered(order):
+    deliver_action(order, "succeeded", amount_received=15_00)
+    accept_received_amount(payment_id=payment_of(order).pk, cause=BY_STAFF)
+    deliver_refund(Refund.objects.get(), status="failed")
+    assert RetryReturnOfFunds().is_available(payment_of(order))
+
+    deliver_dispute(payment_of(order), "opened", amount_minor=15_00)
+
+    assert not RetryReturnOfFunds().is_available(payment_of(order))
 
 
 def without_an_amount(sandbox, order) -> None:
