@@ -3,6 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
+from marketplace.catalogue import list_product
 from marketplace.models import LicenseOffer, Product
 from tests.buying import order_of
 from tests.factories import OfferFactory, PersonFactory, ProductFactory, SellerFactory
@@ -29,6 +30,16 @@ def test_listing_twice_under_one_key_is_one_product(seller_api):
         seller_api.post(PRODUCTS, NEW, format="json", headers={"Idempotency-Key": "font"})
 
     assert Product.objects.count() == 1
+
+
+def test_listing_again_under_the_same_id_changes_no_price(seller_api, seller):
+    offer = OfferFactory(product=ProductFactory(seller=seller), price_minor=9_00)
+    terms = {"license": offer.license, "price_minor": 1_00, "currency": "EUR", "tax_basis_points": 0, "rights": {}}
+
+    again = list_product(product_id=offer.product_id, seller=seller, title="New", description="", offers=[terms])
+
+    offer.refresh_from_db()
+    assert (again, offer.price_minor) == (offer.product, 9_00)
 
 
 def test_a_user_who_is_no_seller_cannot_list_a_product():

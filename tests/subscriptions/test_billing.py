@@ -167,6 +167,18 @@ def test_the_second_payment_of_an_invoice_is_refunded(sandbox):
     assert (last_invoice(subscription).status, is_proved(subscription)) == ("paid", True)
 
 
+def test_more_money_for_the_payment_of_an_invoice_is_left_to_finance(sandbox):
+    subscription = activate_by_webhook(sandbox)
+
+    deliver_payment(last_payment(subscription), amount_received=15_00)
+
+    assert not last_payment(subscription).refunds.exists()
+    assert ReviewItem.objects.filter(closed_at=None).values_list("kind", "amount_minor").get() == (
+        "unapplied_funds",
+        3_00,
+    )
+
+
 def test_a_full_refund_ends_the_access(sandbox):
     subscription = activate_by_webhook(sandbox)
 

@@ -29,8 +29,8 @@ from tests.connect.stripe_double import (
     shows,
     times_out,
 )
-from veza.core.models import ReviewItem
-from veza.core.outcomes import Accepted
+from veza.core.models import ReviewItem, StatusChange
+from veza.core.outcomes import Accepted, NotSent
 
 pytestmark = pytest.mark.django_db
 TWO_DAYS = timedelta(days=2)
@@ -262,3 +262,65 @@ def test_a_transfer_whose_reversal_failed_is_never_sent_again(stripe):
 def test_a_transfer_that_stripe_never_had_is_not_read(stripe):
     assert refresh_transfer(planned().pk, cause=BY_TEST) is None
     assert stripe.params == []
+
+
+def test_a_reversal_under_way_is_left_to_its_worker_however_old(stripe):
+    stripe.will("create_reversal", times_out())
+    transfer = reverse(to_reverse())
+    TransferReversal.objects.update(last_sent_at=timezone.now() - timedelta(hours=1))
+    stripe.will("read_transfer", shows(reversed_at_stripe(transfer)))
+
+    refresh_transfer(transfer.pk, cause=BY_TEST)
+
+    assert TransferReversal.objects.get().status == "sending"
+
+
+def test_reading_a_debt_that_has_not_changed_leaves_its_waiting_alone(stripe):
+    stripe.will("create_reversal", refuses("balance_insufficient"))
+    debt = reverse(to_reverse())
+    stripe.will("read_transfer", shows(reversed_at_stripe(debt)))
+
+    refresh_transfer(debt.pk, cause=BY_TEST)
+
+    row = fresh(debt)
+    assert (row.waiting_for, row.next_retry_at) == ("debt", debt.next_retry_at)
+
+
+def test_a_part_that_was_reversed_in_the_dashboard_moves_no_status(stripe):
+    transfer = completed()
+    stripe.will("read_transfer", shows(reversed_at_stripe(transfer, 4_00)))
+
+    refresh_transfer(transfer.pk, cause=BY_TEST)
+
+    assert (fresh(transfer).status, fresh(transfer).reversed_minor) == ("completed", 4_00)
+    assert not StatusChange.objects.filter(subject_id=transfer.pk).exists()
+
+
+def test_a_reversal_that_was_not_sent_is_sent_under_the_same_key(stripe):
+    stripe.will("create_reversal", NotSent("Stripe could not be reached", call(0)), accepts_reversal())
+    transfer = to_reverse()
+
+    for _ in range(2):
+        reverse(transfer)
+
+    assert (len(set(stripe.keys())), TransferReversal.objects.count()) == (1, 1)
+
+
+def test_a_forgotten_key_is_not_used_while_the_transfer_is_not_read(stripe):
+    stripe.will("create_reversal", times_out())
+    transfer = reverse(to_reverse())
+    TransferReversal.objects.update(first_sent_at=timezone.now() - TWO_DAYS)
+    stripe.will("read_transfer", times_out())
+
+    reverse(transfer)
+
+    assert stripe.names() == ["create_reversal", "read_transfer"]
+
+
+@pytest.mark.parametrize("count_error", [reversal_requests.count_error, transfer_requests.count_error])
+def test_an_error_about_a_transfer_that_has_ended_counts_no_retry(count_error):
+    transfer = completed()
+
+    count_error(transfer.pk, "a bug", cause=BY_TEST)
+
+    assert (fresh(transfer).retry_count, fresh(transfer).last_error) == (0, "")

@@ -15,9 +15,13 @@ from payments.hyperswitch import client as hyperswitch_api
 from payments.models import Payment, WebhookDelivery
 from payments.reconciliation import refresh as reconcile
 from tests.buying import (
+    ago,
+    deliver,
     deliver_payment,
+    envelope,
     order_of,
     paid,
+    payment_object,
     payment_of,
     two_sellers_order,
 )
@@ -44,6 +48,17 @@ def test_a_stuck_order_is_completed_as_its_webhook_would_have(stuck):
     stuck.refresh_from_db()
     assert (stuck.status, License.objects.count()) == ("completed", 2)
     assert set(StatusChange.objects.filter(to_status="completed").values_list("cause_kind", flat=True)) == {"reconcile"}
+
+
+def test_an_older_report_leaves_the_next_refresh_of_an_unpaid_payment(sandbox):
+    payment, due_at = payment_of(two_sellers_order()), timezone.now() + timedelta(minutes=5)
+    for status, minutes in (("requires_customer_action", 2), ("requires_payment_method", 3)):
+        Payment.objects.update(next_attempt_at=due_at)
+        snapshot = payment_object(payment, status=status, amount_received=None, updated=ago(minutes=minutes))
+        answer = deliver(envelope("action_required", snapshot))
+
+    assert answer.json() == {"result": "skipped: stale"}
+    assert Payment.objects.get().next_attempt_at == due_at
 
 
 def test_a_refresh_leaves_no_row_in_the_webhook_log(stuck):
