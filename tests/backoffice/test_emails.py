@@ -11,7 +11,9 @@ from tests.buying import order_of, paid
 from tests.factories import OfferFactory
 from veza.backoffice.digest import write_digest
 from veza.backoffice.timeline import timeline_of
+from veza.core.causes import Cause
 from veza.core.email.messages import all_messages
+from veza.core.email.outbox import resend
 from veza.core.email.sending import send_due
 from veza.core.ids import new_id
 from veza.core.models import Email, ReviewItem
@@ -64,6 +66,14 @@ def test_a_copy_is_one_new_row_that_says_it_is_a_copy(receipt):
     copy = receipt.copies.get()
     assert (copy.status, copy.subject_line, copy.text) == ("sent", f"Copy: {receipt.subject_line}", receipt.text)
     assert "It went to spam" in str([line.text for line in timeline_of(receipt.correlation_id)])
+
+
+def test_a_copy_that_is_asked_for_again_under_its_id_is_the_first(receipt):
+    copy_id, cause = new_id(), Cause("staff", actor="support@example.com", reason="spam")
+
+    copies = [resend(email_id=receipt.pk, copy_id=copy_id, cause=cause) for _ in range(2)]
+
+    assert copies[0] == copies[1]
 
 
 @pytest.mark.parametrize(("group", "may"), [("support", True), ("ops", True), ("finance", False), ("auditor", False)])

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from tests.core.conftest import PASSWORD
 from tests.core.example_urls import Charges, TooLate
+from veza.core.api import idempotency
 from veza.core.models import IdempotentRequest, User
 
 pytestmark = [pytest.mark.urls("tests.core.example_urls"), pytest.mark.django_db]
@@ -177,6 +178,32 @@ def test_a_late_owner_does_not_end_the_lease_of_the_next(as_buyer):
     charge(as_buyer)
 
     assert charge(as_buyer).status_code == 409
+
+
+def test_a_late_owner_does_not_replace_the_answer_of_the_next(as_buyer):
+    def late(request):
+        IdempotentRequest.objects.update(reply_status=201, reply={"by": "the next"})
+        return 201, {"by": "the late one"}
+
+    Charges.answers[:] = [late]
+    charge(as_buyer)
+
+    assert charge(as_buyer).json() == {"by": "the next"}
+
+
+def test_what_was_answered_since_we_looked_is_not_done_again(as_buyer, monkeypatch):
+    charge(as_buyer)
+    let_lease_run_out()
+    look = idempotency._earlier
+
+    def look_before(lookup):
+        row = look(lookup)
+        row.reply_status = None
+        return row
+
+    monkeypatch.setattr(idempotency, "_earlier", look_before)
+
+    assert (charge(as_buyer).status_code, len(Charges.snapshot)) == (409, 1)
 
 
 @pytest.mark.django_db(transaction=True)

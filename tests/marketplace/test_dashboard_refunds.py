@@ -7,6 +7,7 @@ from connect.settlement.reconcile_seller import net_paid
 from marketplace.models import License, Order
 from payments.ledger.postings import balances
 from payments.models import Refund
+from payments.refunds.external_refunds import NoRefundToConfirm, mark_refund_expected
 from tests.buying import (
     ago,
     deliver,
@@ -20,7 +21,9 @@ from tests.buying import (
 )
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
 from veza.core.models import ReviewItem
+from veza.core.reviews import ReviewAlreadyClosed, close_review_by_hand
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +35,19 @@ def refund_at_dashboard(
     payload |= {"amount": amount, "currency": "EUR", "updated_at": ago(seconds=0)}
     answer = deliver(envelope(f"refund_{status}", payload))
     assert answer.json() == {"result": "ok"}
+
+
+def test_a_refund_is_marked_as_expected_once(sandbox):
+    order = paid(order_of(OfferFactory()))
+    refund_at_dashboard(order, 4_00)
+    refund, first = Refund.objects.get(), Cause("staff", actor="first@example.com", reason="agreed")
+    mark_refund_expected(refund_id=refund.pk, cause=first)
+    item = ReviewItem.objects.get(kind="external_refund")
+
+    with pytest.raises(NoRefundToConfirm):
+        mark_refund_expected(refund_id=refund.pk, cause=first)
+    with pytest.raises(ReviewAlreadyClosed, match=r"first@example\.com"):
+        close_review_by_hand(case_id=item.pk, cause=Cause("staff", actor="second@example.com", reason="mine"))
 
 
 def refund_dear_item(order: Order) -> Refund:

@@ -93,6 +93,15 @@ def test_requesting_again_with_the_same_id_returns_the_first_refund(order):
     assert Refund.objects.get().pk == refund_id
 
 
+def test_requesting_again_with_the_same_id_sends_the_refund_once(sandbox, order):
+    refund_id = new_id()
+
+    for _ in range(2):
+        refund_of(order, refund_id=refund_id)
+
+    assert [call["path"] for call in sandbox.calls()].count("/refunds") == 1
+
+
 def test_a_refund_webhook_updates_everything_in_one_commit(order):
     refund = refund_of(order)
 

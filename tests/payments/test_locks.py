@@ -15,7 +15,7 @@ from payments.collection import expiry, payment_requests
 from payments.collection.payment_requests import cancel_payment, send_payment
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
-from payments.hyperswitch.objects import parse_dispute
+from payments.hyperswitch.objects import parse_dispute, parse_refund
 from payments.inbox import retention
 from payments.inbox.replay import replay
 from payments.ledger.postings import open_accounts
@@ -46,6 +46,7 @@ from tests.factories import OfferFactory
 from tests.payments.builders import BY_STAFF, RECONCILE, is_proved, make_deliveries_due, make_older, open_reviews
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
+from veza.core.outcomes import Accepted, Call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -192,6 +193,17 @@ def test_a_refusal_after_a_webhook_of_success_changes_nothing(sandbox, order):
 
     refund.refresh_from_db()
     assert (rival.result(), refund.status) == (None, "succeeded")
+
+
+def test_a_late_answer_of_a_failure_does_not_undo_a_success(order):
+    refund = refund_of(order)
+    deliver_refund(refund)
+    failure = Accepted(parse_refund(refund_object(refund, status="failed")), Call("hyperswitch", "POST", "/", 200, 5))
+
+    refund_requests._record_outcome(refund.pk, failure, is_first=True, cause=BY_STAFF)
+
+    refund.refresh_from_db()
+    assert (refund.status, is_proved(order)) == ("succeeded", True)
 
 
 def test_an_orphan_that_is_acknowledged_meanwhile_does_not_fail(sandbox, order):

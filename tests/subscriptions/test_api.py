@@ -1,13 +1,16 @@
 """The API of subscriptions, as a subscriber uses it."""
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from payments.models import LedgerAccount
-from subscriptions.models import Subscription
+from subscriptions import creators
+from subscriptions.models import DistributionSubmission, Subscription
 from tests.buying import deliver_payment
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import PlanFactory, client_of, free_plan, last_payment
+from tests.subscriptions.subscribing import PlanFactory, activate_by_webhook, client_of, free_plan, last_payment
+from veza.core.ids import new_id
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1"
@@ -168,6 +171,22 @@ def test_a_paying_subscriber_may_distribute(sandbox, api):
 
     assert api.get(f"{API}/distribution/eligibility").json()["plan"] == plan.name
     assert submit_work(api).status_code == 201
+
+
+def test_a_submission_that_is_repeated_under_its_id_is_the_first(sandbox):
+    subscription = activate_by_webhook(sandbox)
+    work = {
+        "submission_id": new_id(),
+        "user_id": subscription.user_id,
+        "artist": "Me",
+        "note": "",
+        "at": timezone.now(),
+    }
+
+    first = creators.submit_work(title="Song", **work)
+
+    assert creators.submit_work(title="Another", **work) == first
+    assert DistributionSubmission.objects.get().title == "Song"
 
 
 def test_any_user_may_become_a_seller_once(api, user):

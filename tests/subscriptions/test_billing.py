@@ -12,6 +12,7 @@ from payments.reconciliation import refresh as reconcile
 from payments.reviews.mismatches import accept_received_amount
 from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import SubscriptionInvoice
+from subscriptions.refunds import place_refund
 from tests.buying import (
     ago,
     deliver,
@@ -44,6 +45,7 @@ from tests.subscriptions.subscribing import (
     subscribe,
 )
 from veza.core.causes import Cause
+from veza.core.ids import new_id
 from veza.core.models import ReviewItem
 from veza.core.states import move
 
@@ -167,6 +169,41 @@ def test_the_second_payment_of_an_invoice_is_refunded(sandbox):
     assert (last_invoice(subscription).status, is_proved(subscription)) == ("paid", True)
 
 
+@pytest.fixture
+def paid_by_the_second(sandbox):
+    """A subscription whose first payment was declined, and whose second one paid the invoice."""
+    subscription = subscribe(PlanFactory())
+    press_button(sandbox, "decline", subscription)
+    complete(subscription)
+    sandbox.pay(last_payment(subscription).provider_key)
+    deliver_payment(last_payment(subscription))
+    subscription.refresh_from_db()
+    return subscription
+
+
+def test_the_refund_of_another_payment_leaves_a_refunded_invoice_refunded(paid_by_the_second):
+    deliver_refund(refund_invoice(last_invoice(paid_by_the_second)))
+    late = payments_of(paid_by_the_second)[0]
+    deliver_payment(late)
+
+    deliver_refund(late.refunds.get())
+
+    assert last_invoice(paid_by_the_second).status == "refunded"
+
+
+def test_a_failure_about_a_paid_invoice_does_not_move_the_next_charge(paid_by_the_second):
+    due_at = timezone.now() + days(3)
+    with transaction.atomic():
+        move(paid_by_the_second, "past_due", cause=BY_STAFF, past_due_since_at=timezone.now(), due_at=due_at)
+    late = payments_of(paid_by_the_second)[0]
+    deliver(envelope("payment_processing", payment_object(late, status="processing", amount_received=None)))
+
+    assert deliver_payment(late, status="failed", amount_received=None).json() == {"result": "ok"}
+
+    paid_by_the_second.refresh_from_db()
+    assert paid_by_the_second.due_at == due_at
+
+
 def test_more_money_for_the_payment_of_an_invoice_is_left_to_finance(sandbox):
     subscription = activate_by_webhook(sandbox)
 
@@ -187,6 +224,17 @@ def test_a_full_refund_ends_the_access(sandbox):
     subscription.refresh_from_db()
     assert (subscription.status, last_invoice(subscription).status) == ("expired", "refunded")
     assert is_proved(subscription)
+
+
+def test_a_refund_that_is_repeated_under_its_id_is_the_first(sandbox):
+    subscription = activate_by_webhook(sandbox)
+    order = {"invoice_id": last_invoice(subscription).pk, "requested_by_id": subscription.user_id, "reason": "x"}
+    refund_id = new_id()
+
+    first = place_refund(refund_id=refund_id, amount_minor=5_00, **order)
+
+    assert place_refund(refund_id=refund_id, amount_minor=7_00, **order) == first
+    assert last_payment(subscription).refunds.get().amount_minor == 5_00
 
 
 def test_a_partial_refund_keeps_the_access_and_the_rest_ends_it(sandbox):

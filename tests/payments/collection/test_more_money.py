@@ -19,6 +19,7 @@ from tests.buying import (
     paid,
     payment_object,
     payment_of,
+    refund_of,
 )
 from tests.factories import OfferFactory
 from tests.payments.voiding import BY_STAFF, at_provider, deliver_action, open_items, read, sums_of
@@ -46,6 +47,15 @@ def test_more_money_for_a_settled_payment_is_booked_as_a_surplus(order):
     assert Posting.objects.filter(kind="received").count() == 2
     assert open_items() == {("unapplied_funds", 7_00)}
     assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_more_money_while_a_refund_is_under_way_fulfils_nothing_again(order):
+    refund_of(order, amount_minor=4_00)
+
+    assert deliver_payment(payment_of(order), amount_received=19_00).json() == {"result": "ok"}
+
+    order.refresh_from_db()
+    assert (order.status, License.objects.count(), order.transfers.count()) == ("refund_pending", 1, 1)
 
 
 def test_more_money_is_booked_when_it_is_only_read(sandbox, order):
