@@ -220,6 +220,16 @@ def test_of_several_transfers_found_none_is_picked(stripe):
     assert ReviewItem.objects.get(kind="transfer_sent_twice").amount_minor == 9_00
 
 
+def test_of_two_transfers_found_the_one_that_was_not_reversed_is_booked(stripe):
+    transfer = planned(in_doubt_since=timezone.now() - TWO_DAYS, destination="acct_1", send_attempts=1)
+    reversed_one = remote_transfer("tr_1", our_id=str(transfer.pk), reversed_minor=9_00)
+    stripe.will("list_transfers", Accepted([reversed_one, remote_transfer("tr_2", our_id=str(transfer.pk))], call()))
+
+    send(transfer)
+
+    assert (transfer.status, transfer.stripe_transfer_id) == ("completed", "tr_2")
+
+
 def test_a_transfer_in_doubt_cannot_be_cancelled_in_the_database():
     transfer = planned(in_doubt_since=timezone.now())
 

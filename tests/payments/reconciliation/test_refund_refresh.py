@@ -15,13 +15,10 @@ from payments.reconciliation import listings as listings
 from payments.reconciliation import refresh as reconcile
 from payments.refunds import refund_requests as refunds
 from payments.refunds.refund_requests import check_refund, is_orphan
-from tests.buying import (
-    deliver_refund,
-    payment_of,
-    refund_of,
-)
+from tests.buying import deliver, deliver_refund, envelope, payment_of, refund_object, refund_of
 from tests.payments.builders import RECONCILE, make_due, make_older, refresh_calls
 from veza.core.models import StatusChange
+from veza.core.outcomes import Call, NotSent
 
 pytestmark = pytest.mark.django_db
 
@@ -260,6 +257,28 @@ def test_a_refund_that_ended_is_not_read_again_when_it_falls_due(sandbox, order)
 
     refund.refresh_from_db()
     assert (refund.next_attempt_at, refresh_calls(sandbox, "refunds")) == (None, 0)
+
+
+@pytest.mark.parametrize("is_acknowledged", [True, False])
+def test_a_call_that_was_not_sent_keeps_when_an_earlier_one_was(sandbox, order, is_acknowledged):
+    sandbox.fault("drop", "^/refunds$", method="POST", when="after")
+    refund = refund_of(order)
+    if is_acknowledged:
+        deliver(envelope("refund_succeeded", refund_object(refund, status="pending")))
+    not_sent = NotSent("Hyperswitch could not be reached", Call("hyperswitch", "POST", "/refunds", 0, 5))
+
+    refunds._record_outcome(refund.pk, not_sent, is_first=is_acknowledged, cause=RECONCILE)
+
+    assert Refund.objects.get().first_sent_at is not None
+
+
+def test_a_pending_refund_that_is_reported_again_is_refreshed_as_planned(sandbox, order):
+    refund, due_at = refund_of(order), timezone.now() + timedelta(minutes=5)
+    Refund.objects.update(next_attempt_at=due_at)
+
+    deliver(envelope("refund_succeeded", refund_object(refund, status="pending")))
+
+    assert Refund.objects.get().next_attempt_at == due_at
 
 
 def test_an_acknowledged_refund_waits_for_the_reconciler(sandbox, order):

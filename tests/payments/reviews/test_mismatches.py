@@ -261,6 +261,15 @@ def test_a_mismatch_without_money_is_cancelled_with_its_order(sandbox, captured_
     assert (Refund.objects.count(), open_kinds()) == (0, set())
 
 
+def test_a_report_that_finance_has_decided_is_stale_when_it_comes_again(sandbox, captured_order):
+    payload = payment_object(payment_of(captured_order), status="conflicted", amount_received=None)
+    deliver(envelope("action_required", payload))
+    mismatches.refund_in_full(payment_id=payment_of(captured_order).pk, cause=BY_STAFF)
+
+    assert deliver(envelope("action_required", payload)).json() == {"result": "skipped: stale"}
+    assert (payment_of(captured_order).status, open_kinds()) == ("cancelled", set())
+
+
 def test_a_buyers_refund_of_a_payment_in_doubt_is_refused_as_in_doubt(sandbox, captured_order):
     paid(captured_order)
     report_status(captured_order, "review")
