@@ -28,22 +28,21 @@ def contradictions_of_status(
         yield Fault(text, payment.amount_minor, payment.currency)
     if payment.status in _KEEPING:
         return
-    for kept_currency, kept_minor in _kept(payment, receipts, refunds, disputes).items():
+    for kept_currency, kept_minor in _balances(payment, receipts, refunds, disputes).items():
         if kept_minor > 0:
-            kept = format_amount(kept_minor, kept_currency)
-            yield Fault(f"it is {payment.status}, and {kept} of what it received is kept", kept_minor, kept_currency)
+            text = f"it is {payment.status}, and {format_amount(kept_minor, kept_currency)} of what it received is kept"
+            yield Fault(text, kept_minor, kept_currency)
 
 
-def _kept(
+def _balances(
     payment: Payment, receipts: Sequence[ForeignReceipt], refunds: Sequence[Refund], disputes: Sequence[Dispute]
 ) -> dict[str, int]:
     """By currency, what was received and neither went to the buyer nor was lost to the bank."""
-    kept: dict[str, int] = defaultdict(int, {payment.held_currency: payment.received_minor})
+    balances: dict[str, int] = defaultdict(int, {payment.held_currency: payment.received_minor})
     for receipt in receipts:
-        kept[receipt.currency] += receipt.received_minor
-    paid_out = [refund for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
-    lost = [dispute for dispute in disputes if dispute.funds_location == Dispute.FundsLocation.BANK]
-    rows: list[Refund | Dispute] = [*paid_out, *lost]
+        balances[receipt.currency] += receipt.received_minor
+    rows: list[Refund | Dispute] = [refund for refund in refunds if refund.status == RefundStatus.SUCCEEDED]
+    rows += [dispute for dispute in disputes if dispute.funds_location == Dispute.FundsLocation.BANK]
     for row in rows:
-        kept[row.booked_currency] -= row.booked_minor - row.allocation.get(RECOVERABLE, 0)
-    return kept
+        balances[row.booked_currency] -= row.booked_minor - row.allocation.get(RECOVERABLE, 0)
+    return balances

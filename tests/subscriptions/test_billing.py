@@ -12,7 +12,7 @@ from payments.reconciliation import refresh as reconcile
 from payments.reviews.mismatches import accept_received_amount
 from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import SubscriptionInvoice
-from subscriptions.refunds import place_refund
+from subscriptions.refunds import place_refund, request_refund
 from tests.buying import (
     ago,
     deliver,
@@ -235,6 +235,17 @@ def test_a_refund_that_is_repeated_under_its_id_is_the_first(sandbox):
 
     assert place_refund(refund_id=refund_id, amount_minor=7_00, **order) == first
     assert last_payment(subscription).refunds.get().amount_minor == 5_00
+
+
+def test_a_refund_requested_again_under_its_id_is_sent_once(sandbox):
+    invoice = last_invoice(activate_by_webhook(sandbox))
+    support = {"requested_by_id": invoice.subscription.user_id, "reason": "x", "cause": BY_STAFF}
+    refund_id = new_id()
+
+    for _ in range(2):
+        request_refund(refund_id=refund_id, invoice_id=invoice.pk, amount_minor=5_00, **support)
+
+    assert [call["path"] for call in sandbox.calls()].count("/refunds") == 1
 
 
 def test_a_partial_refund_keeps_the_access_and_the_rest_ends_it(sandbox):
