@@ -14,7 +14,7 @@ from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result, wake_waiting
 from payments.ledger import allocations
 from payments.ledger.postings import post_received
-from payments.models import LOCKED_PAYMENT, Payment
+from payments.models import LOCKED_PAYMENT, Dispute, Payment
 from payments.ports import purchase_of
 from payments.refunds.voids import set_voided
 from payments.retry_policy import AMOUNT_MISSING_FOR
@@ -402,7 +402,11 @@ def _follow(payment: Payment, snapshot: RemotePayment, *, is_repeated: bool, cau
             assert payment.held_currency == payment.currency, "a payment succeeds in the currency of its price"
             purchase_of(payment).payment_succeeded(payment, cause=cause, at=at)
             if payment.disputed_minor:
-                book_disputes(payment, at=at)  # They took unapplied funds; now the funds are applied.
+                # They took unapplied funds that are applied now, or shares for which a surplus has come.
+                book_disputes(payment, at=at)
+                for dispute in Dispute.objects.filter(payment=payment).order_by("pk"):
+                    dispute.payment = payment
+                    purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
         case PaymentStatus.FAILED | PaymentStatus.CANCELLED:
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case PaymentStatus.MISMATCHED:

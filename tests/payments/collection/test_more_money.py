@@ -12,6 +12,7 @@ from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
     ago,
     deliver,
+    deliver_dispute,
     deliver_payment,
     deliver_refund,
     envelope,
@@ -56,6 +57,14 @@ def test_more_money_while_a_refund_is_under_way_fulfils_nothing_again(order):
 
     order.refresh_from_db()
     assert (order.status, License.objects.count(), order.transfers.count()) == ("refund_pending", 1, 1)
+
+
+def test_a_surplus_gives_sellers_back_what_a_lost_dispute_takes_of_it(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=4_00)
+
+    deliver_payment(payment_of(order), amount_received=19_00)
+
+    assert prove_payment(payment_of(order)).differences == []
 
 
 def test_more_money_is_booked_when_it_is_only_read(sandbox, order):
