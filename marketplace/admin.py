@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 
 from marketplace.admin_actions import CancelOrder, RefreshOrder, RefundForBuyer
+from marketplace.bank_refund_actions import BookBankRefundOfOrder
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import OrderStatus
 from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
@@ -52,7 +53,7 @@ class OrderAdmin(HistoryAdmin):
         moment("completed_at"),
         order_next,
     )
-    row_actions = (RefundForBuyer(), RefreshOrder(), CancelOrder())
+    row_actions = (RefundForBuyer(), BookBankRefundOfOrder(), RefreshOrder(), CancelOrder())
     empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
     def panels(self, row: Order) -> Sequence[Panel]:

@@ -32,7 +32,7 @@ class RefundForm(ActionForm):
         min_value=0,
         help_text="Empty: everything that is left of the selected items.",
     )
-    field_order = ("items", "amount", "reason")
+    field_order: tuple[str, ...] = ("items", "amount", "reason")
 
     def __init__(self, data: Any, order: Order) -> None:
         super().__init__(data)
@@ -79,7 +79,7 @@ class RefundForBuyer(AdminAction[Order]):
         fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
         return [
             f"Hyperswitch refunds {format_amount(amount, row.currency)} to {row.buyer.email}.",
-            *_seller_sentences(parts, row.currency),
+            *seller_sentences(parts, row.currency),
             f"Our fee decreases by {format_amount(fee, row.currency)}, tax by {format_amount(tax, row.currency)}.",
             "Booked once Hyperswitch reports success. Licences of items refunded in full are then revoked.",
         ]
@@ -99,7 +99,7 @@ def _selected_items(order: Order, params: ActionRequest) -> list[OrderItem]:
     return [item for item in order.items.order_by("pk") if not item_ids or str(item.pk) in item_ids]
 
 
-def _seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
+def seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
     emails = dict(User.objects.filter(pk__in=[part.seller_id for part in parts]).values_list("pk", "email"))
     return [
         f"{format_amount(part.seller_minor, currency)} of {emails[part.seller_id]}: not sent, or reversed at Stripe."

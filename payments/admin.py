@@ -10,9 +10,11 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    BookBankReturnOfFunds,
     EnterConvertedAmount,
     EnterReceivedAmount,
     ImportExternalRefund,
+    MarkBankRefundReturned,
     MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
@@ -77,6 +79,7 @@ class PaymentAdmin(HistoryAdmin):
         AcceptReceivedAmount(),
         RefundMismatchInFull(),
         RetryReturnOfFunds(),
+        BookBankReturnOfFunds(),
         ImportExternalRefund(),
     )
     empty = "No payment matches. A payment is opened with its order or invoice."
@@ -104,7 +107,13 @@ class RefundAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall(), EnterConvertedAmount())
+    row_actions = (
+        RefreshRefund(),
+        MarkRefundExpected(),
+        MarkBankRefundReturned(),
+        WriteOffShortfall(),
+        EnterConvertedAmount(),
+    )
     empty = "No refund matches. A refund is requested on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":

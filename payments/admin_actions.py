@@ -11,11 +11,13 @@ from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, is_emptied, unapplied_funds
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
+from payments.refunds.bank_refunds import return_bank_refund
 from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_reviews_to_confirm
 from payments.refunds.refund_requests import check_refund
 from payments.review_items import funds_to_return
 from payments.reviews import mismatches
 from payments.reviews.automatic_refunds import has_returnable_funds, retry_return_of_funds
+from payments.reviews.bank_refunds import book_bank_return_of_funds, is_bank_return_possible
 from payments.reviews.conversions import enter_converted_amount, is_convertible
 from payments.reviews.missing_amounts import enter_received_amount, is_amount_missing
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
@@ -251,6 +253,65 @@ class RetryReturnOfFunds(AdminAction[Payment]):
     def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
         retry_return_of_funds(refund_id=params.id, payment_id=row.pk, reason=cause.reason)
         return "The refund is opened; the worker sends it."
+
+
+class BankReferenceForm(ActionForm):
+    """Which transfer of our bank paid the buyer."""
+
+    bank_reference = forms.CharField(
+        max_length=100, label="Bank reference", help_text="As our bank's statement shows the transfer to the buyer."
+    )
+    field_order = ("items", "amount", "bank_reference", "reason")
+
+
+class BookBankReturnOfFunds(AdminAction[Payment]):
+    """For unapplied funds that Hyperswitch cannot return, and that finance paid from our bank account."""
+
+    label, permission, for_selection = "Book bank refund", "payments.book_bank_refund", False
+
+    def is_available(self, row: Payment) -> bool:
+        return is_bank_return_possible(row)
+
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return BankReferenceForm(data)
+
+    def preview(self, row: Payment, *, params: ActionRequest) -> list[str]:
+        funds = funds_to_return(row)
+        return [
+            f"{format_amount(funds.total_minor, funds.currency)} of unapplied funds is booked as paid to "
+            f"{row.payer.email if row.payer else 'the buyer'} from our bank account. Hyperswitch is not called.",
+            "Make the bank transfer first: this only books it.",
+        ]
+
+    def perform(self, row: Payment, *, cause: Cause, params: ActionRequest) -> str:
+        book_bank_return_of_funds(
+            refund_id=params.id,
+            payment_id=row.pk,
+            bank_reference=params.answers["bank_reference"],
+            booked_by_id=params.by.pk,
+            cause=cause,
+        )
+        return "The bank refund is booked."
+
+
+class MarkBankRefundReturned(AdminAction[Refund]):
+    """For a bank refund that the buyer's bank sent back to our account."""
+
+    label, permission, for_selection = "Mark as returned", "payments.book_bank_refund", False
+
+    def is_available(self, row: Refund) -> bool:
+        return row.source == Refund.Source.BANK and row.status == RefundStatus.SUCCEEDED
+
+    def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
+        amount = format_amount(row.amount_minor, row.currency)
+        return [
+            f"The transfer {row.bank_reference} came back: {amount} is ours again, and the buyer is not paid.",
+            "Licences and the sellers' shares, or the subscription, follow. A review item asks for another way to pay.",
+        ]
+
+    def perform(self, row: Refund, *, cause: Cause, params: ActionRequest) -> str:
+        return_bank_refund(refund_id=row.pk, cause=cause)
+        return "The bank refund is booked as returned."
 
 
 class ExternalRefundForm(ActionForm):

@@ -64,13 +64,16 @@ def refund_sent(refund: Refund, of: PaidFor) -> Content | Outdated:
         amount=money(refund.amount_minor, refund.currency),
         blocks=[
             Notice(
-                _("The money is on its way to the payment method that you paid with. Banks take up to ten days."),
+                _("We have sent you the money by bank transfer.")
+                if refund.source == Refund.Source.BANK
+                else _("The money is on its way to the payment method that you paid with. Banks take up to ten days."),
                 "good",
             ),
             *_items(of),
             Table(
                 [
                     *([Line(_("Sent on"), moment(refund.succeeded_at))] if refund.succeeded_at else []),
+                    *([Line(_("Reference"), refund.bank_reference)] if refund.bank_reference else []),
                     Line(_("For"), of.name),
                     Line(_("Refund"), refund.shown_id),
                 ]

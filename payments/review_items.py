@@ -35,7 +35,8 @@ DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
 
 _RETRY_RETURN = (
-    "Finance: press “Retry return of funds” on the payment's page, or pay the buyer another way and close this item."
+    "Finance: press “Retry return of funds” on the payment's page. Where Hyperswitch cannot refund it any more, pay "
+    "the buyer from our bank account, then press “Book bank refund”."
 )
 # Automatic refunds of unapplied funds that failed or were returned by the bank, newest first.
 _FAILED_RETURNS_OF = reads.Read(
@@ -270,7 +271,8 @@ def open_review_of_returned_refund(refund: Refund) -> None:
     for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
         close_review(kind, refund, note="The refund was returned by the buyer's bank.")
     what_to_do = (
-        "Support: ask the buyer for another way to be paid, then refund again. The buyer has their licences meanwhile."
+        "Support: ask the buyer where they want to be paid. Finance: pay them from our bank account, then press “Book "
+        "bank refund” on the page of the order or invoice. The buyer has what they bought meanwhile."
     )
     if refund.source == Refund.Source.LATE_PAYMENT:
         close_review(UNAPPLIED_FUNDS, refund.payment, note="The refund was returned by the buyer's bank.")

@@ -54,6 +54,8 @@ def _describe_refund(refund: Refund) -> str:
     amount, reason = format_amount(refund.amount_minor, refund.currency), refund.reason.rstrip(".")
     if refund.source == Refund.Source.VOID:
         return f"{amount} was voided at the provider: {reason}."
+    if refund.source == Refund.Source.BANK:
+        return f"{amount} was paid from our bank account ({refund.bank_reference}): {reason or 'no reason given'}."
     return (
         f"A refund of {amount} was requested by the {refund.source} ({refund.provider_key}): "
         f"{reason or 'no reason given'}."

@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.utils.html import format_html
 
 from subscriptions.admin_actions import (
+    BookBankRefundOfInvoice,
     CancelSubscriptionNow,
     ExpireUnpaidSubscription,
     GetPaymentLink,
@@ -118,7 +119,7 @@ class InvoiceAdmin(HistoryAdmin):
         moment("period_end_at", "until"),
         moment("paid_at"),
     )
-    row_actions = (RefundInvoice(),)
+    row_actions = (RefundInvoice(), BookBankRefundOfInvoice())
     empty = "No invoice matches. An invoice is opened for each period that costs something."
 
 

@@ -6,13 +6,14 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from payments.admin_actions import BankReferenceForm
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from subscriptions import changes, unpaid
 from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.completion import request_completion
 from subscriptions.invoices import payments_of, remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
-from subscriptions.refunds import request_refund
+from subscriptions.refunds import is_refundable_from_bank, refund_from_bank, request_refund
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
@@ -101,7 +102,7 @@ class CancelSubscriptionNow(AdminAction[Subscription]):
 
 class InvoiceRefundForm(ActionForm):
     amount = forms.DecimalField(required=False, min_value=0, label="Amount", help_text="Empty: all.")
-    field_order = ("amount", "reason")
+    field_order: tuple[str, ...] = ("amount", "reason")
 
     def __init__(self, data: Any, invoice: SubscriptionInvoice) -> None:
         super().__init__(data)
@@ -148,3 +149,48 @@ class RefundInvoice(AdminAction[SubscriptionInvoice]):
         )
         refund.refresh_from_db()
         return f"The refund of {format_amount(refund.amount_minor, refund.currency)} is {refund.status}."
+
+
+class InvoiceBankRefundForm(InvoiceRefundForm):
+    bank_reference = BankReferenceForm.base_fields["bank_reference"]
+    field_order = ("amount", "bank_reference", "reason")
+
+    def __init__(self, data: Any, invoice: SubscriptionInvoice) -> None:
+        super().__init__(data, invoice)
+        self.fields["amount"].required, self.fields["amount"].help_text = True, "What was paid to the subscriber."
+
+
+class BookBankRefundOfInvoice(AdminAction[SubscriptionInvoice]):
+    """For an invoice that Hyperswitch cannot refund any more, and that finance paid back from our bank account."""
+
+    label, permission, for_selection = "Book bank refund", "payments.book_bank_refund", False
+
+    def is_available(self, row: SubscriptionInvoice) -> bool:
+        return is_refundable_from_bank(row)
+
+    def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return InvoiceBankRefundForm(data, row)
+
+    def preview(self, row: SubscriptionInvoice, *, params: ActionRequest) -> list[str]:
+        payments = [payment for payment in payments_of(row.pk) if payment.received_minor]
+        available = sum(remaining_allocation(row, payments[-1]).values()) if payments else 0
+        amount = params.answers.get("amount")
+        if amount is not None and amount > available:
+            return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]
+        paid = "The amount" if amount is None else format_amount(amount, row.currency)
+        return [
+            f"{paid} is booked as paid to {row.subscription.user.email} from our bank account. Hyperswitch is not "
+            "called: make the bank transfer first.",
+            f"Of {format_amount(available, row.currency)}, everything ends their access; less does not.",
+        ]
+
+    def perform(self, row: SubscriptionInvoice, *, cause: Cause, params: ActionRequest) -> str:
+        refund = refund_from_bank(
+            refund_id=params.id,
+            invoice_id=row.pk,
+            amount_minor=params.answers["amount"],
+            bank_reference=params.answers["bank_reference"],
+            booked_by_id=params.by.pk,
+            cause=cause,
+        )
+        return f"The bank refund of {format_amount(refund.amount_minor, refund.currency)} is booked."

@@ -1,8 +1,13 @@
-"""Refunds of invoices: a full refund ends the access, a partial one does not."""
+"""Refunds of invoices, through Hyperswitch or from our bank account: a full refund ends the access, a partial one does
+not.
+"""
 
 from uuid import UUID
 
+from django.utils import timezone
+
 from payments.models import Payment, Refund
+from payments.refunds.bank_refunds import book_bank_refund, is_bank_refund_possible, open_bank_refund
 from payments.refunds.refund_requests import (
     PaymentMissing,
     RefundExceedsPayment,
@@ -44,13 +49,7 @@ def place_refund(
     *, refund_id: UUID, invoice_id: UUID, amount_minor: int | None, reason: str, requested_by_id: UUID
 ) -> Refund:
     """Commit a refund that is not sent yet, divided over income and tax."""
-    invoice = SubscriptionInvoice.objects.filter(pk=invoice_id).first()
-    if invoice is None:
-        raise NotFound("There is no such invoice.")
-    payment_id = row_id("pay", invoice.hyperswitch_payment_id)
-    payment = Payment.objects.locked().filter(pk=payment_id).first() if payment_id else None
-    if payment is None or invoice.status not in (InvoiceStatus.PAID, InvoiceStatus.REFUNDED):
-        raise PaymentMissing("This invoice was never paid, so there is nothing to refund.")
+    invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
     refuse_in_doubt(payment)
@@ -66,6 +65,51 @@ def place_refund(
     )
     assert refund.currency == payment.currency == invoice.currency, "invoice, payment and refund have one currency"
     return refund
+
+
+@writes.atomic()
+def refund_from_bank(
+    *, refund_id: UUID, invoice_id: UUID, amount_minor: int, bank_reference: str, booked_by_id: UUID, cause: Cause
+) -> Refund:
+    """Book that our bank paid a subscriber back `amount_minor`, in the invoice's currency. Returns the refund,
+    succeeded.
+
+    The same id again returns the first. Raises NotFound, PaymentMissing, RefundExceedsPayment, and what
+    `open_bank_refund` raises.
+    """
+    invoice, payment = _lock_payment(invoice_id)
+    if earlier := payment.refunds.filter(pk=refund_id).first():
+        return earlier
+    refund = open_bank_refund(
+        refund_id=refund_id,
+        payment=payment,
+        amount_minor=amount_minor,
+        allocation=_split_request(invoice, payment, amount_minor),
+        bank_reference=bank_reference,
+        reason=cause.reason,
+        requested_by_id=booked_by_id,
+    )
+    book_bank_refund(refund, cause=cause, at=timezone.now())
+    return refund
+
+
+def is_refundable_from_bank(invoice: SubscriptionInvoice) -> bool:
+    """Whether finance may book a bank refund of the invoice now."""
+    payment_id = row_id("pay", invoice.hyperswitch_payment_id)
+    payment = Payment.objects.filter(pk=payment_id).first() if payment_id else None
+    return invoice.status == InvoiceStatus.PAID and payment is not None and is_bank_refund_possible(payment)
+
+
+def _lock_payment(invoice_id: UUID) -> tuple[SubscriptionInvoice, Payment]:
+    """The invoice, and the payment that paid it, locked."""
+    invoice = SubscriptionInvoice.objects.filter(pk=invoice_id).first()
+    if invoice is None:
+        raise NotFound("There is no such invoice.")
+    payment_id = row_id("pay", invoice.hyperswitch_payment_id)
+    payment = Payment.objects.locked().filter(pk=payment_id).first() if payment_id else None
+    if payment is None or invoice.status not in (InvoiceStatus.PAID, InvoiceStatus.REFUNDED):
+        raise PaymentMissing("This invoice was never paid, so there is nothing to refund.")
+    return invoice, payment
 
 
 def _split_request(invoice: SubscriptionInvoice, payment: Payment, amount_minor: int | None) -> dict[str, int]:

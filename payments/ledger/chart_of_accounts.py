@@ -1,7 +1,7 @@
 """The codes of the ledger's accounts.
 
-The balance of an asset (`psp_clearing`, `stripe_balance`) is negative by the amount in it; what we owe (sellers, tax)
-is positive.
+The balance of an asset (`psp_clearing`, `stripe_balance`, `bank`) is negative by the amount in it; what we owe
+(sellers, tax) is positive.
 """
 
 from uuid import UUID
@@ -16,6 +16,7 @@ SUBSCRIPTION_INCOME = "subscription_income"
 DISPUTE_SUSPENSE = "dispute_suspense"
 DISPUTE_LOSS = "dispute_loss"
 PSP_FEES = "psp_fees"
+BANK = "bank"
 SELLER = "seller:"
 
 # The names of the ledger's own accounts, as staff read them.
@@ -30,6 +31,7 @@ ACCOUNT_NAMES = {
     DISPUTE_SUSPENSE: "dispute suspense",
     DISPUTE_LOSS: "our losses",
     PSP_FEES: "the provider's fees",
+    BANK: "our bank account",
 }
 SYSTEM_ACCOUNTS = tuple(ACCOUNT_NAMES)
 

@@ -16,6 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from payments.ledger.chart_of_accounts import (
+    BANK,
     DISPUTE_LOSS,
     DISPUTE_SUSPENSE,
     PLATFORM_FEE,
@@ -231,6 +232,8 @@ def explain_payment(
         if refund.source == Refund.Source.VOID:
             faults += _contradictions_of_void(refund, received_minor)
             voided_minor[refund.currency] += refund.amount_minor if _is_paid_out(refund) else 0
+        elif refund.source == Refund.Source.BANK:
+            faults += _contradictions_of_bank_refund(refund)
         elif _is_paid_out(refund) and not refund.hyperswitch_refund_id:
             amount = format_amount(refund.amount_minor, refund.currency)
             text = f"refund {refund.pk} of {amount} has no id at Hyperswitch: it is a void, or was never made"
@@ -284,12 +287,13 @@ def _explain_refund(refund: Refund, entries: Sequence[Entry], received: Mapping[
     """
     faults: list[Fault] = []
     out: list[tuple[str, int, str]] = []
+    source_of_funds = BANK if refund.source == Refund.Source.BANK else PSP_CLEARING
     for nth, (_, lines) in enumerate(groupby(entries, key=lambda entry: entry.number)):
         batch = list(lines)
         is_out = nth % 2 == 0
         for entry in batch:
-            account, clearing = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
-            if clearing != PSP_CLEARING:
+            account, funds = (entry.debit, entry.credit) if is_out else (entry.credit, entry.debit)
+            if funds != source_of_funds:
                 faults.append(entry.fault("posted and not true"))
             elif is_out:
                 continue
@@ -352,6 +356,19 @@ def _contradictions_of_void(void: Refund, received: Mapping[str, int]) -> list[F
     if void.currency not in received:
         texts.append(f"{what} is not in {' or '.join(received)}, which was received")
     return [Fault(text, void.amount_minor, void.currency) for text in texts]
+
+
+def _contradictions_of_bank_refund(refund: Refund) -> list[Fault]:
+    """We paid it ourselves, under the bank's reference: Hyperswitch was never asked for it."""
+    what = f"bank refund {refund.pk} of {format_amount(refund.amount_minor, refund.currency)}"
+    texts = []
+    if refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.BOUNCED):
+        texts.append(f"{what} is {refund.status}: it is either paid or returned")
+    if refund.first_sent_at is not None or refund.hyperswitch_refund_id is not None:
+        texts.append(f"{what} was sent to Hyperswitch as well: the buyer was paid twice")
+    if not refund.bank_reference:
+        texts.append(f"{what} names no transfer of our bank")
+    return [Fault(text, refund.amount_minor, refund.currency) for text in texts]
 
 
 def location_for(dispute: Dispute) -> Dispute.FundsLocation:
@@ -454,7 +471,9 @@ def _explain_write_off(write_off: WriteOff, entries: Sequence[Entry]) -> list[Fa
 
 @dataclass(frozen=True)
 class _CashFlow:
-    """What came in and went out through Hyperswitch, and each account's balance before payouts to sellers."""
+    """What came in through Hyperswitch, what went out there and from our bank account, and each account's balance
+    before payouts to sellers.
+    """
 
     received_minor: int
     returned_minor: int
@@ -473,9 +492,9 @@ def _cash_flow(books: Books, currency: str) -> _CashFlow:
             continue  # A transfer to a seller does not change whose money it is.
         balances[entry.debit] -= entry.amount_minor
         balances[entry.credit] += entry.amount_minor
-        if PSP_CLEARING not in (entry.debit, entry.credit):
+        if not {entry.debit, entry.credit} & {PSP_CLEARING, BANK}:
             continue
-        outflow_minor = entry.amount_minor if entry.credit == PSP_CLEARING else -entry.amount_minor
+        outflow_minor = entry.amount_minor if entry.credit in (PSP_CLEARING, BANK) else -entry.amount_minor
         if entry.kind == Kind.RECEIVED:
             received_minor -= outflow_minor
         elif entry.kind == Kind.DISPUTE:

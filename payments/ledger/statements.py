@@ -1,4 +1,5 @@
-"""What only a statement shows: top-ups of our Stripe balance from Hyperswitch's payouts, and the provider's fees.
+"""What only a statement shows: top-ups of our Stripe balance and settlements to our bank account from Hyperswitch's
+payouts, and the provider's fees.
 
 No webhook reports these. Finance books them, line by line, from the provider's statement or the bank's.
 """
@@ -9,7 +10,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from payments.ledger.chart_of_accounts import PSP_CLEARING, PSP_FEES, STRIPE_BALANCE
+from payments.ledger.chart_of_accounts import BANK, PSP_CLEARING, PSP_FEES, STRIPE_BALANCE
 from payments.ledger.postings import Line, Reference, post
 from payments.models import Posting, StatementEntry
 from veza.core.errors import NotAllowed
@@ -19,9 +20,10 @@ LONGEST_NAME = 100
 
 
 class StatementKind(StrEnum):
-    """A top-up of our Stripe balance, or a fee that the provider deducted."""
+    """A top-up of our Stripe balance, a settlement to our bank account, or a fee that the provider deducted."""
 
     TOP_UP = "top_up"
+    SETTLEMENT = "settlement"
     FEE = "fee"
 
 
@@ -43,6 +45,7 @@ class StatementLine:
 # From and to which account each kind of line moves money.
 ACCOUNTS = {
     StatementKind.TOP_UP: (STRIPE_BALANCE, PSP_CLEARING),
+    StatementKind.SETTLEMENT: (BANK, PSP_CLEARING),
     StatementKind.FEE: (PSP_FEES, PSP_CLEARING),
 }
 

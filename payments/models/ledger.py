@@ -152,5 +152,7 @@ class StatementEntry(KeyedRow):
         verbose_name_plural = "statement entries"
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="statement_entry_amount_positive"),
-            models.CheckConstraint(condition=Q(kind__in=["top_up", "fee"]), name="statement_entry_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["top_up", "settlement", "fee"]), name="statement_entry_kind_known"
+            ),
         ]

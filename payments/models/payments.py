@@ -298,7 +298,8 @@ class RevokedMandate(KeyedRow):
 class Refund(StatefulRow):
     """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked.
 
-    A void is one that Veza does not send and Hyperswitch has no id for: the payment was voided at the provider.
+    A void is one that Veza does not send and Hyperswitch has no id for: the payment was voided at the provider. Nor
+    does Hyperswitch know a bank refund: finance paid it from our bank account, under `bank_reference`.
     """
 
     class Source(models.TextChoices):
@@ -308,6 +309,7 @@ class Refund(StatefulRow):
         LATE_PAYMENT = "late_payment"
         EXTERNAL = "external"
         VOID = "void", "voided at the provider"
+        BANK = "bank", "paid from our bank account"
 
     # In `error_code`, while Hyperswitch reports a pending refund of ours in another currency than was requested.
     OTHER_CURRENCY = "other_currency"
@@ -327,6 +329,8 @@ class Refund(StatefulRow):
     allocation = models.JSONField()
     source = models.CharField(max_length=15, choices=Source)
     reason = models.CharField(max_length=500, blank=True)
+    # The bank's reference of the transfer to the buyer; empty unless the refund was paid from our bank account.
+    bank_reference = models.CharField(max_length=100, blank=True, default="", db_default="")
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -369,6 +373,15 @@ class Refund(StatefulRow):
                 fields=["payment"],
                 condition=Q(status="pending") & ~Q(source__in=["external", "void"]),
                 name="one_refund_in_flight_per_payment",
+            ),
+            models.UniqueConstraint(
+                fields=["payment", "bank_reference"],
+                condition=~Q(bank_reference=""),
+                name="a_bank_transfer_refunds_a_payment_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(source="bank") & ~Q(bank_reference="") | ~Q(source="bank") & Q(bank_reference=""),
+                name="a_bank_refund_has_a_reference",
             ),
         ]
         indexes = [

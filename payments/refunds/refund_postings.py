@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import connection
 
 from payments.ledger import allocations, postings
-from payments.ledger.chart_of_accounts import PSP_CLEARING, RECOVERABLE
+from payments.ledger.chart_of_accounts import BANK, PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Posting, Refund
 from payments.ports import purchase_of
@@ -68,13 +68,20 @@ def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
 def post_out(refund: Refund, *, at: datetime) -> None:
     """Post that a refund went to the buyer, and count it in its payment."""
     _add_to_refunded(refund, refund.booked_minor)
-    _post(refund, [postings.Line(leg, PSP_CLEARING, part, leg) for leg, part in refund.allocation.items()], at=at)
+    funds = _source_of_funds(refund)
+    _post(refund, [postings.Line(leg, funds, part, leg) for leg, part in refund.allocation.items()], at=at)
 
 
 def post_back(refund: Refund, *, at: datetime) -> None:
     """Post the mirror of what is posted: the money is ours again."""
     _add_to_refunded(refund, -refund.booked_minor)
-    _post(refund, [postings.Line(PSP_CLEARING, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
+    funds = _source_of_funds(refund)
+    _post(refund, [postings.Line(funds, leg, part, leg) for leg, part in refund.allocation.items()], at=at)
+
+
+def _source_of_funds(refund: Refund) -> str:
+    """The account that the buyer's money comes from, and comes back to."""
+    return BANK if refund.source == Refund.Source.BANK else PSP_CLEARING
 
 
 def post_other_amount(refund: Refund, *, amount_minor: int, currency: str, at: datetime) -> None:

@@ -56,6 +56,9 @@ class RefundLimitReached(NotAllowed):
 # Hyperswitch refuses a further refund beyond these (its checks 5 and 7 of a refund).
 MOST_REFUNDS = 10
 LAST_REFUND_AFTER = timedelta(days=365)
+# Hyperswitch knows nothing of these.
+NOT_AT_HYPERSWITCH = (Refund.Source.VOID, Refund.Source.BANK)
+_PAY_FROM_OUR_BANK = "Finance can pay the buyer from our bank account and book that as a bank refund."
 
 
 def open_refund(
@@ -120,10 +123,15 @@ def is_covered(payment: Payment) -> bool:
 def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
     if payment.has_pending_refund():
         raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
-        raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
+    if payment.refunds.exclude(source__in=NOT_AT_HYPERSWITCH).count() >= MOST_REFUNDS:
+        raise RefundLimitReached(f"Hyperswitch refunds a payment {MOST_REFUNDS} times. {_PAY_FROM_OUR_BANK}")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
-        raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")
+        raise RefundLimitReached(f"Hyperswitch refunds no payment older than a year. {_PAY_FROM_OUR_BANK}")
+    refuse_excess(payment, amount_minor, currency)
+
+
+def refuse_excess(payment: Payment, amount_minor: int, currency: str) -> None:
+    """Raise RefundExceedsPayment unless `amount_minor` of what was received in `currency` can still be refunded."""
     refundable_minor = refundable_in(currency, payment)
     if amount_minor > refundable_minor:
         raise RefundExceedsPayment(f"Only {format_amount(refundable_minor, currency)} can still be refunded.")

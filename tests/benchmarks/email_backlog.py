@@ -1,6 +1,6 @@
 """A backlog of e-mails beside the money sweeps, by hand:
 
-    EMAILS=10000 WORKERS=2 LATENCY=0.05 pytest tests/benchmarks/email_backlog.py -s
+    EMAILS=10000 FLEET=2 LATENCY=0.05 pytest tests/benchmarks/email_backlog.py -s
 
 The workers are Celery's, of one process each, with beat as their clock; each mail waits LATENCY seconds at the server.
 It prints how many a second were sent, and the longest time between two heartbeats of each money sweep meanwhile. It
@@ -23,7 +23,7 @@ from veza.core.models import Email, Heartbeat
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EMAILS = int(os.environ.get("EMAILS", "2000"))
-WORKERS = int(os.environ.get("WORKERS", "2"))
+FLEET = int(os.environ.get("FLEET", "2"))
 LATENCY = float(os.environ.get("LATENCY", "0"))
 SECONDS = 1_800
 MONEY = ("payments.resend", "connect.send_transfers", "connect.process_reversals")
@@ -67,7 +67,7 @@ def test_a_backlog_of_emails_drains_beside_the_money_sweeps(sandbox, tmp_path):
     }
     beats: dict[str, list[datetime]] = {name: [] for name in MONEY}
     begin = time.monotonic()
-    with workers(sandbox, tmp_path, WORKERS, **environ):
+    with workers(sandbox, tmp_path, FLEET, **environ):
         while Email.objects.waiting().exists():
             assert time.monotonic() - begin < SECONDS, f"still waiting after {SECONDS} s"
             for name, at in Heartbeat.objects.filter(name__in=MONEY).values_list("name", "beat_at"):
@@ -78,7 +78,7 @@ def test_a_backlog_of_emails_drains_beside_the_money_sweeps(sandbox, tmp_path):
 
     sent = Counter(email["headers"]["Message-ID"] for email in sandbox.emails())
     assert (len(sent), set(sent.values())) == (EMAILS, {1})
-    print(f"\n{EMAILS} e-mails, {WORKERS} workers, {LATENCY} s latency: {EMAILS / seconds:.0f}/s over {seconds:.0f} s")
+    print(f"\n{EMAILS} e-mails, {FLEET} workers, {LATENCY} s latency: {EMAILS / seconds:.0f}/s over {seconds:.0f} s")
     for name, moments in beats.items():
         longest = max((after - before).total_seconds() for before, after in pairwise(moments))
         print(f"{name}: {len(moments)} heartbeats, at most {longest:.0f} s apart")

@@ -1,6 +1,6 @@
 """A backlog of due transfers, then of due reversals, and several workers, by hand:
 
-    REVERSALS=10000 WORKERS=4 RATE=80 LATENCY=0.1 pytest tests/benchmarks/reversal_backlog.py -s
+    REVERSALS=10000 FLEET=4 RATE=80 LATENCY=0.1 pytest tests/benchmarks/reversal_backlog.py -s
 
 The workers are Celery's, of one process each, with beat as their clock; the first one that meets the backlog calls the
 others. It prints how many a second they sent and took back together, from the first call to the last, and asserts that
@@ -29,7 +29,7 @@ from veza.core.states import move
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REVERSALS = int(os.environ.get("REVERSALS", "2000"))
-WORKERS = int(os.environ.get("WORKERS", "4"))
+FLEET = int(os.environ.get("FLEET", "4"))
 RATE = int(os.environ.get("RATE", "80"))
 LATENCY = float(os.environ.get("LATENCY", "0"))
 INTERVAL = os.environ.get("INTERVAL", "1m")
@@ -47,7 +47,7 @@ def drained(sandbox, tmp_path, *, sweep: str, path: str, rate: int) -> str:
     }
     folder = tmp_path / sweep
     folder.mkdir()
-    with workers(sandbox, folder, WORKERS, STRIPE_RATE=str(rate), **enabled):
+    with workers(sandbox, folder, FLEET, STRIPE_RATE=str(rate), **enabled):
         deadline = time.monotonic() + SECONDS
         while SellerTransfer.objects.exclude(next_retry_at=None).exists():
             assert time.monotonic() < deadline, f"still due after {SECONDS} s"
@@ -82,7 +82,7 @@ def test_a_backlog_of_reversals_drains_at_the_rate_we_are_allowed(sandbox, tmp_p
     due_transfers(sandbox)
     if LATENCY:
         sandbox.fault("latency", "^/v1/transfers", method="POST", seconds=LATENCY, times=0)
-    print(f"\n{REVERSALS} rows, {WORKERS} workers, a tick each {INTERVAL}, {RATE}/s allowed, {LATENCY} s latency")
+    print(f"\n{REVERSALS} rows, {FLEET} workers, a tick each {INTERVAL}, {RATE}/s allowed, {LATENCY} s latency")
 
     sent = drained(sandbox, tmp_path, sweep="connect.send_transfers", path="/v1/transfers", rate=RATE)
     print(f"transfers sent:     {sent}")

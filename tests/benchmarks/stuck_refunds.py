@@ -1,6 +1,6 @@
 """A backlog of stuck refunds and the reconciler, by hand: pytest tests/benchmarks/stuck_refunds.py -s
 
-    REFUNDS=10000 WORKERS=4 RATE=60 LATENCY=0.2 pytest tests/benchmarks/stuck_refunds.py -s
+    REFUNDS=10000 FLEET=4 RATE=60 LATENCY=0.2 pytest tests/benchmarks/stuck_refunds.py -s
 
 The provider has given all of them back and none of its webhooks came. One message starts the reconciler, as beat does
 once an hour; it calls other workers and goes on until nothing is stuck. Prints how many a second were settled and the
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 REFUNDS = int(os.environ.get("REFUNDS", "10000"))
 RATE = int(os.environ.get("RATE", "60"))
 LATENCY = float(os.environ.get("LATENCY", "0"))
-WORKERS = int(os.environ.get("WORKERS", "4"))
+FLEET = int(os.environ.get("FLEET", "4"))
 SECONDS = 1_200
 REFUNDS_OF_A_PAYMENT = 10  # More are refused by the provider.
 AGE = timedelta(hours=1)
@@ -40,7 +40,7 @@ def test_a_backlog_of_stuck_refunds_drains_at_the_rate_we_are_allowed(sandbox, t
     if LATENCY:
         sandbox.fault("latency", "^/refunds/", method="GET", seconds=LATENCY, times=0)
 
-    with workers(sandbox, tmp_path, WORKERS, HYPERSWITCH_RATE=str(RATE)) as send:
+    with workers(sandbox, tmp_path, FLEET, HYPERSWITCH_RATE=str(RATE)) as send:
         send("payments.reconcile")
         deadline = time.monotonic() + SECONDS
         while stuck := Refund.objects.filter(status="pending").count():
@@ -52,7 +52,7 @@ def test_a_backlog_of_stuck_refunds_drains_at_the_rate_we_are_allowed(sandbox, t
     moments = sorted(datetime.fromisoformat(one["at"]) for one in params)
     seconds = (moments[-1] - moments[0]).total_seconds()
     busiest = max(Counter(moment.replace(microsecond=0) for moment in moments).values())
-    print(f"\n{len(made)} stuck refunds, {WORKERS} workers, {LATENCY} s latency, {RATE} calls a second allowed:")
+    print(f"\n{len(made)} stuck refunds, {FLEET} workers, {LATENCY} s latency, {RATE} calls a second allowed:")
     print(f"{len(params) / seconds:.1f} settled a second for {seconds:.0f} s, {busiest} calls in the busiest one")
     assert max(Counter(one["path"] for one in params).values()) == 1
     # A call may be late by its way to the sandbox, and so stand in the second of the next.

@@ -11,6 +11,7 @@ from connect.models import SellerTransfer, SetOff
 from connect.states import TransferStatus
 from marketplace.models import Order
 from payments.ledger.chart_of_accounts import (
+    BANK,
     DISPUTE_LOSS,
     DISPUTE_SUSPENSE,
     PLATFORM_FEE,
@@ -37,6 +38,8 @@ WRONG_SIGN = "account_on_wrong_side"
 # What we have stands below zero (credits less debits), what we owe or earned above.
 NEVER_ABOVE_ZERO = (PSP_CLEARING, RECOVERABLE, DISPUTE_LOSS, PSP_FEES)
 NEVER_BELOW_ZERO = (UNAPPLIED, PLATFORM_FEE, TAX, SUBSCRIPTION_INCOME, DISPUTE_SUSPENSE)
+# What came into these is known from statements only, line by line of this kind.
+FILLED_BY = {STRIPE_BALANCE: StatementKind.TOP_UP, BANK: StatementKind.SETTLEMENT}
 
 
 def account_faults(chunk: int = 500) -> Iterator[Fault]:
@@ -112,15 +115,16 @@ def _unreviewed_sign_faults() -> Iterator[Fault]:
 def sign_faults() -> Iterator[tuple[UUID, Fault]]:
     """Each account of ours that stands on the wrong side of zero, with what its review item is filed under.
 
-    What came into our balance at Stripe is known from statements only: its sign says something once one was booked.
+    What came into our balance at Stripe, and into our bank account, is known from statements only: the sign says
+    something once one was booked.
     """
     never_above = {*NEVER_ABOVE_ZERO}
-    booked = set(StatementEntry.objects.filter(kind=StatementKind.TOP_UP).values_list("currency", flat=True))
-    for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, STRIPE_BALANCE):
+    booked = {*StatementEntry.objects.filter(kind__in=FILLED_BY.values()).values_list("kind", "currency")}
+    for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, *FILLED_BY):
         in_doubt = _amounts_in_doubt() if code == PSP_CLEARING else {}
         for currency, total in _balances_of(code).items():
             balance = total - min(max(total, 0), in_doubt.get(currency, 0))
-            above = code in never_above or (code == STRIPE_BALANCE and currency in booked)
+            above = code in never_above or (FILLED_BY.get(code), currency) in booked
             if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
                 text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
                 yield subject_of(code, currency), Fault(text, abs(balance), currency)

@@ -11,7 +11,7 @@ from django.db.models import Sum
 from django.db.models.functions import Now, TruncDay, TruncHour
 from django.utils import timezone
 
-from payments.ledger.chart_of_accounts import PLATFORM_FEE, PSP_CLEARING
+from payments.ledger.chart_of_accounts import BANK, PLATFORM_FEE, PSP_CLEARING
 from veza.backoffice.models import FlowHour, FlowMark
 from veza.core.models import Heartbeat
 
@@ -79,7 +79,8 @@ class Flow:
             case "received" if debit == PSP_CLEARING:
                 self.received_minor += amount_minor
             case "refund":
-                self.refunded_minor += amount_minor * _direction(PSP_CLEARING, debit=debit, credit=credit)
+                for account in (PSP_CLEARING, BANK):
+                    self.refunded_minor += amount_minor * _direction(account, debit=debit, credit=credit)
             case "transfer":
                 self.transferred_minor += amount_minor
             case "reversal":

@@ -19,7 +19,8 @@ COLUMNS = ("line", "kind", "amount_minor", "currency", "date")
 class Command(BaseCommand):
     help = (
         "Book what only a statement shows, from a CSV file with the columns "
-        f"{', '.join(COLUMNS)}: kind is top_up (of our Stripe balance) or fee (of the provider). "
+        f"{', '.join(COLUMNS)}: kind is top_up (of our Stripe balance), settlement "
+        "(to our bank account) or fee (of the provider). "
         "A line is booked once, however often the file is read. Exit status 1 when a line is invalid; the others are "
         "booked nevertheless."
     )
