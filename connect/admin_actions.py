@@ -204,17 +204,17 @@ class SetPayoutAfter(AdminAction[ConnectedAccount]):
         payout_after = maturity.payout_after_of(row.seller_id)
         lines.append(f"Now a sale of {email} has to be {_age(payout_after)} old. {_maturing(row, payout_after)}")
         if "payout_after" in params.answers:
-            wanted = params.answers["payout_after"]
-            wanted = settings.PAYOUT_AFTER if wanted is None else wanted
-            lines.append(f"From now on it has to be {_age(wanted)} old. {_maturing(row, wanted)}")
+            own: timedelta | None = params.answers["payout_after"]
+            payout_after = settings.PAYOUT_AFTER if own is None else own
+            lines.append(f"From now on it has to be {_age(payout_after)} old. {_maturing(row, payout_after)}")
         lines.append("It applies at once, to earlier sales too. No money moves, and the seller's balance shows it.")
         lines.append(f"Buyers may give back what they bought for {_age(settings.REFUND_WINDOW)}.")
         return lines
 
     def perform(self, row: ConnectedAccount, *, cause: Cause, params: ActionRequest) -> str:
-        wanted: timedelta | None = params.answers["payout_after"]
-        maturity.set_payout_after(seller_id=row.seller_id, payout_after=wanted, cause=cause)
-        age = _age(settings.PAYOUT_AFTER if wanted is None else wanted)
+        own: timedelta | None = params.answers["payout_after"]
+        maturity.set_payout_after(seller_id=row.seller_id, payout_after=own, cause=cause)
+        age = _age(settings.PAYOUT_AFTER if own is None else own)
         return f"A sale of {row.seller.email} has to be {age} old now before its share may be paid out."
 
 
@@ -226,7 +226,7 @@ def _maturing(row: ConnectedAccount, payout_after: timedelta) -> str:
         for currency, reserve in sorted(reserves.items())
         if reserve.maturing
     ]
-    return f"{' and '.join(amounts) or 'Nothing'} of theirs is maturing then."
+    return f"{' and '.join(amounts) or 'Nothing'} of theirs matures later."
 
 
 def _age(age: timedelta) -> str:

@@ -102,8 +102,8 @@ def payable_minor(
 ) -> int:
     """How much of `balance` may be paid out, `besides` the payout of this id; in minor units of `currency`."""
     assert reserve.kept_minor >= 0, "what has to stay never adds to what can be paid out"
-    gone = unanswered_minor(seller_id, currency=currency, since=balance.read_at, besides=besides)
-    return max(0, balance.available.get(currency, 0) - reserve.kept_minor - gone)
+    in_payouts = unanswered_minor(seller_id, currency=currency, since=balance.read_at, besides=besides)
+    return max(0, balance.available.get(currency, 0) - reserve.kept_minor - in_payouts)
 
 
 def refuse_unless_payable(payout: SellerPayout, balance: AccountBalance) -> None:

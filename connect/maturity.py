@@ -30,7 +30,7 @@ from veza.core.causes import Cause
 # A transfer is planned in the commit that completes its order; a worker's clock may differ from the database's.
 CLOCKS_DIFFER_BY = timedelta(hours=1)
 _IS_AT_STRIPE = Q(stripe_transfer_id__isnull=False) | Q(completed_at__isnull=False) | Q(in_doubt_since__isnull=False)
-# The part of a transfer that nobody has asked back, and the part that is to be reversed.
+# The part of a transfer that is not asked back, and the part that is to be reversed.
 _SHARE = Greatest(F("amount_minor") - F("withheld_minor") - F("reversal_target_minor") - F("offset_minor"), Value(0))
 _OUTSTANDING = F("reversal_target_minor") - F("reversed_minor")
 
@@ -126,8 +126,8 @@ def _add_young(rows: "QuerySet[SellerTransfer]", payout_after: timedelta, reserv
 
 def _add_owed(rows: "QuerySet[SellerTransfer]", reserves: dict[str, Reserve]) -> None:
     """What is to be reversed of older sales, and what could not be reversed."""
-    owed = rows.filter(status__in=(TransferStatus.REVERSAL_PENDING, TransferStatus.PERMANENTLY_FAILED))
-    for row in owed.values("currency").annotate(owed=Sum(_OUTSTANDING)):
+    debts = rows.filter(status__in=(TransferStatus.REVERSAL_PENDING, TransferStatus.PERMANENTLY_FAILED))
+    for row in debts.values("currency").annotate(owed=Sum(_OUTSTANDING)):
         reserves[row["currency"]].held_minor += row["owed"]
         reserves[row["currency"]].kept_minor += row["owed"]
 
@@ -141,17 +141,17 @@ def _add_order(
     *,
     at: datetime,
 ) -> None:
-    """An order about which somebody still has to decide: what is at stake is held, and the rest matures."""
+    """An order that waits for a decision: what is at stake is held, and the rest matures."""
     rows = own.filter(order=order)
     sums = rows.aggregate(share=Sum(_SHARE), owed=Sum(_OUTSTANDING), there=_sum_at_stripe(_SHARE))
-    share, owed, there = (sums[name] or 0 for name in ("share", "owed", "there"))
-    held = share if at_stake_minor is None else min(share, at_stake_minor)
+    share, outstanding, there = (sums[name] or 0 for name in ("share", "owed", "there"))
+    at_stake = share if at_stake_minor is None else min(share, at_stake_minor)
     matures_at = (order.completed_at or at) + payout_after
     is_young = matures_at > at
     if is_young:
-        reserve.add_maturing(share - held, first_at=matures_at, last_at=matures_at)
-    reserve.held_minor += owed + held
-    reserve.kept_minor += owed + (there if is_young else min(there, held))
+        reserve.add_maturing(share - at_stake, first_at=matures_at, last_at=matures_at)
+    reserve.held_minor += outstanding + at_stake
+    reserve.kept_minor += outstanding + (there if is_young else min(there, at_stake))
 
 
 def _sum_at_stripe(amount: Any) -> Any:
@@ -159,7 +159,8 @@ def _sum_at_stripe(amount: Any) -> Any:
 
 
 def _at_stake(seller_id: UUID) -> dict[UUID, int | None]:
-    """By order, how much of the seller's share an open dispute or a pending refund asks for; None: nobody knows."""
+    """By order, how much of the seller's share an open dispute or a pending refund asks for; None: that is not
+    known."""
     account, sums = seller_account(seller_id), Counter[UUID]()
     of_orders = {"payment__purpose": Payment.Purpose.ORDER, "allocation__has_key": account}
     disputes = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE, **of_orders)
