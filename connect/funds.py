@@ -107,7 +107,7 @@ def payable_minor(
 
 
 def refuse_unless_payable(payout: SellerPayout, balance: AccountBalance) -> None:
-    """Check a payout that is not at Stripe. The caller holds the lock of the seller's account.
+    """Check a payout that is not at Stripe against all others: the caller holds its lock, or the account's to open it.
 
     Raises PayoutExceedsBalance, PayoutNotMature.
     """

@@ -194,11 +194,9 @@ def _refuse(payout_id: UUID, error: NotAllowed, *, cause: Cause) -> None:
 def claim_payout(payout_id: UUID, *, cause: Cause, balance: AccountBalance | None = None) -> SellerPayout | None:
     """Commit that Stripe is about to be asked. None when Stripe has answered already, or when it cannot be paid out.
 
-    One that may be at Stripe is repeated. Any other is checked once more against `balance`, under the account's lock: a
-    refund may have taken its money since it was opened. What is returned says whether it was in doubt before, and until
-    when this claim lasts.
+    One that may be at Stripe is repeated. Any other is checked once more against `balance`: a refund may have taken its
+    money since it was opened. What is returned says whether it was in doubt before, and until when this claim lasts.
     """
-    _lock_account(payout_id)
     payout = SellerPayout.objects.locked().get(pk=payout_id)
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return None
@@ -214,11 +212,6 @@ def claim_payout(payout_id: UUID, *, cause: Cause, balance: AccountBalance | Non
     )
     payout.refresh_from_db(fields=["next_attempt_at"])
     return payout
-
-
-def _lock_account(payout_id: UUID) -> None:
-    """Lock the account of a payout's seller: always before the payout itself."""
-    ConnectedAccount.objects.locked().filter(seller__payouts=payout_id).first()
 
 
 def _find(payout: SellerPayout) -> Outcome[RemotePayout] | None:
@@ -243,7 +236,6 @@ def record_payout(
 
     `first_until` is when the claim of this attempt ends, if nothing can have reached Stripe before it.
     """
-    _lock_account(payout_id)  # A refusal may have it refreshed.
     payout, at = SellerPayout.objects.locked().get(pk=payout_id), timezone.now()
     match outcome:
         case Accepted(value=snapshot):

@@ -17,6 +17,12 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
         help_text="Not sent, because it paid what you owed for another order.",
     )
 
+    next_try_at = serializers.DateTimeField(
+        source="next_retry_at",
+        read_only=True,
+        help_text="When it is sent or reversed next; null: nothing is to be done.",
+    )
+
     class Meta:
         model = SellerTransfer
         fields = [
@@ -30,6 +36,7 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
             "stripe_reversal_id",
             "reversed_minor",
             "waiting_for",
+            "next_try_at",
             "created_at",
         ]
         read_only_fields = fields

@@ -35,6 +35,7 @@ def test_a_seller_sees_a_transfer_as_it_stands(api):
         "stripe_reversal_id": None,
         "reversed_minor": 0,
         "waiting_for": "",
+        "next_try_at": None,
         "created_at": body["created_at"],
     }
 
