@@ -23,7 +23,7 @@ from connect.funds import (
     schedule_account_refresh,
 )
 from connect.messages.payouts import write_payout_email
-from connect.models import ConnectedAccount, SellerPayout
+from connect.models import SellerPayout
 from connect.states import PAYOUT_OPEN, PayoutStatus
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
