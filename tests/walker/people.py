@@ -22,6 +22,8 @@ from veza.core.ids import new_id
 from veza.core.models import User
 
 MOST_ORDERS = 6
+# Hyperswitch refuses more of one payment.
+MOST_REFUNDS = 10
 # How long people wait for a window, or for maturity, to be over: before, at, and after it.
 DAYS = (1, 6, 13, 14, 15, 40)
 
@@ -92,10 +94,11 @@ def nibble(world: World) -> str | None:
     if not (order := _any_completed(world)):
         return None
     item = world.rng.choice(list(order.items.order_by("pk")))
-    return "; ".join(
-        f"{_refund(order, item.seller, item_ids=[item.pk], amount_minor=1)} {_settle_and_deliver(world)}"
-        for _ in range(4)
-    )
+    results = []
+    for _ in range(MOST_REFUNDS):
+        results.append(_refund(order, item.seller, item_ids=[item.pk], amount_minor=1))
+        _settle(world)
+    return "; ".join(results)
 
 
 def cash_out(world: World) -> str | None:
@@ -150,7 +153,7 @@ def play_both_sides(world: World) -> str | None:
     taken = _cash_out(world, seller)
     order = Order.objects.get(pk=order_id)
     returned = _refund(order, puppet) if order.status == "completed" else order.status
-    return f"{seller.email} after {days} days: {taken}; {returned}; {_settle_and_deliver(world)}"
+    return f"{seller.email} after {days} days: {taken}; {returned}; {_settle_and_work(world)}"
 
 
 # Banks and time
@@ -173,12 +176,16 @@ def pass_days(world: World) -> str:
     return f"{days} days, all sweeps"
 
 
-def _settle_and_deliver(world: World) -> str:
-    """The bank answers every pending refund with yes, the mail arrives, and the workers run."""
+def _settle(world: World) -> None:
+    """The bank answers every pending refund with yes, and the mail arrives."""
     for refund in world.remote("refunds"):
         if refund["status"] == "pending":
             world.sandbox.control(f"refunds/{refund['refund_id']}", status="succeeded")
     world.deliver_all()
+
+
+def _settle_and_work(world: World) -> str:
+    _settle(world)
     world.sweep()
     return "settled"
 
