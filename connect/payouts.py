@@ -83,17 +83,14 @@ def open_payout(
     account = ready_account(seller_id, lock=True)
     payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
     if payout is None:
-        payout = SellerPayout(
-            pk=payout_id,
-            seller_id=seller_id,
-            stripe_account_id=account.stripe_account_id or "",
-            amount_minor=amount_minor,
-            currency=currency,
-            next_attempt_at=Now() + LEASE,
-        )
-        refuse_unless_payable(payout, balance)
-        payout.save(force_insert=True)
-        payout.refresh_from_db()
+        fields: dict[str, Any] = {
+            "pk": payout_id,
+            "seller_id": seller_id,
+            "stripe_account_id": account.stripe_account_id,
+        }
+        fields |= {"amount_minor": amount_minor, "currency": currency, "next_attempt_at": Now() + LEASE}
+        refuse_unless_payable(SellerPayout(**fields), balance)
+        payout = SellerPayout.objects.create(**fields)
     assert payout.currency == currency, "one id is one payout in one currency"
     return payout
 

@@ -69,9 +69,7 @@ def _compose_failed(payout: SellerPayout) -> Content:
 
 def _what_to_do(payout: SellerPayout) -> str:
     if payout.failure_code in CHECKED_BY_US:
-        return _(
-            "The money stays in your Stripe account. Your balance says how much you can pay out, and when."
-        )
+        return _("The money stays in your Stripe account. Your balance says how much you can pay out, and when.")
     return _("The money is in your Stripe account. Check your bank account there, then pay it out again.")
 
 
