@@ -5,12 +5,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 
+from connect import maturity
 from connect.admin_actions import (
     DisconnectAccount,
     RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
     RetryTransfer,
+    SetPayoutAfter,
     WriteOffDebt,
 )
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
@@ -32,6 +34,7 @@ from veza.core.admin_columns import (
     when,
 )
 from veza.core.admin_lists import AgeFilter, AmountFilter, CurrencyFilter, SellerFilter, StuckFilter
+from veza.core.words import format_time
 
 
 @column("next")
@@ -113,11 +116,23 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_keys = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), at_stripe, moment("updated_at"))
-    row_actions = (DisconnectAccount(),)
+    row_actions = (SetPayoutAfter(), DisconnectAccount())
     empty = "No seller has an account at Stripe yet: sellers open one from their own pages."
 
     def page_context(self, row: ConnectedAccount) -> dict[str, Any]:
-        return _seller_history(self, row)
+        context = _seller_history(self, row)
+        terms = _terms(row)
+        return {**context, "history_panels": [*context["history_panels"], *([terms] if terms.lines else [])]}
+
+
+def _terms(row: ConnectedAccount) -> Panel:
+    """What finance has set for the seller, the newest first."""
+    lines = [
+        ("", ["PAYOUT_AFTER" if each.payout_after is None else str(each.payout_after), each.reason, each.set_by, at])
+        for each in maturity.terms_of(row.seller_id)
+        for at in [format_time(each.set_at)]
+    ]
+    return Panel("Payout after", ["how old a sale has to be", "reason", "by", "since"], lines)
 
 
 @column("next")

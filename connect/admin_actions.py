@@ -1,6 +1,13 @@
 """What staff may do about a seller's account, and about a transfer to it, its reversal and its debt."""
 
-from connect import accounts
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+
+from connect import accounts, maturity
 from connect.debts import write_offs
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals import reversal_requests
@@ -8,10 +15,15 @@ from connect.reversals.reversal_refresh import find_unanswered
 from connect.settlement import reissues
 from connect.states import TransferStatus
 from connect.transfers import transfer_refresh, transfer_requests
-from veza.core.admin_actions import ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
+from veza.core.durations import parse_duration
 from veza.core.money import format_amount
 from veza.core.outcomes import Accepted
+from veza.core.words import count_of
+
+# Stripe itself pays out what has been in an account for so long (two years in the United States).
+LONGEST_PAYOUT_AFTER = timedelta(days=90)
 
 
 class RetryTransfer(AdminAction[SellerTransfer]):
@@ -147,3 +159,79 @@ class DisconnectAccount(AdminAction[ConnectedAccount]):
     def perform(self, row: ConnectedAccount, *, cause: Cause, params: ActionRequest) -> str:
         accounts.disconnect_account(account_id=row.pk, cause=cause)
         return "Disconnected. Let the seller know that they can open another account now."
+
+
+class PayoutAfterForm(ActionForm):
+    """How old a sale has to be. Empty: as for every seller."""
+
+    payout_after = forms.CharField(
+        required=False,
+        strip=True,
+        max_length=12,
+        label="Payout after",
+        help_text="A number with s, m, h or d, such as 30d: 0s pays out at once, and at most 90d. Empty: PAYOUT_AFTER.",
+    )
+
+    def clean_payout_after(self) -> timedelta | None:
+        text = self.cleaned_data["payout_after"]
+        if not text:
+            return None
+        try:
+            payout_after = parse_duration(text)
+        except ValueError as error:
+            raise forms.ValidationError(f"{error}.") from None
+        if payout_after > LONGEST_PAYOUT_AFTER:
+            raise forms.ValidationError("At most 90d: Stripe itself pays out what is older.")
+        return payout_after
+
+
+class SetPayoutAfter(AdminAction[ConnectedAccount]):
+    """Longer for a seller whose sales are often refunded or disputed, shorter for one who has earned it."""
+
+    label, permission, for_selection = "Payout after", "connect.set_payout_after", False
+
+    def is_available(self, row: ConnectedAccount) -> bool:
+        return row.stripe_account_id is not None
+
+    def version_of(self, row: ConnectedAccount) -> str:
+        return str(maturity.terms_of(row.seller_id).values_list("pk", flat=True).first())
+
+    def form(self, row: Any, data: Any = None) -> ActionForm:
+        return PayoutAfterForm(data)
+
+    def preview(self, row: ConnectedAccount, *, params: ActionRequest) -> list[str]:
+        email, lines = row.seller.email, []
+        payout_after = maturity.payout_after_of(row.seller_id)
+        lines.append(f"Now a sale of {email} has to be {_age(payout_after)} old. {_maturing(row, payout_after)}")
+        if "payout_after" in params.answers:
+            own: timedelta | None = params.answers["payout_after"]
+            payout_after = settings.PAYOUT_AFTER if own is None else own
+            lines.append(f"From now on it has to be {_age(payout_after)} old. {_maturing(row, payout_after)}")
+        lines.append("It applies at once, to earlier sales too. No money moves, and the seller's balance shows it.")
+        lines.append(f"Buyers may give back what they bought for {_age(settings.REFUND_WINDOW)}.")
+        return lines
+
+    def perform(self, row: ConnectedAccount, *, cause: Cause, params: ActionRequest) -> str:
+        own: timedelta | None = params.answers["payout_after"]
+        maturity.set_payout_after(seller_id=row.seller_id, payout_after=own, cause=cause)
+        age = _age(settings.PAYOUT_AFTER if own is None else own)
+        return f"A sale of {row.seller.email} has to be {age} old now before its share may be paid out."
+
+
+def _maturing(row: ConnectedAccount, payout_after: timedelta) -> str:
+    """What would be maturing, in every currency."""
+    reserves = maturity.reserves_of(row.seller_id, at=timezone.now(), payout_after=payout_after)
+    amounts = [
+        format_amount(reserve.maturing_minor, currency)
+        for currency, reserve in sorted(reserves.items())
+        if reserve.maturing
+    ]
+    return f"{' and '.join(amounts) or 'Nothing'} of theirs matures later."
+
+
+def _age(age: timedelta) -> str:
+    """A length of time in prose: `14 days`."""
+    hours, seconds = divmod(int(age.total_seconds()), 3600)
+    if seconds:
+        return count_of(int(age.total_seconds()), "second")
+    return count_of(hours // 24, "day") if hours % 24 == 0 else count_of(hours, "hour")

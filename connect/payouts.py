@@ -1,8 +1,7 @@
 """Payouts: a seller moves money from their account at Stripe to their bank, when they ask for it.
 
-Never more than the account has: its balance is read first, less what is to be reversed, and Stripe decides. A payout
-without an answer is requested again under the same key; the ledger is not touched, because the money left our books
-when it was transferred.
+Never more than the account has and may leave it (`connect/funds.py`), and Stripe decides. A payout without an answer is
+requested again under the same key; the ledger is not touched, because the money left our books when it was transferred.
 """
 
 from datetime import datetime, timedelta
@@ -10,12 +9,21 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, QuerySet, Sum
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from connect.funds import (
+    AccountBalance,
+    AccountNotReady,
+    BalanceUnknown,
+    read_account_balance,
+    ready_account,
+    refuse_unless_payable,
+    schedule_account_refresh,
+)
 from connect.messages.payouts import write_payout_email
-from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
+from connect.models import SellerPayout
 from connect.states import PAYOUT_OPEN, PayoutStatus
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
@@ -26,7 +34,6 @@ from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
-from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.reviews import close_review, open_review
 from veza.core.states import may_move, move
@@ -46,81 +53,44 @@ _STATUS = {
 }
 
 
-class AccountNotReady(NotAllowed):
-    code = "payouts_not_enabled"
-
-
-class PayoutExceedsBalance(NotAllowed):
-    code = "payout_exceeds_balance"
-
-
-class BalanceUnknown(NotAllowed):
-    code = "stripe_unavailable"
-    http_status = 503
-
-
 def request_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str, cause: Cause) -> SellerPayout:
     """Pay `amount_minor` out to the seller's bank. A repeated request with the same id returns the first payout.
 
-    Raises AccountNotReady, PayoutExceedsBalance, BalanceUnknown.
+    Raises AccountNotReady, PayoutExceedsBalance, PayoutNotMature, BalanceUnknown.
     """
     assert amount_minor > 0, "a payout is of more than nothing"
-    payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
+    payout, balance = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first(), None
     if payout is None:
-        _check_balance(seller_id, amount_minor, currency)
-        payout = open_payout(payout_id=payout_id, seller_id=seller_id, amount_minor=amount_minor, currency=currency)
+        balance = read_account_balance(ready_account(seller_id))
+        payout = open_payout(
+            payout_id=payout_id, seller_id=seller_id, amount_minor=amount_minor, currency=currency, balance=balance
+        )
     if payout.status == PayoutStatus.PENDING and payout.external_payout_id is None:
-        send_payout(payout.pk, cause=cause)
+        send_payout(payout.pk, cause=cause, balance=balance)
         payout.refresh_from_db()
     return payout
 
 
-def _check_balance(seller_id: UUID, amount_minor: int, currency: str) -> None:
-    account = _ready_account(seller_id)
-    match client.read_balance(account.stripe_account_id or ""):
-        case Accepted(value=available):
-            pass
-        case Refused(code=code):
-            if code == ACCOUNT_DISCONNECTED:
-                _schedule_account_refresh(account.stripe_account_id)
-            raise AccountNotReady("Stripe gives us no access to this account any more. Contact support.")
-        case NotSent() | Unknown():
-            raise BalanceUnknown("Stripe did not answer with the account's balance. Try again in a minute.")
-    reserve = _to_be_reversed(seller_id, currency)
-    assert reserve >= 0, "what is to be reversed never adds to what can be paid out"
-    limit = max(0, available.get(currency, 0) - reserve)
-    if amount_minor > limit:
-        raise PayoutExceedsBalance(f"Only {format_amount(limit, currency)} can be paid out now.")
-
-
-def _ready_account(seller_id: UUID) -> ConnectedAccount:
-    account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
-    if account is None or not account.payouts_enabled:
-        raise AccountNotReady("Stripe pays out once your account is complete: POST /api/v1/connect/account.")
-    return account
-
-
-def _to_be_reversed(seller_id: UUID, currency: str) -> int:
-    """What is due for reversal and what could not be reversed: neither is the seller's to pay out."""
-    own = SellerTransfer.objects.filter(seller=seller_id, currency=currency)
-    rows = own.to_reverse() | own.debts_of(seller_id, currency).order_by()
-    return rows.aggregate(sum=Sum(F("reversal_target_minor") - F("reversed_minor")))["sum"] or 0
-
-
 @writes.atomic()
-def open_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str) -> SellerPayout:
-    """Record a payout before Stripe is asked for it. A repeated request with the same id returns the first."""
-    account = _ready_account(seller_id)
-    payout, _ = SellerPayout.objects.get_or_create(
-        pk=payout_id,
-        seller_id=seller_id,
-        defaults={
-            "stripe_account_id": account.stripe_account_id or "",
-            "amount_minor": amount_minor,
-            "currency": currency,
-            "next_attempt_at": Now() + LEASE,
-        },
-    )
+def open_payout(
+    *, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str, balance: AccountBalance
+) -> SellerPayout:
+    """Record a payout before Stripe is asked for it. A repeated request with the same id returns the first.
+
+    The lock of the account lets two requests of one seller pass one after the other: the second counts the first as
+    gone. Raises AccountNotReady, PayoutExceedsBalance, PayoutNotMature.
+    """
+    account = ready_account(seller_id, lock=True)
+    payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
+    if payout is None:
+        fields: dict[str, Any] = {
+            "pk": payout_id,
+            "seller_id": seller_id,
+            "stripe_account_id": account.stripe_account_id,
+        }
+        fields |= {"amount_minor": amount_minor, "currency": currency, "next_attempt_at": Now() + LEASE}
+        refuse_unless_payable(SellerPayout(**fields), balance)
+        payout = SellerPayout.objects.create(**fields)
     assert payout.currency == currency, "one id is one payout in one currency"
     return payout
 
@@ -153,15 +123,10 @@ def advance_payout(payout_id: UUID, *, cause: Cause) -> None:
             """It is refreshed again when its lease is over."""
 
 
-def _schedule_account_refresh(stripe_account_id: str | None) -> None:
-    """Refresh the account itself: that shows whether our access was revoked, and opens a review item."""
-    ConnectedAccount.objects.filter(stripe_account_id=stripe_account_id).update(refresh_due_at=Now())
-
-
 def _report_unreadable(payout: SellerPayout, refusal: Refused) -> None:
     """Open a review item and retry rarely: our access to the account may be revoked, and with it every answer."""
     if refusal.code == ACCOUNT_DISCONNECTED:
-        _schedule_account_refresh(payout.stripe_account_id)
+        schedule_account_refresh(payout.stripe_account_id)
     SellerPayout.objects.filter(pk=payout.pk).update(next_attempt_at=Now() + REFRESH_AFTER)
     open_review(
         NOT_READABLE,
@@ -174,35 +139,71 @@ def _report_unreadable(payout: SellerPayout, refusal: Refused) -> None:
     )
 
 
-def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[RemotePayout] | None:
-    """Ask Stripe for the payout and record the answer. None when Stripe has acknowledged it already."""
-    payout = claim_payout(payout_id)
-    if payout is None:
+def send_payout(
+    payout_id: UUID, *, cause: Cause, balance: AccountBalance | None = None
+) -> Outcome[RemotePayout] | None:
+    """Ask Stripe for the payout and record the answer. None when it is not to be sent now.
+
+    One that cannot be at Stripe is checked against `balance`, or the account's balance now, right before it is sent.
+    """
+    payout = SellerPayout.objects.get(pk=payout_id)
+    if not payout.in_doubt and balance is None:
+        balance = _read_balance(payout, cause=cause)
+        if balance is None:
+            return None
+    claim = claim_payout(payout_id, cause=cause, balance=balance)
+    if claim is None:
         return None
-    outcome = _find(payout)
+    outcome = _find(claim)
     if outcome is None:
         outcome = client.create_payout(
-            payout_id=payout.pk,
-            stripe_account_id=payout.stripe_account_id,
-            amount_minor=payout.amount_minor,
-            currency=payout.currency,
-            idempotency_key=payout.key,
+            payout_id=claim.pk,
+            stripe_account_id=claim.stripe_account_id,
+            amount_minor=claim.amount_minor,
+            currency=claim.currency,
+            idempotency_key=claim.key,
         )
-    calls.record(outcome, subject=payout, our_id=payout.key)
-    first_until = None if payout.in_doubt else payout.next_attempt_at
+    calls.record(outcome, subject=claim, our_id=claim.key)
+    first_until = None if claim.in_doubt else claim.next_attempt_at
     record_payout(payout_id, outcome, cause=cause, first_until=first_until)
     return outcome
 
 
-@writes.atomic()
-def claim_payout(payout_id: UUID) -> SellerPayout | None:
-    """Commit that Stripe is about to be asked. None when it has acknowledged or refused the payout already.
+def _read_balance(payout: SellerPayout, *, cause: Cause) -> AccountBalance | None:
+    """The balance for a payout that was never sent. None when it waits: it stays due; or has failed: no access."""
+    try:
+        return read_account_balance(ready_account(payout.seller_id))
+    except BalanceUnknown:
+        return None
+    except AccountNotReady as error:
+        _refuse(payout.pk, error, cause=cause)
+        return None
 
-    What is returned says whether it was in doubt before, and until when this claim lasts.
+
+@writes.atomic()
+def _refuse(payout_id: UUID, error: NotAllowed, *, cause: Cause) -> None:
+    payout = SellerPayout.objects.locked().get(pk=payout_id)
+    if payout.status == PayoutStatus.PENDING and not payout.in_doubt and payout.external_payout_id is None:
+        _fail(payout, error.code, error.text, cause=cause, at=timezone.now())
+
+
+@writes.atomic()
+def claim_payout(payout_id: UUID, *, cause: Cause, balance: AccountBalance | None = None) -> SellerPayout | None:
+    """Commit that Stripe is about to be asked. None when Stripe has answered already, or when it cannot be paid out.
+
+    One that may be at Stripe is repeated. Any other is checked once more against `balance`: a refund may have taken its
+    money since it was opened. What is returned says whether it was in doubt before, and until when this claim lasts.
     """
     payout = SellerPayout.objects.locked().get(pk=payout_id)
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return None
+    if not payout.in_doubt:
+        assert balance is not None, "a payout that was never sent is checked against a balance"
+        try:
+            refuse_unless_payable(payout, balance)
+        except NotAllowed as error:
+            _fail(payout, error.code, error.text, cause=cause, at=timezone.now())
+            return None
     SellerPayout.objects.filter(pk=payout_id).update(
         first_sent_at=payout.first_sent_at or Now(), in_doubt=True, next_attempt_at=Now() + LEASE
     )
@@ -255,9 +256,13 @@ def _record_refusal(payout: SellerPayout, refusal: Refused, *, cause: Cause, at:
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return
     if refusal.code == ACCOUNT_DISCONNECTED:
-        _schedule_account_refresh(payout.stripe_account_id)
+        schedule_account_refresh(payout.stripe_account_id)
+    _fail(payout, refusal.code, refusal.message, cause=cause, at=at)
+
+
+def _fail(payout: SellerPayout, code: str, why: str, *, cause: Cause, at: datetime) -> None:
     fields: dict[str, Any] = {"next_attempt_at": None, "in_doubt": False}
-    fields |= {"failure_code": refusal.code[:100], "failure_message": refusal.message[:500]}
+    fields |= {"failure_code": code[:100], "failure_message": why[:500]}
     move(payout, PayoutStatus.FAILED, cause=cause, at=at, **fields)
     write_payout_email(payout)
 
@@ -309,6 +314,7 @@ def _follow(payout: SellerPayout, snapshot: RemotePayout, *, cause: Cause, at: d
     """Whether the payout has Stripe's status, or could be moved to it: otherwise the snapshot is stale."""
     assert snapshot.currency == payout.currency, "a payout's currency is the one it was requested in"
     fields: dict[str, Any] = {"external_payout_id": payout.external_payout_id or snapshot.payout_id, "in_doubt": False}
+    fields["acknowledged_at"] = payout.acknowledged_at or Now()
     failure = {"failure_code": snapshot.failure_code, "failure_message": snapshot.failure_message}
     to = _STATUS.get(snapshot.status)
     if to is None:

@@ -181,6 +181,12 @@ STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
 CURRENCIES = env.list("CURRENCIES", default=["EUR"])
 PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
 REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
+# How old a sale has to be before its share may be paid out to the seller's bank. If empty: as old as the refund window
+# is long. Finance may set another age for one seller.
+_payout_after = env.str("PAYOUT_AFTER", default="")
+PAYOUT_AFTER = parse_duration(_payout_after) if _payout_after else REFUND_WINDOW
+# How long after the sale its transfer is sent to Stripe.
+TRANSFER_DELAY = duration("TRANSFER_DELAY", "0s")
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
 

@@ -62,8 +62,10 @@ class Payouts(ListAPIView[SellerPayout]):
         operation_id="create_payout",
         tags=["connect"],
         summary="Pay out to your bank",
-        description="Never more than your account at Stripe has, less what is to be reversed. 202: Stripe has not "
-        "answered yet; Veza repeats the request until it has.",
+        description="Never more than `available_minor` of your balance: what your account at Stripe has, less shares "
+        "of sales that are too young (`payout_not_mature` says from when), and less what is disputed, in a refund, to "
+        "be reversed, or in a payout without an answer. 202: Stripe has not answered yet; Veza repeats the request "
+        "until it has.",
         request=PayoutInput,
         responses={201: PayoutOutput, 202: PayoutOutput},
         examples=[OpenApiExample("Fifty euros", {"amount_minor": 50_00, "currency": "EUR"}, request_only=True)],

@@ -17,6 +17,12 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
         help_text="Not sent, because it paid what you owed for another order.",
     )
 
+    next_try_at = serializers.DateTimeField(
+        source="next_retry_at",
+        read_only=True,
+        help_text="When it is sent or reversed next; null: nothing is to be done.",
+    )
+
     class Meta:
         model = SellerTransfer
         fields = [
@@ -30,6 +36,7 @@ class TransferOutput(serializers.ModelSerializer[SellerTransfer]):
             "stripe_reversal_id",
             "reversed_minor",
             "waiting_for",
+            "next_try_at",
             "created_at",
         ]
         read_only_fields = fields
@@ -54,13 +61,33 @@ class DebtOutput(serializers.Serializer[Any]):
     because = ReasonOutput(source="reasons", many=True)
 
 
+class MaturingOutput(serializers.Serializer[Any]):
+    """The shares of one day's sales, and when all of them may be paid out."""
+
+    amount_minor = serializers.IntegerField()
+    matures_at = serializers.DateTimeField()
+
+
 class BalanceOutput(serializers.Serializer[Any]):
-    """What waits to be sent to the seller, and what the seller owes us, in one currency.
+    """The seller's money in one currency.
 
     `debts` may come to more than `debt_minor`: what waits to be sent is offset against them.
     """
 
-    available_minor = serializers.IntegerField()
-    debt_minor = serializers.IntegerField()
+    available_minor = serializers.IntegerField(
+        allow_null=True, help_text="May be paid out to your bank now. null while Stripe does not tell us."
+    )
+    maturing_minor = serializers.IntegerField(
+        help_text="Your share of sales that are too young to be paid out, whether it was sent to your account yet."
+    )
+    matures_at = serializers.DateTimeField(allow_null=True, help_text="When the first of it may be paid out.")
+    maturing = MaturingOutput(many=True, help_text="By day, the earliest first.")
+    held_minor = serializers.IntegerField(
+        help_text="Disputed, in a refund that is pending, to be reversed, or in a payout that Stripe has not answered."
+    )
+    unsent_minor = serializers.IntegerField(
+        help_text="Waits to be sent to your account at Stripe. It may be maturing as well."
+    )
+    debt_minor = serializers.IntegerField(help_text="What you owe us.")
     currency = serializers.CharField()
     debts = DebtOutput(many=True)

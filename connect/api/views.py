@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from connect.api.serializers import BalanceOutput, TransferOutput
 from connect.models import SellerTransfer
-from connect.reporting.balance import balances_of
+from connect.reporting.balance import read_balances
 from veza.core.models import User
 
 
@@ -31,9 +31,16 @@ class Transfers(ListAPIView[SellerTransfer]):
 
 
 class BalanceView(APIView):
-    """The seller's balance with us."""
+    """The seller's money, and what of it may be paid out."""
 
-    @extend_schema(operation_id="get_balance", tags=["connect"], responses=BalanceOutput(many=True))
+    @extend_schema(
+        operation_id="get_balance",
+        tags=["connect"],
+        summary="Your balance",
+        description="What may be paid out to your bank now, what is maturing and until when, and what you owe us, in "
+        "each currency that you were ever paid in. Stripe is asked for the balance of your account there.",
+        responses=BalanceOutput(many=True),
+    )
     def get(self, request: Request) -> Response:
-        """What waits to be sent and the debts, in each currency the seller was ever paid in."""
-        return Response(BalanceOutput(balances_of(cast(User, request.user).pk), many=True).data)
+        """What may be paid out, what is maturing or held, what waits to be sent, and the debts."""
+        return Response(BalanceOutput(read_balances(cast(User, request.user).pk), many=True).data)

@@ -15,6 +15,7 @@ from veza.core.words import format_status
 
 _SENT = (PayoutStatus.IN_TRANSIT, PayoutStatus.PAID)
 _FAILED = (PayoutStatus.FAILED, PayoutStatus.CANCELLED)
+CHECKED_BY_US = ("payout_exceeds_balance", "payout_not_mature")
 
 
 def write_payout_email(payout: SellerPayout) -> None:
@@ -61,9 +62,15 @@ def _compose_failed(payout: SellerPayout) -> Content:
         blocks=[
             Notice(reason, "bad"),
             _facts(payout),
-            Paragraph(_("The money is in your Stripe account. Check your bank account there, then pay it out again.")),
+            Paragraph(_what_to_do(payout)),
         ],
     )
+
+
+def _what_to_do(payout: SellerPayout) -> str:
+    if payout.failure_code in CHECKED_BY_US:
+        return _("The money stays in your Stripe account. Your balance says how much you can pay out, and when.")
+    return _("The money is in your Stripe account. Check your bank account there, then pay it out again.")
 
 
 def _facts(payout: SellerPayout) -> Table:
@@ -71,7 +78,9 @@ def _facts(payout: SellerPayout) -> Table:
 
 
 def _reasons() -> dict[str, str]:
-    """Stripe's failure codes of payouts that a seller can do something about (docs.stripe.com/api/payouts/failures)."""
+    """Stripe's failure codes of payouts that a seller can do something about (docs.stripe.com/api/payouts/failures),
+    and ours of payouts that were never sent.
+    """
     return {
         "account_closed": _("The bank account is closed."),
         "account_frozen": _("The bank account is frozen."),
@@ -88,6 +97,8 @@ def _reasons() -> dict[str, str]:
         "invalid_currency": _("The bank account does not accept this currency."),
         "no_account": _("The bank account was not found."),
         "unsupported_card": _("The card does not accept payouts."),
+        "payout_exceeds_balance": _("Part of the money was asked back before the payout could be sent."),
+        "payout_not_mature": _("Part of the money is from sales that are too new to be paid out."),
     }
 
 

@@ -1,5 +1,6 @@
-"""A seller's account at Stripe, and the payouts from it to their bank."""
+"""A seller's account at Stripe, the payouts from it to their bank, and how old a sale has to be for one."""
 
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -80,6 +81,8 @@ class SellerPayout(StatefulRow):
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=12, choices=PayoutStatus, default=PayoutStatus.PENDING)
     external_payout_id = models.CharField(max_length=64, null=True, blank=True)
+    # When we learned that Stripe has it: a balance that was read before need not show that it left.
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
     first_sent_at = models.DateTimeField(null=True, blank=True)
     # Whether a request may be at Stripe without an answer.
     in_doubt = models.BooleanField(default=False)
@@ -120,3 +123,30 @@ class SellerPayout(StatefulRow):
     def amount(self) -> str:
         """The amount with its currency, for people."""
         return format_amount(self.amount_minor, self.currency)
+
+
+class PayoutTerms(KeyedRow):
+    """How old a sale of one seller has to be before its share may be paid out; NULL: as PAYOUT_AFTER says.
+
+    Append-only: the newest row of a seller is in force, and the others are its history.
+    """
+
+    seller = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="payout_terms", db_index=False
+    )
+    payout_after = models.DurationField(null=True, blank=True)
+    reason = models.CharField(max_length=500)
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "seller_payout_terms"
+        verbose_name_plural = "payout terms"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(payout_after__isnull=True) | Q(payout_after__gte=timedelta(0)),
+                name="payout_after_not_negative",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="payout_terms_have_a_reason"),
+        ]
+        indexes = [models.Index(fields=["seller", "-set_at", "-id"], name="payout_terms_newest_first")]

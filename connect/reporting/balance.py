@@ -1,16 +1,20 @@
-"""A seller's balance with us and their debts, from the ledger."""
+"""A seller's balance with us and their debts, from the ledger, and what of their money may be paid out."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import F, Sum
+from django.utils import timezone
 
+from connect.funds import find_account_balance, payable_minor, unanswered_minor
+from connect.maturity import Maturity, Reserve, reserves_of
 from connect.models import SellerTransfer, WaitingFor
 from marketplace.allocation import REFUNDED_ONLY, disputes_of
 from marketplace.models import RefundLine
+from marketplace.standing import is_money_held
 from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.opening_balances import seller_balances
 from payments.models import Dispute
@@ -42,32 +46,69 @@ class Debt:
 
 @dataclass(frozen=True)
 class Balance:
-    """Minor units of `currency`: what waits to be sent to the seller, or what they owe us.
+    """Minor units of `currency`.
+
+    `available_minor` may be paid out to the seller's bank now; None while Stripe does not say. `maturing` are shares of
+    sales that are too young for that, by day, sent to their account at Stripe or not; the first of them matures at
+    `matures_at`. `held_minor` is disputed, in a pending refund, to be reversed, or in a payout without an answer.
+    `unsent_minor` waits to be sent to the account, and may be maturing as well. `debt_minor` is what they owe us.
 
     `debts` lists the debts transfer by transfer. They may come to more than `debt_minor`: what waits to be sent
     is offset against them.
     """
 
-    available_minor: int
+    unsent_minor: int
     debt_minor: int
     currency: str
+    available_minor: int | None = None
+    held_minor: int = 0
+    matures_at: datetime | None = None
+    maturing: list[Maturity] = field(default_factory=list)
     debts: list[Debt] = field(default_factory=list)
+
+    @property
+    def maturing_minor(self) -> int:
+        return sum(day.amount_minor for day in self.maturing)
+
+
+def read_balances(seller_id: UUID) -> list[Balance]:
+    """The seller's balances, with what may be paid out by the balance of their account, which Stripe is asked for."""
+    at_stripe = find_account_balance(seller_id)
+    reserves, restricted = reserves_of(seller_id, at=timezone.now()), is_money_held(seller_id)
+    balances = []
+    for balance in balances_of(seller_id):
+        reserve = reserves.get(balance.currency, Reserve())
+        unanswered = unanswered_minor(seller_id, currency=balance.currency)
+        payable = None
+        if at_stripe is not None:
+            payable = payable_minor(seller_id, at_stripe, reserve, currency=balance.currency)
+        balances.append(
+            replace(
+                balance,
+                available_minor=0 if restricted else payable,
+                held_minor=reserve.held_minor + unanswered,
+                matures_at=reserve.matures_at,
+                maturing=reserve.maturing,
+            )
+        )
+    return balances
 
 
 def balances_of(seller_id: UUID) -> list[Balance]:
-    """The seller's balance in each currency they were ever paid in.
+    """What waits to be sent to the seller and what they owe us, in each currency they were ever paid in.
 
-    The account is one signed number. A reversal under way is no debt, and what an open dispute holds may be returned.
+    The account with us is one signed number. A reversal under way is no debt, and what an open dispute holds may be
+    returned.
     """
     account = seller_account(seller_id)
     sums = {currency: amount for (_, currency), amount in seller_balances([account]).items()}
     no_debt = _under_reversal(seller_id) + _in_dispute(seller_id)
     return [
         Balance(
-            max(0, amount),
-            max(0, -(amount + no_debt[currency])),
-            currency,
-            _debts(seller_id, currency),
+            unsent_minor=max(0, amount),
+            debt_minor=max(0, -(amount + no_debt[currency])),
+            currency=currency,
+            debts=_debts(seller_id, currency),
         )
         for currency, amount in sorted(sums.items())
     ]

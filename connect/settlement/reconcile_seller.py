@@ -15,7 +15,7 @@ from connect.models import SellerTransfer, SetOff, WaitingFor
 from connect.postings import post_recovered
 from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
 from connect.states import TransferStatus
-from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, update_failed_review
+from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED, due_from, update_failed_review
 from marketplace.allocation import is_on_hold, seller_shares
 from marketplace.models import Order
 from veza.core import writes
@@ -204,7 +204,7 @@ def _pay_more(
                 seq=seq,
                 amount_minor=missing,
                 currency=order.currency,
-                next_retry_at=Now(),
+                next_retry_at=due_from(order),
             )
         )
 

@@ -159,13 +159,17 @@ def create_reversal(
 
 
 def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[RemoteAccount]:
-    """Open an account for a seller who is only ever paid: the one capability requested is `transfers`."""
+    """Open an account for a seller who is only ever paid: the one capability requested is `transfers`.
+
+    Stripe pays out on request only: by its own schedule it would empty the account every day, young sales included.
+    """
     assert_given(email=email, country=country, idempotency_key=idempotency_key)
     params: Any = {
         "type": "express",
         "country": country,
         "email": email,
         "capabilities": {"transfers": {"requested": True}},
+        "settings": {"payouts": {"schedule": {"interval": "manual"}}},
         "metadata": {"account_id": str(account_id)},
     }
     return ask(

@@ -28,6 +28,7 @@ from connect.transfers.transfer_outcomes import (
 from connect.worker.retry_policy import (
     KEY_IS_SAFE_FOR,
     drain,
+    due_from,
     schedule_retry,
     transfer_policy,
     update_fields,
@@ -50,7 +51,10 @@ class TransferNotRetryable(NotAllowed):
 
 
 def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
-    """Plan a transfer for each seller of a completed order. Runs in the webhook's commit: two statements."""
+    """Plan a transfer for each seller of a completed order, due after TRANSFER_DELAY.
+
+    Runs in the webhook's commit: two statements.
+    """
     assert connection.in_atomic_block, "transfers are planned in the commit that completes their order"
     assert order.completed_at is not None, "only a completed order pays its sellers"
     shares = seller_shares_at_sale(order.pk)
@@ -62,7 +66,7 @@ def plan_transfers(order: Order, /, *, cause: Cause, at: datetime) -> None:
             seller_id=seller_id,
             amount_minor=share,
             currency=order.currency,
-            next_retry_at=Now(),
+            next_retry_at=due_from(order),
         )
         for seller_id, share in shares.items()
         if share > 0

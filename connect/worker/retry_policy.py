@@ -14,10 +14,12 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from connect.models import SellerTransfer, SellerTransferQuerySet, WaitingFor
 from connect.states import ReversalStatus, TransferStatus
 from connect.stripe.health import HEALTH
+from marketplace.models import Order
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.outcomes import NotSent, Outcome
@@ -107,6 +109,16 @@ def transfer_policy() -> RetryPolicy:
 def reversal_policy() -> RetryPolicy:
     """The settings for reversing a transfer."""
     return RetryPolicy(settings.REVERSAL_MAX_RETRIES, settings.REVERSAL_BACKOFF_BASE, settings.REVERSAL_BACKOFF_MAX)
+
+
+def due_from(order: Order) -> Any:
+    """When what a completed order pays its sellers is sent: TRANSFER_DELAY after the sale, or as soon as possible.
+
+    Nothing sends it sooner: what staff may retry has been attempted before.
+    """
+    assert order.completed_at is not None, "only a completed order pays its sellers"
+    due_at = order.completed_at + settings.TRANSFER_DELAY
+    return due_at if settings.TRANSFER_DELAY and due_at > timezone.now() else Now()
 
 
 def backoff(retry_count: int, *, base: timedelta, cap: timedelta) -> timedelta:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from connect import accounts, payouts
-from connect.reporting.balance import balances_of
+from connect.reporting.balance import read_balances
 from connect.reversals.reversal_requests import process_due
 from connect.transfers import transfer_refresh, transfer_requests
 from marketplace.orders import cancel_order
@@ -78,7 +78,7 @@ INDEXES = {
     "GET transfers": "transfer_seller_newest_first",
     "GET payouts": "payout_seller_newest_first",
     "GET invoices": "subscription_user_newest_first",
-    "GET balance": "posting_credit_of_seller posting_debit_of_seller transfer_owed",
+    "GET balance": "payout_terms_newest_first posting_credit_of_seller posting_debit_of_seller transfer_owed",
     "staff: a seller's page": "core_email_recipient_id_3ed4b715 status_change_subject",
     "staff: an e-mail's copies": "core_email_copy_of_id_2439e31a",
     "staff: the end of an id": (
@@ -182,7 +182,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "GET transfers": get(seller, "connect/transfers"),
         "GET payouts": get(seller, "connect/payouts"),
         "GET invoices": get(buyer, "subscriptions/invoices"),
-        "GET balance": lambda: balances_of(seller.pk),
+        "GET balance": lambda: read_balances(seller.pk),
         "staff: a seller's page": lambda: boss.get(reverse("admin:core_user_change", args=[seller.pk])),
         "staff: an e-mail's copies": lambda: list(Email(pk=new_id()).copies.order_by("pk")),
         "staff: the end of an id": pages(orders, subscriptions, *money, q="abcd1234"),

@@ -2,6 +2,7 @@
 
 from django.utils import timezone
 
+from connect.funds import AccountBalance
 from connect.models import SellerTransfer
 from connect.reversals.reversal_requests import reverse_transfer
 from connect.settlement.reconcile_seller import settle_order
@@ -12,6 +13,9 @@ from tests.connect.factories import BY_TEST, planned, refund
 from tests.connect.stripe_double import accepts_transfer, refuses, remote_transfer
 from veza.core.models import User
 from veza.core.states import move
+
+# A balance at Stripe from which any payout of a test can be paid.
+PLENTY = AccountBalance({"EUR": 1_000_00}, timezone.now())
 
 
 def fresh(transfer: SellerTransfer) -> SellerTransfer:

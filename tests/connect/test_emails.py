@@ -148,6 +148,21 @@ def test_a_payout_that_came_back_is_not_on_its_way_any_more(account):
     assert texts_to(account.seller, "payout_sent") == []
 
 
+@pytest.mark.parametrize(
+    ("code", "words"), [("payout_not_mature", "too new to be paid out"), ("payout_exceeds_balance", "was asked back")]
+)
+def test_a_payout_that_was_never_sent_is_told_with_our_reason(account, code, words):
+    payout = SellerPayout.objects.create(
+        seller=account.seller, amount_minor=5_00, currency="EUR", status="failed", failure_code=code
+    )
+
+    write_payout_email(payout)
+
+    (text,) = texts_to(account.seller, "payout_failed")
+    assert words in text
+    assert "The money stays in your Stripe account." in text
+
+
 def test_what_was_withheld_is_on_the_next_transfer(stripe, seller):
     debt_of(stripe, seller)
     later = planned(seller, amount_minor=20_00)

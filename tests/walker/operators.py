@@ -8,6 +8,7 @@ from django.contrib import admin
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
 from marketplace.models import Order
+from marketplace.refunds import RefundRequest, request_refund
 from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -15,6 +16,7 @@ from tests.walker.world import World
 from veza.core.admin_actions import ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
+from veza.core.ids import new_id
 from veza.core.states import IllegalMove, StaleState
 
 BY_STAFF = Cause("staff", actor="support@staff.example", reason="It is right.")
@@ -29,6 +31,22 @@ def act(world: World) -> str | None:
 
 def write_off(world: World) -> str | None:
     return _act(world, [(row, action) for row, action in offers() if isinstance(action, WRITING_OFF)])
+
+
+def refund_for_buyer(world: World) -> str | None:
+    """Support refunds all or part of an order, whenever it was."""
+    orders = list(Order.objects.filter(status="completed").order_by("pk"))
+    if not orders:
+        return None
+    order = world.rng.choice(orders)
+    amount = world.rng.choice((None, world.rng.randint(1, max(1, order.total_minor))))
+    wish = RefundRequest(reason="It is right.", amount_minor=amount)
+    params: dict[str, Any] = {"refund_id": new_id(), "order_id": order.pk, "requested_by": world.support}
+    try:
+        request_refund(**params, refund_request=wish, cause=BY_STAFF)
+    except NotAllowed as error:
+        return f"refused: {error.code}"
+    return f"{order.pk} {amount}"
 
 
 def import_refund(world: World) -> str | None:

@@ -270,6 +270,7 @@ def change_account(world: World) -> str:
 def drain_balance(world: World) -> str:
     """A seller is paid out, or the platform is out of money."""
     owner, name = world.rng.choice(list(world.balances()))
+    world.has_drained = True
     world.sandbox.control("balances", account=owner, amount_minor=0)
     return name
 

@@ -1,4 +1,4 @@
-"""Random walks over the real code, with the sandbox over HTTP as oracle.
+"""Random walks over the real code, with the sandbox over HTTP as oracle. Walks of an odd seed are of people alone.
 
 `WALKS=200` walks further, `WALK_FROM=1000` elsewhere; `WALK_SEED=7` walks one again, and `WALK_SHRINK=1` looks for the
 shortest part of a failing walk that still fails. `WALK_STEPS="7 0:buy 3:pay"` repeats just these steps of walk 7.
@@ -12,9 +12,10 @@ import pytest
 from django.core.cache import cache
 from django.db import transaction
 
+from tests.walker.fairness import unfairness
 from tests.walker.heal import heal
 from tests.walker.oracle import faults
-from tests.walker.steps import BY_NAME, STEPS
+from tests.walker.steps import BY_NAME, PEOPLE, STEPS
 from tests.walker.world import open_shop
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +38,9 @@ class Walk:
 
     def wander(self) -> list[str]:
         """Choose the steps as we go: one that has nothing to do is passed over."""
-        return self._tell(lambda world: [self._choose(world, place) for place in range(LENGTH)])
+        # One step of people is often several: they buy, pay and give back in one.
+        length = LENGTH * 2 // 3 if self.seed % 2 else LENGTH
+        return self._tell(lambda world: [self._choose(world, place) for place in range(length)])
 
     def repeat(self, plan: Plan) -> list[str]:
         """The same steps again, or a part of them."""
@@ -55,7 +58,7 @@ class Walk:
                 world = open_shop(self.sandbox, self.settings)
                 walk(world)
                 heal(world)
-                return faults(world)
+                return [*faults(world), *unfairness(world)]
             except Exception:
                 return [traceback.format_exc()]
             finally:
@@ -63,7 +66,8 @@ class Walk:
 
     def _choose(self, world, place: int) -> None:
         rng = random.Random(f"{self.seed}:{place}")
-        names, weights = [step.name for step in STEPS], [step.weight for step in STEPS]
+        steps = PEOPLE if self.seed % 2 else STEPS
+        names, weights = [step.name for step in steps], [step.weight for step in steps]
         for name in OPENING[place : place + 1] or rng.choices(names, weights, k=8):
             if self._take(world, place, name):
                 return

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, TransferReversal
-from marketplace.models import LicenseOffer
+from marketplace.models import LicenseOffer, Order
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Plan, Subscription
 from tests import buying
@@ -39,12 +39,13 @@ CLOCKS: dict[type[Model], tuple[str, ...]] = {
         "last_read_at",
         "amount_missing_since",
     ),
+    Order: ("completed_at", "refund_deadline"),
     Refund: ("created_at", "first_sent_at", "next_attempt_at", "send_after", "contradicted_at", "last_read_at"),
     Dispute: ("created_at", "next_attempt_at"),
     WebhookDelivery: ("received_at", "next_attempt_at"),
-    SellerTransfer: ("next_retry_at", "in_doubt_since", "refresh_due_at"),
+    SellerTransfer: ("created_at", "next_retry_at", "in_doubt_since", "refresh_due_at"),
     TransferReversal: ("first_sent_at",),
-    SellerPayout: ("created_at", "first_sent_at", "next_attempt_at"),
+    SellerPayout: ("created_at", "acknowledged_at", "first_sent_at", "next_attempt_at"),
     ConnectedAccount: ("refresh_due_at",),
     ProviderCall: ("at",),
     Subscription: ("due_at",),
@@ -64,14 +65,20 @@ class World:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox, self.rng = sandbox, random.Random(0)
-        sandbox.settings(refund_outcome="stay_pending")
+        # Banks answer when a step says so.
+        sandbox.settings(refund_outcome="stay_pending", payout_delay_seconds=3600)
         self.bugs: list[str] = []
         # What finance entered for a success without an amount: {payment's id: (minor units, currency)}.
         self.entered: dict[str, tuple[int, str]] = {}
-        self.buyers: list[User] = [PersonFactory(), PersonFactory()]
+        # The last three belong to the sellers, one to each.
+        self.buyers: list[User] = [PersonFactory() for _ in range(5)]
+        self.puppets = self.buyers[2:]
         self.support: User = User.objects.create_superuser("support@staff.example", "secret")
         self.sellers = [make_seller(stripe_account_id=sandbox.create_account()) for _ in range(2)]
         self.sellers.append(make_seller(stripe_account_id=sandbox.create_account(active=False), active=False))
+        ConnectedAccount.objects.filter(transfers_active=True).update(payouts_enabled=True)
+        # Whether a step of the provider's has emptied a balance: then no payout explains what is missing there.
+        self.has_drained = False
         self.offers = self._offers()
         self.plan: Plan = PlanFactory()
         self._deliveries = {event["event_id"]: 0 for event in sandbox.webhooks()}
@@ -113,6 +120,11 @@ class World:
         if response.status_code >= 400:
             self.bugs.append(f"{event['event_type']} was answered {response.status_code}: {result}")
         return f"{event['event_type']}: {result}"
+
+    def deliver_all(self) -> None:
+        """Everything that is on its way, in its order."""
+        for event in self.mail():
+            self.deliver(event)
 
     # Time and workers
 
@@ -162,6 +174,23 @@ class World:
         refunds = [one for one in self.remote("refunds") if one["payment_id"] == payment["payment_id"]]
         taken = sum(one["amount"] for one in refunds if one["status"] != "failed")
         return (payment["amount_received"] or 0) - taken
+
+    def pay_order(self, order_id: UUID) -> None:
+        """The buyer pays on the order's page, if it has one."""
+        payment = Payment.objects.of(Payment.Purpose.ORDER, order_id).first()
+        if payment is not None and any(one["payment_id"] == payment.provider_key for one in self.remote("payments")):
+            self.sandbox.pay(payment.provider_key)
+
+    def balance_of(self, seller: User) -> int:
+        """What the seller's account at Stripe has, in cents."""
+        accounts = self.sandbox.truth()["balances"]["accounts"]
+        account = ConnectedAccount.objects.get(seller=seller).stripe_account_id
+        return int(accounts.get(account, {}).get("eur", 0))
+
+    def open_payouts(self) -> list[str]:
+        """The payouts that a bank may still answer, by Stripe's ids."""
+        rows = SellerPayout.objects.filter(external_payout_id__isnull=False).exclude(status__in=("failed", "cancelled"))
+        return [str(key) for key in rows.order_by("pk").values_list("external_payout_id", flat=True)]
 
     def balances(self) -> Iterator[tuple[str | None, str]]:
         """The owner of each of Stripe's balances, and its name."""

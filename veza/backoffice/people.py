@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
-from connect.reporting.balance import balances_of
+from connect.reporting.balance import Balance, read_balances
 from marketplace.models import Order
 from payments.ledger.chart_of_accounts import SELLER, seller_account
 from payments.models import Posting
@@ -14,7 +14,7 @@ from veza.core.admin_columns import Panel, age, amount, column, email_title, mom
 from veza.core.models import Email, StatusChange, User
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
-from veza.core.words import format_status
+from veza.core.words import format_status, format_time
 
 # The page shows the newest; the lists have the rest.
 SHOWN = 20
@@ -48,12 +48,20 @@ def _emails(user: User) -> Panel:
 
 
 def _balances(user: User) -> Panel:
-    balances = balances_of(user.pk) if user.seller_since_at else []
-    lines = [
-        ("", [format_amount(each.available_minor, each.currency), format_amount(each.debt_minor, each.currency)])
-        for each in balances
-    ]
-    return Panel("Balance", ["to be transferred", "debt"], lines)
+    balances = read_balances(user.pk) if user.seller_since_at else []
+    columns = ["available", "maturing", "held", "to be transferred", "debt"]
+    return Panel("Balance", columns, [("", _cells(each)) for each in balances])
+
+
+def _cells(balance: Balance) -> list[str]:
+    def text(amount_minor: int) -> str:
+        return format_amount(amount_minor, balance.currency)
+
+    available = "Stripe does not tell" if balance.available_minor is None else text(balance.available_minor)
+    maturing = text(balance.maturing_minor)
+    if balance.matures_at is not None:
+        maturing += f", from {format_time(balance.matures_at)}"
+    return [available, maturing, text(balance.held_minor), text(balance.unsent_minor), text(balance.debt_minor)]
 
 
 def timeline_of_person(user: User) -> list[TimelineLine]:

@@ -54,7 +54,7 @@ def faults(seller) -> list:
 
 def test_what_paid_a_debt_twice_is_reissued_once(stripe, seller, debt):
     reverse_externally(stripe, debt, 9_00)
-    assert [one.available_minor for one in balances_of(seller.pk)] == [9_00]
+    assert [one.unsent_minor for one in balances_of(seller.pk)] == [9_00]
 
     assert (ReissueTransfer().is_available(fresh(debt)), reissue(debt)) == (True, 9_00)
 
@@ -96,7 +96,7 @@ def test_after_the_refund_was_returned_all_that_is_owed_is_paid(stripe, sold, is
     stripe.will("create_transfer", accepts_transfer(), accepts_transfer())
     send_due()
 
-    assert (kept(debt.seller), [one.available_minor for one in balances_of(debt.seller_id)]) == (27_00, [0])
+    assert (kept(debt.seller), [one.unsent_minor for one in balances_of(debt.seller_id)]) == (27_00, [0])
     assert [fault for order in sold for fault in prove_payment(payment_of(order)).differences] == []
     assert (list(account_faults()), ReissueTransfer().is_available(fresh(debt))) == ([], False)
 

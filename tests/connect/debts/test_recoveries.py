@@ -136,7 +136,7 @@ def test_a_reversal_in_the_dashboard_pays_what_was_written_off(debt, stripe, sel
     row = reverse_at_stripe(stripe, debt, 4_00)
 
     assert (row.status, row.external_reversed_minor, row.written_off_minor) == ("reversed", 0, 0)
-    assert [(one.available_minor, one.debt_minor) for one in balances_of(seller.pk)] == [(0, 0)]
+    assert [(one.unsent_minor, one.debt_minor) for one in balances_of(seller.pk)] == [(0, 0)]
     assert (loss(row), faults_of(row.order_id)) == (0, [])
 
 
@@ -157,7 +157,7 @@ def test_a_reversal_in_the_dashboard_beyond_the_loss_is_external(stripe, seller)
     row = reverse_at_stripe(stripe, row, 6_00)
 
     assert (row.external_reversed_minor, row.reissuable_minor, loss(row)) == (2_00, 2_00, 0)
-    assert [one.available_minor for one in balances_of(seller.pk)] == [2_00]
+    assert [one.unsent_minor for one in balances_of(seller.pk)] == [2_00]
     assert faults_of(row.order_id) == []
 
 
@@ -219,7 +219,7 @@ def test_a_returned_refund_after_a_write_off_leaves_the_books_exact(order, strip
         deliver_refund(refund_row, status="failed", updated_at=later())
 
     assert SellerTransfer.objects.get().status == "completed"
-    assert [one.available_minor for one in balances_of(SellerTransfer.objects.get().seller_id)] == [0]
+    assert [one.unsent_minor for one in balances_of(SellerTransfer.objects.get().seller_id)] == [0]
     assert differences(order) == []
 
 

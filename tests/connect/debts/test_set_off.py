@@ -269,8 +269,8 @@ def test_the_balance_is_the_same_before_and_after_a_set_off(stripe, seller):
 
     send(transfer)
 
-    assert [(one.available_minor, one.debt_minor) for one in before] == [(5_00, 0)]
-    assert [(one.available_minor, one.debt_minor) for one in balances_of(seller.pk)] == [(0, 0)]
+    assert [(one.unsent_minor, one.debt_minor) for one in before] == [(5_00, 0)]
+    assert [(one.unsent_minor, one.debt_minor) for one in balances_of(seller.pk)] == [(0, 0)]
 
 
 def test_the_database_counts_no_cent_as_refund_row_twice(stripe, seller):

@@ -6,8 +6,9 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from connect.funds import PayoutExceedsBalance
 from connect.models import ConnectedAccount, SellerPayout
-from connect.payouts import PayoutExceedsBalance, advance_due, request_payout, send_payout
+from connect.payouts import advance_due, request_payout, send_payout
 from connect.reversals.reversal_requests import reverse_transfer
 from connect.stripe.calls import ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE
 from connect.stripe.objects import RemotePayout
@@ -148,6 +149,7 @@ def test_a_payout_that_stripe_refuses_fails_with_its_reason(stripe, api):
 
 def test_a_rejected_key_leaves_the_payout_due_and_needs_review(stripe, seller):
     payout = payout_of(seller)
+    stripe.will("read_balance", shows_balance(EUR=5_00))
     stripe.will("create_payout", rejects_key(401))
 
     send_payout(payout.pk, cause=BY_TEST)
@@ -238,6 +240,7 @@ def test_a_webhook_before_the_answer_names_the_payout(stripe, seller):
         deliver_status(payout, "paid")
         return accepts_payout("po_1")(params)
 
+    stripe.will("read_balance", shows_balance(EUR=5_00))
     stripe.will("create_payout", webhook_meanwhile)
     send_payout(payout.pk, cause=BY_TEST)
 

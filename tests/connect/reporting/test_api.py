@@ -35,6 +35,7 @@ def test_a_seller_sees_a_transfer_as_it_stands(api):
         "stripe_reversal_id": None,
         "reversed_minor": 0,
         "waiting_for": "",
+        "next_try_at": None,
         "created_at": body["created_at"],
     }
 
@@ -73,13 +74,23 @@ def test_without_authentication_nothing_is_shown(api, address):
     assert api.get(address).status_code == 401
 
 
-def test_what_waits_to_be_sent_is_available(api):
+def test_the_balance_says_what_waits_to_be_sent_and_until_when_it_matures(api):
     transfer = planned(amount_minor=9_00)
     api.force_authenticate(transfer.seller)
 
-    assert api.get("/connect/balance").json() == [
-        {"available_minor": 9_00, "debt_minor": 0, "currency": "EUR", "debts": []}
-    ]
+    (body,) = api.get("/connect/balance").json()
+
+    assert body == {
+        "available_minor": 0,
+        "maturing_minor": 9_00,
+        "matures_at": body["maturing"][0]["matures_at"],
+        "maturing": [{"amount_minor": 9_00, "matures_at": body["matures_at"]}],
+        "held_minor": 0,
+        "unsent_minor": 9_00,
+        "debt_minor": 0,
+        "currency": "EUR",
+        "debts": [],
+    }
 
 
 def test_a_reversal_under_way_is_no_debt(stripe):
@@ -87,7 +98,7 @@ def test_a_reversal_under_way_is_no_debt(stripe):
 
     (balance,) = balances_of(transfer.seller_id)
 
-    assert (balance.available_minor, balance.debt_minor) == (0, 0)
+    assert (balance.unsent_minor, balance.debt_minor) == (0, 0)
 
 
 def test_a_balance_too_low_to_reverse_is_a_debt(stripe):
@@ -97,7 +108,7 @@ def test_a_balance_too_low_to_reverse_is_a_debt(stripe):
 
     (balance,) = balances_of(transfer.seller_id)
 
-    assert (balance.available_minor, balance.debt_minor) == (0, 9_00)
+    assert (balance.unsent_minor, balance.debt_minor) == (0, 9_00)
 
 
 def test_each_debt_names_the_order_and_the_refund_behind_it(stripe, api):
@@ -120,7 +131,7 @@ def test_a_reversal_leaves_nothing_owed(stripe):
 
     (balance,) = balances_of(transfer.seller_id)
 
-    assert (balance.available_minor, balance.debt_minor) == (0, 0)
+    assert (balance.unsent_minor, balance.debt_minor) == (0, 0)
 
 
 def sent_and_refunded(stripe):

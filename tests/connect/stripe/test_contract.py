@@ -68,3 +68,9 @@ def test_the_parameters_of_an_account_fit_stripes_schema(params):
     stripe_api.create_account(account_id=new_id(), email="ana@example.com", country="FR", idempotency_key="key")
 
     assert_is_known(params[0], "/v1/accounts")
+
+
+def test_stripe_pays_an_account_out_on_request_only(params):
+    stripe_api.create_account(account_id=new_id(), email="ana@example.com", country="FR", idempotency_key="key")
+
+    assert params[0]["settings"]["payouts"]["schedule"]["interval"] == "manual"

@@ -15,6 +15,7 @@ from django.utils import timezone
 from connect import accounts, payouts
 from connect.accounts import AccountNotDisconnected, apply_account, disconnect_account, revoke_access
 from connect.debts.write_offs import NothingToWriteOff, write_off
+from connect.funds import AccountBalance, PayoutExceedsBalance
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
 from connect.reversals import reversal_requests
 from connect.reversals.reversal_outcomes import record_reversal
@@ -28,7 +29,7 @@ from connect.transfers.transfer_refresh import apply_transfer
 from connect.transfers.transfer_requests import TransferNotRetryable, claim_transfer
 from marketplace.models import Order
 from payments.models import Payment, Posting
-from tests.connect.builders import debt_of, fresh, reversed_at_stripe, send
+from tests.connect.builders import PLENTY, debt_of, fresh, reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, completed, planned, refund, to_reverse
 from tests.connect.stripe_deliveries import SECRET, deliver, event
 from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses, shows, times_out
@@ -402,9 +403,15 @@ def test_the_country_of_an_account_is_that_of_the_first_of_two_requests(seller):
     assert (rival.result(), ConnectedAccount.objects.get().country) == ("FR", "FR")
 
 
-def open_payout(seller, payout_id) -> SellerPayout:
-    ConnectedAccount.objects.update(payouts_enabled=True)
-    return payouts.open_payout(payout_id=payout_id, seller_id=seller.pk, amount_minor=5_00, currency="EUR")
+def open_payout(seller, payout_id, *, balance=PLENTY) -> SellerPayout:
+    ConnectedAccount.objects.filter(payouts_enabled=False).update(payouts_enabled=True)
+    return payouts.open_payout(
+        payout_id=payout_id, seller_id=seller.pk, amount_minor=5_00, currency="EUR", balance=balance
+    )
+
+
+def claim_payout(payout) -> SellerPayout | None:
+    return payouts.claim_payout(payout.pk, cause=BY_TEST, balance=PLENTY)
 
 
 @pytest.fixture
@@ -420,6 +427,17 @@ def test_two_requests_for_one_payout_open_one(seller):
     assert rival.result() == first == SellerPayout.objects.get()
 
 
+def test_two_payouts_at_once_share_no_cent_of_the_balance(seller):
+    balance = AccountBalance({"EUR": 9_00}, timezone.now())
+
+    _, rival = before_commit(
+        lambda: open_payout(seller, new_id(), balance=balance), lambda: open_payout(seller, new_id(), balance=balance)
+    )
+
+    assert isinstance(rival.result(), PayoutExceedsBalance)
+    assert SellerPayout.objects.count() == 1
+
+
 def remote_payout(payout, status: str) -> RemotePayout:
     return RemotePayout("po_1", 5_00, "EUR", status, str(payout.pk), "", "")
 
@@ -432,7 +450,7 @@ def report(payout, status: str) -> Any:
 
 
 def test_the_second_to_claim_a_payout_knows_that_it_may_be_at_stripe(payout):
-    first, rival = before_commit(lambda: payouts.claim_payout(payout.pk), lambda: payouts.claim_payout(payout.pk))
+    first, rival = before_commit(lambda: claim_payout(payout), lambda: claim_payout(payout))
 
     assert (first.in_doubt, rival.result().in_doubt) == (False, True)
 
