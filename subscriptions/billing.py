@@ -17,11 +17,12 @@ from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
+from payments.states import PaymentStatus
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.chargebacks import are_charges_stopped, follow_disputes
 from subscriptions.declines import Decline, decline_of
-from subscriptions.dunning import past_due_until
+from subscriptions.dunning import past_due_until, processing_ends_at
 from subscriptions.messages.disputes import write_dispute_email
 from subscriptions.messages.periods import INVOICE_RECEIPT, write_ended
 from subscriptions.messages.refunds import REFUND_REQUESTED, write_refund_email
@@ -32,6 +33,7 @@ from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, Subscr
 from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
+from veza.core.models import StatusChange
 from veza.core.states import move
 
 
@@ -78,7 +80,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
             return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
         return
     may_begin, was_live = _may_begin_period(subscription), subscription.status in ENTITLING
-    period = _period_of_payment(subscription, invoice, at=at)
+    period = _period_of_payment(subscription, invoice, payment, at=at)
     span = (period.start_at, period.end_at)
     invoices.mark_paid(invoice, payment, period=span, cause=cause, at=at)
     close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
@@ -227,14 +229,29 @@ class _Period:
     anchor_day: int
 
 
-def _period_of_payment(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> _Period:
+def _period_of_payment(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, at: datetime
+) -> _Period:
     """The period that is paid: the invoice's own while access has not ended, else a whole one from now.
 
     A renewal that is paid within the grace period keeps its dates: the grace period covered its beginning.
     """
-    if at < invoice.period_end_at and effective_payment(subscription, at=at) is not None:
+    if at < invoice.period_end_at and _has_kept_access(subscription, invoice, payment, at=at):
         return _Period(invoice.period_start_at, invoice.period_end_at, subscription.anchor_day)
     return _Period(at, end_of(at, invoice.plan.interval, anchor_day=at.day), at.day)
+
+
+def _has_kept_access(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, at: datetime
+) -> bool:
+    """Whether access has not ended until now: within the grace period, or while a bank worked on this payment."""
+    if effective_payment(subscription, at=at) is not None:
+        return True
+    if subscription.status not in ENTITLING or subscription.cancel_at_period_end or at >= processing_ends_at(invoice):
+        return False
+    has_paid_before = subscription.invoices.filter(status=InvoiceStatus.PAID).exists()
+    by_bank = StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.PROCESSING)
+    return has_paid_before and by_bank.exists()
 
 
 def _begin_period(
@@ -250,7 +267,7 @@ def _begin_period(
     if saves_method(payment):
         fields["hyperswitch_payment_method_id"] = payment.payment_method_id
         if not payment.off_session:
-            fields["method_expires_on"] = payment.card_expires_on
+            fields["method_expires_on"] = subscription.method_expires_on = payment.card_expires_on
     current_end_at = subscription.period_end_at if subscription.status in ENTITLING else None
     if current_end_at is None or invoice.period_end_at > current_end_at:
         fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}

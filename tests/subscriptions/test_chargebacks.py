@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 BY_STAFF = Cause("staff", actor="support", reason="They called.")
 
 
-def dispute_first(subscription: Subscription, status: str = "dispute_opened", **fields) -> None:
+def dispute_first(subscription: Subscription, status: str = "opened", **fields) -> None:
     """The bank of the subscriber disputes the payment of the first period."""
     deliver_dispute(payments_of(subscription)[0], status=status, **fields)
     subscription.refresh_from_db()
@@ -43,7 +43,7 @@ def review_of(subscription: Subscription) -> ReviewItem:
     return ReviewItem.objects.get(kind="subscription_charges_stopped", subject_id=subscription.pk)
 
 
-@pytest.mark.parametrize("status", ["dispute_opened", "dispute_lost"])
+@pytest.mark.parametrize("status", ["opened", "lost"])
 def test_no_further_month_is_charged(sandbox, status):
     subscription = renewed(sandbox)
     dispute_first(subscription, status)
@@ -53,7 +53,15 @@ def test_no_further_month_is_charged(sandbox, status):
         run_sweep(subscription, end_at + days(day))
 
     assert len(payments_of(subscription)) == 2
-    assert (subscription.status, review_of(subscription).closed_at) == ("expired", None)
+    assert subscription.status == "expired"
+
+
+def test_an_open_dispute_is_a_review_item(sandbox):
+    subscription = renewed(sandbox)
+
+    dispute_first(subscription)
+
+    assert (review_of(subscription).amount_minor, review_of(subscription).closed_at) == (12_00, None)
 
 
 def test_the_renewal_asks_the_payer_and_says_why(sandbox):
@@ -105,7 +113,7 @@ def test_a_dispute_after_that_stops_them_again(sandbox):
     resume_charges(subscription_id=subscription.pk, cause=BY_STAFF, at=timezone.now())
     assert not are_charges_stopped(Subscription.objects.get(pk=subscription.pk))
 
-    deliver_dispute(last_payment(subscription), dispute_id="dp_later")
+    deliver_dispute(last_payment(subscription), "opened", dispute_id="dp_later")
 
     assert are_charges_stopped(Subscription.objects.get(pk=subscription.pk))
 
@@ -135,7 +143,7 @@ def test_a_dispute_that_is_won_resumes_the_charges(sandbox):
     subscription = renewed(sandbox)
     dispute_first(subscription)
 
-    dispute_first(subscription, "dispute_won")
+    dispute_first(subscription, "won")
 
     assert not are_charges_stopped(subscription)
     assert review_of(subscription).closed_at is not None
@@ -144,7 +152,7 @@ def test_a_dispute_that_is_won_resumes_the_charges(sandbox):
 def test_an_inquiry_that_came_to_nothing_stops_no_charge(sandbox):
     subscription = renewed(sandbox)
 
-    dispute_first(subscription, "dispute_expired", dispute_stage="pre_dispute")
+    dispute_first(subscription, "expired", dispute_stage="pre_dispute")
 
     assert Dispute.objects.get().stage == "pre_dispute"
     assert not are_charges_stopped(subscription)
