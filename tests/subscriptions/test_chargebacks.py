@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from payments.collection.payment_requests import send_payment
 from payments.models import Dispute
+from subscriptions.changes import cancel
 from subscriptions.chargebacks import ChargesNotStopped, are_charges_stopped, resume_charges
 from subscriptions.models import Subscription
 from subscriptions.renewals import open_renewal
@@ -93,6 +94,15 @@ def test_a_charge_that_was_opened_before_the_dispute_is_not_sent(sandbox):
     charge.refresh_from_db()
     subscription.refresh_from_db()
     assert (charge.status, subscription.status) == ("cancelled", "past_due")
+
+
+def test_the_end_of_the_subscription_closes_the_item(sandbox):
+    subscription = renewed(sandbox)
+    dispute_first(subscription)
+
+    cancel(user_id=subscription.user_id, now=True, cause=BY_STAFF, at=timezone.now())
+
+    assert review_of(subscription).closed_at is not None
 
 
 def test_staff_resume_the_charges(sandbox):
