@@ -1,7 +1,8 @@
 """Charges of a saved method that Hyperswitch does not finish without the payer.
 
-Nobody is on a page to answer the bank or to enter a card, so such a charge has failed: the floors above ask the payer,
-on a page of its own. It is closed at Hyperswitch. Should it succeed all the same, it is booked like any late payment.
+The payer is not on a page to answer the bank or to enter a card, so such a charge has failed: the floors above ask the
+payer, on a page of its own. It is closed at Hyperswitch. Should it succeed all the same, it is booked like any late
+payment.
 """
 
 from datetime import timedelta
@@ -15,7 +16,7 @@ AUTHENTICATION_REQUIRED = "authentication_required"
 NOT_CONFIRMED = "not_confirmed"
 # Hyperswitch inserts a charge before it confirms it: one that was sent this long ago is not being confirmed any more.
 UNCONFIRMED_AFTER = timedelta(minutes=5)
-# Hyperswitch's statuses in which a payment can still be paid by somebody who has its page or its bank's request.
+# Hyperswitch's statuses in which a payment can still be paid by a payer who has its page or its bank's request.
 AWAITS_PAYER = frozenset({"requires_payment_method", "requires_confirmation", "requires_customer_action"})
 _MAY_FAIL = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -33,7 +34,7 @@ def needs_payer(payment: Payment, snapshot: RemotePayment) -> bool:
 
 
 def is_awaiting_payer(payment: Payment) -> bool:
-    """Whether Hyperswitch would still let somebody pay it, as far as it has told us."""
+    """Whether Hyperswitch would still let the payer pay it, as far as it has told us."""
     return payment.hyperswitch_payment_id is not None and payment.provider_status in AWAITS_PAYER
 
 

@@ -301,7 +301,7 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
     elif payment.status in _ENDED and STATUS_OF.get(snapshot.status) != payment.status:
-        # It was given up while the call was on its way, and is there all the same: read it, and close it.
+        # It ended here while the call was on its way, and is there all the same: read it, and close it.
         is_open = snapshot.status in AWAITS_PAYER
         changes |= {"provider_status": snapshot.status[:60], "next_attempt_at": Now()}
         changes["close_due_at"] = payment.close_due_at or (Now() if is_open else None)

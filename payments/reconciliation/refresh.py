@@ -163,7 +163,7 @@ def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
     postpone = partial(_postpone, still_open=Q(status__in=_OPEN_PAYMENT))
     result = _apply_answer("payment", payment, outcome, apply_payment, postpone=postpone, cause=cause)
     if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
-        # It was given up, and no delayed call has made it since.
+        # It was cancelled, and no delayed call has made it since.
         given_up = Payment.objects.filter(pk=payment_id, hyperswitch_payment_id=None)
         given_up.filter(status__in=_GIVEN_UP).update(next_attempt_at=None)
     return result

@@ -132,7 +132,7 @@ def test_a_call_that_was_already_on_its_way_goes_back(sandbox, slow_call):
     assert is_proved(subscription)
 
 
-def test_a_worker_that_dies_after_such_a_call_leaves_a_row_that_is_read_again(sandbox, slow_call):
+def test_after_a_lost_answer_the_cancelled_payment_is_read_again(sandbox, slow_call):
     subscription = activate(sandbox)
     charge = opened_charge(subscription)
 

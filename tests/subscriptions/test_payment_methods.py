@@ -121,7 +121,7 @@ def test_a_card_that_outlives_the_period_is_not_warned_about(sandbox):
     assert written_to(subscription.user, "card_expires") == []
 
 
-def test_completing_again_under_a_key_whose_payment_died_gives_another_page(sandbox):
+def test_completing_again_after_its_payment_died_gives_a_page(sandbox):
     subscription = subscribe(PlanFactory())
     press_button(sandbox, "decline", subscription)
     client, path = client_of(subscription.user), f"/api/v1/subscriptions/complete/{subscription.pk}"
@@ -136,7 +136,7 @@ def test_completing_again_under_a_key_whose_payment_died_gives_another_page(sand
     assert second.json()["payment_url"]
 
 
-def test_subscribing_again_under_a_key_whose_payment_died_gives_another_page(sandbox, user, api):
+def test_subscribing_again_after_its_payment_died_gives_a_page(sandbox, user, api):
     body = {"plan_id": str(PlanFactory().pk)}
     sandbox.fault("status", "^/payments$", method="POST", status=500, times=9)
     first = api.post("/api/v1/subscriptions/subscribe", body, format="json", headers={"Idempotency-Key": "one"})
