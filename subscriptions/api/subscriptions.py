@@ -203,7 +203,7 @@ class PaymentMethod(APIView):
     throttle_classes = (Reading, MovingMoney)
 
     @extend_schema(
-        operation_id="replace_payment_method",
+        operation_id="change_payment_method",
         summary="Use another payment method",
         description="The payment page of the unpaid invoice, if there is one: the method that pays it is saved. "
         "Otherwise nothing more is charged to the saved method, and the next renewal asks you to pay on a page, which "
@@ -222,7 +222,7 @@ class PaymentMethod(APIView):
         return Response(serialize_checkout(checkout), status=202 if is_waiting else 200)
 
     @extend_schema(
-        operation_id="remove_payment_method",
+        operation_id="delete_payment_method",
         summary="Remove the saved payment method",
         description="409 `only_payment_method` unless the subscription is cancelled: it could not renew.",
         request=None,
@@ -230,6 +230,7 @@ class PaymentMethod(APIView):
         tags=["subscriptions"],
     )
     def delete(self, request: Request) -> Response:
+        input_of(request, NoInput)
         subscription = payment_methods.remove(user_id=user_id_of(request), at=timezone.now())
         return Response(SubscriptionOutput(subscription).data)
 
