@@ -44,6 +44,12 @@ from veza.core.states import may_move, move
 _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
 
 
+def may_collect(payment: Payment, /) -> bool:
+    """Whether the order is still to be paid: neither fulfilled nor cancelled. Locks it."""
+    order = _LOCKED_ORDER(payment.purpose_id)[0]
+    return order.completed_at is None and order.status != OrderStatus.CANCELLED
+
+
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
     order = lock_order(payment)

@@ -20,6 +20,10 @@ class LockPurchase(Protocol):
     def __call__(self, payment: Payment, /) -> object: ...
 
 
+class MayCollect(Protocol):
+    def __call__(self, payment: Payment, /) -> bool: ...
+
+
 class FollowPayment(Protocol):
     def __call__(self, payment: Payment, /, *, cause: Cause, at: datetime) -> None: ...
 
@@ -48,7 +52,8 @@ class FollowRevocation(Protocol):
 class Purchase:
     """What follows for the order or invoice that a payment pays for.
 
-    `lock` locks and reads it before anything is written; the others find it read.
+    `lock` locks and reads it before anything is written; the others find it read. `may_collect` locks it too, and says
+    whether its money is still wanted: it is asked before every call that could collect it.
     `allocate_external_refund` says whose money an external refund is; `reallocate_refund` says it again for a refund
     about to be booked after others took from the same payment. Both return
     {ledger account: minor units of the refund's currency}, which add up to the refund. `doubt_ended` follows a payment
@@ -56,6 +61,7 @@ class Purchase:
     """
 
     lock: LockPurchase
+    may_collect: MayCollect
     payment_succeeded: FollowPayment
     payment_failed: FollowPayment
     doubt_ended: FollowPayment

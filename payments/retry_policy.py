@@ -22,6 +22,9 @@ RECONCILE_LEASE = timedelta(minutes=5)
 CLOSE_GRACE = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 
+# A payment that Hyperswitch does not know was cancelled: a delayed call may still make it, so it is read again.
+LOOK_AGAIN_AFTER = timedelta(minutes=5)
+
 # Reconciliation: the first pause after a refresh without an answer; it doubles up to RECONCILE_INTERVAL.
 FIRST_PAUSE = timedelta(minutes=1)
 

@@ -12,6 +12,8 @@ CONNECTOR_ID = "mca_sandbox"
 
 REFUND_OUTCOMES = ("succeed", "fail", "stay_pending", "review", "succeed_at_once")
 PAYMENT_OUTCOMES = ("succeeded", "processing", "partially_captured", "failed")
+# Of a charge without the payer. `requires_payment_method`: it was inserted, and its confirmation was refused.
+OFF_SESSION_OUTCOMES = (*PAYMENT_OUTCOMES, "requires_customer_action", "requires_payment_method")
 
 
 class InvalidSetting(ValueError):

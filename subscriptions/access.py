@@ -12,8 +12,9 @@ from uuid import UUID
 from django.conf import settings
 
 from payments.models import Payment
+from payments.states import PaymentStatus
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
-from subscriptions.states import ENTITLING, InvoiceStatus
+from subscriptions.states import ENTITLING, PAYABLE, InvoiceStatus
 from veza.core.errors import NotAllowed
 from veza.core.ids import row_id
 
@@ -69,9 +70,20 @@ def _payment_by_invoice(subscription: Subscription, *, at: datetime) -> Effectiv
             has_no_grace = True  # The renewal was paid and refunded: no payment is under way.
         if not _is_paid(invoice) or invoice.pk in doubtful_ids:
             continue
-        until_at = invoice.period_end_at if has_no_grace else invoice.period_end_at + settings.SUBSCRIPTION_GRACE
+        until_at = invoice.period_end_at
+        if not has_no_grace:
+            until_at += settings.SUBSCRIPTION_GRACE
+            if until_at <= at and _is_bank_working(invoices):
+                until_at = invoice.period_end_at + settings.SUBSCRIPTION_PROCESSING_GRACE
         return EffectivePayment(subscription, invoice.plan, until_at) if at < until_at else None
     return None
+
+
+def _is_bank_working(invoices: Iterable[SubscriptionInvoice]) -> bool:
+    """Whether a payment of an unpaid invoice is with the payer's bank, which answers direct debits after days."""
+    unpaid = [invoice.pk for invoice in invoices if invoice.status in PAYABLE]
+    payments = Payment.objects.filter(purpose=Payment.Purpose.INVOICE, purpose_id__in=unpaid)
+    return payments.filter(status=PaymentStatus.PROCESSING).exists()
 
 
 def _ids_in_doubt(invoices: Iterable[SubscriptionInvoice]) -> set[UUID]:

@@ -12,6 +12,7 @@ from subscriptions.admin_actions import (
     GetPaymentLink,
     RefreshSubscription,
     RefundInvoice,
+    ResumeCharges,
 )
 from subscriptions.models import (
     DistributionSubmission,
@@ -74,7 +75,13 @@ class SubscriptionAdmin(HistoryAdmin):
     list_select_related = ("user", "plan")
     search_keys = ("id", "id__endswith", "user__email")
     facts = (person("user"), plan, age, moment("period_end_at", "period ends"), subscription_next)
-    row_actions = (RefreshSubscription(), GetPaymentLink(), ExpireUnpaidSubscription(), CancelSubscriptionNow())
+    row_actions = (
+        RefreshSubscription(),
+        GetPaymentLink(),
+        ResumeCharges(),
+        ExpireUnpaidSubscription(),
+        CancelSubscriptionNow(),
+    )
     empty = "No subscription matches."
 
     def panels(self, row: Subscription) -> Sequence[Panel]:

@@ -10,6 +10,7 @@ from payments.admin_actions import BankReferenceForm
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from subscriptions import changes, unpaid
 from subscriptions.access import effective_payment, is_in_doubt
+from subscriptions.chargebacks import are_charges_stopped, resume_charges
 from subscriptions.completion import request_completion
 from subscriptions.invoices import payments_of, remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -83,6 +84,26 @@ class ExpireUnpaidSubscription(AdminAction[Subscription]):
         return "The subscription is expired." if is_expired else "It has been paid in the meantime: nothing changed."
 
 
+class ResumeCharges(AdminAction[Subscription]):
+    """After a dispute: the subscriber has agreed to be charged again."""
+
+    label, permission = "Resume charges", "subscriptions.resume_charges"
+    for_selection = False
+
+    def is_available(self, row: Subscription) -> bool:
+        return row.status in LIVE and are_charges_stopped(row)
+
+    def preview(self, row: Subscription, *, params: ActionRequest) -> list[str]:
+        return [
+            f"{row.user.email} disputed a payment. Their saved payment method is charged again from now on.",
+            "A renewal that is past due is charged within minutes. A new dispute stops the charges again.",
+        ]
+
+    def perform(self, row: Subscription, *, cause: Cause, params: ActionRequest) -> str:
+        resume_charges(subscription_id=row.pk, cause=cause, at=timezone.now())
+        return "The saved payment method is charged again."
+
+
 class CancelSubscriptionNow(AdminAction[Subscription]):
     label, permission = "Cancel immediately", "subscriptions.expire_subscription"
 
@@ -135,7 +156,9 @@ class RefundInvoice(AdminAction[SubscriptionInvoice]):
             return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]
         return [
             f"Hyperswitch refunds {format_amount(amount, row.currency)} to {row.subscription.user.email}.",
-            "This is the full amount: their access ends." if amount == available else "The subscription continues.",
+            "This is the full amount: if it is of the last period, their access ends and nothing more is charged."
+            if amount == available
+            else "The subscription continues.",
         ]
 
     def perform(self, row: SubscriptionInvoice, *, cause: Cause, params: ActionRequest) -> str:

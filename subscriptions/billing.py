@@ -12,23 +12,28 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from payments.collection.expiry import close_pages_soon
-from payments.collection.saved_methods import saves_method
+from payments.collection.saved_methods import may_charge, saves_method
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
+from payments.states import PaymentStatus
 from subscriptions import invoices
 from subscriptions.access import effective_payment
+from subscriptions.chargebacks import are_charges_stopped, follow_disputes
+from subscriptions.declines import Decline, decline_of
+from subscriptions.dunning import past_due_until, processing_ends_at
 from subscriptions.messages.disputes import write_dispute_email
 from subscriptions.messages.periods import INVOICE_RECEIPT, write_ended
 from subscriptions.messages.refunds import REFUND_REQUESTED, write_refund_email
 from subscriptions.messages.renewals import write_renewal_failed
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
-from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
+from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
+from veza.core.models import StatusChange
 from veza.core.states import move
 
 
@@ -47,6 +52,23 @@ _INVOICE = reads.Read(lambda invoice_id: SubscriptionInvoice.objects.filter(pk=i
 _PLANS_OF = reads.Read(_plans_of, UUID, is_kept=True)
 
 
+def may_collect(payment: Payment, /) -> bool:
+    """Whether the invoice is still to be paid, and this is a way to collect it that its subscriber agrees to.
+
+    Nothing is charged to a saved method after a cancellation, in the face of a dispute, or once another one is saved.
+    """
+    subscription, invoice = lock_invoice(payment)
+    if invoice.status not in PAYABLE:
+        return False
+    if not payment.off_session:
+        return _may_begin_period(subscription)
+    if subscription.status not in ENTITLING or subscription.cancel_at_period_end:
+        return False
+    # A charge of a method that was revoked is sent: payments refuses it, which fails it with the reason.
+    is_same_method = payment.payment_method_id == subscription.hyperswitch_payment_method_id
+    return (is_same_method or not may_charge(payment)) and not are_charges_stopped(subscription)
+
+
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The payment of an invoice arrived: mark it paid once, and begin the period if the subscription can still use it.
 
@@ -57,14 +79,16 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
         if invoice.hyperswitch_payment_id != payment.provider_key:
             return_unapplied_funds(payment, reason=f"The invoice was {invoice.status} already.")
         return
-    may_begin = _may_begin_period(subscription)
-    period = _period_of_payment(subscription, invoice, at=at)
+    may_begin, was_live = _may_begin_period(subscription), subscription.status in ENTITLING
+    period = _period_of_payment(subscription, invoice, payment, at=at)
     span = (period.start_at, period.end_at)
     invoices.mark_paid(invoice, payment, period=span, cause=cause, at=at)
     close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
     if may_begin:
         _begin_period(subscription, invoice, payment, anchor_day=period.anchor_day, cause=cause, at=at)
         write_email(INVOICE_RECEIPT, invoice, to=subscription.user_id)
+        if was_live and not payment.off_session:
+            follow_disputes(subscription, at=at)  # Paying on a page clears them.
         return
     reason = f"The subscription was {subscription.status} when the money arrived."
     return_unapplied_funds(payment, surplus=invoices.allocation_of(invoice), reason=reason)
@@ -81,10 +105,13 @@ def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
         case SubscriptionStatus.PENDING_PAYMENT:
             move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _is_renewal(subscription, invoice):
+            _drop_unusable_method(subscription, payment)
             mark_past_due(subscription, invoice, cause=cause, at=at)
         case SubscriptionStatus.PAST_DUE:
-            due_at = _retry_due_at(subscription, invoice, since_at=subscription.past_due_since_at or at)
-            writes.update(subscription, due_at=due_at)
+            _drop_unusable_method(subscription, payment)
+            writes.update(subscription, due_at=past_due_until(subscription, invoice, at=at))
+            if payment.off_session:
+                write_renewal_failed(subscription, invoice)
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -103,8 +130,12 @@ def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
 
 
 def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
-    """A dispute over an invoice was opened or decided, or its decision reversed: a lost one ends the access."""
-    _update_invoice(dispute.payment, cause=cause, at=at)
+    """A dispute over an invoice was opened or decided, or its decision reversed.
+
+    A lost one ends the access, and an open or lost one stops the charges of the saved method.
+    """
+    subscription = _update_invoice(dispute.payment, cause=cause, at=at)
+    follow_disputes(subscription, at=at)
     write_dispute_email(dispute)
 
 
@@ -120,30 +151,48 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
     return dict(refund.allocation)
 
 
-def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> None:
+def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> Subscription:
     """Update the invoice that `payment` paid, and its subscription, to match the payment's refunds and disputes."""
     subscription, invoice = lock_invoice(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
-        return  # Another payment paid it; this one is refunded on its own.
+        return subscription  # Another payment paid it; this one is refunded on its own.
     is_refunded_in_full = invoices.refunded_minor(payment) >= invoice.total_minor
     if is_refunded_in_full and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
-        if subscription.status in ENTITLING and effective_payment(subscription, at=at) is None:
-            move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
-            write_ended(subscription)
+        _end_refunded(subscription, cause=cause, at=at)
     elif not is_refunded_in_full and invoice.status == InvoiceStatus.REFUNDED:
         move(invoice, InvoiceStatus.PAID, cause=cause, at=at)
         may_resume = subscription.status == SubscriptionStatus.EXPIRED and _may_begin_period(subscription)
         if may_resume and at < invoice.period_end_at:
             due_at = _renewal_due_at(subscription, invoice, at=at)
             move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, due_at=due_at)
+    return subscription
+
+
+def _end_refunded(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
+    """End a subscription whose last period was refunded: a charge in flight does not bring it back, it is returned."""
+    if subscription.status in ENTITLING:
+        if effective_payment(subscription, at=at) is not None:
+            return
+        # A sweep closes what is open at Hyperswitch.
+        move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=at)
+        write_ended(subscription)
+    if subscription.status == SubscriptionStatus.EXPIRED:
+        invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+
+
+def _drop_unusable_method(subscription: Subscription, payment: Payment) -> None:
+    """Forget the saved method if its bank will never let it be charged again: the payer is asked for another one."""
+    is_saved = payment.payment_method_id == subscription.hyperswitch_payment_method_id
+    if payment.off_session and is_saved and decline_of(payment) == Decline.HARD:
+        writes.update(subscription, hyperswitch_payment_method_id="", method_expires_on=None)
 
 
 def mark_past_due(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
     """Mark the subscription past due for an unpaid renewal, and schedule the retry, in the caller's transaction."""
     assert connection.in_atomic_block, "a subscription becomes past due in the transaction that locks it"
     assert invoice.subscription_id == subscription.pk, "a subscription is past due for an invoice of its own"
-    due_at = _retry_due_at(subscription, invoice, since_at=at)
+    due_at = past_due_until(subscription, invoice, at=at)
     move(subscription, SubscriptionStatus.PAST_DUE, cause=cause, at=at, past_due_since_at=at, due_at=due_at)
     write_renewal_failed(subscription, invoice)
 
@@ -180,15 +229,29 @@ class _Period:
     anchor_day: int
 
 
-def _period_of_payment(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> _Period:
-    """The period that is paid: the invoice's own, unless the subscription gave no access until now.
+def _period_of_payment(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, at: datetime
+) -> _Period:
+    """The period that is paid: the invoice's own while access has not ended, else a whole one from now.
 
-    A renewal that is paid late keeps its period: the grace period covered its beginning.
+    A renewal that is paid within the grace period keeps its dates: the grace period covered its beginning.
     """
-    has_begun = subscription.invoices.filter(paid_at__isnull=False).exists()
-    if has_begun and at < invoice.period_end_at:
+    if at < invoice.period_end_at and _has_kept_access(subscription, invoice, payment, at=at):
         return _Period(invoice.period_start_at, invoice.period_end_at, subscription.anchor_day)
     return _Period(at, end_of(at, invoice.plan.interval, anchor_day=at.day), at.day)
+
+
+def _has_kept_access(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, at: datetime
+) -> bool:
+    """Whether access has not ended until now: within the grace period, or while a bank worked on this payment."""
+    if effective_payment(subscription, at=at) is not None:
+        return True
+    if subscription.status not in ENTITLING or subscription.cancel_at_period_end or at >= processing_ends_at(invoice):
+        return False
+    has_paid_before = subscription.invoices.filter(status=InvoiceStatus.PAID).exists()
+    by_bank = StatusChange.objects.filter(subject_id=payment.pk, from_status=PaymentStatus.PROCESSING)
+    return has_paid_before and by_bank.exists()
 
 
 def _begin_period(
@@ -203,6 +266,8 @@ def _begin_period(
     fields: dict[str, Any] = {"hyperswitch_customer_id": payment.customer_key, "past_due_since_at": None}
     if saves_method(payment):
         fields["hyperswitch_payment_method_id"] = payment.payment_method_id
+        if not payment.off_session:
+            fields["method_expires_on"] = subscription.method_expires_on = payment.card_expires_on
     current_end_at = subscription.period_end_at if subscription.status in ENTITLING else None
     if current_end_at is None or invoice.period_end_at > current_end_at:
         fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}
@@ -223,11 +288,5 @@ def _period_fields(subscription: Subscription, invoice: SubscriptionInvoice, *, 
 
 
 def _renewal_due_at(subscription: Subscription, invoice: SubscriptionInvoice, *, at: datetime) -> datetime:
-    return renewal_due_at(invoice.period_end_at, reminds=not subscription.cancel_at_period_end, at=at)
-
-
-def _retry_due_at(subscription: Subscription, invoice: SubscriptionInvoice, *, since_at: datetime) -> datetime:
-    if not subscription.hyperswitch_payment_method_id:
-        return grace_ends_at(invoice)  # Nothing to charge: only the subscriber can pay, on a payment page.
-    charges = sum(payment.off_session for payment in invoices.payments_of(invoice.pk))
-    return retry_due_at(invoice, failing_since_at=since_at, charges=max(1, charges)) or grace_ends_at(invoice)
+    reminds, expires_on = not subscription.cancel_at_period_end, subscription.method_expires_on
+    return renewal_due_at(invoice.period_end_at, reminds=reminds, at=at, card_expires_on=expires_on)

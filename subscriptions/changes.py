@@ -25,10 +25,15 @@ class NoSubscription(NotFound):
 def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscription:
     """Cancel the user's subscription at the end of its period, or now. An unpaid one ends now.
 
-    The rest of a paid period is not refunded. Raises NoSubscription.
+    So does one whose period has ended and whose renewal is under way. The rest of a paid period is not refunded. One
+    that is cancelled already is returned as it is. Raises NoSubscription.
     """
-    subscription = _lock_live(user_id)
+    subscription = _lock_live_or_cancelled(user_id)
+    if subscription.status == SubscriptionStatus.CANCELLED:
+        return subscription
     is_current = subscription.status in (SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE)
+    if is_current and not subscription.plan.is_free:
+        is_current = subscription.period_end_at is not None and at < subscription.period_end_at
     if now or not is_current or effective_payment(subscription, at=at) is None:
         # A sweep closes the payment page, if there is one: that calls Hyperswitch.
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
@@ -45,7 +50,7 @@ def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
 
     A cancellation at the period's end is undone. Raises NoSubscription, PlanNotFound, SubscriptionPaymentRequired.
     """
-    subscription = _lock_live(user_id)
+    subscription = lock_live(user_id)
     plan = active_plan(plan_id)
     is_past_due = subscription.status == SubscriptionStatus.PAST_DUE
     if is_past_due or effective_payment(subscription, at=at) is None or subscription.period_end_at is None:
@@ -56,7 +61,20 @@ def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
     return subscription
 
 
-def _lock_live(user_id: UUID) -> Subscription:
+def _lock_live_or_cancelled(user_id: UUID) -> Subscription:
+    """The live subscription, else the last one if it was cancelled: a request to cancel may be repeated."""
+    own = Subscription.objects.locked().filter(user=user_id)
+    live = own.filter(status__in=LIVE).first()
+    if live is not None:
+        return live
+    last = Subscription.objects.filter(user=user_id).order_by("-created_at").first()
+    if last is None or last.status != SubscriptionStatus.CANCELLED:
+        raise NoSubscription("You have no subscription.")
+    return last
+
+
+def lock_live(user_id: UUID) -> Subscription:
+    """The live subscription of the user, locked. Raises NoSubscription."""
     subscription = Subscription.objects.locked().filter(user=user_id, status__in=LIVE).first()
     if subscription is None:
         raise NoSubscription("You have no subscription.")

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from payments.collection.charges import is_awaiting_payer
 from payments.collection.payment_requests import cancel_payment, check_payment
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -15,6 +16,7 @@ from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
+from veza.core.ids import new_id
 
 
 class NothingToPay(NotAllowed):
@@ -41,14 +43,21 @@ def request_completion(
 
 
 def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, at: datetime) -> None:
-    """Close the last payment's page if its session has ended; read a failed payment again from Hyperswitch."""
+    """Close the last payment's page if its session has ended; read a failed payment again from Hyperswitch.
+
+    A charge that waits for the payer at Hyperswitch is closed: they pay on a page instead.
+    """
     invoice = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
     payments = invoices.payments_of(invoice.pk) if invoice else []
     for payment in payments[-1:]:
         if payment.status in PAYMENT_OPEN and not payment.off_session and not is_page_open(payment, at=at):
             cancel_payment(payment.pk, reason="The payment page has expired.", cause=cause)
+        elif payment.off_session and payment.status == PaymentStatus.FAILED and is_awaiting_payer(payment):
+            cancel_payment(payment.pk, reason="The payer pays on a page.", cause=cause)
         elif payment.status == PaymentStatus.FAILED and payment.hyperswitch_payment_id:
             check_payment(payment.pk, cause=cause)  # The subscriber may have paid on the same page since.
+        elif payment.off_session and payment.status in PAYMENT_OPEN and payment.hyperswitch_payment_id:
+            check_payment(payment.pk, cause=cause)
 
 
 @writes.atomic()
@@ -63,6 +72,8 @@ def open_completion(
     invoice = _invoice_to_pay(subscription, at=at)
     last = next(reversed(invoices.payments_of(invoice.pk)), None)
     if last is None or last.status in PAYMENT_DEAD:
+        if Payment.objects.filter(pk=payment_id).exists():
+            payment_id = new_id()  # The request is repeated under its key, and its first payment is dead.
         return subscription, invoice, invoices.open_page_payment(invoice, subscription, payment_id=payment_id)
     if last.status in PAYMENT_OPEN and is_page_open(last, at=at):
         return subscription, invoice, last

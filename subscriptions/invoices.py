@@ -11,12 +11,14 @@ from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment
 from payments.states import PaymentStatus, RefundStatus
+from subscriptions.chargebacks import CHARGES_STOPPED
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
 from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.money import basis_points_of
+from veza.core.reviews import close_review
 from veza.core.states import move
 
 # Hyperswitch reported that the payment failed or was cancelled: only then may another one be opened.
@@ -160,9 +162,13 @@ def refunded_minor(payment: Payment) -> int:
 
 
 def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
-    """Move the unpaid invoices to `status`: failed may still be paid late, void may not."""
+    """Move the unpaid invoices to `status`: failed may still be paid late, void may not.
+
+    Nothing is charged any more, so the review item about charges that a dispute stops is closed.
+    """
     assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
     unpaid = SubscriptionInvoice.objects.filter(subscription=subscription, status__in=PAYABLE).order_by("pk")
     for invoice in unpaid:
         if invoice.status != status:
             move(invoice, status, cause=cause, at=at)
+    close_review(CHARGES_STOPPED, subscription, note="The subscription ends: nothing is charged any more.")

@@ -70,6 +70,10 @@ class Subscription(StatefulRow):
     hyperswitch_customer_id = models.CharField(max_length=64, blank=True)
     # The saved method that renewals charge; empty until a payment saved one.
     hyperswitch_payment_method_id = models.CharField(max_length=64, blank=True)
+    # The last day on which the saved card is valid; NULL: it is no card, or its expiry is not known.
+    method_expires_on = models.DateField(null=True, blank=True)
+    # Disputes that were opened before do not stop charges: staff cleared them.
+    disputes_cleared_at = models.DateTimeField(null=True, blank=True)
     # When the sweep processes it next; NULL = never. The sweep's lease as well.
     due_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

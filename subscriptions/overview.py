@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from subscriptions.access import EffectivePayment, effective_payment
+from subscriptions.chargebacks import are_charges_stopped
 from subscriptions.models import Subscription
 from subscriptions.states import LIVE
 
@@ -20,6 +21,14 @@ class SubscriptionOverview:
     effective_payment: EffectivePayment | None
     needs_payment: bool
     message: str
+
+    @property
+    def will_be_charged(self) -> bool:
+        """Whether the next renewal is charged to the saved method; otherwise the subscriber is asked to pay."""
+        subscription = self.subscription
+        if subscription is None or subscription.cancel_at_period_end:
+            return False
+        return bool(subscription.hyperswitch_payment_method_id) and not are_charges_stopped(subscription)
 
 
 def overview_of(user_id: UUID, *, at: datetime) -> SubscriptionOverview:

@@ -1,7 +1,7 @@
 """When a period ends, and when the sweep has to process a subscription."""
 
 from calendar import monthrange
-from datetime import datetime
+from datetime import UTC, date, datetime
 
 from django.conf import settings
 
@@ -17,9 +17,29 @@ def end_of(start_at: datetime, interval: str, *, anchor_day: int) -> datetime:
     return start_at.replace(year=year, month=month, day=min(anchor_day, monthrange(year, month)[1]))
 
 
-def renewal_due_at(period_end_at: datetime, *, reminds: bool, at: datetime) -> datetime:
-    """When a period's end has to be processed: ahead of it if the subscriber is to be reminded, else when it comes."""
-    return max(at, period_end_at - settings.SUBSCRIPTION_REMINDER_BEFORE) if reminds else period_end_at
+def renewal_due_at(
+    period_end_at: datetime, *, reminds: bool, at: datetime, card_expires_on: date | None = None
+) -> datetime:
+    """When a period's end has to be processed: ahead of it if the subscriber is to be reminded, else when it comes.
+
+    Sooner if their card expires before it.
+    """
+    if not reminds:
+        return period_end_at
+    reminds_at = period_end_at - settings.SUBSCRIPTION_REMINDER_BEFORE
+    warns_at = card_warning_at(card_expires_on)
+    if warns_at is not None and at < warns_at:
+        reminds_at = min(reminds_at, warns_at)
+    return max(at, reminds_at)
+
+
+def card_warning_at(expires_on: date | None) -> datetime | None:
+    """When a subscriber is warned that their saved card expires."""
+    if expires_on is None:
+        return None
+    return datetime(expires_on.year, expires_on.month, expires_on.day, tzinfo=UTC) - (
+        settings.SUBSCRIPTION_CARD_WARNING_BEFORE
+    )
 
 
 def grace_ends_at(invoice: SubscriptionInvoice) -> datetime:

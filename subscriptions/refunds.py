@@ -2,6 +2,7 @@
 not.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
@@ -15,9 +16,10 @@ from payments.refunds.refund_requests import (
     refuse_in_doubt,
     send_now,
 )
+from subscriptions import invoices
 from subscriptions.invoices import remaining_allocation
-from subscriptions.models import SubscriptionInvoice
-from subscriptions.states import InvoiceStatus
+from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.states import LIVE, InvoiceStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
@@ -38,6 +40,8 @@ def request_refund(
         amount_minor=amount_minor,
         reason=reason,
         requested_by_id=requested_by_id,
+        cause=cause,
+        at=timezone.now(),
     )
     if refund.first_sent_at is None:
         send_now(refund.pk, cause=cause)
@@ -46,14 +50,25 @@ def request_refund(
 
 @writes.atomic()
 def place_refund(
-    *, refund_id: UUID, invoice_id: UUID, amount_minor: int | None, reason: str, requested_by_id: UUID
+    *,
+    refund_id: UUID,
+    invoice_id: UUID,
+    amount_minor: int | None,
+    reason: str,
+    requested_by_id: UUID,
+    cause: Cause,
+    at: datetime,
 ) -> Refund:
-    """Commit a refund that is not sent yet, divided over income and tax."""
+    """Commit a refund that is not sent yet, divided over income and tax.
+
+    A refund of all that is left of the last paid period ends the subscription with it: no renewal is charged any more.
+    """
     invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
     refuse_in_doubt(payment)
-    allocation = _split_request(invoice, payment, amount_minor)
+    remaining = {account: part for account, part in remaining_allocation(invoice, payment).items() if part}
+    allocation = _split_request(remaining, payment, amount_minor)
     refund = open_refund(
         refund_id=refund_id,
         payment=payment,
@@ -64,6 +79,8 @@ def place_refund(
         requested_by_id=requested_by_id,
     )
     assert refund.currency == payment.currency == invoice.currency, "invoice, payment and refund have one currency"
+    if allocation == remaining:
+        _stop_renewing(invoice, cause=cause, at=at)
     return refund
 
 
@@ -84,7 +101,7 @@ def refund_from_bank(
         refund_id=refund_id,
         payment=payment,
         amount_minor=amount_minor,
-        allocation=_split_request(invoice, payment, amount_minor),
+        allocation=_split_request(remaining_allocation(invoice, payment), payment, amount_minor),
         bank_reference=bank_reference,
         reason=cause.reason,
         requested_by_id=booked_by_id,
@@ -112,8 +129,17 @@ def _lock_payment(invoice_id: UUID) -> tuple[SubscriptionInvoice, Payment]:
     return invoice, payment
 
 
-def _split_request(invoice: SubscriptionInvoice, payment: Payment, amount_minor: int | None) -> dict[str, int]:
-    remaining = remaining_allocation(invoice, payment)
+def _stop_renewing(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
+    """If this is the last period that was paid: what a charge in flight brings is returned, and no other is made."""
+    subscription = Subscription.objects.locked().get(pk=invoice.subscription_id)
+    later = subscription.invoices.filter(status=InvoiceStatus.PAID, period_start_at__gt=invoice.period_start_at)
+    if subscription.status not in LIVE or later.exists():
+        return
+    invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
+    writes.update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at or at)
+
+
+def _split_request(remaining: dict[str, int], payment: Payment, amount_minor: int | None) -> dict[str, int]:
     available = sum(remaining.values())
     amount = available if amount_minor is None else amount_minor
     if amount <= 0 or amount > available:

@@ -4,11 +4,12 @@ from datetime import datetime
 
 from django.conf import settings
 
-from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, renewal_occasion
+from subscriptions.messages.renewals import CARD_EXPIRES, RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
+from subscriptions.periods import card_warning_at, renewal_due_at
 from subscriptions.states import RENEWING
 from veza.core import writes
-from veza.core.email.outbox import write_email_if_changed
+from veza.core.email.outbox import write_email, write_email_if_changed
 
 
 @writes.atomic()
@@ -21,9 +22,17 @@ def remind(subscription: Subscription, *, at: datetime) -> None:
     plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
     if subscription.status not in RENEWING or end_at is None or at >= end_at:
         return  # It was cancelled, or ended, since it was read.
-    is_charged = not plan.is_free and not subscription.cancel_at_period_end
-    fields: dict[str, object] = {"due_at": end_at}
-    if is_charged and _is_due(end_at, at=at):
+    is_paid_for = not plan.is_free and not subscription.cancel_at_period_end
+    expires_on = subscription.method_expires_on
+    due_at = renewal_due_at(
+        end_at, reminds=is_paid_for and not _is_due(end_at, at=at), at=at, card_expires_on=expires_on
+    )
+    fields: dict[str, object] = {"due_at": due_at}
+    warns_at = card_warning_at(expires_on)
+    if is_paid_for and expires_on is not None and warns_at is not None and at >= warns_at:
+        # Once for each card: its expiry is the occasion.
+        write_email(CARD_EXPIRES, subscription, to=subscription.user_id, occasion=expires_on.isoformat())
+    if is_paid_for and _is_due(end_at, at=at):
         occasion = renewal_occasion(subscription)
         write_email_if_changed(RENEWAL_ANNOUNCED, subscription, to=subscription.user_id, occasion=occasion)
         fields["reminded_for_at"] = end_at

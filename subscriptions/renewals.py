@@ -4,7 +4,6 @@
 period is the second, and one open payment for an invoice the third.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,10 +14,11 @@ from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
 from subscriptions.checkout import PAGE_MARGIN, page_closes_at
+from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
-from subscriptions.periods import end_of, grace_ends_at, renewal_due_at, retry_due_at
+from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
 from subscriptions.reminders import remind
 from subscriptions.states import PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
@@ -131,9 +131,10 @@ def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: 
     assert invoice.subscription_id == subscription.pk, "a subscription is charged for an invoice of its own"
     attempts = invoices.payments_of(invoice.pk)
     if attempts and attempts[-1].status not in PAYMENT_DEAD:
-        _reschedule(subscription, at + REFRESH_AFTER)
+        _await_answer(subscription, invoice, attempts[-1], cause=cause, at=at)
         return None
-    due_at = _charge_due_at(subscription, invoice, attempts, at=at)
+    charges = [payment for payment in attempts if payment.off_session]
+    due_at = charge_due_at(subscription, invoice, charges, at=at) or NEVER
     if due_at <= at:
         _reschedule(subscription, at + REFRESH_AFTER)
         return invoices.open_charge(invoice, subscription)
@@ -146,21 +147,24 @@ def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: 
     return None
 
 
-def _charge_due_at(
-    subscription: Subscription, invoice: SubscriptionInvoice, attempts: Sequence[Payment], *, at: datetime
-) -> datetime:
-    """When the saved method is charged next: immediately the first time, `NEVER` without a (further) attempt."""
-    if not subscription.hyperswitch_payment_method_id:
-        return NEVER
-    charges = sum(payment.off_session for payment in attempts)
-    if not charges:
-        return at
-    since_at = subscription.past_due_since_at or invoice.period_start_at
-    return retry_due_at(invoice, failing_since_at=since_at, charges=charges) or NEVER
+def _await_answer(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause, at: datetime
+) -> None:
+    """Wait for the answer about a payment, but not for ever: after the grace period, or the time a bank is given, the
+    subscription expires. What arrives later reopens it, or goes back.
+    """
+    is_processing = payment.status == PaymentStatus.PROCESSING
+    ends_at = processing_ends_at(invoice) if is_processing else grace_ends_at(invoice)
+    # A sweep that comes late has only just sent the charge: it gets its answer first.
+    is_old = is_processing or payment.created_at <= at - REFRESH_AFTER
+    if at < ends_at or not is_old:
+        _reschedule(subscription, at + REFRESH_AFTER)
+        return
+    _expire(subscription, cause=cause, at=at, closes_at=at)
 
 
-def _expire(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
-    move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
+def _expire(subscription: Subscription, *, cause: Cause, at: datetime, closes_at: datetime | None = None) -> None:
+    move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=closes_at)
     invoices.close_invoices(subscription, InvoiceStatus.FAILED, cause=cause, at=at)
     write_ended(subscription)
 

@@ -22,12 +22,13 @@ def method_revoked(payment_method_id: str, /, *, cause: Cause, at: datetime) -> 
     own = Subscription.objects.filter(hyperswitch_payment_method_id=payment_method_id)
     subscriptions = list(own.locked().order_by("pk"))
     for subscription in subscriptions:
-        writes.update(subscription, **_fields_without_method(subscription, at=at))
+        writes.update(subscription, **fields_without_method(subscription, at=at))
     return subscriptions[-1].pk if subscriptions else None
 
 
-def _fields_without_method(subscription: Subscription, *, at: datetime) -> dict[str, Any]:
-    fields: dict[str, Any] = {"hyperswitch_payment_method_id": ""}
+def fields_without_method(subscription: Subscription, *, at: datetime) -> dict[str, Any]:
+    """What changes when the saved method is charged no more: who was told that it will be is reminded again."""
+    fields: dict[str, Any] = {"hyperswitch_payment_method_id": "", "method_expires_on": None}
     is_reminded = (
         subscription.reminded_for_at is not None and subscription.reminded_for_at == subscription.period_end_at
     )

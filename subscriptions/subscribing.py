@@ -9,6 +9,8 @@ from django.db import IntegrityError
 from subscriptions import invoices
 from subscriptions.access import effective_payment
 from subscriptions.checkout import PAGE_MARGIN, Checkout, open_checkout
+from subscriptions.completion import request_completion
+from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Plan, Subscription
 from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
@@ -37,14 +39,19 @@ class SubscribingMeanwhile(NotAllowed):
 def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause: Cause, at: datetime) -> Checkout:
     """Subscribe and, if there is something to pay, get the payment page.
 
-    Requesting again with the same id returns the first subscription.
-    Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile.
+    Requesting again with the same id returns the first subscription, with another page if its first payment is dead.
+    Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile, NothingToPay, PaymentUnderWay.
     """
     subscription = open_subscription(subscription_id=subscription_id, user=user, plan_id=plan_id, cause=cause, at=at)
     invoice = invoices.payable_invoice(subscription)
     if invoice is None:
         return Checkout(subscription)
-    return open_checkout(subscription, invoice, invoices.payments_of(invoice.pk)[-1], cause=cause)
+    last = next(reversed(invoices.payments_of(invoice.pk)), None)
+    if last is None or last.status in PAYMENT_DEAD:
+        return request_completion(
+            subscription_id=subscription.pk, payment_id=new_id(), user_id=user.pk, cause=cause, at=at
+        )
+    return open_checkout(subscription, invoice, last, cause=cause)
 
 
 @writes.atomic()

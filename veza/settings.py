@@ -200,6 +200,8 @@ SUBSCRIPTION_RETRY_AFTER = [
     parse_duration(text) for text in env.list("SUBSCRIPTION_RETRY_AFTER", default=["1d", "3d", "5d"])
 ]
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
+SUBSCRIPTION_PROCESSING_GRACE = duration("SUBSCRIPTION_PROCESSING_GRACE", "10d")
+SUBSCRIPTION_CARD_WARNING_BEFORE = duration("SUBSCRIPTION_CARD_WARNING_BEFORE", "30d")
 
 # --- E-mail ---
 # The mail server. If empty, no e-mail is sent: the rows wait.

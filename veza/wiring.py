@@ -27,6 +27,7 @@ from veza.core.email.messages import Message, assign_messages
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
         lock=orders.lock_order,
+        may_collect=orders.may_collect,
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
         doubt_ended=orders.doubt_ended,
@@ -40,6 +41,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     ),
     Payment.Purpose.INVOICE: Purchase(
         lock=invoices.lock_invoice,
+        may_collect=invoices.may_collect,
         payment_succeeded=invoices.payment_succeeded,
         payment_failed=invoices.payment_failed,
         doubt_ended=invoices.doubt_ended,

@@ -6,6 +6,7 @@ import structlog
 from django.db import models
 from django.db.models.functions import Coalesce, Now
 
+from payments.collection.charges import is_awaiting_payer
 from payments.collection.payment_requests import PAGE_CLOSED, close_payment_page
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
@@ -59,6 +60,11 @@ def _start_closing(payment_id: UUID) -> bool:
 
 
 def _can_be_paid_again(payment: Payment) -> bool:
-    """Whether its buyer was declined on a page that lets them try again: a webhook about that may never arrive."""
-    has_page = payment.hyperswitch_payment_id is not None and not payment.off_session
-    return payment.status == PaymentStatus.FAILED and has_page
+    """Whether it has ended here and not at Hyperswitch: a webhook about that may never arrive.
+
+    The buyer was declined on a page that lets them try again, or it was made at Hyperswitch after we had given it up.
+    """
+    if payment.hyperswitch_payment_id is None or payment.status not in (PaymentStatus.FAILED, PaymentStatus.CANCELLED):
+        return False
+    is_declined_page = payment.status == PaymentStatus.FAILED and not payment.off_session
+    return is_declined_page or is_awaiting_payer(payment)

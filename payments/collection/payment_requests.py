@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from payments.collection.charges import AWAITS_PAYER, UNCONFIRMED_AFTER
 from payments.collection.payment_updates import STATUS_OF, apply_payment
 from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
@@ -22,7 +23,7 @@ from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
 from payments.ports import purchase_of
-from payments.retry_policy import CLOSE_GRACE, retry_after
+from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
@@ -30,6 +31,7 @@ from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.states import move
 
+_ENDED = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 # The result of closing a page that Hyperswitch confirms to be closed.
 PAGE_CLOSED = "over"
 
@@ -84,11 +86,17 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | 
     """Make the payment page at Hyperswitch and record the outcome. Safe to repeat at any time.
 
     A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
-    that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. A charge of a
-    method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
+    that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. One whose
+    purchase does not want it any more is closed at Hyperswitch instead, and refreshed if an earlier attempt was paid. A
+    charge of a method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
     """
-    payment = _mark_sent(payment_id)
-    return _send(payment, cause=cause) if payment is not None else None
+    payment, is_wanted = _mark_sent(payment_id)
+    if payment is None:
+        return None
+    if not is_wanted:
+        cancel_payment(payment_id, reason="No longer wanted.", cause=cause)
+        return None
+    return _send(payment, cause=cause)
 
 
 def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
@@ -160,7 +168,8 @@ def close_payment_page(payment_id: UUID, *, reason: str, cause: Cause) -> tuple[
     outcome = client.cancel_payment(payment.provider_key, reason=reason, idempotency_key=str(payment.pk))
     payment = _record_cancellation(payment_id, outcome, cause=cause)
     is_closed = isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST
-    if isinstance(outcome, Refused) and payment.hyperswitch_payment_id is not None:
+    # Refused for another reason it is there, even if no answer of ours has said so.
+    if isinstance(outcome, Refused) and (payment.hyperswitch_payment_id is not None or not is_closed):
         outcome = _refresh(payment, cause=cause)
     if isinstance(outcome, Accepted):
         is_closed = STATUS_OF.get(outcome.value.status, PaymentStatus.PENDING) != PaymentStatus.PENDING
@@ -178,7 +187,9 @@ def _record_cancellation(payment_id: UUID, outcome: Outcome[RemotePayment], *, c
         case Refused(code=client.DOES_NOT_EXIST) if payment.status in PAYMENT_OPEN:
             assert payment.received_minor == 0, "money was never received for a payment that Hyperswitch does not know"
             at = timezone.now()
-            changes = {"next_attempt_at": None, "close_due_at": None}
+            # A call that a slow process has not made yet may still make it.
+            look_at = Now() + LOOK_AGAIN_AFTER if payment.first_sent_at else None
+            changes = {"next_attempt_at": look_at, "close_due_at": None}
             move(payment, PaymentStatus.CANCELLED, cause=cause, at=at, **changes)
             purchase_of(payment).payment_failed(payment, cause=cause, at=at)
         case Refused() | Unknown() | NotSent():
@@ -196,11 +207,17 @@ def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
 
 
 @writes.atomic()
-def _mark_sent(payment_id: UUID) -> Payment | None:
-    """Commit that it is about to be sent; None if it has ended."""
+def _mark_sent(payment_id: UUID) -> tuple[Payment | None, bool]:
+    """Commit that it is about to be sent, and say whether it is wanted; no payment if it has ended.
+
+    This is the last commit before the call: under the locks of the payment and its purchase.
+    """
     payment = Payment.objects.locked().get(pk=payment_id)
     if payment.status not in PAYMENT_OPEN:
-        return None
+        return None, False
+    if not purchase_of(payment).may_collect(payment):
+        Payment.objects.filter(pk=payment_id).update(next_attempt_at=Now() + retry_after(payment.attempts))
+        return payment, False
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),
         next_attempt_at=Now() + retry_after(payment.attempts),
@@ -208,7 +225,7 @@ def _mark_sent(payment_id: UUID) -> Payment | None:
         close_due_at=None if payment.off_session else Now() + timedelta(seconds=payment.session_seconds) + CLOSE_GRACE,
         attempts=payment.attempts + 1,
     )
-    return payment
+    return payment, True
 
 
 def _fields(payment: Payment) -> Mapping[str, Any]:
@@ -262,6 +279,8 @@ def _record_outcome(payment_id: UUID, outcome: Outcome[RemotePayment], *, cause:
         case NotSent() if auth_rejected(outcome):
             writes.update(payment, attempts=max(0, payment.attempts - 1))
             HEALTH.open_review_if_rejected(outcome, payment)
+        case Unknown() if payment.status in _ENDED:
+            writes.update(payment, next_attempt_at=Now() + LOOK_AGAIN_AFTER)
         case Refused() | Unknown() | NotSent():
             pass  # The row stays as it is and its next attempt is scheduled already.
 
@@ -276,7 +295,16 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
         "next_attempt_at": None,
         "attempts": 0,
     }
+    if payment.off_session and snapshot.status in AWAITS_PAYER:
+        is_certain = snapshot.status == "requires_customer_action"
+        changes["next_attempt_at"] = Now() if is_certain else Now() + UNCONFIRMED_AFTER
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
+    elif payment.status in _ENDED and STATUS_OF.get(snapshot.status) != payment.status:
+        # It ended here while the call was on its way, and is there all the same: read it, and close it.
+        is_open = snapshot.status in AWAITS_PAYER
+        changes |= {"provider_status": snapshot.status[:60], "next_attempt_at": Now()}
+        changes["close_due_at"] = payment.close_due_at or (Now() if is_open else None)
+        writes.update(payment, **changes)
     else:
         writes.update(payment, **changes)

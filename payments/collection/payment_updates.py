@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 from django.db.models.functions import Now
 
+from payments.collection.charges import needs_payer, why_failed
 from payments.collection.foreign_receipts import receive_foreign
 from payments.contradictions import AGREED, agree, is_outdated, latest_clock, must_wait, remember
 from payments.disputes.dispute_postings import book_disputes
@@ -220,6 +221,8 @@ def _target_of(snapshot: RemotePayment, payment: Payment) -> PaymentStatus:
         return PaymentStatus(payment.status) if is_ended else PaymentStatus.MISMATCHED
     if snapshot.status in _HOLDS_NOTHING and payment.status == PaymentStatus.MISMATCHED:
         return PaymentStatus.CANCELLED
+    if needs_payer(payment, snapshot):
+        return PaymentStatus.FAILED
     return STATUS_OF[snapshot.status]
 
 
@@ -376,12 +379,16 @@ def _changes(payment: Payment, snapshot: RemotePayment, change: _Change, *, at: 
         "payment_method_id": snapshot.payment_method_id or payment.payment_method_id,
         "error_code": snapshot.error_code,
         "error_message": snapshot.error_message,
+        "decline_details": snapshot.decline_details,
+        "card_expires_on": snapshot.card_expires_on or payment.card_expires_on,
         "next_attempt_at": None,
     }
     if change.added_minor:
         changes |= {"received_currency": snapshot.currency, "has_waiting_deliveries": False}
     if change.target in (PaymentStatus.SUCCEEDED, PaymentStatus.CANCELLED, PaymentStatus.MISMATCHED):
         changes["close_due_at"] = None  # Otherwise the buyer may still pay: the page is closed after its session.
+    if needs_payer(payment, snapshot):
+        changes |= {"error_code": why_failed(snapshot), "close_due_at": Now()}
     if change.target == PaymentStatus.SUCCEEDED and payment.status != PaymentStatus.SUCCEEDED:
         changes["succeeded_at"] = at
     return changes

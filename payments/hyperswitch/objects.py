@@ -7,12 +7,13 @@ century; anything else is an Unreadable, never a guess, and never a value that o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from payments.hyperswitch.declines import card_expires_on, decline_details
 from veza.core.money import MAX_MINOR, exponent
 
 # Hyperswitch's ids are at most this long, and so are our columns.
@@ -47,6 +48,9 @@ class RemotePayment:
     error_code: str
     error_message: str
     read_at: datetime | None = None
+    # What is reported about a decline besides its code, and until when the card is valid.
+    decline_details: str = ""
+    card_expires_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ def parse_payment(payload: Mapping[str, Any], *, heard_at: datetime | None = Non
         payment_method_id=_optional(payload, "payment_method_id")[:_ID_LENGTH],
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
+        decline_details=decline_details(payload),
+        card_expires_on=card_expires_on(payload),
     )
 
 

@@ -126,6 +126,10 @@ class Payment(StatefulRow):
     has_waiting_deliveries = models.BooleanField(default=False, db_default=False)
     error_code = models.CharField(max_length=100, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    # What the issuer, the network and Hyperswitch say about a decline: `reason:card_lost_or_stolen issuer:41`.
+    decline_details = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # The last day on which the card that paid is valid; NULL: no card, or not reported.
+    card_expires_on = models.DateField(null=True, blank=True)
     # `off_session` asks Hyperswitch to save the method, so that it can be charged again without the buyer.
     future_usage = models.CharField(max_length=12, blank=True, default="", db_default="")
     # A charge without the buyer: no page, the saved method is charged immediately.

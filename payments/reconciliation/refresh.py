@@ -29,7 +29,7 @@ from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
 from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
-from payments.states import PaymentStatus, RefundStatus
+from payments.states import PAYMENT_OPEN, PaymentStatus, RefundStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.models import KeyedRow
@@ -51,6 +51,7 @@ WAITS_FOR_DOUBT = "waits: payment in doubt"
 _FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+_GIVEN_UP = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 
 
 class _StuckRows(Queue[StuckRow]):
@@ -135,11 +136,11 @@ def open_rows_of(correlation_id: UUID) -> tuple[list[Payment], list[Refund], lis
 
 
 def advance_payment(payment: Payment, *, cause: Cause) -> str:
-    """Advance a due payment: refresh one that Hyperswitch has, send one that it never acknowledged.
+    """Advance a due payment: refresh one that Hyperswitch has, send an open one that it never acknowledged.
 
     Returns the result. `cause` is that of sending; what follows from a refresh is caused by the reconciler.
     """
-    if payment.hyperswitch_payment_id is None:
+    if payment.hyperswitch_payment_id is None and payment.status in PAYMENT_OPEN:
         return _result_of(payment_requests.check_payment(payment.pk, cause=cause))
     return refresh_payment(payment.pk, cause=by_reconciler())
 
@@ -160,7 +161,12 @@ def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_payment(payment.provider_key, force_sync=True)
     postpone = partial(_postpone, still_open=Q(status__in=_OPEN_PAYMENT))
-    return _apply_answer("payment", payment, outcome, apply_payment, postpone=postpone, cause=cause)
+    result = _apply_answer("payment", payment, outcome, apply_payment, postpone=postpone, cause=cause)
+    if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
+        # It was cancelled, and no delayed call has made it since.
+        given_up = Payment.objects.filter(pk=payment_id, hyperswitch_payment_id=None)
+        given_up.filter(status__in=_GIVEN_UP).update(next_attempt_at=None)
+    return result
 
 
 def refresh_refund(refund_id: UUID, *, cause: Cause) -> str:

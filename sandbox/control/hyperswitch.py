@@ -12,10 +12,10 @@ from sandbox.control.params import find_object, read_amount, read_choice, read_p
 from sandbox.exchange import Answer, Json, Request, as_json
 from sandbox.hyperswitch.announcements import MANDATE_EVENTS, PAYMENT_EVENTS, REFUND_EVENTS, announce_mandate
 from sandbox.hyperswitch.changes import change_dispute, change_payment, change_refund
-from sandbox.hyperswitch.objects import Customer, Dispute, Payment
+from sandbox.hyperswitch.objects import ERROR_DETAILS, Customer, Dispute, Payment
 from sandbox.hyperswitch.refunds import REFUND_ERROR, open_refund
 from sandbox.ids import new_id
-from sandbox.settings import PAYMENT_OUTCOMES, PROFILE_ID
+from sandbox.settings import OFF_SESSION_OUTCOMES, PROFILE_ID
 from sandbox.world import World
 
 PAYMENT_FIELDS = [
@@ -131,11 +131,16 @@ def force_dispute(world: World, request: Request, dispute_id: str) -> Answer:
 
 def set_customer(world: World, request: Request, customer_id: str) -> Answer:
     """Set the outcome of the next off-session charges of a customer's saved payment method."""
-    params = read_params(request, ("off_session_outcome", "error_code", "error_message", "payment_methods"))
+    names = ("off_session_outcome", "error_code", "error_message", "error_details", "card_expires", "payment_methods")
+    params = read_params(request, names)
     customer = world.customers.setdefault(customer_id, Customer(customer_id))
     customer.off_session_outcome = read_choice(
-        params, "off_session_outcome", PAYMENT_OUTCOMES, customer.off_session_outcome
+        params, "off_session_outcome", OFF_SESSION_OUTCOMES, customer.off_session_outcome
     )
+    if unknown := set(params.get("error_details", {})) - set(ERROR_DETAILS):
+        raise ControlError(f"error_details are {', '.join(ERROR_DETAILS)}, not {', '.join(sorted(unknown))}")
+    customer.error_details = params.get("error_details", customer.error_details)
+    customer.card_expires = params.get("card_expires", customer.card_expires)
     customer.error_code = params.get("error_code", customer.error_code)
     customer.error_message = params.get("error_message", customer.error_message)
     customer.payment_methods = params.get("payment_methods", customer.payment_methods)

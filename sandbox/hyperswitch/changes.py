@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.clock import now
+from sandbox.exchange import Json
 from sandbox.hyperswitch.announcements import announce_dispute, announce_payment, announce_refund
 from sandbox.hyperswitch.objects import Dispute, Payment, Refund
 from sandbox.ids import new_id
@@ -62,7 +63,14 @@ def change_dispute(world: World, dispute: Dispute, *, silent: bool = False, **ch
         announce_dispute(world, dispute)
 
 
-def apply_attempt(world: World, payment: Payment, outcome: str, *, error: tuple[str, str] | None = None) -> None:
+def apply_attempt(
+    world: World,
+    payment: Payment,
+    outcome: str,
+    *,
+    error: tuple[str, str] | None = None,
+    error_details: Json | None = None,
+) -> None:
     """One attempt to pay, on the page, by API or off session, with its outcome."""
     changes: dict[str, Any] = {
         "attempts": payment.attempts + (1 if payment.connector_transaction_id else 0),
@@ -70,11 +78,17 @@ def apply_attempt(world: World, payment: Payment, outcome: str, *, error: tuple[
         "payment_method": payment.payment_method or "card",
         "error_code": None,
         "error_message": None,
+        "error_details": error_details or {},
     }
     if outcome == "failed":
         code, message = error or ("card_declined", "Your card was declined.")
         changes |= {"error_code": code, "error_message": message}
         change_payment(world, payment, status="failed", **changes)
+        return
+    if outcome == "requires_customer_action":
+        # The payer's bank asks for them: no money is held, and nothing is saved.
+        changes["next_action"] = {"type": "redirect_to_url", "redirect_to_url": "https://bank.example/3ds"}
+        change_payment(world, payment, status=outcome, **changes)
         return
     _save_payment_method(world, payment)
     change_payment(world, payment, **_capture_fields(payment, outcome), **changes)
@@ -97,6 +111,7 @@ def _save_payment_method(world: World, payment: Payment) -> None:
     may_save = payment.params.get("setup_future_usage") == "off_session"
     if customer and may_save and payment.payment_method_id is None:
         payment.payment_method_id = new_id("pm_")
+        payment.card_expires = customer.card_expires
         customer.payment_methods.append(payment.payment_method_id)
 
 

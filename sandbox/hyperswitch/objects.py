@@ -47,6 +47,9 @@ _ECHOED_KEYS = """
 """
 ECHOED_KEYS = _ECHOED_KEYS.split()
 
+# What the bank, the network and Hyperswitch say about a decline.
+ERROR_DETAILS = ("issuer_code", "advice_code", "standardised_code", "recommended_action")
+
 _DISPUTE_SUMMARY_KEYS = """
   dispute_id dispute_stage dispute_status connector_status connector_dispute_id connector_reason amount
   connector_reason_code challenge_required_by connector_created_at connector_updated_at created_at
@@ -63,6 +66,8 @@ class Customer:
     off_session_outcome: str = "succeeded"
     error_code: str = "insufficient_funds"
     error_message: str = "Your card has insufficient funds."
+    error_details: Json = field(default_factory=dict)  # as ERROR_DETAILS names them
+    card_expires: str = "12/2034"  # of the card that the customer uses on a payment page
 
 
 @dataclass
@@ -87,6 +92,9 @@ class Payment:
     cancellation_reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    error_details: Json = field(default_factory=dict)
+    card_expires: str = ""  # month/year
+    next_action: Json | None = None
     booked_amount: int = 0  # captured according to the ground truth, in `booked_currency`
     booked_currency: str = ""
     when_synced: Json | None = None  # a change that only a forced sync reveals
@@ -138,9 +146,17 @@ class Payment:
             connector_transaction_id=self.connector_transaction_id,
             reference_id=self.connector_transaction_id,
             cancellation_reason=self.cancellation_reason,
+            next_action=self.next_action if self.status == "requires_customer_action" else None,
+            payment_method_data=self._card(),
             **self._error(),
         )
         return body
+
+    def _card(self) -> Json | None:
+        if not self.card_expires:
+            return None
+        month, _, year = self.card_expires.partition("/")
+        return {"card": {"last4": "4242", "card_exp_month": month, "card_exp_year": year}, "billing": None}
 
     def _customer(self) -> Json | None:
         if self.customer_id is None:
@@ -157,6 +173,20 @@ class Payment:
             "unified_code": "UE_9000" if has_error else None,
             "unified_message": "Something went wrong" if has_error else None,
             "manual_retry_allowed": True if self.status == "failed" else None,
+            "issuer_error_code": self.error_details.get("issuer_code") if has_error else None,
+            "error_details": self._error_details() if has_error and self.error_details else None,
+        }
+
+    def _error_details(self) -> Json:
+        details = self.error_details
+        network = {"name": "Visa", "advice_code": details.get("advice_code"), "advice_message": None}
+        return {
+            "unified_details": {
+                "standardised_code": details.get("standardised_code"),
+                "recommended_action": details.get("recommended_action"),
+            },
+            "issuer_details": {"code": details.get("issuer_code"), "message": None, "network_details": network},
+            "connector_details": {"code": self.error_code, "message": self.error_message},
         }
 
 

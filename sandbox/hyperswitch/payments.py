@@ -146,8 +146,12 @@ def _confirm(world: World, payment: Payment, params: Json, method: str | None) -
     if method is not None:
         payment.payment_method_id = method
         customer = world.customers[payment.customer_id or ""]
+        if customer.off_session_outcome == "requires_payment_method":
+            # The insert is done, the attempt never made: it stays in this status, without a webhook.
+            raise HyperswitchError(400, "IR_39", "No eligible connector was found for the current payment method")
         error = (customer.error_code, customer.error_message)
-        apply_attempt(world, payment, customer.off_session_outcome, error=error)
+        details = customer.error_details
+        apply_attempt(world, payment, customer.off_session_outcome, error=error, error_details=details)
         return
     card = (params.get("payment_method_data") or {}).get("card") or {}
     is_declined = isinstance(card, dict) and card.get("card_number") == DECLINED_CARD

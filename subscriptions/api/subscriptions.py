@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from subscriptions import changes, completion, subscribing
+from subscriptions import changes, completion, payment_methods, subscribing
 from subscriptions.api.invoices import InvoiceOutput
 from subscriptions.api.plans import PlanOutput
 from subscriptions.checkout import Checkout
@@ -84,6 +84,10 @@ class SubscriptionOverviewOutput(serializers.Serializer[SubscriptionOverview]):
     period_end_at = serializers.DateTimeField(allow_null=True)
     needs_payment = serializers.BooleanField()
     complete_url = serializers.CharField(allow_null=True, help_text="Where to POST to get the payment page.")
+    will_be_charged = serializers.BooleanField(
+        help_text="Whether the next renewal is charged to the saved payment method. False: you are asked to pay."
+    )
+    method_expires_on = serializers.DateField(allow_null=True, help_text="The last day of the saved card, if known.")
     message = serializers.CharField()
 
 
@@ -195,6 +199,42 @@ class Change(APIView):
         return Response(SubscriptionOutput(subscription).data)
 
 
+class PaymentMethod(APIView):
+    throttle_classes = (Reading, MovingMoney)
+
+    @extend_schema(
+        operation_id="change_payment_method",
+        summary="Use another payment method",
+        description="The payment page of the unpaid invoice, if there is one: the method that pays it is saved. "
+        "Otherwise nothing more is charged to the saved method, and the next renewal asks you to pay on a page, which "
+        "saves the new one: `payment_url` is null.",
+        request=None,
+        responses={200: SubscriptionCheckout, 202: SubscriptionCheckout},
+        tags=["subscriptions"],
+    )
+    @idempotent
+    def post(self, request: Request, *, result_id: UUID) -> Response:
+        input_of(request, NoInput)
+        checkout = payment_methods.request_replacement(
+            user_id=user_id_of(request), payment_id=result_id, cause=cause_of(request), at=timezone.now()
+        )
+        is_waiting = checkout.payment is not None and not checkout.payment_url
+        return Response(serialize_checkout(checkout), status=202 if is_waiting else 200)
+
+    @extend_schema(
+        operation_id="delete_payment_method",
+        summary="Remove the saved payment method",
+        description="409 `only_payment_method` unless the subscription is cancelled: it could not renew.",
+        request=None,
+        responses=SubscriptionOutput,
+        tags=["subscriptions"],
+    )
+    def delete(self, request: Request) -> Response:
+        input_of(request, NoInput)
+        subscription = payment_methods.remove(user_id=user_id_of(request), at=timezone.now())
+        return Response(SubscriptionOutput(subscription).data)
+
+
 class MySubscription(APIView):
     @extend_schema(
         operation_id="get_subscription",
@@ -219,5 +259,7 @@ def serialize_overview(overview: SubscriptionOverview) -> dict[str, Any]:
         "period_end_at": subscription.period_end_at if subscription else None,
         "needs_payment": overview.needs_payment,
         "complete_url": complete_path if overview.needs_payment else None,
+        "will_be_charged": overview.will_be_charged,
+        "method_expires_on": subscription.method_expires_on if subscription else None,
         "message": overview.message,
     }

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from subscriptions.messages.disputes import DISPUTES
 from subscriptions.messages.periods import INVOICE_RECEIPT, SUBSCRIPTION_ENDED
 from subscriptions.messages.refunds import REFUND_REQUESTED, REFUNDS
-from subscriptions.messages.renewals import RENEWAL_ANNOUNCED, RENEWAL_FAILED
+from subscriptions.messages.renewals import CARD_EXPIRES, RENEWAL_ANNOUNCED, RENEWAL_FAILED
 from veza.core.email.messages import Message
 
 MESSAGES: Sequence[Message] = (
     INVOICE_RECEIPT,
     RENEWAL_ANNOUNCED,
     RENEWAL_FAILED,
+    CARD_EXPIRES,
     SUBSCRIPTION_ENDED,
     REFUND_REQUESTED,
     *REFUNDS.values(),

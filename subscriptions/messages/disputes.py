@@ -32,7 +32,9 @@ def _about(turn: str) -> Callable[[UUID, str], Content | Outdated]:
 
 def _compose(turn: str, dispute: Dispute, invoice: SubscriptionInvoice) -> Content | Outdated:
     consequences = {
-        OPENED: _("Your subscription goes on while the bank decides."),
+        OPENED: _(
+            "Your subscription goes on while the bank decides. We do not charge your saved payment method meanwhile."
+        ),
         LOST: _("The bank returned the money to you. The period it paid for gives no access any more."),
         WON: _("The bank decided that the payment stands. Your subscription is not affected."),
     }

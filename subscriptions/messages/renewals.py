@@ -1,6 +1,6 @@
 """A renewal that is announced, and one that was not paid."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -9,6 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from payments.models import Payment
+from subscriptions.chargebacks import are_charges_stopped
+from subscriptions.declines import Decline, decline_of
+from subscriptions.dunning import charges_of
 from subscriptions.messages.samples import sample_invoice, sample_plan, sample_subscription
 from subscriptions.messages.wording import price_table
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
@@ -24,15 +28,22 @@ PAYMENT_LINK = TimestampSigner(salt="subscriptions.payment_link")
 
 
 def write_renewal_failed(subscription: Subscription, invoice: SubscriptionInvoice) -> None:
-    """Tell the subscriber, once for each invoice, that a renewal was not paid and how to pay it."""
-    write_email(RENEWAL_FAILED, subscription, to=subscription.user_id, occasion=str(invoice.pk))
+    """Tell the subscriber, once for each charge that failed, that a renewal was not paid and how to pay it."""
+    charges = charges_of(invoice.pk)
+    occasion = f"{invoice.pk} {charges[-1].pk}" if charges else str(invoice.pk)
+    write_email(RENEWAL_FAILED, subscription, to=subscription.user_id, occasion=occasion)
 
 
 def renewal_occasion(subscription: Subscription) -> str:
     """What is announced: a renewal at this time, to this plan, in this way. If one changes, it is announced again."""
     end_at, plan_id = subscription.period_end_at, subscription.next_plan_id or subscription.plan_id
-    way = "charge" if subscription.hyperswitch_payment_method_id else "page"
+    way = "charge" if is_charged(subscription) else "page"
     return f"{end_at.isoformat() if end_at else ''} {plan_id} {way}"
+
+
+def is_charged(subscription: Subscription) -> bool:
+    """Whether the next renewal is charged to a saved method; otherwise the subscriber is asked to pay."""
+    return bool(subscription.hyperswitch_payment_method_id) and not are_charges_stopped(subscription)
 
 
 def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
@@ -41,18 +52,22 @@ def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
         return Outdated("The subscription does not renew any more.")
     if subscription.period_end_at is None or renewal_occasion(subscription) != fact_of(occasion):
         return Outdated("The plan, the period or the payment method has changed since.")
-    has_method = bool(subscription.hyperswitch_payment_method_id)
     plan = subscription.next_plan or subscription.plan
-    return _compose_renewal(plan, subscription.period_end_at, has_method=has_method)
+    has_method, is_saved = is_charged(subscription), bool(subscription.hyperswitch_payment_method_id)
+    return _compose_renewal(plan, subscription.period_end_at, has_method=has_method, is_stopped=is_saved)
 
 
-def _compose_renewal(plan: Plan, renews_at: datetime, *, has_method: bool) -> Content:
+def _compose_renewal(plan: Plan, renews_at: datetime, *, has_method: bool, is_stopped: bool = False) -> Content:
     tax_minor = basis_points_of(plan.price_minor, plan.tax_basis_points)
     total = money(plan.price_minor + tax_minor, plan.currency)
     about = {"plan": plan.name, "day": day(renews_at), "total": total}
     method: Block = Paragraph(_("It will be charged to your saved payment method."))
     if not has_method:
         method = Notice(_("You have no saved payment method: we will ask you to pay."), "bad")
+        if is_stopped:
+            method = Notice(
+                _("Your bank disputes an earlier payment: we charge nothing and will ask you to pay."), "bad"
+            )
     return Content(
         subject_line=_("Your subscription to %(plan)s renews on %(day)s") % about,
         headline=_("Your subscription renews soon"),
@@ -70,15 +85,33 @@ def _renewal_failed(subscription_id: UUID, occasion: str, /) -> Content | Outdat
     subscription = _read(subscription_id)
     if subscription.status != SubscriptionStatus.PAST_DUE:
         return Outdated("The renewal is not past due any more.")
-    invoice = SubscriptionInvoice.objects.select_related("plan").get(pk=occasion)
-    return _compose_renewal_failed(subscription, invoice)
+    invoice_id, _space, charge_id = occasion.partition(" ")
+    invoice = SubscriptionInvoice.objects.select_related("plan").get(pk=invoice_id)
+    charges = charges_of(invoice.pk)
+    if charge_id and str(charges[-1].pk) != charge_id:
+        return Outdated("The saved payment method was charged again since.")
+    return _compose_renewal_failed(subscription, invoice, _way_on(subscription, invoice, charges))
 
 
-def _compose_renewal_failed(subscription: Subscription, invoice: SubscriptionInvoice) -> Content:
-    about = {"plan": invoice.plan.name, "day": day(grace_ends_at(invoice))}
-    again = _("We will try your saved payment method again. You can also pay now.")
+def _way_on(subscription: Subscription, invoice: SubscriptionInvoice, charges: list[Payment]) -> str:
+    """What happens next, and what the subscriber can do."""
+    decline = decline_of(charges[-1]) if charges else Decline.SOFT
+    if decline == Decline.NEEDS_PAYER:
+        return _("Your bank wants you to confirm this payment yourself: please pay now.")
+    if decline == Decline.HARD:
+        return _("Your saved payment method cannot be charged any more: please pay now with another one.")
     if not subscription.hyperswitch_payment_method_id:
-        again = _("You have no saved payment method: please pay now.")
+        return _("You have no saved payment method: please pay now.")
+    if are_charges_stopped(subscription):
+        return _("Your bank disputes an earlier payment, so we charged nothing by ourselves: please pay now.")
+    if subscription.due_at is not None and subscription.due_at < grace_ends_at(invoice):
+        when = {"day": day(subscription.due_at)}
+        return _("We will try your saved payment method again on %(day)s. You can also pay now.") % when
+    return _("We will not try your saved payment method again: please pay now.")
+
+
+def _compose_renewal_failed(subscription: Subscription, invoice: SubscriptionInvoice, again: str) -> Content:
+    about = {"plan": invoice.plan.name, "day": day(grace_ends_at(invoice))}
     return Content(
         subject_line=_("Your renewal of %(plan)s was not paid") % about,
         headline=_("Your renewal was not paid"),
@@ -106,6 +139,41 @@ def _read(subscription_id: UUID) -> Subscription:
     return Subscription.objects.select_related("plan", "next_plan", "user").get(pk=subscription_id)
 
 
+def _sample_failed() -> Content:
+    when = {"day": day(timezone.now() + timedelta(days=1))}
+    again = _("We will try your saved payment method again on %(day)s. You can also pay now.") % when
+    return _compose_renewal_failed(sample_subscription(SubscriptionStatus.PAST_DUE), sample_invoice(), again)
+
+
+def _card_expires(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
+    subscription = _read(subscription_id)
+    if subscription.status not in RENEWING or subscription.cancel_at_period_end or not is_charged(subscription):
+        return Outdated("The saved card is not charged any more.")
+    if subscription.method_expires_on is None or subscription.method_expires_on.isoformat() != occasion:
+        return Outdated("Another card is saved now.")
+    return _compose_card_expires(subscription, subscription.method_expires_on)
+
+
+def _compose_card_expires(subscription: Subscription, expires_on: date) -> Content:
+    about = {"plan": subscription.plan.name, "day": day(expires_on)}
+    return Content(
+        subject_line=_("The card that pays for %(plan)s expires on %(day)s") % about,
+        headline=_("Your saved card expires soon"),
+        blocks=[
+            Paragraph(_("The card that pays for your subscription to %(plan)s expires on %(day)s.") % about),
+            Notice(_("If your bank sends you a new one, or you want to use another, replace it in your account.")),
+            Paragraph(_("The next renewal then asks you to pay with it, and saves it for the ones after.")),
+        ],
+    )
+
+
+CARD_EXPIRES = Message(
+    "card_expires",
+    Audience.BUYER,
+    "The saved card of a subscription that renews expires soon (SUBSCRIPTION_CARD_WARNING_BEFORE).",
+    _card_expires,
+    lambda: _compose_card_expires(sample_subscription(SubscriptionStatus.ACTIVE), timezone.now().date()),
+)
 RENEWAL_ANNOUNCED = Message(
     "renewal_announced",
     Audience.BUYER,
@@ -118,5 +186,5 @@ RENEWAL_FAILED = Message(
     Audience.BUYER,
     "A renewal was not paid: the subscription is past due.",
     _renewal_failed,
-    lambda: _compose_renewal_failed(sample_subscription(SubscriptionStatus.PAST_DUE), sample_invoice()),
+    _sample_failed,
 )

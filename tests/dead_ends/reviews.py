@@ -38,6 +38,8 @@ from payments.admin_actions import (
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
 from payments.inbox.replay import UNSETTLED
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from subscriptions.admin_actions import ResumeCharges
+from subscriptions.chargebacks import CHARGES_STOPPED
 from tests.core.test_status_writers import FLOORS
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
@@ -108,6 +110,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     WRONG_SIGN: Task("backoffice.verify_ledger"),
     SMTP.review_kind: Task("core.send_emails"),
     EMAIL_FAILED: Act(ResendEmail),
+    CHARGES_STOPPED: Act(ResumeCharges),
 }
 
 

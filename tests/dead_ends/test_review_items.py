@@ -24,6 +24,7 @@ from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation.refresh import refresh_refund
 from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.reviews.mismatches import accept_received_amount
+from subscriptions.chargebacks import CHARGES_STOPPED
 from tests.buying import (
     deliver,
     deliver_dispute,
@@ -44,6 +45,7 @@ from tests.dead_ends.rows import any_order, failed, failed_email, paid_order, pa
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
+from tests.subscriptions.subscribing import activate, last_payment
 from veza.celery import SWEEPS
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
@@ -176,6 +178,11 @@ def revoked_account(sandbox):
     revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
 
 
+def disputed_subscription(sandbox):
+    subscription = activate(sandbox, at=timezone.now())
+    deliver_dispute(last_payment(subscription), "opened")
+
+
 MAKE: dict[str, Any] = {
     kinds.MISMATCH: lambda sandbox: payment_after("succeeded", amount_received=99_00),
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
@@ -207,6 +214,7 @@ MAKE: dict[str, Any] = {
     UNLISTED: lambda sandbox: of_transfer(UNLISTED),
     DISCONNECTED: revoked_account,
     EMAIL_FAILED: failed_email,
+    CHARGES_STOPPED: disputed_subscription,
 }
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
-from subscriptions.changes import NoSubscription, cancel, change_plan
+from subscriptions.changes import cancel, change_plan
 from subscriptions.completion import PaymentUnderWay, open_completion
 from subscriptions.models import Subscription
 from subscriptions.refunds import place_refund
@@ -42,6 +42,7 @@ from tests.subscriptions.subscribing import (
     subscribe,
 )
 from veza.core.ids import new_id
+from veza.core.models import StatusChange
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,9 +116,11 @@ def test_a_revoked_method_does_not_take_the_method_that_replaced_it(sandbox):
 def test_a_subscription_is_cancelled_by_one_of_two(sandbox):
     subscription = activate(sandbox)
 
-    _, rival = before_commit(lambda: cancel_now(subscription), lambda: cancel_now(subscription))
+    first, rival = before_commit(lambda: cancel_now(subscription), lambda: cancel_now(subscription))
 
-    assert isinstance(rival.result(), NoSubscription)
+    assert rival.result() == first
+    moves = StatusChange.objects.filter(subject_id=subscription.pk, to_status="cancelled")
+    assert moves.count() == 1
 
 
 def test_a_cancellation_waits_for_a_renewal_into_another_plan(sandbox):
@@ -173,6 +176,7 @@ def test_two_completions_without_an_invoice_open_one_page():
 def test_a_second_refund_of_an_invoice_waits_for_the_first(sandbox):
     subscription = activate(sandbox)
     request = {"invoice_id": last_invoice(subscription).pk, "amount_minor": 4_00, "reason": "Late."}
+    request |= {"cause": BY_USER, "at": NOW}
 
     def refund() -> Refund:
         return place_refund(refund_id=new_id(), requested_by_id=subscription.user_id, **request)

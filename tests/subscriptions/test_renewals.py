@@ -189,16 +189,18 @@ def test_after_the_grace_period_it_expires(sandbox):
     assert subscription.due_at is None
 
 
-def test_a_late_payment_reactivates_an_expired_subscription(sandbox):
+def test_a_late_payment_buys_a_whole_period_from_then(sandbox):
     subscription = past_due(sandbox)
     end_at = subscription.period_end_at
     for day in range(1, 8):
         run_sweep(subscription, end_at + days(day))
 
-    complete(subscription, at=end_at + days(10))
-    press_button(sandbox, "pay", subscription, at=end_at + days(10))
+    paid_at = end_at + days(10)
+    complete(subscription, at=paid_at)
+    press_button(sandbox, "pay", subscription, at=paid_at)
 
-    assert (subscription.status, subscription.period_start_at) == ("active", end_at)
+    assert (subscription.status, subscription.period_start_at) == ("active", paid_at)
+    assert subscription.period_end_at == paid_at.replace(month=paid_at.month + 1)
 
 
 def test_a_payment_after_the_whole_period_begins_a_new_one(sandbox):

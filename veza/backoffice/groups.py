@@ -27,6 +27,7 @@ PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "connect.write_off": ("connect.sellertransfer", "May write off a seller's debt"),
     "subscriptions.complete_subscription": ("subscriptions.subscription", "May get a subscriber's payment link"),
     "subscriptions.expire_subscription": ("subscriptions.subscription", "May end a subscription"),
+    "subscriptions.resume_charges": ("subscriptions.subscription", "May charge a subscriber again after a dispute"),
     "backoffice.export_rows": ("backoffice.staffaction", "May export lists as files"),
 }
 # What every group may see.
@@ -66,6 +67,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "marketplace.cancel_order",
         "subscriptions.complete_subscription",
         "subscriptions.expire_subscription",
+        "subscriptions.resume_charges",
         "core.close_case",
         "core.resend_email",
     ),
