@@ -10,6 +10,7 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EndRefund,
     EnterConvertedAmount,
     EnterReceivedAmount,
     ImportExternalRefund,
@@ -104,7 +105,7 @@ class RefundAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "id__endswith", "hyperswitch_refund_id", "payment", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
-    row_actions = (RefreshRefund(), MarkRefundExpected(), WriteOffShortfall(), EnterConvertedAmount())
+    row_actions = (RefreshRefund(), EndRefund(), MarkRefundExpected(), WriteOffShortfall(), EnterConvertedAmount())
     empty = "No refund matches. A refund is requested on the order's page."
 
     def stuck(self, rows: "QuerySet[Refund]") -> "QuerySet[Refund]":

@@ -70,13 +70,16 @@ def open_refund(
     reason: str,
     requested_by_id: UUID | None,
     send_after: datetime | None = None,
+    by_amount: bool = False,
+    beside_pending: bool = False,
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
     `payment` is locked by the caller, who has looked for an earlier refund of this id; `amount_minor` is in `currency`,
     by default that which was received first, and `allocation` says whose money it is, account by account. An automatic
-    refund has `send_after`: the worker sends it from then on. Raises PaymentInDoubt, RefundAlreadyRequested,
-    RefundExceedsPayment, RefundLimitReached.
+    refund has `send_after`: the worker sends it from then on. `beside_pending` allows it while another one is pending:
+    the caller has seen to it that they are not two of the same. What is pending counts as gone either way.
+    Raises PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
@@ -84,6 +87,8 @@ def open_refund(
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
+    if not beside_pending and payment.has_pending_refund():
+        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
     _check_limits(payment, amount_minor, currency)
     refund = payment.refunds.create(
         pk=refund_id,
@@ -95,6 +100,7 @@ def open_refund(
         reason=reason,
         requested_by_id=requested_by_id,
         send_after=send_after,
+        by_amount=by_amount,
         next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
     refund.payment = payment
@@ -119,9 +125,7 @@ def is_covered(payment: Payment) -> bool:
 
 
 def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
-    if payment.has_pending_refund():
-        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    if payment.refunds.exclude(source=Refund.Source.VOID).count() >= MOST_REFUNDS:
+    if payment.refunds.counted_by_hyperswitch().count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"A payment can be refunded {MOST_REFUNDS} times. Pay the buyer back another way.")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached("A payment older than a year cannot be refunded. Pay the buyer back another way.")

@@ -47,6 +47,7 @@ VIEWABLE = (
     "subscriptions.unpaidsubscriptionaudit",
     "subscriptions.distributionsubmission",
     "marketplace.order",
+    "marketplace.refundapplication",
     "marketplace.license",
     "marketplace.product",
     "connect.sellertransfer",
