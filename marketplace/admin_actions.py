@@ -30,24 +30,12 @@ from veza.core.money import exponent, format_amount
 REST, SELECTED = "rest", "selected"
 
 
-class RefundForm(ActionForm):
-    """What to refund is chosen, never assumed: all that is left, or the selected items; of either, all or an amount."""
+class ItemsForm(ActionForm):
+    """Items of an order, each with what is left of it, and an amount."""
 
-    scope = forms.ChoiceField(label="What to refund", widget=forms.RadioSelect)
-    items = forms.MultipleChoiceField(
-        required=False,
-        label="Selected items",
-        help_text="Only with “the selected items”.",
-        widget=forms.CheckboxSelectMultiple,
-    )
-    amount = forms.DecimalField(
-        required=False,
-        label="Amount",
-        min_value=0,
-        help_text="Empty: everything that is left of them, and their licences go back. With an amount, the buyer keeps "
-        "the licence of each item of which something is left.",
-    )
-    field_order = ("scope", "items", "amount", "reason")
+    items = forms.MultipleChoiceField(required=False, label="Selected items", widget=forms.CheckboxSelectMultiple)
+    amount = forms.DecimalField(required=False, label="Amount", min_value=0)
+    field_order: tuple[str, ...] = ("items", "amount", "reason")
 
     def __init__(self, data: Any, order: Order) -> None:
         super().__init__(data)
@@ -55,21 +43,14 @@ class RefundForm(ActionForm):
         self.fields["amount"].label = f"Amount ({order.currency})"
         items = list(order.items.order_by("pk"))
         remaining = {share.item_id: share.total_minor for share in remaining_shares(items)}
-        left = format_amount(sum(remaining.values()), order.currency)
-        self._offer("scope", [(REST, f"All that is left of the order: {left}"), (SELECTED, "The selected items")])
-        self._offer(
-            "items",
-            [
-                (
-                    str(item.pk),
-                    f"{item.title}, {item.license}: {format_amount(remaining.get(item.pk, 0), order.currency)} left",
-                )
-                for item in items
-            ],
-        )
-
-    def _offer(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
-        self.fields[name].choices = choices  # type: ignore[attr-defined]  # The stub knows a plain Field only.
+        self.left_minor = sum(remaining.values())
+        self.fields["items"].choices = [  # type: ignore[attr-defined]  # The stub knows a plain Field only.
+            (
+                str(item.pk),
+                f"{item.title}, {item.license}: {format_amount(remaining.get(item.pk, 0), order.currency)} left",
+            )
+            for item in items
+        ]
 
     def clean_amount(self) -> int | None:
         """In minor units."""
@@ -80,6 +61,26 @@ class RefundForm(ActionForm):
         if minor != int(minor) or minor <= 0:
             raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
         return int(minor)
+
+
+class RefundForm(ItemsForm):
+    """What to refund is chosen, never assumed: all that is left, or the selected items; of either, all or an amount."""
+
+    scope = forms.ChoiceField(label="What to refund", widget=forms.RadioSelect)
+    field_order = ("scope", "items", "amount", "reason")
+
+    def __init__(self, data: Any, order: Order) -> None:
+        super().__init__(data, order)
+        rest = format_amount(self.left_minor, order.currency)
+        self.fields["scope"].choices = [  # type: ignore[attr-defined]  # As above.
+            (REST, f"All that is left of the order: {rest}"),
+            (SELECTED, "The selected items"),
+        ]
+        self.fields["items"].help_text = "Only with “The selected items”."
+        self.fields["amount"].help_text = (
+            "Empty: everything that is left of them, and their licences go back. With an amount, the buyer keeps the "
+            "licence of each item of which something is left."
+        )
 
     def clean(self) -> dict[str, Any]:
         answers: dict[str, Any] = super().clean() or self.cleaned_data
@@ -134,7 +135,7 @@ def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None)
     fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
     return [
         f"Hyperswitch refunds {format_amount(amount, order.currency)} to {order.buyer.email}.",
-        *_seller_sentences(parts, order.currency),
+        *seller_sentences(parts, order.currency),
         f"Our fee decreases by {format_amount(fee, order.currency)}, tax by {format_amount(tax, order.currency)}.",
         *_license_sentences(order, all_items, remaining, parts),
         "Booked once Hyperswitch reports success; a refund that fails changes nothing.",
@@ -147,21 +148,21 @@ def _license_sentences(
     """For each item that gives something, whether the buyer keeps its licence; a free item may follow the others."""
     after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk))
     gone_ids = ids_of_nothing_left(items, after)
-    left = {share.item_id: share.total_minor for share in after}
+    rest_minor = {share.item_id: share.total_minor for share in after}
     touched = {part.item_id for part in parts if part.total_minor} | {
         item.pk for item in items if not item.total_minor and item.pk in gone_ids
     }
-    return [_license_sentence(item, left[item.pk], order.currency) for item in items if item.pk in touched]
+    return [_license_sentence(item, rest_minor[item.pk], order.currency) for item in items if item.pk in touched]
 
 
 def _license_sentence(item: OrderItem, left_minor: int, currency: str) -> str:
     if not left_minor:
         return f"{item.title}: the {item.license} licence is revoked, nothing of its price is left."
-    left, price = format_amount(left_minor, currency), format_amount(item.total_minor, currency)
-    return f"{item.title}: the buyer keeps the {item.license} licence, {left} of {price} stays paid."
+    rest, price = format_amount(left_minor, currency), format_amount(item.total_minor, currency)
+    return f"{item.title}: the buyer keeps the {item.license} licence, {rest} of {price} stays paid."
 
 
-def _seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
+def seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
     emails = dict(User.objects.filter(pk__in=[part.seller_id for part in parts]).values_list("pk", "email"))
     return [
         f"{format_amount(part.seller_minor, currency)} of {emails[part.seller_id]}: not sent, or reversed at Stripe."

@@ -73,9 +73,9 @@ class RefundProposal:
 
     def sellers_left(self) -> set[UUID]:
         """The sellers of whose items something is left after it."""
-        taken = _totals(self.parts)
-        left = (share for share in self.remaining if share.total_minor > taken.get(share.item_id, 0))
-        return {share.seller_id for share in left}
+        parts = _totals(self.parts)
+        rest = (share for share in self.remaining if share.total_minor > parts.get(share.item_id, 0))
+        return {share.seller_id for share in rest}
 
 
 def refuse_beyond_limits(payment: Payment, items: Sequence[OrderItem], proposal: RefundProposal) -> None:
@@ -118,9 +118,9 @@ def _refuse_above_goodwill(items: Sequence[OrderItem], proposal: RefundProposal,
         refunded_minor = item.total_minor - remaining[item.pk]
         most_minor = basis_points_of(item.total_minor, most)
         if refunded_minor + part_minor > most_minor:
-            left = format_amount(max(0, most_minor - refunded_minor), currency)
+            rest = format_amount(max(0, most_minor - refunded_minor), currency)
             raise GoodwillLimitReached(
-                f"Of {item.title!r} you may refund another {left} while the buyer keeps the licence: "
+                f"Of {item.title!r} you may refund another {rest} while the buyer keeps the licence: "
                 f"{most / 100:g} % of its price in all. Refund the whole item instead."
             )
 

@@ -61,7 +61,7 @@ def _compose_declined(application: RefundApplication, titles: Sequence[str]) -> 
             Notice(_("No money was returned, and your licences stay valid."), "bad"),
             Table([Line(_("Reason"), application.decision_reason)]),
             *_about(application, titles),
-            Paragraph(_("If you do not agree, answer our support with the number above.")),
+            Paragraph(_("If you do not agree, contact our support with the number above.")),
         ],
     )
 

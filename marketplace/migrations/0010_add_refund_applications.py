@@ -84,8 +84,9 @@ class Migration(migrations.Migration):
                 (
                     "item",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="refund_application_lines",
+                        related_name="+",
                         to="marketplace.orderitem",
                     ),
                 ),

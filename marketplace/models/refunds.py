@@ -98,7 +98,7 @@ class RefundApplicationItem(KeyedRow):
     """One item that a buyer applies to give back, and what was left of it then."""
 
     application = models.ForeignKey(RefundApplication, on_delete=models.PROTECT, related_name="lines", db_index=False)
-    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="refund_application_lines")
+    item = models.ForeignKey(OrderItem, on_delete=models.PROTECT, related_name="+", db_index=False)
     amount_minor = models.BigIntegerField()
 
     class Meta:

@@ -59,15 +59,15 @@ def review_overdue_refunds() -> int:
     recent = ReviewItem.objects.filter(kind=REFUND_OVERDUE, subject_id=OuterRef("pk")).exclude(
         closed_at__lte=timezone.now() - settings.REFUND_REVIEW_AFTER
     )
-    tally = Tally()
+    count, errors = 0, []
     for refund_id in overdue_refunds().exclude(Exists(recent)).values_list("pk", flat=True)[:BATCH]:
         try:
-            tally.done += _review(refund_id)
+            count += _review(refund_id)
         except DatabaseError as error:
-            tally.failed, tally.last_error = tally.failed + 1, f"{refund_id}: {error}"
+            errors.append(f"{refund_id}: {error}")
             log.exception("refund_not_reviewed", refund=str(refund_id))
-    beat(WORKER, tally)
-    return tally.done
+    beat(WORKER, Tally(done=count, failed=len(errors), last_error=errors[-1] if errors else ""))
+    return count
 
 
 @writes.atomic()
