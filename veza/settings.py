@@ -301,6 +301,7 @@ SPECTACULAR_SETTINGS = {
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",
+        "OrderRefundStatus": "marketplace.refund_listing.ListedStatus.choices",
         "SubscriptionStatus": "subscriptions.states.SubscriptionStatus.choices",
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
