@@ -41,6 +41,8 @@ from veza.core.words import format_date
 
 REFUND_TO_DECIDE = "refund_to_decide"
 LIMIT_OVER = timedelta(days=30)
+# Of one order: withdrawing a request and making it again costs support and the mail server, and no one is helped.
+MOST_APPLICATIONS = 10
 # The buyer has the money, or is going to.
 _GIVEN_BACK = (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
 _WHY = {
@@ -55,6 +57,11 @@ APPLICATIONS_OF = reads.Read(
 
 class RefundDeclined(NotAllowed):
     code = "refund_declined"
+    http_status = 409
+
+
+class TooManyApplications(NotAllowed):
+    code = "refund_requests_exhausted"
     http_status = 409
 
 
@@ -84,10 +91,12 @@ def open_application(
 ) -> RefundApplication:
     """Record that the buyer of a locked order applies for a refund, and ask support to decide.
 
-    Raises RefundDeclined for an item that support has declined to refund before.
+    Raises RefundDeclined for an item that support has declined to refund before, and TooManyApplications.
     """
     assert connection.in_atomic_block, "an application is made under the lock of its order"
     _refuse_if_declined(order, [part.item_id for part in parts])
+    if len(APPLICATIONS_OF(order.pk)) >= MOST_APPLICATIONS:
+        raise TooManyApplications("You have requested refunds of this order too often. Contact support.")
     due = settings.REFUND_REQUEST_DUE
     application = RefundApplication.objects.create(
         pk=application_id,
@@ -109,13 +118,13 @@ def open_application(
 
 
 @writes.atomic()
-def withdraw_application(*, application_id: UUID, order_id: UUID, buyer: User, cause: Cause) -> RefundApplication:
+def withdraw_application(*, application_id: UUID, buyer: User, cause: Cause) -> RefundApplication:
     """End an undecided application because its buyer does not want the refund any more.
 
     Withdrawing again changes nothing. Raises NotFound, ApplicationAlreadyDecided.
     """
     application = lock_application(application_id)
-    if application is None or application.order_id != order_id or application.order.buyer_id != buyer.pk:
+    if application is None or application.order.buyer_id != buyer.pk:
         raise NotFound("There is no such refund.")
     if application.status == RefundApplicationStatus.WITHDRAWN:
         return application

@@ -93,17 +93,7 @@ class RefundOrder(GenericAPIView[Order]):
         "back many orders, or gives back an exclusive licence again, gets the status `requested`: support decides.",
         request=RefundInput,
         responses={202: RefundRequestOutput},
-        examples=[
-            OpenApiExample("The whole order", {"reason": "The files do not open."}, request_only=True),
-            OpenApiExample(
-                "An item",
-                {"reason": "This file does not open.", "items": ["0190a000-0000-7000-8000-000000000001"]},
-                request_only=True,
-            ),
-            OpenApiExample(
-                "An amount, by a seller", {"reason": "One file is missing.", "amount_minor": 500}, request_only=True
-            ),
-        ],
+        examples=[OpenApiExample("The whole order", {"reason": "The files do not open."}, request_only=True)],
     )
     @idempotent
     def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
@@ -144,11 +134,10 @@ class WithdrawRefund(GenericAPIView[Order]):
         request=NoInput,
         responses={200: RefundOutput},
     )
-    def post(self, request: Request, pk: UUID, refund_id: UUID) -> Response:
+    def post(self, request: Request, pk: UUID) -> Response:
         input_of(request, NoInput)
         buyer = request.user
         assert isinstance(buyer, User)
-        application = withdraw_application(
-            application_id=refund_id, order_id=pk, buyer=buyer, cause=cause_of(request, "The buyer withdrew it.")
-        )
+        cause = cause_of(request, "The buyer withdrew it.")
+        application = withdraw_application(application_id=pk, buyer=buyer, cause=cause)
         return Response(RefundOutput(describe_refund(application, reader=buyer)).data)

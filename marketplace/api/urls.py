@@ -16,10 +16,6 @@ urlpatterns = [
     path("marketplace/orders/<uuid:pk>", OneOrder.as_view(), name="order"),
     path("marketplace/orders/<uuid:pk>/refund", RefundOrder.as_view(), name="order-refund"),
     path("marketplace/orders/<uuid:pk>/refunds", OrderRefunds.as_view(), name="order-refunds"),
-    path(
-        "marketplace/orders/<uuid:pk>/refunds/<uuid:refund_id>/withdraw",
-        WithdrawRefund.as_view(),
-        name="order-refund-withdrawal",
-    ),
+    path("marketplace/refunds/<uuid:pk>/withdraw", WithdrawRefund.as_view(), name="refund-withdrawal"),
     path("licenses/mine", OwnLicenses.as_view(), name="licenses"),
 ]

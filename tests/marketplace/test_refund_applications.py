@@ -10,6 +10,7 @@ from marketplace.refund_applications import (
     REFUND_TO_DECIDE,
     ApplicationAlreadyDecided,
     RefundDeclined,
+    TooManyApplications,
     withdraw_application,
 )
 from marketplace.refund_decisions import decline_refund, grant_refund
@@ -270,9 +271,7 @@ def test_a_decision_is_made_once(application):
 
 
 def withdraw(application: RefundApplication, buyer: User) -> RefundApplication:
-    return withdraw_application(
-        application_id=application.pk, order_id=application.order_id, buyer=buyer, cause=BY_BUYER
-    )
+    return withdraw_application(application_id=application.pk, buyer=buyer, cause=BY_BUYER)
 
 
 def test_a_buyer_withdraws_a_request_and_may_make_another(application, order, buyer):
@@ -280,6 +279,16 @@ def test_a_buyer_withdraws_a_request_and_may_make_another(application, order, bu
 
     assert application_of(order).pk != application.pk
     assert ReviewItem.objects.filter(kind=REFUND_TO_DECIDE, closed_at__isnull=True).count() == 1
+
+
+def test_withdrawing_and_requesting_again_has_an_end(application, order, buyer):
+    for _ in range(9):
+        withdraw(application, buyer)
+        application = application_of(order)
+    withdraw(application, buyer)
+
+    with pytest.raises(TooManyApplications):
+        ask_refund(order, requested_by=buyer)
 
 
 def test_another_user_withdraws_nothing(application):

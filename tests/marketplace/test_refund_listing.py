@@ -27,6 +27,7 @@ from veza.core.causes import Cause
 
 pytestmark = pytest.mark.django_db
 ORDERS = "/api/v1/marketplace/orders"
+WITHDRAW = "/api/v1/marketplace/refunds"
 BY_SUPPORT = Cause("staff", actor="ada@staff.example", reason="It was printed.")
 
 
@@ -172,9 +173,9 @@ def test_a_declined_request_stays_listed_with_its_reason(order, settings):
 
 
 def test_a_buyer_withdraws_a_request(order, settings):
-    second, application = limited(order, settings)
+    _, application = limited(order, settings)
 
-    answer = client_of(order.buyer).post(f"{ORDERS}/{second.pk}/refunds/{application.pk}/withdraw")
+    answer = client_of(order.buyer).post(f"{WITHDRAW}/{application.pk}/withdraw")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "withdrawn")
 
@@ -182,7 +183,7 @@ def test_a_buyer_withdraws_a_request(order, settings):
 def test_a_refund_is_not_withdrawn(order):
     refund = refund_of(order)
 
-    answer = client_of(order.buyer).post(f"{ORDERS}/{order.pk}/refunds/{refund.pk}/withdraw")
+    answer = client_of(order.buyer).post(f"{WITHDRAW}/{refund.pk}/withdraw")
 
     assert (answer.status_code, Refund.objects.get().status) == (404, "pending")
 

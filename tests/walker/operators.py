@@ -7,7 +7,7 @@ from django.contrib import admin
 
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
-from marketplace.models import Order
+from marketplace.models import Order, RefundApplication
 from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription, SubscriptionInvoice
@@ -18,7 +18,17 @@ from veza.core.errors import NotAllowed
 from veza.core.states import IllegalMove, StaleState
 
 BY_STAFF = Cause("staff", actor="support@staff.example", reason="It is right.")
-PAGES = (Order, Payment, Refund, Dispute, SellerTransfer, ConnectedAccount, Subscription, SubscriptionInvoice)
+PAGES = (
+    Order,
+    RefundApplication,
+    Payment,
+    Refund,
+    Dispute,
+    SellerTransfer,
+    ConnectedAccount,
+    Subscription,
+    SubscriptionInvoice,
+)
 WRITING_OFF = (WriteOffDebt, WriteOffShortfall)
 
 
