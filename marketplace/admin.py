@@ -6,12 +6,13 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.admin_actions import CancelOrder, RefreshOrder, RefundForBuyer
+from marketplace.admin_actions import CancelOrder, DeclineRefund, GrantRefund, RefreshOrder, RefundForBuyer
 from marketplace.bank_refund_actions import BookBankRefundOfOrder
-from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
+from marketplace.models import License, LicenseOffer, Order, OrderItem, Product, RefundApplication
+from marketplace.refund_listing import notices_of
 from marketplace.states import OrderStatus
 from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
-from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status
+from veza.core.admin_columns import NOTHING, Panel, age, amount, column, moment, money, panel, person, short_id, status
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter
 from veza.core.ids import first_id_since
 
@@ -69,11 +70,56 @@ class OrderAdmin(HistoryAdmin):
         ]
         return [panel("Items", items, columns)]
 
+    def page_context(self, row: Order) -> dict[str, Any]:
+        return {**super().page_context(row), "notices": notices_of(row)}
+
     def stuck(self, rows: "QuerySet[Order]") -> "QuerySet[Order]":
         """Unpaid long after its payment page closed, or a refund without a result for half an hour."""
         unpaid = Q(status=OrderStatus.PENDING, pk__lt=first_id_since(UNPAID_TOO_LONG))
         waiting = Q(status=OrderStatus.REFUND_PENDING, pk__lt=first_id_since(REFUND_TOO_LONG))
         return rows.filter(unpaid | waiting)
+
+
+@column("why")
+def why_support_decides(row: RefundApplication) -> str:
+    return row.get_why_display()
+
+
+@admin.register(RefundApplication)
+class RefundApplicationAdmin(HistoryAdmin):
+    list_display = (
+        short_id,
+        person("order.buyer", "buyer"),
+        amount,
+        status,
+        why_support_decides,
+        moment("due_at", "due"),
+        age,
+    )
+    list_filter = ("status", "why", AgeFilter)
+    list_select_related = ("order__buyer",)
+    search_keys = ("id", "id__endswith", "order", "order__buyer__email")
+    facts = (
+        person("order.buyer", "buyer"),
+        amount,
+        why_support_decides,
+        column("the buyer's reason")(lambda row: row.reason),
+        moment("due_at", "due"),
+        column("decided by")(lambda row: row.decided_by or NOTHING),
+        column("reason of the decision")(lambda row: row.decision_reason or NOTHING),
+        age,
+    )
+    row_actions = (GrantRefund(), DeclineRefund())
+    empty = "No refund request matches. Buyers request what they may not give back by themselves; support decides."
+
+    def panels(self, row: RefundApplication) -> Sequence[Panel]:
+        lines = row.lines.select_related("item", "application").order_by("item")
+        columns = [
+            column("work")(lambda line: line.item.title),
+            column("licence")(lambda line: line.item.license),
+            money("amount", "left when requested", currency="application.currency"),
+        ]
+        return [panel("Requested items", lines, columns)]
 
 
 @column("work")

@@ -1,37 +1,40 @@
-"""What staff may do about an order: refund it, refresh it from Hyperswitch, or cancel it."""
+"""What staff may do about an order: refund it, decide about a refund that its buyer requests, refresh it from
+Hyperswitch, or cancel it.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
 
-from marketplace.allocation import ItemShares, remaining_shares, split
-from marketplace.models import Order, OrderItem
+from marketplace.allocation import (
+    ItemShares,
+    lost_to_disputes,
+    remaining_after_loss,
+    remaining_shares,
+    split,
+    subtract_shares,
+)
+from marketplace.licenses import ids_of_nothing_left
+from marketplace.models import Order, OrderItem, RefundApplication
 from marketplace.orders import cancel_order
-from marketplace.refunds import MAY_REFUND, RefundRequest, request_refund
-from marketplace.states import OrderStatus
+from marketplace.refund_decisions import decline_refund, grant_refund
+from marketplace.refunds import MAY_REFUND, REFUNDABLE, RefundRequest, request_refund
+from marketplace.states import OrderStatus, RefundApplicationStatus
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.models import User
 from veza.core.money import exponent, format_amount
 
+REST, SELECTED = "rest", "selected"
 
-class RefundForm(ActionForm):
-    """Everything that is left to refund, unless items or an amount (or both) limit it."""
 
-    items = forms.MultipleChoiceField(
-        required=False,
-        label="Only these items",
-        help_text="None selected: all items.",
-        widget=forms.CheckboxSelectMultiple,
-    )
-    amount = forms.DecimalField(
-        required=False,
-        label="Amount",
-        min_value=0,
-        help_text="Empty: everything that is left of the selected items.",
-    )
+class ItemsForm(ActionForm):
+    """Items of an order, each with what is left of it, and an amount."""
+
+    items = forms.MultipleChoiceField(required=False, label="Selected items", widget=forms.CheckboxSelectMultiple)
+    amount = forms.DecimalField(required=False, label="Amount", min_value=0)
     field_order: tuple[str, ...] = ("items", "amount", "reason")
 
     def __init__(self, data: Any, order: Order) -> None:
@@ -40,6 +43,7 @@ class RefundForm(ActionForm):
         self.fields["amount"].label = f"Amount ({order.currency})"
         items = list(order.items.order_by("pk"))
         remaining = {share.item_id: share.total_minor for share in remaining_shares(items)}
+        self.left_minor = sum(remaining.values())
         self.fields["items"].choices = [  # type: ignore[attr-defined]  # The stub knows a plain Field only.
             (
                 str(item.pk),
@@ -59,34 +63,53 @@ class RefundForm(ActionForm):
         return int(minor)
 
 
+class RefundForm(ItemsForm):
+    """What to refund is chosen, never assumed: all that is left, or the selected items; of either, all or an amount."""
+
+    scope = forms.ChoiceField(label="What to refund", widget=forms.RadioSelect)
+    field_order = ("scope", "items", "amount", "reason")
+
+    def __init__(self, data: Any, order: Order) -> None:
+        super().__init__(data, order)
+        rest = format_amount(self.left_minor, order.currency)
+        self.fields["scope"].choices = [  # type: ignore[attr-defined]  # As above.
+            (REST, f"All that is left of the order: {rest}"),
+            (SELECTED, "The selected items"),
+        ]
+        self.fields["items"].help_text = "Only with “The selected items”."
+        self.fields["amount"].help_text = (
+            "Empty: everything that is left of them, and their licences go back. With an amount, the buyer keeps the "
+            "licence of each item of which something is left."
+        )
+
+    def clean(self) -> dict[str, Any]:
+        answers: dict[str, Any] = super().clean() or self.cleaned_data
+        scope, items = answers.get("scope"), answers.get("items")
+        if scope == SELECTED and not items and "items" not in self.errors:
+            self.add_error("items", "Select the items to refund.")
+        if scope == REST and items:
+            self.add_error("items", "Clear the selection, or choose “The selected items”.")
+        return answers
+
+
 class RefundForBuyer(AdminAction[Order]):
     label, permission, for_selection = "Refund for the buyer", MAY_REFUND, False
 
     def is_available(self, row: Order) -> bool:
-        return row.status == OrderStatus.COMPLETED and row.total_minor > 0
+        return row.status in REFUNDABLE and row.total_minor > 0
 
     def form(self, row: Any, data: Mapping[str, Any] | None = None) -> ActionForm:
         return RefundForm(data, row)
 
     def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
-        items = _selected_items(row, params)
-        remaining = remaining_shares(items)
-        available = sum(share.total_minor for share in remaining)
-        amount = params.answers.get("amount") or available
-        if amount > available or not available:
-            return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]
-        parts = split(amount, remaining)
-        fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
-        return [
-            f"Hyperswitch refunds {format_amount(amount, row.currency)} to {row.buyer.email}.",
-            *seller_sentences(parts, row.currency),
-            f"Our fee decreases by {format_amount(fee, row.currency)}, tax by {format_amount(tax, row.currency)}.",
-            "Booked once Hyperswitch reports success. Licences of items refunded in full are then revoked.",
-        ]
+        if "scope" not in params.answers:
+            return ["Choose what to refund. Nothing is refunded before you have seen what follows from it."]
+        return _effects(row, _selected_items(row, params), params.answers.get("amount"))
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
-        item_ids = [item.pk for item in row.items.order_by("pk") if str(item.pk) in params.answers.get("items", [])]
-        refund_request = RefundRequest(cause.reason, item_ids=item_ids, amount_minor=params.answers.get("amount"))
+        is_all = params.answers["scope"] == REST
+        item_ids = None if is_all else [item.pk for item in _selected_items(row, params)]
+        refund_request = RefundRequest(cause.reason, item_ids, params.answers.get("amount"))
         refund = request_refund(
             refund_id=params.id, order_id=row.pk, requested_by=params.by, refund_request=refund_request, cause=cause
         )
@@ -95,8 +118,48 @@ class RefundForBuyer(AdminAction[Order]):
 
 
 def _selected_items(order: Order, params: ActionRequest) -> list[OrderItem]:
-    item_ids = params.answers.get("items") or []
-    return [item for item in order.items.order_by("pk") if not item_ids or str(item.pk) in item_ids]
+    is_all, item_ids = params.answers["scope"] == REST, params.answers.get("items") or []
+    return [item for item in order.items.order_by("pk") if is_all or str(item.pk) in item_ids]
+
+
+def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None) -> list[str]:
+    """What a refund of an amount of these items, or of all that is left of them, would do."""
+    all_items = list(order.items.order_by("pk"))
+    remaining, item_ids = remaining_shares(all_items), {item.pk for item in items}
+    selected = [share for share in remaining if share.item_id in item_ids]
+    available = sum(share.total_minor for share in selected)
+    amount = amount_minor or available
+    if amount > available or not available:
+        return [f"Only {format_amount(available, order.currency)} is left to refund: this will be refused."]
+    parts = split(amount, selected)
+    fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
+    return [
+        f"Hyperswitch refunds {format_amount(amount, order.currency)} to {order.buyer.email}.",
+        *seller_sentences(parts, order.currency),
+        f"Our fee decreases by {format_amount(fee, order.currency)}, tax by {format_amount(tax, order.currency)}.",
+        *_license_sentences(order, all_items, remaining, parts),
+        "Booked once Hyperswitch reports success; a refund that fails changes nothing.",
+    ]
+
+
+def _license_sentences(
+    order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], parts: Sequence[ItemShares]
+) -> list[str]:
+    """For each item that gives something, whether the buyer keeps its licence; a free item may follow the others."""
+    after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk))
+    gone_ids = ids_of_nothing_left(items, after)
+    rest_minor = {share.item_id: share.total_minor for share in after}
+    touched = {part.item_id for part in parts if part.total_minor} | {
+        item.pk for item in items if not item.total_minor and item.pk in gone_ids
+    }
+    return [_license_sentence(item, rest_minor[item.pk], order.currency) for item in items if item.pk in touched]
+
+
+def _license_sentence(item: OrderItem, left_minor: int, currency: str) -> str:
+    if not left_minor:
+        return f"{item.title}: the {item.license} licence is revoked, nothing of its price is left."
+    rest, price = format_amount(left_minor, currency), format_amount(item.total_minor, currency)
+    return f"{item.title}: the buyer keeps the {item.license} licence, {rest} of {price} stays paid."
 
 
 def seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
@@ -106,6 +169,51 @@ def seller_sentences(parts: Sequence[ItemShares], currency: str) -> list[str]:
         for part in parts
         if part.seller_minor
     ]
+
+
+class GrantRefund(AdminAction[RefundApplication]):
+    label, permission, for_selection = "Grant refund", MAY_REFUND, False
+
+    def is_available(self, row: RefundApplication) -> bool:
+        return row.status == RefundApplicationStatus.REQUESTED
+
+    def preview(self, row: RefundApplication, *, params: ActionRequest) -> list[str]:
+        item_ids = row.lines.values("item")
+        return _effects(row.order, list(OrderItem.objects.filter(pk__in=item_ids).order_by("pk")), None)
+
+    def perform(self, row: RefundApplication, *, cause: Cause, params: ActionRequest) -> str:
+        refund = grant_refund(application_id=row.pk, granted_by=params.by, cause=cause)
+        refund.refresh_from_db()
+        return f"Granted. The refund of {format_amount(refund.amount_minor, refund.currency)} is {refund.status}."
+
+
+class DeclineForm(ActionForm):
+    """The buyer reads the reason."""
+
+    def __init__(self, data: Mapping[str, Any] | None) -> None:
+        super().__init__(data)
+        self.fields["reason"].help_text = "The buyer is sent this text. Also shown in the order history with your name."
+
+
+class DeclineRefund(AdminAction[RefundApplication]):
+    label, permission, for_selection = "Decline refund", MAY_REFUND, False
+
+    def is_available(self, row: RefundApplication) -> bool:
+        return row.status == RefundApplicationStatus.REQUESTED
+
+    def form(self, row: RefundApplication, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return DeclineForm(data)
+
+    def preview(self, row: RefundApplication, *, params: ActionRequest) -> list[str]:
+        amount = format_amount(row.amount_minor, row.currency)
+        return [
+            f"{row.order.buyer.email} is not refunded {amount}, keeps the licences, and is sent your reason by e-mail.",
+            "The buyer cannot request the same items again. Support can still refund them on the order's page.",
+        ]
+
+    def perform(self, row: RefundApplication, *, cause: Cause, params: ActionRequest) -> str:
+        decline_refund(application_id=row.pk, declined_by=params.by, cause=cause)
+        return "Declined. The buyer is sent your reason."
 
 
 class RefreshOrder(AdminAction[Order]):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django import forms
 
-from marketplace.admin_actions import RefundForm, seller_sentences
+from marketplace.admin_actions import ItemsForm, seller_sentences
 from marketplace.bank_refunds import BankTransfer, is_refundable_from_bank, refund_from_bank, split_bank_transfer
 from marketplace.models import Order
 from payments.admin_actions import BankReferenceForm
@@ -16,7 +16,7 @@ from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
 
 
-class OrderBankRefundForm(RefundForm):
+class OrderBankRefundForm(ItemsForm):
     """The items that were paid back and the amount: what our bank paid is known, so neither may be left out."""
 
     bank_reference = BankReferenceForm.base_fields["bank_reference"]

@@ -53,7 +53,7 @@ def update_licenses(
     """
     assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
     assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
-    gone_ids = _ids_of_nothing_left(items, remaining)
+    gone_ids = ids_of_nothing_left(items, remaining)
     status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
     rows = LICENSES_OF(order.pk)
@@ -69,7 +69,7 @@ def update_licenses(
             move(movable, status, cause=cause, at=at)
 
 
-def _ids_of_nothing_left(items: Sequence[OrderItem], remaining: Sequence[ItemShares]) -> set[UUID]:
+def ids_of_nothing_left(items: Sequence[OrderItem], remaining: Sequence[ItemShares]) -> set[UUID]:
     """The items of which nothing remains; free items follow when nothing remains of any other."""
     remaining_minor = {share.item_id: share.total_minor for share in remaining}
     paid_ids = {item.pk for item in items if item.total_minor and item.pk in remaining_minor}

@@ -31,6 +31,7 @@ from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
 from marketplace.messages.sales import drafts_of_sales
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
+from marketplace.refund_applications import APPLICATIONS_OF, end_pointless_applications
 from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
@@ -42,6 +43,8 @@ from veza.core.email.outbox import draft, write_email, write_emails
 from veza.core.states import may_move, move
 
 _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
+# What follows the money of an order, and the money itself.
+_FOLLOWING_MONEY = (*MONEY_OF, licenses.LICENSES_OF, APPLICATIONS_OF)
 
 
 def may_collect(payment: Payment, /) -> bool:
@@ -99,7 +102,7 @@ def refund_opened(refund: Refund, /) -> None:
 
 def refund_changed(refund: Refund, /, *, cause: Cause, at: datetime) -> None:
     """A refund of an order succeeded, failed, or was returned by the bank: order, licences and sellers follow."""
-    _update_order(lock_order(refund.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
+    _update_order(lock_order(refund.payment, *_FOLLOWING_MONEY), cause=cause, at=at)
     write_refund_email(refund, at=at)
 
 
@@ -109,7 +112,7 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
     Licences are suspended while it is open, revoked as far as nothing of their item is left when it is lost, and active
     again when it is won.
     """
-    _update_order(lock_order(dispute.payment, *MONEY_OF, licenses.LICENSES_OF), cause=cause, at=at)
+    _update_order(lock_order(dispute.payment, *_FOLLOWING_MONEY), cause=cause, at=at)
     write_dispute_email(dispute)
 
 
@@ -145,6 +148,7 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
         lost_minor = lost_to_disputes(order.pk)
         remaining = remaining_after_loss(remaining_shares(items, REFUNDED_ONLY), lost_minor)
         licenses.update_licenses(order, items, remaining, cause=cause, at=at)
+        end_pointless_applications(order, remaining, cause=cause, at=at)
         left_minor = sum(share.total_minor for share in remaining)
         licenses.update_review_of_partial_loss(order, lost_minor=lost_minor, left_minor=left_minor)
     sellers().order_money_changed(order, cause=cause, at=at)

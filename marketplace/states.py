@@ -1,4 +1,4 @@
-"""What an order and a licence may do next."""
+"""What an order, a licence and an application for a refund may do next."""
 
 from django.db.models import TextChoices
 
@@ -19,6 +19,13 @@ class LicenseStatus(TextChoices):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
+
+
+class RefundApplicationStatus(TextChoices):
+    REQUESTED = "requested"
+    GRANTED = "granted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
 
 
 _O = OrderStatus
@@ -63,3 +70,12 @@ LICENSE_MOVES: Moves = {
 HELD_STATUSES = (_L.ACTIVE, _L.SUSPENDED)
 # The order ended before its money arrived, if any did.
 ENDED_UNPAID = (_O.FAILED, _O.EXPIRED, _O.CANCELLED)
+
+_A = RefundApplicationStatus
+REFUND_APPLICATION_MOVES: Moves = {
+    _A.REQUESTED: {
+        _A.GRANTED: "support opened the refund",
+        _A.DECLINED: "support refused it, and the buyer reads why",
+        _A.WITHDRAWN: "the buyer withdrew it, or nothing is left of its items",
+    },
+}

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from payments.admin_actions import (
     AcceptReceivedAmount,
     BookBankReturnOfFunds,
+    EndRefund,
     EnterConvertedAmount,
     EnterReceivedAmount,
     ImportExternalRefund,
@@ -109,6 +110,7 @@ class RefundAdmin(HistoryAdmin):
     facts = (person("payment.payer", "buyer"), amount, age, moment("succeeded_at"), refund_next)
     row_actions = (
         RefreshRefund(),
+        EndRefund(),
         MarkRefundExpected(),
         MarkBankRefundReturned(),
         WriteOffShortfall(),

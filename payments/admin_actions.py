@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django import forms
+from django.utils import timezone
 
 from payments.collection.payment_requests import check_payment
 from payments.inbox.intake import Result
@@ -13,6 +14,7 @@ from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
 from payments.refunds.bank_refunds import return_bank_refund
 from payments.refunds.external_refunds import import_external_refund, mark_refund_expected, open_reviews_to_confirm
+from payments.refunds.overdue import end_overdue_refund, is_under_review
 from payments.refunds.refund_requests import check_refund
 from payments.review_items import funds_to_return
 from payments.reviews import mismatches
@@ -358,6 +360,28 @@ class MarkRefundExpected(AdminAction[Refund]):
     def perform(self, row: Refund, *, cause: Cause, params: ActionRequest) -> str:
         mark_refund_expected(refund_id=row.pk, cause=cause)
         return "The review item is closed."
+
+
+class EndRefund(AdminAction[Refund]):
+    """For a refund that stays pending although it will not be made."""
+
+    label, permission, for_selection = "End refund", "payments.resolve_mismatch", False
+
+    def is_available(self, row: Refund) -> bool:
+        return is_under_review(row)
+
+    def preview(self, row: Refund, *, params: ActionRequest) -> list[str]:
+        amount = format_amount(row.amount_minor, row.currency)
+        return [
+            f"{row.provider_key} is read from Hyperswitch. If it is still pending there, or unknown, it fails here.",
+            f"The buyer is not sent {amount}, keeps what it was for, and can be refunded again.",
+            "Do this only if Hyperswitch's staff have confirmed that it will not be made. If it succeeds after all, it "
+            "is booked, and what the buyer got twice is a loss.",
+        ]
+
+    def perform(self, row: Refund, *, cause: Cause, params: ActionRequest) -> str:
+        refund = end_overdue_refund(refund_id=row.pk, cause=cause, at=timezone.now())
+        return f"The refund is {refund.status}."
 
 
 class ConvertedAmountForm(ActionForm):

@@ -83,10 +83,9 @@ def refund_sent(refund: Refund, of: PaidFor) -> Content | Outdated:
 
 
 def refund_failed(refund: Refund, of: PaidFor) -> Content | Outdated:
-    """The refund was not made. The reason is the provider's own."""
+    """The refund was not made."""
     if refund.status != RefundStatus.FAILED:
         return _outdated(refund)
-    reason = refund.error_message or refund.error_code.replace("_", " ")
     return Content(
         subject_line=_("Refund not possible: %(of)s") % {"of": of.name},
         headline=_("Your refund could not be made"),
@@ -96,7 +95,7 @@ def refund_failed(refund: Refund, of: PaidFor) -> Content | Outdated:
             *_items(of),
             Table(
                 [
-                    *([Line(_("Reason given by the payment provider"), reason)] if reason else []),
+                    Line(_("Reason"), failure_in_words(refund)),
                     Line(_("For"), of.name),
                     Line(_("Refund"), refund.shown_id),
                 ]
@@ -104,6 +103,18 @@ def refund_failed(refund: Refund, of: PaidFor) -> Content | Outdated:
             Paragraph(_("You can request it again. If that fails too, contact our support with the number above.")),
         ],
     )
+
+
+def failure_in_words(refund: Refund) -> str:
+    """Why a refund failed, as buyers and sellers may read it: nothing of what the provider wrote."""
+    match refund.error_code:
+        case "never_arrived":
+            return _("It did not reach our payment provider.")
+        case "refund_exceeds_payment":
+            return _("Its money was not there any more: it was disputed, or had gone back another way.")
+        case "ended_by_staff":
+            return _("Our payment provider could not say what became of it, so we ended it.")
+    return _("Our payment provider or the bank refused it.")
 
 
 def refund_returned(refund: Refund, of: PaidFor) -> Content | Outdated:

@@ -29,6 +29,7 @@ RETURNED = "refund_returned"
 REFUND_EXCESS = "refund_exceeds_payment"
 REFUND_DIFFERS = "refund_amount_differs"
 IN_DOUBT = "refund_in_doubt"
+REFUND_OVERDUE = "refund_overdue"
 AMOUNT_IN_DOUBT = "amount_in_doubt"
 DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
@@ -185,7 +186,8 @@ def funds_to_return(payment: Payment) -> Funds:
 
 def update_reviews_after_failure(refund: Refund) -> None:
     """A refund of unapplied funds was not requested by hand: finance would not notice that it failed."""
-    close_review(IN_DOUBT, refund, note="The refund failed.")
+    for kind in (IN_DOUBT, REFUND_OVERDUE):
+        close_review(kind, refund, note="The refund failed.")
     if refund.source == Refund.Source.LATE_PAYMENT:
         error = " ".join(filter(None, (refund.error_code, refund.error_message))) or "Hyperswitch gave no reason"
         close_review(UNAPPLIED_FUNDS, refund.payment, note="Retried; the refund failed again.")
@@ -195,7 +197,7 @@ def update_reviews_after_failure(refund: Refund) -> None:
 
 def update_reviews_after_success(refund: Refund) -> None:
     """Close what was in doubt about the refund. If it is external, support has to know."""
-    for kind in (IN_DOUBT, RETURNED):
+    for kind in (IN_DOUBT, RETURNED, REFUND_OVERDUE):
         close_review(kind, refund, note="The refund succeeded.")
     close_review_of_unapplied_funds(refund.payment)
     if refund.source == Refund.Source.VOID:
@@ -295,6 +297,21 @@ def open_review_of_refund_in_doubt(refund: Refund, why: str) -> None:
         why=why,
         what_to_do="Finance: check the refund in Hyperswitch's dashboard. It stays pending here until Hyperswitch "
         "decides.",
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )
+
+
+def open_review_of_overdue_refund(refund: Refund) -> None:
+    """The refund is pending for days: banks take hours, and some providers never report an end."""
+    amount = format_amount(refund.amount_minor, refund.currency)
+    open_review(
+        REFUND_OVERDUE,
+        refund,
+        why=f"A refund of {amount} has been pending since {format_date(refund.created_at)}. Its amount stays promised "
+        "to the buyer; whatever else is left of the payment can be refunded meanwhile.",
+        what_to_do="Finance: press “Refresh from Hyperswitch” on the refund's page. If it stays pending, ask "
+        "Hyperswitch's staff; once they have confirmed that it will not be made, press “End refund”, and refund again.",
         amount_minor=refund.amount_minor,
         currency=refund.currency,
     )

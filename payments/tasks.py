@@ -15,6 +15,7 @@ from payments.inbox import replay, retention
 from payments.ledger import opening_balances
 from payments.models import Payment, Refund
 from payments.reconciliation import listings, refresh
+from payments.refunds import overdue
 from payments.retry_policy import CLOSE_AGAIN_AFTER, LEASE
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
@@ -77,6 +78,12 @@ def reconcile_stuck(helpers: int | None = None, **_newer: object) -> None:
 def compare_lists(**_newer: object) -> None:
     """Compare Hyperswitch's lists with our rows."""
     listings.compare(cause=refresh.by_reconciler())
+
+
+@shared_task(name="payments.review_refunds")
+def review_refunds(**_newer: object) -> None:
+    """Open a review item about each refund that has been pending for too long."""
+    overdue.review_overdue_refunds()
 
 
 @shared_task(name="payments.clean_webhook_log")

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import requests
+from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from marketplace.models import LicenseOffer, Order
+from marketplace.models import LicenseOffer, Order, RefundApplication
 from marketplace.orders import OrderLine, request_order
 from marketplace.refunds import RefundRequest, request_refund
 from payments.disputes.dispute_updates import apply_dispute
@@ -54,14 +55,38 @@ def payment_of(order: Order) -> Payment:
 def refund_of(
     order: Order, *, requested_by: User | None = None, refund_id: UUID | None = None, **refund_request: Any
 ) -> Refund:
-    """A refund requested by the buyer of `order`, or by another user."""
+    """A refund requested by the buyer of `order`, of an amount by support, or by `requested_by`."""
+    is_by_amount = refund_request.get("amount_minor") is not None
+    requested_by = requested_by or (support() if is_by_amount else order.buyer)
+    refund = ask_refund(order, requested_by=requested_by, refund_id=refund_id, **refund_request)
+    assert isinstance(refund, Refund), "support does not have to decide"
+    return refund
+
+
+def application_of(order: Order, **refund_request: Any) -> RefundApplication:
+    """A refund requested by the buyer of `order`, which support has to decide."""
+    application = ask_refund(order, requested_by=order.buyer, **refund_request)
+    assert isinstance(application, RefundApplication), "support has to decide"
+    return application
+
+
+def ask_refund(
+    order: Order, *, requested_by: User, refund_id: UUID | None = None, **refund_request: Any
+) -> Refund | RefundApplication:
     return request_refund(
         refund_id=refund_id or new_id(),
         order_id=order.pk,
-        requested_by=requested_by or order.buyer,
+        requested_by=requested_by,
         refund_request=RefundRequest(reason="It does not open.", **refund_request),
         cause=BY_BUYER,
     )
+
+
+def support() -> User:
+    """A member of staff who may refund for buyers."""
+    user = PersonFactory(is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="refund_for_buyer"))
+    return user
 
 
 def envelope(event_type: str, payload: dict[str, Any], *, event_id: str = "") -> bytes:

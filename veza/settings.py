@@ -187,6 +187,15 @@ _payout_after = env.str("PAYOUT_AFTER", default="")
 PAYOUT_AFTER = parse_duration(_payout_after) if _payout_after else REFUND_WINDOW
 # How long after the sale its transfer is sent to Stripe.
 TRANSFER_DELAY = duration("TRANSFER_DELAY", "0s")
+# How much of an item's price a seller may refund while the buyer keeps the licence. 10000 is no limit; at 0 sellers
+# refund whole items only.
+SELLER_GOODWILL_MAX_BASIS_POINTS = env.int("SELLER_GOODWILL_MAX_BASIS_POINTS", default=5000)
+# How many amounts one seller may refund of one payment, of the ten refunds that Hyperswitch makes. 0 is no limit.
+SELLER_REFUNDS_PER_PAYMENT = env.int("SELLER_REFUNDS_PER_PAYMENT", default=3)
+# How many orders a buyer may give back in 30 days before support decides. 0 is no limit.
+SELF_SERVICE_REFUNDS_PER_30_DAYS = env.int("SELF_SERVICE_REFUNDS_PER_30_DAYS", default=10)
+# Within which time support decides about such a request, as its buyer is told. At 0s no date is named.
+REFUND_REQUEST_DUE = duration("REFUND_REQUEST_DUE", "10d")
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
 
@@ -246,6 +255,8 @@ RECONCILE_INTERVAL = duration("RECONCILE_INTERVAL", "1h")
 RECONCILE_ORDER_STUCK_AFTER = duration("RECONCILE_ORDER_STUCK_AFTER", "30m")
 RECONCILE_REFUND_STUCK_AFTER = duration("RECONCILE_REFUND_STUCK_AFTER", "30m")
 RECONCILE_REFUND_ORPHAN_AFTER = duration("RECONCILE_REFUND_ORPHAN_AFTER", "5m")
+# After how long a pending refund needs review. At 0s it never does.
+REFUND_REVIEW_AFTER = duration("REFUND_REVIEW_AFTER", "4d")
 # How long webhook deliveries are stored. Zero or less means the default: a log that is deleted at once proves nothing.
 HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS = max(env.int("HYPERSWITCH_WEBHOOK_LOG_RETENTION_DAYS", default=90), 0) or 90
 
@@ -298,6 +309,7 @@ SPECTACULAR_SETTINGS = {
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",
+        "OrderRefundStatus": "marketplace.refund_listing.ListedStatus.choices",
         "SubscriptionStatus": "subscriptions.states.SubscriptionStatus.choices",
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",

@@ -1,4 +1,4 @@
-"""The API of orders: place one, read it, request a refund."""
+"""The API of orders: place one, read it."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,11 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from marketplace.allocation import refunded_minor
+from marketplace.api.refunds import RefundOutput
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.orders import OrderLine, RequestedOrder, request_order
-from marketplace.refunds import RefundRequest, request_refund
+from marketplace.refund_listing import refunds_of
 from marketplace.states import OrderStatus
-from payments.models import Payment, Refund
+from payments.models import Payment
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
@@ -25,7 +26,9 @@ from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
-from veza.core.money import MAX_MINOR
+
+# An order's answer has this many of its refunds; the list of its refunds has them all.
+REFUNDS_OF_ORDER = 20
 
 
 class OrderLineInput(Input):
@@ -50,7 +53,11 @@ class OrderItemOutput(serializers.ModelSerializer[OrderItem]):
 class OrderOutput(serializers.ModelSerializer[Order]):
     order_id = serializers.UUIDField(source="id", help_text="The same as `id`.")
     items = OrderItemOutput(many=True)
-    refund = serializers.CharField(read_only=True, help_text="none, pending, partial or full.")
+    refund = serializers.CharField(
+        read_only=True,
+        help_text="pending, partial or full; failed or returned if the newest one did not reach the buyer and no other "
+        "one did; else none.",
+    )
     hyperswitch_payment_id = serializers.CharField(read_only=True, allow_null=True)
     payment_url = serializers.CharField(
         read_only=True,
@@ -89,6 +96,16 @@ class PlacedOrderOutput(OrderOutput):
         fields: tuple[str, ...] = (*OrderOutput.Meta.fields, "client_secret")
 
 
+class OneOrderOutput(OrderOutput):
+    refunds = RefundOutput(
+        many=True, help_text=f"The newest {REFUNDS_OF_ORDER} of its refunds and refund requests, newest first."
+    )
+
+    class Meta:
+        model = Order
+        fields: tuple[str, ...] = (*OrderOutput.Meta.fields, "refunds")
+
+
 def serialize_orders(orders: Sequence[Order]) -> list[dict[str, Any]]:
     """The orders as the API returns them, for two queries however many they are: their items, and their payments
     with what was refunded.
@@ -114,7 +131,7 @@ def _payments_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
     """A row for each refund of a payment, or one for a payment without; the oldest payment first."""
     payments = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=order_ids).order_by("pk")
     columns = ("purpose_id", "status", "hyperswitch_payment_id", "payment_url")
-    return payments.values_list(*columns, "refunds__status", "refunds__allocation", named=True)
+    return payments.values_list(*columns, "refunds__pk", "refunds__status", "refunds__allocation", named=True)
 
 
 def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]) -> dict[str, Any]:
@@ -148,12 +165,19 @@ def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]
 
 
 def _refund_of(order: Order, items: Sequence[Any], payments: Sequence[Any]) -> str:
-    """none, pending, partial or full."""
+    """none, pending, partial or full; failed or returned when nothing went back and the newest refund ended so."""
     if any(row.refunds__status == RefundStatus.PENDING for row in payments):
         return "pending"
     allocations = [row.refunds__allocation for row in payments if row.refunds__status == RefundStatus.SUCCEEDED]
     amount_minor = refunded_minor(items, allocations)
-    return "none" if not amount_minor else "full" if amount_minor >= order.total_minor else "partial"
+    if amount_minor:
+        return "full" if amount_minor >= order.total_minor else "partial"
+    newest = max((row for row in payments if row.refunds__pk), key=lambda row: row.refunds__pk, default=None)
+    return "none" if newest is None else _UNDONE.get(newest.refunds__status, "none")
+
+
+# How a refund ends that leaves the buyer without the money.
+_UNDONE = {RefundStatus.FAILED: "failed", RefundStatus.BOUNCED: "returned"}
 
 
 def _payment_url_of(order: Order, payments: Sequence[Any]) -> str | None:
@@ -224,70 +248,12 @@ class Orders(OwnOrders):
 
 
 class OneOrder(OwnOrders):
-    @extend_schema(operation_id="get_order", summary="Read one of your orders")
+    serializer_class = OneOrderOutput
+
+    @extend_schema(operation_id="get_order", summary="Read one of your orders, with its refunds")
     def get(self, request: Request, pk: UUID) -> Response:
-        return Response(serialize_orders([self.get_object()])[0])
-
-
-class RefundInput(Input):
-    reason = serializers.CharField(max_length=500)
-    items = serializers.ListField(
-        child=serializers.UUIDField(),
-        required=False,
-        allow_empty=False,
-        max_length=50,
-        help_text="Ids of order items, each once. Omitted: all items.",
-    )
-    amount_minor = serializers.IntegerField(
-        required=False,
-        min_value=1,
-        max_value=MAX_MINOR,
-        help_text="At most what is left to refund of the items. Omitted: all of it.",
-    )
-
-    def validate_items(self, items: list[UUID]) -> list[UUID]:
-        repeated = sorted({str(item) for item in items if items.count(item) > 1})
-        if repeated:
-            raise serializers.ValidationError(f"Each item once: {', '.join(repeated)} is repeated.", code="repeated")
-        return items
-
-
-class RefundOutput(serializers.ModelSerializer[Refund]):
-    class Meta:
-        model = Refund
-        fields = ("id", "status", "amount_minor", "currency", "reason", "created_at")
-
-
-class RefundRequestOutput(serializers.Serializer[Any]):
-    refund = RefundOutput()
-    message = serializers.CharField()
-
-
-class OrderRefunds(GenericAPIView[Order]):
-    throttle_classes = (Reading, MovingMoney)
-
-    @extend_schema(
-        operation_id="refund_order",
-        summary="Request a refund of an order",
-        description="The buyer may request a refund of the whole order, of some items, or of an amount; a seller of "
-        "their own items; staff with the permission of any order. The refund is pending until the payment provider "
-        "reports that it succeeded.",
-        request=RefundInput,
-        responses={202: RefundRequestOutput},
-        examples=[
-            OpenApiExample("The whole order", {"reason": "The files do not open."}, request_only=True),
-            OpenApiExample("An amount", {"reason": "One file is missing.", "amount_minor": 500}, request_only=True),
-        ],
-    )
-    @idempotent
-    def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
-        payload = input_of(request, RefundInput)
-        user = request.user
-        assert isinstance(user, User)
-        refund_request = RefundRequest(payload["reason"], tuple(payload.get("items", ())), payload.get("amount_minor"))
-        cause = cause_of(request, refund_request.reason)
-        refund = request_refund(
-            refund_id=result_id, order_id=pk, requested_by=user, refund_request=refund_request, cause=cause
-        )
-        message = "The refund is pending. It is final when the payment provider confirms it."
-        return Response({"refund": RefundOutput(refund).data, "message": message}, status=202)
+        buyer = request.user
+        assert isinstance(buyer, User)
+        payload = serialize_orders([self.get_object()])[0]
+        refunds = refunds_of(pk, reader=buyer, most=REFUNDS_OF_ORDER)
+        return Response(payload | {"refunds": RefundOutput(refunds, many=True).data})

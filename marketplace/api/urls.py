@@ -2,8 +2,9 @@ from django.urls import path
 
 from marketplace.api.cart import Cart, CartCheckout, OneCartItem
 from marketplace.api.licenses import OwnLicenses
-from marketplace.api.orders import OneOrder, OrderRefunds, Orders
+from marketplace.api.orders import OneOrder, Orders
 from marketplace.api.products import OneProduct, Products
+from marketplace.api.refunds import OrderRefunds, RefundOrder, WithdrawRefund
 
 urlpatterns = [
     path("marketplace/cart", Cart.as_view(), name="cart"),
@@ -13,6 +14,8 @@ urlpatterns = [
     path("marketplace/products/<uuid:pk>", OneProduct.as_view(), name="product"),
     path("marketplace/orders", Orders.as_view(), name="orders"),
     path("marketplace/orders/<uuid:pk>", OneOrder.as_view(), name="order"),
-    path("marketplace/orders/<uuid:pk>/refund", OrderRefunds.as_view(), name="order-refund"),
+    path("marketplace/orders/<uuid:pk>/refund", RefundOrder.as_view(), name="order-refund"),
+    path("marketplace/orders/<uuid:pk>/refunds", OrderRefunds.as_view(), name="order-refunds"),
+    path("marketplace/refunds/<uuid:pk>/withdraw", WithdrawRefund.as_view(), name="refund-withdrawal"),
     path("licenses/mine", OwnLicenses.as_view(), name="licenses"),
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from marketplace.messages.disputes import DISPUTES
 from marketplace.messages.orders import ORDER_RECEIPT, ORDER_UNPAID
+from marketplace.messages.refund_applications import REFUND_APPLICATION_DECLINED, REFUND_APPLICATION_RECEIVED
 from marketplace.messages.refunds import REFUND_REQUESTED, REFUNDS
 from marketplace.messages.sales import SALE
 from veza.core.email.messages import Message
@@ -12,6 +13,8 @@ MESSAGES: Sequence[Message] = (
     ORDER_RECEIPT,
     ORDER_UNPAID,
     REFUND_REQUESTED,
+    REFUND_APPLICATION_RECEIVED,
+    REFUND_APPLICATION_DECLINED,
     *REFUNDS.values(),
     *DISPUTES.values(),
     SALE,

@@ -1,8 +1,8 @@
-"""Products on sale, orders, licences and restricted sellers. Amounts are minor units of `currency`."""
+"""Products on sale, orders, refunds, licences and restricted sellers. Amounts are minor units of `currency`."""
 
 from marketplace.models.catalogue import CartItem, LicenseKind, LicenseOffer, OfferQuerySet, Product, ProductQuerySet
 from marketplace.models.orders import License, Order, OrderItem
-from marketplace.models.refunds import RefundLine
+from marketplace.models.refunds import RefundApplication, RefundApplicationItem, RefundLine
 from marketplace.models.sellers import SellerRestriction, SellerRestrictionQuerySet
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "OrderItem",
     "Product",
     "ProductQuerySet",
+    "RefundApplication",
+    "RefundApplicationItem",
     "RefundLine",
     "SellerRestriction",
     "SellerRestrictionQuerySet",

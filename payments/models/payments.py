@@ -280,6 +280,16 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
         is_foreign = _is_unconverted() | Q(error_code=Refund.OTHER_CURRENCY)
         return self.filter(_is_unconverted() & Q(status=RefundStatus.SUCCEEDED) | is_pending & is_foreign)
 
+    def counted_by_hyperswitch(self) -> Self:
+        """Those that count towards the most refunds of a payment: all that Hyperswitch has or may have.
+
+        A void is none, nor a bank refund. Nor is one that failed and was never stored there: it was not sent, did not arrive, or was
+        refused by a check. An error of the connector (`CE_…`) comes after it was stored.
+        """
+        was_never_stored = Q(status=RefundStatus.FAILED, hyperswitch_refund_id__isnull=True)
+        elsewhere = (Refund.Source.VOID, Refund.Source.BANK)
+        return self.exclude(source__in=elsewhere).exclude(was_never_stored & ~Q(error_code__startswith="CE_"))
+
     def booked_in(self, held_currency: str) -> Self:
         """The refunds that are booked in the currency which their payment holds."""
         return self.filter(Q(currency=held_currency) | Q(converted_minor__isnull=False))
@@ -332,6 +342,8 @@ class Refund(StatefulRow):
     # {ledger account: minor units}: adds up to booked_minor, in booked_currency.
     allocation = models.JSONField()
     source = models.CharField(max_length=15, choices=Source)
+    # It is of a part of its items: something is left of them, and their licences stay.
+    by_amount = models.BooleanField(default=False, db_default=False)
     reason = models.CharField(max_length=500, blank=True)
     # The bank's reference of the transfer to the buyer; empty unless the refund was paid from our bank account.
     bank_reference = models.CharField(max_length=100, blank=True, default="", db_default="")
@@ -375,8 +387,8 @@ class Refund(StatefulRow):
             ),
             models.UniqueConstraint(
                 fields=["payment"],
-                condition=Q(status="pending") & ~Q(source__in=["external", "void"]),
-                name="one_refund_in_flight_per_payment",
+                condition=Q(status="pending", source="late_payment"),
+                name="one_return_in_flight_per_payment",
             ),
             models.UniqueConstraint(
                 fields=["payment", "bank_reference"],

@@ -16,7 +16,6 @@ from payments.refunds.refund_postings import allocate_finally, post_out
 from payments.refunds.refund_requests import (
     LAST_REFUND_AFTER,
     MOST_REFUNDS,
-    NOT_AT_HYPERSWITCH,
     RefundAlreadyRequested,
     refuse_excess,
     refuse_in_doubt,
@@ -48,7 +47,7 @@ def is_beyond_hyperswitch(payment: Payment) -> bool:
     """Whether the buyer has to be paid another way: Hyperswitch refuses a further refund of the payment (its checks 5
     and 7 of a refund), or the buyer's bank returned one.
     """
-    refunds = payment.refunds.exclude(source__in=NOT_AT_HYPERSWITCH)
+    refunds = payment.refunds.counted_by_hyperswitch()
     is_old = payment.created_at < timezone.now() - LAST_REFUND_AFTER
     return is_old or refunds.count() >= MOST_REFUNDS or refunds.filter(status=RefundStatus.BOUNCED).exists()
 

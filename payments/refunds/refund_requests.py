@@ -56,8 +56,6 @@ class RefundLimitReached(NotAllowed):
 # Hyperswitch refuses a further refund beyond these (its checks 5 and 7 of a refund).
 MOST_REFUNDS = 10
 LAST_REFUND_AFTER = timedelta(days=365)
-# Hyperswitch knows nothing of these.
-NOT_AT_HYPERSWITCH = (Refund.Source.VOID, Refund.Source.BANK)
 _PAY_FROM_OUR_BANK = "Finance can pay the buyer from our bank account and book that as a bank refund."
 
 
@@ -72,13 +70,16 @@ def open_refund(
     reason: str,
     requested_by_id: UUID | None,
     send_after: datetime | None = None,
+    by_amount: bool = False,
+    beside_pending: bool = False,
 ) -> Refund:
     """Record a refund that was not sent yet, in the caller's transaction.
 
     `payment` is locked by the caller, who has looked for an earlier refund of this id; `amount_minor` is in `currency`,
     by default that which was received first, and `allocation` says whose money it is, account by account. An automatic
-    refund has `send_after`: the worker sends it from then on. Raises PaymentInDoubt, RefundAlreadyRequested,
-    RefundExceedsPayment, RefundLimitReached.
+    refund has `send_after`: the worker sends it from then on. `beside_pending` allows it while another one is pending:
+    the caller has seen to it that they are not two of the same. What is pending counts as gone either way.
+    Raises PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
     """
     assert connection.in_atomic_block, "a refund is opened in the commit that marks its order"
     assert amount_minor > 0, "a refund pays the buyer something"
@@ -86,6 +87,8 @@ def open_refund(
     assert all(amount > 0 for amount in allocation.values()), "a refund takes from accounts and gives to none"
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
+    if not beside_pending and payment.has_pending_refund():
+        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
     _check_limits(payment, amount_minor, currency)
     refund = payment.refunds.create(
         pk=refund_id,
@@ -97,6 +100,7 @@ def open_refund(
         reason=reason,
         requested_by_id=requested_by_id,
         send_after=send_after,
+        by_amount=by_amount,
         next_attempt_at=send_after or timezone.now() + retry_after(0),
     )
     refund.payment = payment
@@ -121,9 +125,7 @@ def is_covered(payment: Payment) -> bool:
 
 
 def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
-    if payment.has_pending_refund():
-        raise RefundAlreadyRequested("A refund of this payment is already in progress.")
-    if payment.refunds.exclude(source__in=NOT_AT_HYPERSWITCH).count() >= MOST_REFUNDS:
+    if payment.refunds.counted_by_hyperswitch().count() >= MOST_REFUNDS:
         raise RefundLimitReached(f"Hyperswitch refunds a payment {MOST_REFUNDS} times. {_PAY_FROM_OUR_BANK}")
     if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
         raise RefundLimitReached(f"Hyperswitch refunds no payment older than a year. {_PAY_FROM_OUR_BANK}")
@@ -151,7 +153,7 @@ def may_be_refunded(payment: Payment, funds: Funds) -> bool:
         _check_limits(payment, funds.total_minor, funds.currency)
     except (PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached):
         return False
-    return bool(funds.allocation)
+    return bool(funds.allocation) and not payment.has_pending_refund()
 
 
 def send_now(refund_id: UUID, *, cause: Cause) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from connect.admin_actions import RetryReversal
 from connect.models import SellerTransfer
 from connect.reversals.reversal_requests import retry
-from marketplace.models import License
+from marketplace.models import License, Order
 from payments.ledger.postings import balances
 from payments.models import Dispute, Refund
 from payments.reviews.mismatches import accept_received_amount
@@ -16,6 +16,7 @@ from subscriptions.models import Plan, SubscriptionInvoice
 from subscriptions.subscribing import request_subscription
 from tests.backoffice.conftest import browser, staff
 from tests.buying import (
+    application_of,
     deliver,
     deliver_dispute,
     deliver_payment,
@@ -24,6 +25,7 @@ from tests.buying import (
     order_of,
     paid,
     payment_of,
+    refund_of,
     two_sellers_order,
 )
 from tests.connect.factories import BY_TEST, completed, refund, to_reverse
@@ -146,7 +148,7 @@ def test_support_refunds_an_item_and_sees_beforehand_whose_money_it_is(sandbox):
     sandbox.pay(payment_of(order).provider_key)
     paid(order)
     item = order.items.get(net_minor=5_00)
-    client, payload = browser(staff("support")), answer(order, items=[str(item.pk)])
+    client, payload = browser(staff("support")), answer(order, scope="selected", items=[str(item.pk)])
 
     looking = {name: value for name, value in payload.items() if name != "confirm"}
     preview = client.post(address(order, "refund-for-buyer"), looking)
@@ -160,11 +162,107 @@ def test_an_amount_above_what_is_left_is_refused_in_words(sandbox):
     order = paid(two_sellers_order())
 
     page = browser(staff("support")).post(
-        address(order, "refund-for-buyer"), answer(order, amount="18.01"), follow=True
+        address(order, "refund-for-buyer"), answer(order, scope="rest", amount="18.01"), follow=True
     )
 
     assert "Only 18.00 EUR is left to refund." in page.content.decode()
     assert not Refund.objects.exists()
+
+
+def captured_order(sandbox) -> Order:
+    """An order of 12.00 and 6.00 whose money Hyperswitch has."""
+    order = paid(two_sellers_order())
+    sandbox.pay(payment_of(order).provider_key)
+    return order
+
+
+@pytest.mark.parametrize("chosen", [{}, {"scope": "selected"}, {"scope": "rest", "items": ["first"]}])
+def test_a_form_that_chooses_nothing_refunds_nothing(sandbox, chosen):
+    order = paid(two_sellers_order())
+    items = {"items": [str(order.items.first().pk)]} if "items" in chosen else {}
+
+    browser(staff("support")).post(address(order, "refund-for-buyer"), answer(order, **{**chosen, **items}))
+
+    assert not Refund.objects.exists()
+
+
+def test_the_preview_says_which_licences_the_buyer_keeps(sandbox):
+    order = paid(two_sellers_order())
+    cheap = order.items.get(net_minor=5_00)
+    client = browser(staff("support"))
+    chosen = {"reason": "No.", "scope": "selected", "items": [cheap.pk]}
+
+    kept = client.post(address(order, "refund-for-buyer"), chosen | {"amount": "5.99"}).content.decode()
+    revoked = client.post(address(order, "refund-for-buyer"), chosen).content.decode()
+
+    assert f"{cheap.title}: the buyer keeps the personal licence, 0.01 EUR of 6.00 EUR stays paid." in kept
+    assert f"{cheap.title}: the personal licence is revoked" in revoked
+
+
+def test_another_refund_is_offered_while_one_is_pending(sandbox):
+    order = captured_order(sandbox)
+    refund_of(order, item_ids=[order.items.get(net_minor=10_00).pk])
+    order.refresh_from_db()
+
+    browser(staff("support")).post(address(order, "refund-for-buyer"), answer(order, scope="rest"))
+
+    assert list(Refund.objects.order_by("pk").values_list("amount_minor", flat=True)) == [12_00, 6_00]
+
+
+@pytest.mark.parametrize(("status", "sentence"), [("failed", "failed (54 No.)"), ("bounced", "returned by the buyer")])
+def test_an_orders_page_begins_with_a_refund_that_did_not_arrive(sandbox, status, sentence):
+    order = captured_order(sandbox)
+    refund = refund_of(order)
+    if status == "bounced":
+        deliver_refund(refund)
+    deliver_refund(refund, status="failed", error_code="54", error_message="No.")
+
+    page = browser(staff("support")).get(reverse("admin:marketplace_order_change", args=[order.pk])).content.decode()
+
+    assert "The newest refund, of 18.00 EUR," in page
+    assert sentence in page
+    assert page.index("The newest refund") < page.index('aria-label="Facts"')
+
+
+def applied(settings, sandbox):
+    """An application for a refund of 12.00."""
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    first = captured_order(sandbox)
+    deliver_refund(refund_of(first))
+    second = paid(order_of(OfferFactory(), buyer=first.buyer))
+    sandbox.pay(payment_of(second).provider_key)
+    return application_of(second)
+
+
+def test_support_grants_a_requested_refund_on_its_page(sandbox, settings):
+    application = applied(settings, sandbox)
+    client = browser(staff("support"))
+
+    page = client.get(reverse("admin:marketplace_refundapplication_change", args=[application.pk])).content.decode()
+    preview = client.post(address(application, "grant-refund")).content.decode()
+    client.post(address(application, "grant-refund"), answer(application))
+
+    assert "It does not open." in page
+    assert "Hyperswitch refunds 12.00 EUR" in preview
+    assert Refund.objects.get(pk=application.pk).source == "support"
+
+
+def test_support_declines_a_requested_refund_with_a_reason(sandbox, settings):
+    application = applied(settings, sandbox)
+
+    browser(staff("support")).post(address(application, "decline-refund"), answer(application))
+
+    application.refresh_from_db()
+    assert (application.status, application.decision_reason) == ("declined", "The bank said so.")
+    assert application.decided_by == "support@staff.example"
+
+
+def test_an_orders_page_begins_with_what_its_buyer_requests(sandbox, settings):
+    application = applied(settings, sandbox)
+
+    page = browser(staff("support")).get(reverse("admin:marketplace_order_change", args=[application.order_id]))
+
+    assert "The buyer requests a refund of 12.00 EUR: support grants or declines it by" in page.content.decode()
 
 
 def test_asking_the_provider_settles_a_refund_whose_webhook_was_lost(sandbox):
@@ -172,7 +270,7 @@ def test_asking_the_provider_settles_a_refund_whose_webhook_was_lost(sandbox):
     sandbox.pay(payment_of(order).provider_key)
     paid(order)
     client = browser(staff("support"))
-    client.post(address(order, "refund-for-buyer"), answer(order))
+    client.post(address(order, "refund-for-buyer"), answer(order, scope="rest"))
     order.refresh_from_db()
     params = Refund.objects.get()
     sandbox.control(f"refunds/{params.provider_key}", status="succeeded", silent=True)

@@ -65,7 +65,7 @@ INDEXES = {
     "connect.look_at_stripe": "account_refresh_due transfer_refresh_due",
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
-    "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279",
+    "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
     "a payment that saves a method": "payments_revokedmandate_payment_method_id_69488553",

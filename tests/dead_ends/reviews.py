@@ -21,11 +21,13 @@ from connect.stripe.health import HEALTH as STRIPE
 from connect.transfers.transfer_outcomes import SENT_TWICE
 from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
-from marketplace.admin_actions import RefreshOrder, RefundForBuyer
+from marketplace.admin_actions import GrantRefund, RefreshOrder, RefundForBuyer
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
+from marketplace.refund_applications import REFUND_TO_DECIDE
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EndRefund,
     EnterConvertedAmount,
     EnterReceivedAmount,
     MarkRefundExpected,
@@ -82,6 +84,8 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.RETURNED: Act(RefundForBuyer, on_order=True),
     kinds.REFUND_EXCESS: Act(WriteOffShortfall),
     kinds.IN_DOUBT: Act(RefreshRefund),
+    kinds.REFUND_OVERDUE: Act(EndRefund),
+    REFUND_TO_DECIDE: Act(GrantRefund),
     kinds.AMOUNT_IN_DOUBT: Act(EnterConvertedAmount),
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),

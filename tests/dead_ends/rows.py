@@ -10,15 +10,19 @@ from django.utils import timezone
 from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import open_reversal
 from connect.worker.retry_policy import fail_permanently
-from marketplace.models import License, Order
+from marketplace.models import License, Order, RefundApplication
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refunds.overdue import review_overdue_refunds
 from payments.retry_policy import REPLAY_FOR
 from payments.tasks import retry_deliveries
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from tests.buying import (
+    ago,
+    application_of,
     deliver,
     deliver_dispute,
     deliver_payment,
+    deliver_refund,
     envelope,
     order_of,
     paid,
@@ -65,6 +69,23 @@ def nothing_received() -> Payment:
 
 def refund(sandbox: Sandbox) -> Refund:
     return Refund.objects.get(pk=refund_of(paid_order(sandbox)).pk)
+
+
+def overdue_refund(sandbox: Sandbox) -> Refund:
+    """A refund that has been pending for longer than REFUND_REVIEW_AFTER."""
+    row = refund(sandbox)
+    Refund.objects.filter(pk=row.pk).update(created_at=ago(days=5))
+    review_overdue_refunds()
+    return Refund.objects.get(pk=row.pk)
+
+
+def refund_application(sandbox: Sandbox) -> RefundApplication:
+    """A buyer gave an exclusive licence back, bought it again, and wants to give it back again."""
+    offer = OfferFactory(license="exclusive")
+    first = paid(order_of(offer))
+    sandbox.pay(payment_of(first).provider_key)
+    deliver_refund(refund_of(first))
+    return application_of(paid(order_of(offer, buyer=first.buyer)))
 
 
 def dispute(sandbox: Sandbox, *statuses: str) -> Dispute:
@@ -181,6 +202,7 @@ ROWS: dict[State, Callable[[Sandbox], Any]] = {
     (SellerPayout, "in_transit"): lambda sandbox: payout(status="in_transit", external_payout_id="po_1"),
     (Order, "pending"): lambda sandbox: any_order(),
     (Order, "refund_pending"): lambda sandbox: Order.objects.get(pk=refund(sandbox).correlation_id),
+    (RefundApplication, "requested"): refund_application,
     (License, "suspended"): lambda sandbox: License.objects.get(order=dispute(sandbox, "opened").correlation_id),
     (Subscription, "pending_payment"): lambda sandbox: unpaid_subscription(),
     (Subscription, "trialing"): lambda sandbox: subscribe(_plan(trial_days=7), at=timezone.now()),
@@ -195,6 +217,7 @@ VARIANTS: list[tuple[State, Callable[[Sandbox], Any]]] = [
     ((Payment, "mismatched"), lambda sandbox: payment_after("succeeded", currency="USD")),
     ((Payment, "mismatched"), lambda sandbox: payment_after("succeeded", amount_received=99_00)),
     ((Payment, "mismatched"), lambda sandbox: nothing_received()),
+    ((Refund, "pending"), overdue_refund),
     ((License, "suspended"), lambda sandbox: license_in_doubt(sandbox)),
     ((WebhookDelivery, "skipped: waiting"), lambda sandbox: given_up_delivery()),
     ((SellerTransfer, "permanently_failed"), lambda sandbox: failed(to_reverse())),

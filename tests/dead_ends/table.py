@@ -7,9 +7,12 @@ from typing import Any
 from connect.admin_actions import RetryReversal, RetryTransfer, WriteOffDebt
 from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
-from marketplace.models import License, Order
+from marketplace.admin_actions import DeclineRefund, GrantRefund
+from marketplace.models import License, Order, RefundApplication
+from marketplace.refund_applications import REFUND_TO_DECIDE
 from payments.admin_actions import (
     AcceptReceivedAmount,
+    EndRefund,
     EnterConvertedAmount,
     RefreshRefund,
     RefundMismatchInFull,
@@ -19,7 +22,7 @@ from payments.api.webhook import BAD_SIGNATURE
 from payments.inbox.intake import Result
 from payments.inbox.replay import UNSETTLED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
-from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH
+from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH, REFUND_OVERDUE
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.core.machines import MACHINES, statuses_of
 from tests.dead_ends.ways import Follows, Review, Way, Worker
@@ -60,6 +63,7 @@ WAITING: dict[State, tuple[Way, ...]] = {
         # An external one was never sent by us.
         Worker(_RECONCILE, "hyperswitch_refund_id"),
         Review((IN_DOUBT,), (RefreshRefund,)),
+        Review((REFUND_OVERDUE,), (RefreshRefund, EndRefund)),
     ),
     (Dispute, "opened"): (Worker(_RESEND, "next_attempt_at"), Worker(_RECONCILE, "next_attempt_at")),
     (Dispute, "challenged"): (Worker(_RESEND, "next_attempt_at"), Worker(_RECONCILE, "next_attempt_at")),
@@ -86,6 +90,7 @@ WAITING: dict[State, tuple[Way, ...]] = {
     (SellerPayout, "in_transit"): (Worker("connect.move_on_payouts", "next_attempt_at"),),
     (Order, "pending"): (Follows(_payments_of),),
     (Order, "refund_pending"): (Follows(_refunds_of),),
+    (RefundApplication, "requested"): (Review((REFUND_TO_DECIDE,), (GrantRefund, DeclineRefund)),),
     (License, "suspended"): (
         Follows(_disputes_of),
         Review((AMOUNT_IN_DOUBT,), (EnterConvertedAmount,), of=_facts_of),
@@ -128,6 +133,9 @@ AT_REST: dict[State, str] = {
     (Order, "expired"): "it was not paid",
     (Order, "cancelled"): "it was not paid",
     (Order, "refunded"): "the buyer has the money",
+    (RefundApplication, "granted"): "its refund has the same id and a state of its own",
+    (RefundApplication, "declined"): "the buyer keeps the licences, and was told why",
+    (RefundApplication, "withdrawn"): "the buyer does not want it any more, or has the money",
     (License, "active"): "the buyer holds it",
     (License, "revoked"): "its money went back",
     (Subscription, "cancelled"): "the subscriber ended it",

@@ -15,6 +15,7 @@ from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.models import License, Order
+from marketplace.refund_applications import REFUND_TO_DECIDE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
@@ -41,7 +42,17 @@ from tests.buying import (
 )
 from tests.connect.factories import BY_TEST, completed, make_seller, planned, to_reverse
 from tests.dead_ends.reviews import ENDS, Act, Task, kinds_in
-from tests.dead_ends.rows import any_order, failed, failed_email, paid_order, payment_after, refund, unmatched_delivery
+from tests.dead_ends.rows import (
+    any_order,
+    failed,
+    failed_email,
+    overdue_refund,
+    paid_order,
+    payment_after,
+    refund,
+    refund_application,
+    unmatched_delivery,
+)
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
@@ -196,6 +207,8 @@ MAKE: dict[str, Any] = {
     kinds.RETURNED: returned_refund,
     kinds.REFUND_EXCESS: lambda sandbox: external_refund(sandbox, amount=50_00),
     kinds.IN_DOUBT: refund_in_doubt,
+    kinds.REFUND_OVERDUE: overdue_refund,
+    REFUND_TO_DECIDE: refund_application,
     kinds.DISPUTE_TO_ANSWER: lambda sandbox: disputed(sandbox, "opened", amount_minor=5_00),
     kinds.DISPUTE_EXCESS: lambda sandbox: disputed(sandbox, "lost", amount_minor=50_00),
     kinds.UNKNOWN_PROFILE: unknown_profile,

@@ -7,7 +7,7 @@ import pytest
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from marketplace.models import CartItem
+from marketplace.models import CartItem, RefundApplication
 from tests.buying import paid, two_sellers_order
 from tests.factories import OfferFactory, PersonFactory, SellerFactory
 from tests.subscriptions.subscribing import PlanFactory, subscribe
@@ -45,10 +45,13 @@ def addresses() -> dict[str, str]:
 def rows(sandbox) -> dict[str, str]:
     """An object of somebody's for every address that names one."""
     order = paid(two_sellers_order())
+    application = RefundApplication.objects.create(order=order, why="limit", amount_minor=18_00, currency="EUR")
     cart_item = CartItem.objects.create(owner=PersonFactory(), offer=OfferFactory())
     return {
         "order": str(order.pk),
         "order-refund": str(order.pk),
+        "order-refunds": str(order.pk),
+        "refund-withdrawal": str(application.pk),
         "product": str(OfferFactory().product_id),
         "cart-item": str(cart_item.pk),
         "complete-subscription": str(subscribe(PlanFactory(price_minor=9_90)).pk),

@@ -16,11 +16,12 @@ from django.utils import timezone
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from payments.models import Refund
-from tests.buying import deliver_dispute, deliver_payment, deliver_refund, order_of, payment_of, refund_of
+from tests.buying import deliver_dispute, deliver_payment, deliver_refund, order_of, payment_of, refund_of, support
 from tests.connect.factories import make_seller
 from tests.factories import OfferFactory, ProductFactory
 from tests.reference_writer import reference_writer
 from veza.core.errors import NotAllowed
+from veza.core.models import User
 
 pytestmark = pytest.mark.django_db
 FLOORS = ("core", "payments", "marketplace", "connect")
@@ -33,6 +34,7 @@ def order(sandbox, settings):
     sellers = (make_seller(stripe_account_id=sandbox.create_account()) for _ in range(2))
     offers = [OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00) for seller in sellers]
     order = order_of(*offers)
+    support()
     settings.HYPERSWITCH_ENABLED = False  # It would remember the first telling of the story.
     return order
 
@@ -44,7 +46,8 @@ def take(step: str, order: Any, number: random.Random) -> None:
         deliver_payment(payment, status={"fail": "failed", "pay": "succeeded"}[step])
     elif step == "refund" and payment.received_minor:
         try:
-            deliver_refund(refund_of(order, amount_minor=number.randint(1, 12_00)))
+            staff = User.objects.get(is_staff=True)
+            deliver_refund(refund_of(order, requested_by=staff, amount_minor=number.randint(1, 12_00)))
         except NotAllowed:
             return
     elif step == "return" and refund is not None:

@@ -6,9 +6,8 @@ Every test fails without the lock that it is about.
 from uuid import UUID
 
 import pytest
-from django.db import transaction
 
-from marketplace.models import License, Order
+from marketplace.models import License, Order, RefundApplication
 from marketplace.refunds import RefundRequest, place_refund
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import PaymentInDoubt, RefundAlreadyRequested
@@ -26,7 +25,6 @@ from tests.crowd import before_commit
 from tests.factories import OfferFactory
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
-from veza.core.states import move
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,7 +36,7 @@ def second_payment_of(order: Order) -> Payment:
     return Payment.objects.create(**{**values, "id": new_id(), "hyperswitch_payment_id": None, "status": "failed"})
 
 
-def refund_all(order: Order, *, refund_id: UUID | None = None) -> Refund:
+def refund_all(order: Order, *, refund_id: UUID | None = None) -> Refund | RefundApplication:
     """The buyer's refund of what is left of the order, not sent yet."""
     return place_refund(
         refund_id=refund_id or new_id(),
@@ -97,16 +95,24 @@ def test_a_refund_waits_for_a_report_that_puts_its_payment_in_doubt(sandbox):
     assert not Refund.objects.exists()
 
 
-def test_a_refund_waits_for_any_event_that_moves_its_order(sandbox):
+def test_two_refunds_at_once_never_promise_the_same_money(sandbox):
     order = paid(two_sellers_order())
 
-    def begin_another() -> None:
-        with transaction.atomic():
-            move(Order.objects.locked().get(pk=order.pk), "refund_pending", cause=BY_BUYER)
-
-    _, rival = before_commit(begin_another, lambda: refund_all(order))
+    first, rival = before_commit(lambda: refund_all(order), lambda: refund_all(order))
 
     assert isinstance(rival.result(), RefundAlreadyRequested)
+    assert Refund.objects.get() == first
+
+
+def test_two_orders_given_back_at_once_count_one_after_the_other(sandbox, settings):
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    first = paid(two_sellers_order())
+    second = paid(order_of(OfferFactory(), buyer=first.buyer))
+
+    _, rival = before_commit(lambda: refund_all(first), lambda: refund_all(second))
+
+    assert isinstance(rival.result(), RefundApplication)
+    assert Refund.objects.count() == 1
 
 
 def test_a_refund_requested_twice_at_once_is_one_refund(sandbox):

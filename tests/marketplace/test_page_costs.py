@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from marketplace.api.orders import OrderItemOutput, OrderOutput
+from marketplace.api.orders import OneOrderOutput, OrderItemOutput
 from marketplace.models import Product
 from tests.buying import order_of
 from tests.explaining import explained
@@ -94,5 +94,5 @@ def test_an_order_is_shown_as_the_schema_says(sandbox):
 
     shown = client_of(order.buyer).get(f"/api/v1/marketplace/orders/{order.pk}").json()
 
-    assert list(shown) == list(OrderOutput().fields)
+    assert list(shown) == list(OneOrderOutput().fields)
     assert list(shown["items"][0]) == list(OrderItemOutput().fields)

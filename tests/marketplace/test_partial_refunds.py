@@ -1,7 +1,6 @@
 """Partial refunds: by item, by amount, by amount within items; and who may request them."""
 
 import pytest
-from django.contrib.auth.models import Permission
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +9,7 @@ from marketplace.models import License, RefundLine
 from marketplace.refunds import ItemNotInOrder, RefundForbidden, RefundWindowExpired
 from payments.models import Refund
 from payments.refunds.refund_requests import MOST_REFUNDS, RefundExceedsPayment, RefundLimitReached
-from tests.buying import ago, deliver_refund, payment_of, refund_of
+from tests.buying import ago, deliver_refund, payment_of, refund_of, support
 from tests.factories import PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.errors import NotFound
@@ -24,12 +23,6 @@ def succeed(refund: Refund) -> Refund:
     assert deliver_refund(refund).json() == {"result": "ok"}
     refund.refresh_from_db()
     return refund
-
-
-def staff(*permissions: str):
-    user = PersonFactory(is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 minor = st.integers(min_value=0, max_value=10_000)
@@ -166,14 +159,14 @@ def test_a_seller_cannot_refund_an_item_of_another_seller(order):
 def test_staff_refund_with_the_permission_even_after_the_window(order):
     type(order).objects.filter(pk=order.pk).update(refund_deadline=ago(days=1))
 
-    refund = refund_of(order, requested_by=staff("refund_for_buyer"))
+    refund = refund_of(order, requested_by=support())
 
     assert refund.source == "support"
 
 
 def test_staff_without_the_permission_may_not(order):
     with pytest.raises(RefundForbidden):
-        refund_of(order, requested_by=staff())
+        refund_of(order, requested_by=PersonFactory(is_staff=True))
 
 
 def test_a_seller_is_bound_to_the_window_too(order):

@@ -7,7 +7,7 @@ from django.contrib import admin
 
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
-from marketplace.models import Order
+from marketplace.models import Order, RefundApplication
 from marketplace.refunds import RefundRequest, request_refund
 from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
@@ -20,7 +20,17 @@ from veza.core.ids import new_id
 from veza.core.states import IllegalMove, StaleState
 
 BY_STAFF = Cause("staff", actor="support@staff.example", reason="It is right.")
-PAGES = (Order, Payment, Refund, Dispute, SellerTransfer, ConnectedAccount, Subscription, SubscriptionInvoice)
+PAGES = (
+    Order,
+    RefundApplication,
+    Payment,
+    Refund,
+    Dispute,
+    SellerTransfer,
+    ConnectedAccount,
+    Subscription,
+    SubscriptionInvoice,
+)
 WRITING_OFF = (WriteOffDebt, WriteOffShortfall)
 
 

@@ -50,6 +50,7 @@ VIEWABLE = (
     "subscriptions.unpaidsubscriptionaudit",
     "subscriptions.distributionsubmission",
     "marketplace.order",
+    "marketplace.refundapplication",
     "marketplace.license",
     "marketplace.product",
     "connect.sellertransfer",

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from connect.models import SellerTransfer, TransferReversal
-from marketplace.models import License, Order
+from marketplace.models import License, Order, RefundApplication
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Subscription
 from veza.core.admin_columns import (
@@ -40,6 +40,8 @@ def _panels(correlation_id: UUID) -> Iterator[Panel]:
     yield panel("Payments", payments, [short_id, amount, status, received_column, refunded_column, age])
     refunds = Refund.objects.filter(correlation_id=correlation_id).order_by("pk")
     yield panel("Refunds", refunds, [short_id, amount, status, column("requested by")(lambda row: row.source), age])
+    applications = RefundApplication.objects.filter(order=correlation_id).order_by("pk")
+    yield panel("Refund requests", applications, [short_id, amount, status, moment("due_at", "due"), age])
     yield panel(
         "Disputes",
         Dispute.objects.filter(correlation_id=correlation_id).order_by("pk"),

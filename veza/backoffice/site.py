@@ -30,7 +30,7 @@ EXPORT = "backoffice.export_rows"
 NOT_SHOWN = ("token_blacklist",)
 # The menu, in the terms of support.
 MENU = (
-    ("Orders", ("marketplace.order", "marketplace.license", "marketplace.product")),
+    ("Orders", ("marketplace.order", "marketplace.refundapplication", "marketplace.license", "marketplace.product")),
     ("Payments", ("payments.payment", "payments.refund", "payments.dispute")),
     (
         "Sellers",
