@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from marketplace.allocation import ItemShares, accounts_of, remaining_shares, split
+from marketplace.allocation import ItemShares, accounts_of, payment_applied_to, remaining_shares, split
 from marketplace.models import Order, OrderItem, RefundLine
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
@@ -82,7 +82,7 @@ def place_refund(
     *, refund_id: UUID, order_id: UUID, requested_by: User, refund_request: RefundRequest, cause: Cause
 ) -> Refund:
     """Commit a refund that is not sent yet, and mark its order as waiting for it."""
-    payment = Payment.objects.of(Payment.Purpose.ORDER, order_id).locked().filter(received_minor__gt=0).first()
+    payment = payment_applied_to(order_id).locked().filter(received_minor__gt=0).first()
     order = Order.objects.locked().filter(pk=order_id).first()
     items = list(OrderItem.objects.filter(order=order_id).order_by("pk"))
     source = _source_of(requested_by, order, items)

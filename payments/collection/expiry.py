@@ -6,7 +6,7 @@ import structlog
 from django.db import models
 from django.db.models.functions import Coalesce, Now
 
-from payments.collection.payment_requests import PAGE_CLOSED, close_payment_page
+from payments.collection.payment_requests import PAGE_CLOSED, close_payment_page, is_payable
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import writes
@@ -21,8 +21,14 @@ def to_close() -> models.QuerySet[Payment]:
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
-    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
-    Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False).update(close_due_at=Now())
+    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice.
+
+    A payment that another process is changing is passed over. It may wait for the purchase, which our caller has
+    locked, and what it brings is returned.
+    """
+    to_close = Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False)
+    free = to_close.order_by().select_for_update(skip_locked=True, of=("self",))
+    Payment.objects.filter(pk__in=free.values("pk")).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
@@ -59,6 +65,11 @@ def _start_closing(payment_id: UUID) -> bool:
 
 
 def _can_be_paid_again(payment: Payment) -> bool:
-    """Whether its buyer was declined on a page that lets them try again: a webhook about that may never arrive."""
+    """Whether its page works although it has ended here: a webhook about that may never arrive.
+
+    Its buyer was declined on a page that lets them try again, or it was cancelled before Hyperswitch made the page.
+    """
     has_page = payment.hyperswitch_payment_id is not None and not payment.off_session
+    if payment.status == PaymentStatus.CANCELLED:
+        return has_page and is_payable(payment.provider_status)
     return payment.status == PaymentStatus.FAILED and has_page

@@ -26,9 +26,17 @@ from payments.retry_policy import CLOSE_GRACE, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.states import move
+
+
+class PaymentUnderWay(NotAllowed):
+    code = "payment_under_way"
+    http_status = 409
+    retry_after_seconds = 60
+
 
 # The result of closing a page that Hyperswitch confirms to be closed.
 PAGE_CLOSED = "over"
@@ -48,13 +56,15 @@ def open_payment(
     future_usage: str = "",
     charges_method: str = "",
     is_sent_now: bool = False,
+    is_first: bool = True,
 ) -> Payment:
     """Record a payment that was not sent yet, in the caller's transaction.
 
     `amount_minor` is the whole price, tax included, in minor units of `currency`. `future_usage="off_session"` asks
     Hyperswitch to save the method; `charges_method` is a saved one, to be charged without the buyer and a page.
     `is_sent_now` marks it as sent: the caller calls `send_opened` right after the commit. If it dies before, the
-    payment counts as unanswered, and the worker sends it.
+    payment counts as unanswered, and the worker sends it. `is_first`: no other payment of the order or invoice was
+    opened before.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of its order or invoice"
     assert amount_minor > 0, "a payment collects something: what is free needs none"
@@ -72,6 +82,7 @@ def open_payment(
         future_usage=future_usage,
         off_session=bool(charges_method),
         payment_method_id=charges_method,
+        has_own_key=not is_first,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
         first_sent_at=timezone.now() if is_sent_now else None,
@@ -95,7 +106,7 @@ def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     if payment.off_session and not may_charge(payment):
         outcome = _find_charge(payment)
     else:
-        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+        outcome = client.create_payment(_fields(payment), idempotency_key=payment.idempotency_key)
     _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
 
@@ -278,5 +289,12 @@ def _acknowledge(payment: Payment, snapshot: RemotePayment, *, cause: Cause) -> 
     }
     if payment.status == PaymentStatus.CREATED:
         move(payment, PaymentStatus.PENDING, cause=cause, **changes)
-    else:
-        writes.update(payment, **changes)
+        return
+    if payment.status == PaymentStatus.CANCELLED and is_payable(snapshot.status):
+        changes["close_due_at"] = timezone.now()  # It was cancelled while the request was under way.
+    writes.update(payment, **changes)
+
+
+def is_payable(provider_status: str) -> bool:
+    """Whether a payment of this status at Hyperswitch has a page that can still be paid."""
+    return STATUS_OF.get(provider_status) == PaymentStatus.PENDING
