@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.admin_actions import CancelOrder, RefreshOrder, RefundForBuyer
+from marketplace.admin_actions import CancelOrder, GetPaymentLink, RefreshOrder, RefundForBuyer
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import OrderStatus
 from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
@@ -29,8 +29,12 @@ class SoldByFilter(SellerFilter):
 @column("next")
 def order_next(row: Order) -> str:
     match row.status:
+        case OrderStatus.PENDING if row.cancel_requested_at is not None:
+            return "Hyperswitch confirms the cancellation"
         case OrderStatus.PENDING:
             return "payment by the buyer"
+        case OrderStatus.FAILED | OrderStatus.EXPIRED:
+            return "may be paid again: “Get payment link”"
         case OrderStatus.REFUND_PENDING:
             return "refund result from Hyperswitch"
         case OrderStatus.COMPLETED if row.refund_deadline is not None:
@@ -52,7 +56,7 @@ class OrderAdmin(HistoryAdmin):
         moment("completed_at"),
         order_next,
     )
-    row_actions = (RefundForBuyer(), RefreshOrder(), CancelOrder())
+    row_actions = (RefundForBuyer(), RefreshOrder(), GetPaymentLink(), CancelOrder())
     empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
     def panels(self, row: Order) -> Sequence[Panel]:

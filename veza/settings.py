@@ -183,6 +183,8 @@ PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
 REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
+# How long after it was placed an order that failed or expired can be paid at its own price; 0s: as long as it is sold.
+PAY_AGAIN_WITHIN = duration("PAY_AGAIN_WITHIN", "30d")
 
 # --- Subscriptions ---
 # The clock of reminders, renewals and retries. Off, trials and periods still end on time, but no subscriber is charged.
@@ -287,6 +289,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "CurrencyEnum": [(currency, currency) for currency in CURRENCIES],
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",
