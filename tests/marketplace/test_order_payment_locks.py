@@ -4,6 +4,7 @@ Every test fails without the lock, or the order of locks, that it is about.
 """
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from marketplace.cart import check_out
@@ -11,10 +12,11 @@ from marketplace.models import CartItem, Order
 from marketplace.offers import OrderNotPossible
 from marketplace.order_payments import OrderNotPayable, cancel_order, open_next_payment, request_cancellation
 from payments import tasks
-from payments.collection.payment_requests import send_opened
+from payments.collection.expiry import close_pages_soon
+from payments.collection.payment_requests import PaymentUnderWay, send_opened
 from payments.models import Payment, Refund
 from tests.buying import BY_BUYER, deliver_payment, fill_cart, order_of, payment_of
-from tests.crowd import before_commit
+from tests.crowd import Rival, before_commit
 from tests.factories import OfferFactory, PersonFactory
 from tests.marketplace.unpaid import declined_order, pay_again, payments_of, status_of
 from veza.core.ids import new_id
@@ -55,6 +57,32 @@ def test_a_late_success_after_a_request_to_pay_closes_the_new_page(sandbox):
 
     assert (rival.waited, rival.result().json(), status_of(order)) == (True, {"result": "ok"}, "completed")
     assert Payment.objects.get(pk=opened.pk).close_due_at <= timezone.now()
+
+
+def test_a_request_to_pay_waits_for_a_report_about_the_old_payment(sandbox):
+    order = declined_order(sandbox)
+    declined = payment_of(order)
+
+    _, rival = before_commit(
+        lambda: deliver_payment(declined, status="processing", amount_received=None), lambda: open_next(order)
+    )
+
+    assert rival.waited
+    assert isinstance(rival.result(), PaymentUnderWay)
+
+
+def test_closing_the_other_pages_waits_for_no_payment(sandbox):
+    """A webhook of the other payment has locked it and waits for the order, which we have locked."""
+    order = declined_order(sandbox)
+    pay_again(order)
+    rival = Rival(lambda: deliver_payment(payments_of(order)[1]))
+
+    with transaction.atomic():
+        Order.objects.locked().get(pk=order.pk)
+        rival.begin()
+        close_pages_soon("order", order.pk)
+
+    assert (rival.waited, rival.result().json()) == (True, {"result": "ok"})
 
 
 def test_two_successes_at_once_are_one_sale_and_one_return(sandbox):

@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 
 from connect.models import SellerTransfer
-from marketplace.models import CartItem, License, LicenseOffer, Order
+from marketplace.models import CartItem, License, LicenseOffer, Order, RefundLine
 from marketplace.order_payments import OrderNotPayable
 from payments import tasks
 from payments.collection.payment_requests import PaymentUnderWay
 from payments.models import Payment, Refund
-from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
+from tests.buying import deliver_dispute, deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory, PersonFactory
 from tests.marketplace.conftest import client_of
 from tests.marketplace.unpaid import (
@@ -309,15 +309,32 @@ def test_a_refund_takes_from_the_payment_that_the_order_has(sandbox):
     assert Refund.objects.filter(status="pending").count() == 2
 
 
+def test_a_return_under_way_is_no_refund_of_the_order(sandbox):
+    order = both_paid(sandbox)
+
+    deliver_dispute(payments_of(order)[0], "opened")
+
+    order.refresh_from_db()
+    assert (Refund.objects.get().status, order.status) == ("pending", "completed")
+
+
+@pytest.mark.parametrize(("place", "status"), [(0, "suspended"), (1, "active")])
+def test_only_a_dispute_of_the_payment_that_paid_suspends(sandbox, place, status):
+    order = both_paid(sandbox)
+
+    deliver_dispute(payments_of(order)[place], "opened")
+
+    assert License.objects.get(order=order).status == status
+
+
 def test_a_dashboard_refund_of_the_second_payment_takes_no_sellers_share(sandbox):
     order = both_paid(sandbox)
-    second = payments_of(order)[1]
-    Refund.objects.all().delete()
+    refund = Refund(payment=payments_of(order)[1], amount_minor=5_00, currency="EUR")
 
-    refund = Refund(payment=second, amount_minor=5_00, currency="EUR", source="external")
     deliver_refund(refund)
 
-    assert Refund.objects.get().allocation == {"unapplied": 5_00}
+    assert Refund.objects.get(source="external").allocation == {"unapplied": 5_00}
+    assert not RefundLine.objects.exists()
     order.refresh_from_db()
     assert order.status == "completed"
 
