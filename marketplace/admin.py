@@ -6,7 +6,14 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.admin_actions import CancelOrder, DeclineRefund, GrantRefund, RefreshOrder, RefundForBuyer
+from marketplace.admin_actions import (
+    CancelOrder,
+    DeclineRefund,
+    GetPaymentLink,
+    GrantRefund,
+    RefreshOrder,
+    RefundForBuyer,
+)
 from marketplace.bank_refund_actions import BookBankRefundOfOrder
 from marketplace.models import License, LicenseOffer, Order, OrderItem, Product, RefundApplication
 from marketplace.refund_listing import notices_of
@@ -31,8 +38,12 @@ class SoldByFilter(SellerFilter):
 @column("next")
 def order_next(row: Order) -> str:
     match row.status:
+        case OrderStatus.PENDING if row.cancel_requested_at is not None:
+            return "Hyperswitch confirms the cancellation"
         case OrderStatus.PENDING:
             return "payment by the buyer"
+        case OrderStatus.FAILED | OrderStatus.EXPIRED:
+            return "may be paid again: “Get payment link”"
         case OrderStatus.REFUND_PENDING:
             return "refund result from Hyperswitch"
         case OrderStatus.COMPLETED if row.refund_deadline is not None:
@@ -54,7 +65,7 @@ class OrderAdmin(HistoryAdmin):
         moment("completed_at"),
         order_next,
     )
-    row_actions = (RefundForBuyer(), BookBankRefundOfOrder(), RefreshOrder(), CancelOrder())
+    row_actions = (RefundForBuyer(), BookBankRefundOfOrder(), RefreshOrder(), GetPaymentLink(), CancelOrder())
     empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
     def panels(self, row: Order) -> Sequence[Panel]:

@@ -25,6 +25,7 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.cart_lines import return_to_cart, take_out_of_cart
 from marketplace.messages.disputes import write_dispute_email
 from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
 from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
@@ -33,10 +34,11 @@ from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderI
 from marketplace.ports import sellers
 from marketplace.refund_applications import APPLICATIONS_OF, end_pointless_applications
 from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
+from payments.collection.expiry import close_pages_soon
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
-from payments.states import PaymentStatus
+from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.email.outbox import draft, write_email, write_emails
@@ -54,10 +56,17 @@ def may_collect(payment: Payment, /) -> bool:
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
+    """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled.
+
+    Money of another payment, after the order was paid, is returned.
+    """
     order = lock_order(payment)
-    if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
+    if order.completed_at is None:
+        if order.reopened_at is not None:
+            close_pages_soon(Payment.Purpose.ORDER, order.pk)
         complete_order(order, payment=payment, cause=cause, at=at)
+    elif payment.applied_at is None:
+        return_unapplied_funds(payment, reason="The order was paid already.")
 
 
 def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
@@ -66,6 +75,8 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = ITEMS_OF(order.pk)
     withheld_items = _withhold_unavailable(order, items)
+    if order.status in ENDED_UNPAID:
+        take_out_of_cart(order.buyer_id, [item.offer_id for item in items])  # They had returned there.
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, items)
@@ -80,14 +91,33 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before."""
+    """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before, or
+    another payment of it is under way. What came from the buyer's cart returns there.
+    """
     order = lock_order(payment)
-    status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
-    if status == OrderStatus.CANCELLED and payment.closing_started_at is not None:
-        status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
-    if may_move(order, status):
+    status = _status_without(payment, order)
+    if may_move(order, status) and not _has_another_under_way(order, payment):
         move(order, status, cause=cause, at=at)
+        return_to_cart(order, ITEMS_OF(order.pk))
         write_unpaid_email(order, payment)
+
+
+def _status_without(payment: Payment, order: Order) -> OrderStatus:
+    """How an order ends whose payment came to nothing."""
+    if order.cancel_requested_at is not None:
+        return OrderStatus.CANCELLED
+    if payment.status == PaymentStatus.FAILED:
+        return OrderStatus.FAILED
+    # Neither the buyer nor support cancelled it: its payment page's session ended.
+    is_expired = payment.closing_started_at is not None or payment.provider_status == "expired"
+    return OrderStatus.EXPIRED if is_expired else OrderStatus.CANCELLED
+
+
+def _has_another_under_way(order: Order, payment: Payment) -> bool:
+    if order.reopened_at is None:
+        return False
+    others = Payment.objects.of(Payment.Purpose.ORDER, order.pk).exclude(pk=payment.pk)
+    return others.filter(status__in=(*PAYMENT_OPEN, PaymentStatus.PROCESSING)).exists()
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -164,14 +194,14 @@ def _status_of(order: Order) -> OrderStatus:
 def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
     """Mark the items that cannot be delivered any more and return them; `order` is locked and not completed yet.
 
-    Unavailable is an exclusive licence that another buyer holds, and, for an order that had ended unpaid, a licence
-    that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
+    Unavailable is an exclusive licence that another buyer holds, and, for an order that had once ended unpaid, a
+    licence that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
     """
     exclusive_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
     if exclusive_ids:
         list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first order to complete holds it.
     conflicting = Q(exclusive=True)
-    if order.status in ENDED_UNPAID:
+    if order.status in ENDED_UNPAID or order.reopened_at is not None:
         conflicting |= Q(holder=order.buyer_id)
     elif not exclusive_ids:
         return []

@@ -13,7 +13,7 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
-from subscriptions.checkout import PAGE_MARGIN, page_closes_at
+from subscriptions.checkout import PAGE_MARGIN
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
@@ -50,7 +50,7 @@ def _close_pages(subscription: Subscription, *, cause: Cause, at: datetime) -> N
     """Close the payment pages of a subscription that has ended, or that was not paid in time."""
     is_awaiting_payment = subscription.status == SubscriptionStatus.PENDING_PAYMENT
     for payment in _payments(subscription.pk).filter(status__in=PAYMENT_OPEN):
-        if not is_awaiting_payment or at >= page_closes_at(payment):
+        if not is_awaiting_payment or at >= payment.page_closes_at:
             cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
     finish_subscription(subscription.pk, cause=cause, at=at)
 
@@ -81,7 +81,7 @@ def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
 def _refresh_last_payment(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
     """Refresh the last payment from Hyperswitch, before another one is opened."""
     for payment in invoices.payments_of(invoice.pk)[-1:]:
-        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= page_closes_at(payment):
+        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= payment.page_closes_at:
             cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
         elif payment.hyperswitch_payment_id and payment.status != PaymentStatus.CANCELLED:
             check_payment(payment.pk, cause=cause)
@@ -137,7 +137,7 @@ def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: 
     due_at = charge_due_at(subscription, invoice, charges, at=at) or NEVER
     if due_at <= at:
         _reschedule(subscription, at + REFRESH_AFTER)
-        return invoices.open_charge(invoice, subscription)
+        return invoices.open_charge(invoice, subscription, is_first=not attempts)
     if at >= grace_ends_at(invoice):
         _expire(subscription, cause=cause, at=at)
     elif subscription.status == SubscriptionStatus.PAST_DUE:

@@ -130,5 +130,5 @@ def _create_unpaid(subscription_id: UUID, user: User, plan: Plan, *, at: datetim
         due_at=at + settings.ORDER_SESSION + PAGE_MARGIN,
     )
     invoice = invoices.open_invoice(subscription, plan, start_at=at)
-    invoices.open_page_payment(invoice, subscription, payment_id=new_id())
+    invoices.open_page_payment(invoice, subscription, payment_id=new_id(), is_first=True)
     return subscription

@@ -198,6 +198,8 @@ SELF_SERVICE_REFUNDS_PER_30_DAYS = env.int("SELF_SERVICE_REFUNDS_PER_30_DAYS", d
 REFUND_REQUEST_DUE = duration("REFUND_REQUEST_DUE", "10d")
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
+# How long after it was placed an order that failed or expired can be paid at its own price; 0s: as long as it is sold.
+PAY_AGAIN_WITHIN = duration("PAY_AGAIN_WITHIN", "30d")
 
 # --- Subscriptions ---
 # The clock of reminders, renewals and retries. Off, trials and periods still end on time, but no subscriber is charged.
@@ -306,6 +308,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "CurrencyEnum": [(currency, currency) for currency in CURRENCIES],
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",

@@ -28,9 +28,13 @@ SHOWN = ("id", "title", "description", "seller_id", "seller__name", "created_at"
 
 
 class OfferOutput(serializers.ModelSerializer[LicenseOffer]):
+    tax_minor = serializers.IntegerField(help_text="The tax on top.")
+    total_minor = serializers.IntegerField(help_text="What a buyer pays: the price with tax.")
+
     class Meta:
         model = LicenseOffer
-        fields = ("license", "price_minor", "currency", "tax_basis_points", "rights")
+        fields = ("license", "price_minor", "tax_minor", "total_minor", "currency", "tax_basis_points", "rights")
+        extra_kwargs = {"price_minor": {"help_text": "The price before tax."}}
 
 
 class ProductOutput(serializers.ModelSerializer[Product]):

@@ -2,7 +2,7 @@ from django.urls import path
 
 from marketplace.api.cart import Cart, CartCheckout, OneCartItem
 from marketplace.api.licenses import OwnLicenses
-from marketplace.api.orders import OneOrder, Orders
+from marketplace.api.orders import OneOrder, OrderCancellation, OrderPayment, Orders
 from marketplace.api.products import OneProduct, Products
 from marketplace.api.refunds import OrderRefunds, RefundOrder, WithdrawRefund
 
@@ -14,6 +14,8 @@ urlpatterns = [
     path("marketplace/products/<uuid:pk>", OneProduct.as_view(), name="product"),
     path("marketplace/orders", Orders.as_view(), name="orders"),
     path("marketplace/orders/<uuid:pk>", OneOrder.as_view(), name="order"),
+    path("marketplace/orders/<uuid:pk>/pay", OrderPayment.as_view(), name="order-pay"),
+    path("marketplace/orders/<uuid:pk>/cancel", OrderCancellation.as_view(), name="order-cancel"),
     path("marketplace/orders/<uuid:pk>/refund", RefundOrder.as_view(), name="order-refund"),
     path("marketplace/orders/<uuid:pk>/refunds", OrderRefunds.as_view(), name="order-refunds"),
     path("marketplace/refunds/<uuid:pk>/withdraw", WithdrawRefund.as_view(), name="refund-withdrawal"),

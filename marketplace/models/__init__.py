@@ -1,6 +1,14 @@
 """Products on sale, orders, refunds, licences and restricted sellers. Amounts are minor units of `currency`."""
 
-from marketplace.models.catalogue import CartItem, LicenseKind, LicenseOffer, OfferQuerySet, Product, ProductQuerySet
+from marketplace.models.catalogue import (
+    CartItem,
+    LicenseKind,
+    LicenseOffer,
+    OfferQuerySet,
+    Product,
+    ProductQuerySet,
+    Terms,
+)
 from marketplace.models.orders import License, Order, OrderItem
 from marketplace.models.refunds import RefundApplication, RefundApplicationItem, RefundLine
 from marketplace.models.sellers import SellerRestriction, SellerRestrictionQuerySet
@@ -20,4 +28,5 @@ __all__ = [
     "RefundLine",
     "SellerRestriction",
     "SellerRestrictionQuerySet",
+    "Terms",
 ]

@@ -1,6 +1,7 @@
 """Products on sale, and the carts that hold their offers. Prices are minor units of `currency`, before tax."""
 
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -8,6 +9,21 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from veza.core.models import KeyedRow, LockableQuerySet
+from veza.core.money import basis_points_of
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a buyer agrees to: the price, the tax on top in minor units of `currency`, and the rights."""
+
+    price_minor: int
+    tax_minor: int
+    currency: str
+    rights: dict[str, Any]
+
+    @property
+    def total_minor(self) -> int:
+        return self.price_minor + self.tax_minor
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -67,6 +83,20 @@ class LicenseOffer(KeyedRow):
 
     objects = OfferQuerySet.as_manager()
 
+    @property
+    def tax_minor(self) -> int:
+        return basis_points_of(self.price_minor, self.tax_basis_points)
+
+    @property
+    def total_minor(self) -> int:
+        """What a buyer pays: the price and the tax on top."""
+        return self.price_minor + self.tax_minor
+
+    @property
+    def terms(self) -> Terms:
+        """What a buyer who orders it now agrees to."""
+        return Terms(self.price_minor, self.tax_minor, self.currency, self.rights)
+
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(price_minor__gte=0), name="offer_price_not_negative"),
@@ -84,13 +114,32 @@ class LicenseOffer(KeyedRow):
 
 
 class CartItem(KeyedRow):
-    """A licence offer in a buyer's cart. A cart is its items."""
+    """A licence offer in a buyer's cart, on the terms that the buyer was shown. A cart is its items."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items", db_index=False
     )
     offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+", db_index=False)
+    price_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    rights = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart"),
+            models.CheckConstraint(
+                condition=Q(price_minor__gte=0, tax_minor__gte=0), name="cart_item_sums_not_negative"
+            ),
+        ]
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer was shown to pay: the price and the tax on top."""
+        return self.price_minor + self.tax_minor
+
+    @property
+    def terms(self) -> Terms:
+        """What the buyer was shown."""
+        return Terms(self.price_minor, self.tax_minor, self.currency, self.rights)

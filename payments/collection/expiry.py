@@ -22,8 +22,14 @@ def to_close() -> models.QuerySet[Payment]:
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
-    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
-    Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False).update(close_due_at=Now())
+    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice.
+
+    A payment that another process is changing is passed over. It may wait for the purchase, which our caller has
+    locked, and what it brings is returned.
+    """
+    to_close = Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False)
+    free = to_close.order_by().select_for_update(skip_locked=True, of=("self",))
+    Payment.objects.filter(pk__in=free.values("pk")).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:

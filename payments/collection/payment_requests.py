@@ -27,11 +27,20 @@ from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.states import move
 
 _ENDED = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
+
+
+class PaymentUnderWay(NotAllowed):
+    code = "payment_under_way"
+    http_status = 409
+    retry_after_seconds = 60
+
+
 # The result of closing a page that Hyperswitch confirms to be closed.
 PAGE_CLOSED = "over"
 
@@ -50,13 +59,15 @@ def open_payment(
     future_usage: str = "",
     charges_method: str = "",
     is_sent_now: bool = False,
+    is_first: bool = True,
 ) -> Payment:
     """Record a payment that was not sent yet, in the caller's transaction.
 
     `amount_minor` is the whole price, tax included, in minor units of `currency`. `future_usage="off_session"` asks
     Hyperswitch to save the method; `charges_method` is a saved one, to be charged without the buyer and a page.
     `is_sent_now` marks it as sent: the caller calls `send_opened` right after the commit. If it dies before, the
-    payment counts as unanswered, and the worker sends it.
+    payment counts as unanswered, and the worker sends it. `is_first`: no other payment of the order or invoice was
+    opened before.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of its order or invoice"
     assert amount_minor > 0, "a payment collects something: what is free needs none"
@@ -74,6 +85,7 @@ def open_payment(
         future_usage=future_usage,
         off_session=bool(charges_method),
         payment_method_id=charges_method,
+        has_own_key=not is_first,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
         first_sent_at=timezone.now() if is_sent_now else None,
@@ -103,7 +115,7 @@ def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
     if payment.off_session and not may_charge(payment):
         outcome = _find_charge(payment)
     else:
-        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+        outcome = client.create_payment(_fields(payment), idempotency_key=payment.idempotency_key)
     _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
 

@@ -17,7 +17,7 @@ from connect import accounts, payouts
 from connect.reporting.balance import read_balances
 from connect.reversals.reversal_requests import process_due
 from connect.transfers import transfer_refresh, transfer_requests
-from marketplace.orders import cancel_order
+from marketplace.order_payments import cancel_order
 from payments import tasks
 from payments.collection.saved_methods import saves_method
 from payments.ledger.chart_of_accounts import seller_account

@@ -4,7 +4,7 @@ import pytest
 
 from connect.models import SellerTransfer
 from marketplace.models import License
-from marketplace.orders import ExclusiveSold
+from marketplace.offers import ExclusiveSold
 from payments.models import Refund
 from payments.tasks import resend
 from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
