@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0083_add_opening_balances"),
+        ("payments", "0085_add_bank_refunds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

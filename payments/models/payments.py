@@ -314,8 +314,8 @@ class RefundQuerySet(LockableQuerySet["Refund"]):
     def counted_by_hyperswitch(self) -> Self:
         """Those that count towards the most refunds of a payment: all that Hyperswitch has or may have.
 
-        A void is none, nor a bank refund. Nor is one that failed and was never stored there: it was not sent, did not arrive, or was
-        refused by a check. An error of the connector (`CE_…`) comes after it was stored.
+        A void is none, nor a bank refund. Nor is one that failed and was never stored there: it was not sent, did not
+        arrive, or was refused by a check. An error of the connector (`CE_…`) comes after it was stored.
         """
         was_never_stored = Q(status=RefundStatus.FAILED, hyperswitch_refund_id__isnull=True)
         elsewhere = (Refund.Source.VOID, Refund.Source.BANK)
