@@ -22,6 +22,7 @@ from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout, Unreadable
 from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
+from marketplace.standing import is_money_held
 from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
@@ -50,6 +51,11 @@ class AccountNotReady(NotAllowed):
     code = "payouts_not_enabled"
 
 
+class MoneyHeld(NotAllowed):
+    code = "money_held"
+    http_status = 409
+
+
 class PayoutExceedsBalance(NotAllowed):
     code = "payout_exceeds_balance"
 
@@ -62,7 +68,7 @@ class BalanceUnknown(NotAllowed):
 def request_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str, cause: Cause) -> SellerPayout:
     """Pay `amount_minor` out to the seller's bank. A repeated request with the same id returns the first payout.
 
-    Raises AccountNotReady, PayoutExceedsBalance, BalanceUnknown.
+    Raises MoneyHeld, AccountNotReady, PayoutExceedsBalance, BalanceUnknown.
     """
     assert amount_minor > 0, "a payout is of more than nothing"
     payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
@@ -94,6 +100,8 @@ def _check_balance(seller_id: UUID, amount_minor: int, currency: str) -> None:
 
 
 def _ready_account(seller_id: UUID) -> ConnectedAccount:
+    if is_money_held(seller_id):
+        raise MoneyHeld("Our staff hold your money: nothing is paid out until they release it. Contact our support.")
     account = ConnectedAccount.objects.filter(seller=seller_id, stripe_account_id__isnull=False).first()
     if account is None or not account.payouts_enabled:
         raise AccountNotReady("Stripe pays out once your account is complete: POST /api/v1/connect/account.")
@@ -196,12 +204,15 @@ def send_payout(payout_id: UUID, *, cause: Cause) -> Outcome[RemotePayout] | Non
 
 @writes.atomic()
 def claim_payout(payout_id: UUID) -> SellerPayout | None:
-    """Commit that Stripe is about to be asked. None when it has acknowledged or refused the payout already.
+    """Commit that Stripe is about to be asked. None when it has acknowledged or refused the payout already, and while
+    our staff hold the money of one that cannot be there.
 
     What is returned says whether it was in doubt before, and until when this claim lasts.
     """
     payout = SellerPayout.objects.locked().get(pk=payout_id)
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
+        return None
+    if not payout.in_doubt and is_money_held(payout.seller_id):
         return None
     SellerPayout.objects.filter(pk=payout_id).update(
         first_sent_at=payout.first_sent_at or Now(), in_doubt=True, next_attempt_at=Now() + LEASE

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from marketplace.models import CartItem, LicenseOffer
-from marketplace.orders import OfferNotFound, OrderLine, RequestedOrder, request_order
+from marketplace.models import CartItem
+from marketplace.orders import OrderLine, RequestedOrder, offer_to_sell, request_order
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
@@ -16,10 +16,11 @@ class CartFull(NotAllowed):
 
 
 def add_item(*, owner: User, line: OrderLine) -> CartItem:
-    """Add an offer to the cart; adding it again changes nothing. Raises OfferNotFound, CartFull."""
-    offer = LicenseOffer.objects.for_sale().filter(product=line.product_id, license=line.license).first()
-    if offer is None:
-        raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
+    """Add an offer to the cart; adding it again changes nothing.
+
+    Raises OfferNotFound, OfferNotAvailable, ExclusiveSold, CartFull.
+    """
+    offer = offer_to_sell(line)
     if CartItem.objects.filter(owner=owner).count() >= MOST_ITEMS:
         raise CartFull(f"A cart holds at most {MOST_ITEMS} items. Order these first.")
     item, _ = CartItem.objects.get_or_create(owner=owner, offer=offer)

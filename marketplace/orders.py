@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
+from marketplace.availability import EXCLUSIVE_SOLD, Reason, existing_licenses, reasons_against
 from marketplace.models import CartItem, License, LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.purchases import complete_order
 from marketplace.states import HELD_STATUSES, OrderStatus
@@ -19,7 +20,7 @@ from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
 from veza.core.models import User
-from veza.core.money import basis_points_of
+from veza.core.money import basis_points_of, format_amount
 
 
 class OfferNotFound(NotAllowed):
@@ -32,6 +33,25 @@ class OrderNotPossible(NotAllowed):
 
 class ExclusiveSold(OrderNotPossible):
     code = "exclusive_sold"
+
+
+class OfferNotAvailable(NotAllowed):
+    code = "offer_not_available"
+    http_status = 409
+
+
+class AlreadyOwned(NotAllowed):
+    code = "already_owned"
+    http_status = 409
+
+
+class TooManyOpenOrders(NotAllowed):
+    code = "too_many_open_orders"
+    http_status = 409
+
+
+class OrderTotalTooLow(OrderNotPossible):
+    code = "order_total_too_low"
 
 
 class OrderNotCancellable(NotAllowed):
@@ -58,7 +78,7 @@ def request_order(*, order_id: UUID, buyer: User, lines: Sequence[OrderLine], ca
     """Place an order and get its payment page. Requesting again with the same id returns the first order.
 
     When Hyperswitch does not answer, the order is pending without a page and a sweep retries. Raises OfferNotFound,
-    OrderNotPossible.
+    OfferNotAvailable, AlreadyOwned, TooManyOpenOrders, OrderNotPossible.
     """
     is_sent_now = may_send_now()
     order, opened_payment = place_order(
@@ -88,8 +108,11 @@ def place_order(
     """
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
         return earlier, None
-    items = [_item(order_id, offer) for offer in _offers(lines, buyer)]
+    _lock_buyer(buyer)
+    items = _items(order_id, _offers(lines, buyer))
     subtotal, tax = sum(item.net_minor for item in items), sum(item.tax_minor for item in items)
+    if subtotal + tax > 0:
+        _refuse_unless_payable(buyer, subtotal + tax, items[0].offer.currency)
     try:
         order = Order.objects.create(
             pk=order_id,
@@ -131,37 +154,93 @@ def _open_payment(order: Order, items: Sequence[OrderItem], *, is_sent_now: bool
 def _offers(lines: Sequence[OrderLine], buyer: User) -> list[LicenseOffer]:
     if not lines:
         raise OrderNotPossible("An order needs at least one item.")
-    for_sale = _offers_for_sale(lines)
-    offers = []
-    for line in lines:
-        offer = for_sale.get(line)
-        if offer is None:
-            raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
-        if _is_held(offer):
-            raise ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is already sold.")
+    offers = _offers_to_sell(lines)
+    for offer in offers:
         if offer.product.seller_id == buyer.pk:
             raise OrderNotPossible(f"{offer.product.title!r} is your own work.")
-        offers.append(offer)
     if len({offer.pk for offer in offers}) < len(offers):
         raise OrderNotPossible("The same licence of the same product is listed twice.")
     if len({offer.currency for offer in offers}) > 1:
         raise OrderNotPossible("All items of an order must be in one currency: order them separately.")
+    _refuse_what_is_owned(offers, buyer)
     return offers
 
 
-def _offers_for_sale(lines: Sequence[OrderLine]) -> dict[OrderLine, LicenseOffer]:
-    """The offers of the lines that are for sale, in one query."""
+def offer_to_sell(line: OrderLine) -> LicenseOffer:
+    """The offer of the line, if it can be ordered now. Raises OfferNotFound, OfferNotAvailable, ExclusiveSold."""
+    return _offers_to_sell([line])[0]
+
+
+def _offers_to_sell(lines: Sequence[OrderLine]) -> list[LicenseOffer]:
+    """The offers of the lines, all of which can be ordered now, in two queries."""
+    listed = _listed_offers(lines)
+    reasons = reasons_against([offer.pk for offer in listed.values()], at=timezone.now())
+    offers = []
+    for line in lines:
+        offer = listed.get(line)
+        if offer is None:
+            raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
+        if (reason := reasons.get(offer.pk)) is not None:
+            raise _refusal_of(offer, reason)
+        offers.append(offer)
+    return offers
+
+
+def _listed_offers(lines: Sequence[OrderLine]) -> dict[OrderLine, LicenseOffer]:
+    """The offers of the lines that their sellers list, whatever else keeps them from being sold, in one query."""
     products, licenses = {line.product_id for line in lines}, {line.license for line in lines}
-    rows = LicenseOffer.objects.for_sale().filter(product__in=products, license__in=licenses)
-    offers = rows.select_related("product").defer("product__description")
-    return {OrderLine(offer.product_id, offer.license): offer for offer in offers}
+    rows = LicenseOffer.objects.filter(active=True, product__published=True)
+    offers = rows.filter(product__in=products, license__in=licenses).select_related("product")
+    return {OrderLine(offer.product_id, offer.license): offer for offer in offers.defer("product__description")}
 
 
-def _is_held(offer: LicenseOffer) -> bool:
-    """Whether a buyer has the licence of an exclusive offer."""
-    if offer.license != LicenseKind.EXCLUSIVE:
-        return False
-    return License.objects.filter(offer=offer, status__in=HELD_STATUSES).exists()
+def _refusal_of(offer: LicenseOffer, reason: Reason) -> NotAllowed:
+    if reason == EXCLUSIVE_SOLD:
+        return ExclusiveSold(f"The exclusive licence of {offer.product.title!r} is already sold: it is not for sale.")
+    return OfferNotAvailable(f"{offer.product.title!r} cannot be ordered. {reason.for_buyer}")
+
+
+def _refuse_what_is_owned(offers: Sequence[LicenseOffer], buyer: User) -> None:
+    """Raises AlreadyOwned for a licence that the buyer holds, and of which one is all they need."""
+    limited = {offer.pk: offer for offer in offers if settings.ONCE_PER_BUYER and offer.is_once_per_buyer()}
+    if not limited:
+        return
+    held_licenses = License.objects.filter(offer__in=limited, holder=buyer, status__in=HELD_STATUSES)
+    if owned_id := held_licenses.values_list("offer", flat=True).first():
+        offer = limited[owned_id]
+        raise AlreadyOwned(f"You have the {offer.license} licence of {offer.product.title!r}: one is all you need.")
+
+
+def _lock_buyer(buyer: User) -> None:
+    """Lock the buyer, so that their orders are placed and completed one after the other, and each counts the others."""
+    list(User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=buyer.pk).values_list("pk"))
+
+
+def _refuse_unless_payable(buyer: User, total_minor: int, currency: str) -> None:
+    """Raises OrderTotalTooLow for less than the provider collects, and TooManyOpenOrders."""
+    least_minor = settings.ORDER_MIN_TOTAL.get(currency, 0)
+    if total_minor < least_minor:
+        total, least = format_amount(total_minor, currency), format_amount(least_minor, currency)
+        raise OrderTotalTooLow(f"The total is {total}; the smallest that can be paid is {least}. Add an item.")
+    limit = settings.OPEN_ORDERS_PER_BUYER
+    if not limit:
+        return
+    unpaid = Order.objects.filter(buyer=buyer, status=OrderStatus.PENDING).order_by("created_at")
+    open_ids = [str(key) for key in unpaid.values_list("pk", flat=True)[:limit]]
+    if len(open_ids) >= limit:
+        raise TooManyOpenOrders(
+            f"You have {limit} unpaid orders. Pay or cancel one, or wait until they expire: {', '.join(open_ids)}."
+        )
+
+
+def _items(order_id: UUID, offers: Sequence[LicenseOffer]) -> list[OrderItem]:
+    exclusive_works = [offer.product_id for offer in offers if offer.license == LicenseKind.EXCLUSIVE]
+    existing = existing_licenses(exclusive_works) if exclusive_works else {}
+    items = [_item(order_id, offer) for offer in offers]
+    for item in items:
+        if item.license == LicenseKind.EXCLUSIVE:
+            item.held_before = existing.get(item.offer.product_id, {})
+    return items
 
 
 def _item(order_id: UUID, offer: LicenseOffer) -> OrderItem:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
 
 from marketplace import licenses
 from marketplace.allocation import (
@@ -25,13 +24,15 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.deliverability import BEFORE_DELIVERY, undeliverable_ids
 from marketplace.messages.disputes import write_dispute_email
 from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
 from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
 from marketplace.messages.sales import drafts_of_sales
-from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
+from marketplace.models import LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
-from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
+from marketplace.states import OrderStatus
+from payments.collection.expiry import close_pages
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
@@ -46,7 +47,7 @@ _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UU
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
     """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
-    order = lock_order(payment)
+    order = lock_purchase(payment)
     if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
         complete_order(order, payment=payment, cause=cause, at=at)
 
@@ -56,10 +57,11 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = ITEMS_OF(order.pk)
-    withheld_items = _withhold_unavailable(order, items)
+    withheld_items = _withhold_undeliverable(order, items)
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, items)
+    _close_pages_of_rivals(order, items)
     is_refunding = False
     if payment is not None:
         _claim_payment(order, items, payment=payment, at=at)
@@ -118,6 +120,11 @@ def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
     return order
 
 
+def lock_purchase(payment: Payment, /) -> Order:
+    """Lock the order, its buyer and its works, and read all that decides about a payment of it, in one round trip."""
+    return lock_order(payment, *BEFORE_DELIVERY)
+
+
 def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
     """Post each party's share of the payment; the money of withheld items stays unapplied."""
     allocation = accounts_of(shares_at_sale(items))
@@ -151,28 +158,33 @@ def _status_of(order: Order) -> OrderStatus:
     return OrderStatus.REFUNDED if is_gone else OrderStatus.COMPLETED
 
 
-def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
+def _withhold_undeliverable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
     """Mark the items that cannot be delivered any more and return them; `order` is locked and not completed yet.
 
-    Unavailable is an exclusive licence that another buyer holds, and, for an order that had ended unpaid, a licence
-    that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
+    Their money is booked, stays unapplied, and is refunded.
     """
-    exclusive_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
-    if exclusive_ids:
-        list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first order to complete holds it.
-    conflicting = Q(exclusive=True)
-    if order.status in ENDED_UNPAID:
-        conflicting |= Q(holder=order.buyer_id)
-    elif not exclusive_ids:
-        return []
-    offers = [item.offer_id for item in items]
-    conflicts = License.objects.filter(conflicting, offer__in=offers, status__in=HELD_STATUSES).exclude(order=order)
-    unavailable = set(conflicts.values_list("offer_id", flat=True))
-    withheld_items = [item for item in items if item.offer_id in unavailable]
-    OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
+    undeliverable = undeliverable_ids(order.pk)
+    withheld_items = [item for item in items if item.pk in undeliverable]
+    if withheld_items:
+        OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
     for item in withheld_items:
         item.withheld = True
     return withheld_items
+
+
+def _close_pages_of_rivals(order: Order, items: Sequence[OrderItem]) -> None:
+    """Make the pages due of unpaid orders for works of which this one took the exclusive licence: a worker closes them.
+
+    Except those on which another transaction works: waiting for it with the works locked might never end. If it is a
+    payment that arrives, its item is withheld.
+    """
+    taken_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE and not item.withheld]
+    if not taken_ids:
+        return
+    works = LicenseOffer.objects.filter(pk__in=taken_ids).values("product")
+    rivals = OrderItem.objects.filter(offer__product__in=works, order__completed_at__isnull=True).exclude(order=order)
+    pages = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=rivals.values("order"))
+    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
 
 
 def _refund_withheld(withheld_items: Sequence[OrderItem], *, payment: Payment) -> bool:

@@ -1,5 +1,7 @@
 """The API of the cart."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -11,7 +13,8 @@ from rest_framework.response import Response
 
 from marketplace import cart
 from marketplace.api.orders import OrderLineInput, PlacedOrderOutput, placed_response
-from marketplace.models import CartItem
+from marketplace.availability import existing_licenses
+from marketplace.models import CartItem, LicenseKind
 from marketplace.orders import OrderLine
 from veza.core.api.idempotency import idempotent
 from veza.core.api.inputs import NoInput, input_of
@@ -26,10 +29,25 @@ class CartItemOutput(serializers.ModelSerializer[CartItem]):
     license = serializers.CharField(source="offer.license")
     price_minor = serializers.IntegerField(source="offer.price_minor")
     currency = serializers.CharField(source="offer.currency")
+    existing_licenses = serializers.SerializerMethodField(
+        help_text="Of an exclusive licence: how many licences of the work others hold, by kind. They stay."
+    )
 
     class Meta:
         model = CartItem
-        fields = ("id", "product_id", "title", "license", "price_minor", "currency", "created_at")
+        fields = ("id", "product_id", "title", "license", "price_minor", "currency", "existing_licenses", "created_at")
+
+    def get_existing_licenses(self, item: CartItem) -> dict[str, int]:
+        if item.offer.license != LicenseKind.EXCLUSIVE:
+            return {}
+        return dict(self.context["existing_licenses"].get(item.offer.product_id, {}))
+
+
+def serialize_items(items: Sequence[CartItem]) -> list[dict[str, Any]]:
+    """The items as the API returns them, with what is held of the works of exclusive ones."""
+    works = [item.offer.product_id for item in items if item.offer.license == LicenseKind.EXCLUSIVE]
+    context = {"existing_licenses": existing_licenses(works) if works else {}}
+    return [dict(one) for one in CartItemOutput(items, many=True, context=context).data]
 
 
 class OwnCart(GenericAPIView[CartItem]):
@@ -51,7 +69,7 @@ class Cart(OwnCart):
 
     @extend_schema(operation_id="get_cart", summary="List the items of your cart", responses=CartItemOutput(many=True))
     def get(self, request: Request) -> Response:
-        return Response(CartItemOutput(self.get_queryset(), many=True).data)
+        return Response(serialize_items(list(self.get_queryset())))
 
     @extend_schema(
         operation_id="add_cart_item", summary="Add a licence", request=OrderLineInput, responses={201: CartItemOutput}
@@ -59,7 +77,7 @@ class Cart(OwnCart):
     def post(self, request: Request) -> Response:
         payload = input_of(request, OrderLineInput)
         item = cart.add_item(owner=self.owner(), line=OrderLine(**payload))
-        return Response(CartItemOutput(item).data, status=201)
+        return Response(serialize_items([item])[0], status=201)
 
     @extend_schema(operation_id="clear_cart", summary="Remove all items", responses={204: None})
     def delete(self, request: Request) -> Response:
