@@ -13,7 +13,16 @@ from django.db.models import Q
 from marketplace.cart_lines import MOST_ITEMS
 from marketplace.models import CartItem, LicenseOffer, Order
 from marketplace.offer_changes import Difference, Expectation, OfferChanged, compare_cart, compare_sums
-from marketplace.offers import OfferNotFound, OrderLine, read_offers, refusals_of
+from marketplace.offers import (
+    ExclusiveSold,
+    OfferNotAvailable,
+    OfferNotFound,
+    OrderLine,
+    offers_of,
+    read_offers,
+    refusals_of,
+)
+from marketplace.order_limits import lock_buyer
 from marketplace.order_payments import RequestedOrder
 from marketplace.orders import NOTHING_EXPECTED, create_order, refuse_mixed, send_placed
 from payments.collection.payment_requests import may_send_now
@@ -78,18 +87,20 @@ def _with_offers(items: Collection[CartItem], owner: User) -> list[CartLine]:
 
 @transaction.atomic
 def add_item(*, owner: User, line: OrderLine) -> CartLine:
-    """Add an offer to the cart on its terms of now, which are the answer. Raises OfferNotFound, CartFull.
+    """Add an offer to the cart on its terms of now, which are the answer. Raises OfferNotFound,
+    OfferNotAvailable, ExclusiveSold, CartFull.
 
     Adding one that it holds brings its terms up to date, and needs no room.
     """
-    offer = read_offers(Q(product=line.product_id, license=line.license)).first()
-    if offer is None or not offer.is_on_sale:  # type: ignore[attr-defined]  # Annotated in `read_offers`.
-        raise OfferNotFound(f"Product {line.product_id} is not sold under a {line.license} licence.")
+    (offer,) = offers_of([line])
+    refusal = refusals_of([offer], buyer_id=owner.pk).get(offer.pk)
+    if isinstance(refusal, OfferNotFound | OfferNotAvailable | ExclusiveSold):
+        raise refusal
     items = CartItem.objects.filter(owner=owner)
     if not items.filter(offer=offer).exists() and items.count() >= MOST_ITEMS:
         raise CartFull(f"A cart holds at most {MOST_ITEMS} items. Order these first.")
     item, _ = CartItem.objects.update_or_create(owner=owner, offer=offer, defaults=asdict(offer.terms))
-    return CartLine(item, offer, refusals_of([offer], buyer_id=owner.pk).get(offer.pk))
+    return CartLine(item, offer, refusal)
 
 
 def remove_item(*, owner: User, item_id: UUID) -> None:
@@ -138,6 +149,7 @@ def _place(
     """Commit the order, or the cart's new terms and return how they differ from those that the buyer was shown."""
     if earlier := Order.objects.filter(pk=order_id, buyer=owner).first():
         return earlier, None
+    lock_buyer(owner.pk)
     # Another checkout of the same cart waits here, and then finds it empty.
     items = list(CartItem.objects.select_for_update().filter(owner=owner).order_by("pk"))
     if unknown_ids := set(leave_out) - {item.pk for item in items}:

@@ -1,18 +1,31 @@
 """Which offers a buyer may order now, and why not the others. Ordering, the cart and another payment all ask here."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
 
-from marketplace.models import License, LicenseKind, LicenseOffer, OfferQuerySet
+from marketplace.availability import EXCLUSIVE_SOLD, INACTIVE_OFFER, UNPUBLISHED, Reason, reasons_against
+from marketplace.models import License, LicenseOffer, OfferQuerySet
 from marketplace.states import HELD_STATUSES
 from veza.core.errors import NotAllowed
 
 
 class OfferNotFound(NotAllowed):
     code = "offer_not_found"
+
+
+class OfferNotAvailable(NotAllowed):
+    code = "offer_not_available"
+    http_status = 409
+
+
+class AlreadyOwned(NotAllowed):
+    code = "already_owned"
+    http_status = 409
 
 
 class OrderNotPossible(NotAllowed):
@@ -34,10 +47,8 @@ class OrderLine:
 
 
 def read_offers(*conditions: Q) -> OfferQuerySet:
-    """Offers with their products, each with `is_on_sale`, of which `refusals_of` says whether they can be ordered."""
-    is_on_sale = Exists(LicenseOffer.objects.for_sale().filter(pk=OuterRef("pk")))
-    rows = LicenseOffer.objects.filter(*conditions).annotate(is_on_sale=is_on_sale)
-    return rows.select_related("product").defer("product__description")
+    """Offers with their products, of which `refusals_of` says whether they can be ordered."""
+    return LicenseOffer.objects.filter(*conditions).select_related("product").defer("product__description")
 
 
 def offers_of(lines: Sequence[OrderLine]) -> list[LicenseOffer]:
@@ -52,27 +63,35 @@ def offers_of(lines: Sequence[OrderLine]) -> list[LicenseOffer]:
 
 
 def refusals_of(offers: Collection[LicenseOffer], *, buyer_id: UUID) -> dict[UUID, NotAllowed]:
-    """By offer id, why the buyer cannot order it now: each error names the work. Those not named can be ordered.
-
-    The offers come from `read_offers`.
-    """
-    sold_ids = _sold_exclusives(offers)
+    """By offer id, why the buyer cannot order it now: each error names the work. Those not named can be ordered."""
+    reasons = reasons_against([offer.pk for offer in offers], at=timezone.now()) if offers else {}
+    owned_ids = _owned_ids(offers, buyer_id)
     refusals: dict[UUID, NotAllowed] = {}
     for offer in offers:
-        title = offer.product.title
         if offer.product.seller_id == buyer_id:
-            refusals[offer.pk] = OrderNotPossible(f"{title!r} is your own work.")
-        elif offer.pk in sold_ids:
-            refusals[offer.pk] = ExclusiveSold(f"The exclusive licence of {title!r} is already sold.")
-        elif not offer.is_on_sale:  # type: ignore[attr-defined]  # Annotated in `read_offers`.
-            refusals[offer.pk] = OfferNotFound(f"{title!r} is no longer on sale under a {offer.license} licence.")
+            refusals[offer.pk] = OrderNotPossible(f"{offer.product.title!r} is your own work.")
+        elif (reason := reasons.get(offer.pk)) is not None:
+            refusals[offer.pk] = _refusal_for(offer, reason)
+        elif offer.pk in owned_ids:
+            refusals[offer.pk] = AlreadyOwned(
+                f"You have the {offer.license} licence of {offer.product.title!r}: one is all you need."
+            )
     return refusals
 
 
-def _sold_exclusives(offers: Iterable[LicenseOffer]) -> set[UUID]:
-    """The exclusive offers whose licence a buyer has."""
-    exclusive_ids = [offer.pk for offer in offers if offer.license == LicenseKind.EXCLUSIVE]
-    if not exclusive_ids:
+def _refusal_for(offer: LicenseOffer, reason: Reason) -> NotAllowed:
+    title = offer.product.title
+    if reason in (UNPUBLISHED, INACTIVE_OFFER):
+        return OfferNotFound(f"{title!r} is no longer on sale under a {offer.license} licence.")
+    if reason == EXCLUSIVE_SOLD:
+        return ExclusiveSold(f"The exclusive licence of {title!r} is already sold: it is not for sale.")
+    return OfferNotAvailable(f"{title!r} cannot be ordered. {reason.for_buyer}")
+
+
+def _owned_ids(offers: Collection[LicenseOffer], buyer_id: UUID) -> set[UUID]:
+    """The offers whose licence the buyer holds, and of which one is all they need."""
+    limited = [offer.pk for offer in offers if settings.ONCE_PER_BUYER and offer.is_once_per_buyer()]
+    if not limited:
         return set()
-    licenses = License.objects.filter(offer__in=exclusive_ids, status__in=HELD_STATUSES)
-    return set(licenses.values_list("offer_id", flat=True))
+    held_licenses = License.objects.filter(offer__in=limited, holder=buyer_id, status__in=HELD_STATUSES)
+    return set(held_licenses.values_list("offer", flat=True))

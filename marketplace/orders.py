@@ -1,16 +1,18 @@
 """Placing an order at our own prices, and getting its payment page."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from marketplace.availability import existing_licenses
 from marketplace.cart_lines import take_out_of_cart
-from marketplace.models import LicenseOffer, Order, OrderItem
+from marketplace.models import LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.offer_changes import Expectation, OfferChanged, compare_lines, compare_sums
 from marketplace.offers import OrderLine, OrderNotPossible, offers_of, refusals_of
+from marketplace.order_limits import lock_buyer, refuse_beyond_limits
 from marketplace.order_payments import RequestedOrder, open_order_payment
 from marketplace.purchases import complete_order
 from payments.collection.payment_requests import may_send_now, send_now, send_opened
@@ -36,7 +38,7 @@ def request_order(
     """Place an order and get its payment page. Requesting again with the same id returns the first order.
 
     When Hyperswitch does not answer, the order is pending without a page and a sweep retries. Raises OfferNotFound,
-    OrderNotPossible, OfferChanged.
+    OfferNotAvailable, AlreadyOwned, TooManyOpenOrders, OrderNotPossible, OfferChanged.
     """
     is_sent_now = may_send_now()
     order, opened_payment = place_order(
@@ -77,6 +79,7 @@ def place_order(
     """
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
         return earlier, None
+    lock_buyer(buyer.pk)
     offers = offers_of(lines)
     if refusals := list(refusals_of(offers, buyer_id=buyer.pk).values()):
         raise refusals[0]
@@ -108,6 +111,8 @@ def create_order(
     """
     assert connection.in_atomic_block, "an order is one commit with its items, its payment and the cart"
     subtotal, tax = sum(offer.price_minor for offer in offers), sum(offer.tax_minor for offer in offers)
+    if subtotal + tax > 0:
+        refuse_beyond_limits(buyer.pk, subtotal + tax, offers[0].currency)
     try:
         order = Order.objects.create(
             pk=order_id,
@@ -120,13 +125,23 @@ def create_order(
     except IntegrityError as error:
         raise OrderNotPossible("This order is being placed by another request. Try again in a moment.") from error
     taken_ids = take_out_of_cart(buyer.pk, [offer.pk for offer in offers])
-    items = [_item(order_id, offer, from_cart=offer.pk in taken_ids) for offer in offers]
+    items = _items(order_id, offers, taken_ids)
     assert order.total_minor == sum(item.total_minor for item in items), "the items of an order add up to its total"
     writes.insert(items)
     if order.total_minor == 0:
         complete_order(order, payment=None, cause=cause, at=timezone.now())
         return order, None
     return order, open_order_payment(order, items, payment_id=new_id(), is_sent_now=is_sent_now, is_first=True)
+
+
+def _items(order_id: UUID, offers: Sequence[LicenseOffer], taken_ids: Collection[UUID]) -> list[OrderItem]:
+    exclusive_works = [offer.product_id for offer in offers if offer.license == LicenseKind.EXCLUSIVE]
+    existing = existing_licenses(exclusive_works) if exclusive_works else {}
+    items = [_item(order_id, offer, from_cart=offer.pk in taken_ids) for offer in offers]
+    for item in items:
+        if item.license == LicenseKind.EXCLUSIVE:
+            item.held_before = existing.get(item.offer.product_id, {})
+    return items
 
 
 def _item(order_id: UUID, offer: LicenseOffer, *, from_cart: bool) -> OrderItem:

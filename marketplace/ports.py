@@ -1,8 +1,11 @@
-"""The port to the floor above: an order's sellers, who are paid or charged back when its money moves."""
+"""The port to the floor above: an order's sellers, who are paid or charged back when its money moves,
+and whom Stripe may refuse."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+from django.db.models import QuerySet
 
 from marketplace.models import Order
 from veza.core.causes import Cause
@@ -12,12 +15,21 @@ class FollowOrder(Protocol):
     def __call__(self, order: Order, /, *, cause: Cause, at: datetime) -> None: ...
 
 
+class SellersInQuestion(Protocol):
+    def __call__(self) -> QuerySet[Any, Any]: ...
+
+
 @dataclass(frozen=True)
 class Sellers:
-    """`order_completed` plans what each seller is paid; `order_money_changed` follows refunds and disputes."""
+    """`order_completed` plans what each seller is paid; `order_money_changed` follows refunds and disputes.
+
+    `refused_by_stripe` is a question: the ids of the sellers whose account Stripe rejected, or to which it gives us no
+    access, as a query that becomes a part of another.
+    """
 
     order_completed: FollowOrder
     order_money_changed: FollowOrder
+    refused_by_stripe: SellersInQuestion
 
 
 _implementations: list[Sellers] = []

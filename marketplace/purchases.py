@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
 
 from marketplace import licenses
 from marketplace.allocation import (
@@ -26,15 +25,16 @@ from marketplace.allocation import (
     shares_at_sale,
 )
 from marketplace.cart_lines import return_to_cart, take_out_of_cart
+from marketplace.deliverability import BEFORE_DELIVERY, undeliverable_ids
 from marketplace.messages.disputes import write_dispute_email
 from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
 from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
 from marketplace.messages.sales import drafts_of_sales
-from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
+from marketplace.models import LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.refund_applications import APPLICATIONS_OF, end_pointless_applications
-from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
-from payments.collection.expiry import close_pages_soon
+from marketplace.states import ENDED_UNPAID, OrderStatus
+from payments.collection.expiry import close_pages, close_pages_soon
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
@@ -60,7 +60,7 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
     Money of another payment, after the order was paid, is returned.
     """
-    order = lock_order(payment)
+    order = lock_purchase(payment)
     if order.completed_at is None:
         if order.reopened_at is not None:
             close_pages_soon(Payment.Purpose.ORDER, order.pk)
@@ -74,12 +74,13 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = ITEMS_OF(order.pk)
-    withheld_items = _withhold_unavailable(order, items)
+    withheld_items = _withhold_undeliverable(order, items)
     if order.status in ENDED_UNPAID:
         take_out_of_cart(order.buyer_id, [item.offer_id for item in items])  # They had returned there.
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, items)
+    _close_pages_of_rivals(order, items)
     is_refunding = False
     if payment is not None:
         _claim_payment(order, items, payment=payment, at=at)
@@ -157,6 +158,11 @@ def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
     return order
 
 
+def lock_purchase(payment: Payment, /) -> Order:
+    """Lock the order, its buyer and its works, and read all that decides about a payment of it, in one round trip."""
+    return lock_order(payment, *BEFORE_DELIVERY)
+
+
 def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
     """Post each party's share of the payment; the money of withheld items stays unapplied."""
     allocation = accounts_of(shares_at_sale(items))
@@ -191,28 +197,33 @@ def _status_of(order: Order) -> OrderStatus:
     return OrderStatus.REFUNDED if is_gone else OrderStatus.COMPLETED
 
 
-def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
+def _withhold_undeliverable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
     """Mark the items that cannot be delivered any more and return them; `order` is locked and not completed yet.
 
-    Unavailable is an exclusive licence that another buyer holds, and, for an order that had once ended unpaid, a
-    licence that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
+    Their money is booked, stays unapplied, and is refunded.
     """
-    exclusive_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
-    if exclusive_ids:
-        list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first order to complete holds it.
-    conflicting = Q(exclusive=True)
-    if order.status in ENDED_UNPAID or order.reopened_at is not None:
-        conflicting |= Q(holder=order.buyer_id)
-    elif not exclusive_ids:
-        return []
-    offers = [item.offer_id for item in items]
-    conflicts = License.objects.filter(conflicting, offer__in=offers, status__in=HELD_STATUSES).exclude(order=order)
-    unavailable = set(conflicts.values_list("offer_id", flat=True))
-    withheld_items = [item for item in items if item.offer_id in unavailable]
-    OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
+    undeliverable = undeliverable_ids(order.pk)
+    withheld_items = [item for item in items if item.pk in undeliverable]
+    if withheld_items:
+        OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
     for item in withheld_items:
         item.withheld = True
     return withheld_items
+
+
+def _close_pages_of_rivals(order: Order, items: Sequence[OrderItem]) -> None:
+    """Make the pages due of unpaid orders for works of which this one took the exclusive licence: a worker closes them.
+
+    Except those on which another transaction works: waiting for it with the works locked might never end. If it is a
+    payment that arrives, its item is withheld.
+    """
+    taken_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE and not item.withheld]
+    if not taken_ids:
+        return
+    works = LicenseOffer.objects.filter(pk__in=taken_ids).values("product")
+    rivals = OrderItem.objects.filter(offer__product__in=works, order__completed_at__isnull=True).exclude(order=order)
+    pages = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=rivals.values("order"))
+    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
 
 
 def _refund_withheld(withheld_items: Sequence[OrderItem], *, payment: Payment) -> bool:

@@ -23,6 +23,13 @@ def duration(name: str, default: str) -> timedelta:
     return parse_duration(env.str(name, default=default))
 
 
+def amounts(name: str, default: str) -> dict[str, int]:
+    """Minor units by currency, such as `EUR:50,USD:50`; none of `off`."""
+    text = env.str(name, default=default)
+    pairs = [] if text == "off" else [entry.partition(":") for entry in text.split(",")]
+    return {currency.strip().upper(): int(minor) for currency, _, minor in pairs}
+
+
 # --- The process ---
 VERSION = "0.1.0"
 # development, sandbox (test keys, real providers) or live. Checks refuse a live one with anything missing.
@@ -196,6 +203,11 @@ SELLER_REFUNDS_PER_PAYMENT = env.int("SELLER_REFUNDS_PER_PAYMENT", default=3)
 SELF_SERVICE_REFUNDS_PER_30_DAYS = env.int("SELF_SERVICE_REFUNDS_PER_30_DAYS", default=10)
 # Within which time support decides about such a request, as its buyer is told. At 0s no date is named.
 REFUND_REQUEST_DUE = duration("REFUND_REQUEST_DUE", "10d")
+# In minor units, by currency; "off" is no limit. Below it a price is not accepted, nor an order's total.
+OFFER_MIN_PRICE = amounts("OFFER_MIN_PRICE", "EUR:50,USD:50,GBP:30,CHF:50")
+ORDER_MIN_TOTAL = amounts("ORDER_MIN_TOTAL", "EUR:50,USD:50,GBP:30,CHF:50")
+ONCE_PER_BUYER = env.bool("ONCE_PER_BUYER", default=True)
+OPEN_ORDERS_PER_BUYER = env.int("OPEN_ORDERS_PER_BUYER", default=10)
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
 # How long after it was placed an order that failed or expired can be paid at its own price; 0s: as long as it is sold.

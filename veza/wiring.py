@@ -12,6 +12,7 @@ import marketplace.messages
 import payments.webhooks
 import subscriptions.messages
 from connect.settlement.reconcile_seller import settle_order
+from connect.standing import refused_by_stripe
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace import external_refunds
 from marketplace import purchases as orders
@@ -26,7 +27,7 @@ from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
-        lock=orders.lock_order,
+        lock=orders.lock_purchase,
         may_collect=orders.may_collect,
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
@@ -60,6 +61,7 @@ SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
 SELLERS = Sellers(
     order_completed=plan_transfers,
     order_money_changed=settle_order,
+    refused_by_stripe=refused_by_stripe,
 )
 
 # Who reads and handles a provider's webhooks when one is replayed.

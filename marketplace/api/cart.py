@@ -1,6 +1,6 @@
 """The API of the cart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from marketplace import cart
 from marketplace.api.orders import ExpectationInput, OrderLineInput, PlacedOrderOutput, expectation_of, placed_response
 from marketplace.api.problems import CHECKOUT_PROBLEMS
+from marketplace.availability import existing_licenses
 from marketplace.cart import CartLine
 from marketplace.cart_lines import MOST_ITEMS
-from marketplace.models import CartItem
+from marketplace.models import CartItem, LicenseKind
 from marketplace.offers import OrderLine
 from veza.core.api.idempotency import idempotent
 from veza.core.api.inputs import NoInput, input_of
@@ -35,6 +36,10 @@ class CartItemOutput(serializers.ModelSerializer[CartItem]):
     rights = serializers.DictField()
     available = serializers.BooleanField(help_text="False: it cannot be ordered any more, and `why` says why.")
     why = serializers.CharField(allow_null=True)
+    existing_licenses = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="Of an exclusive licence: how many licences of the work others hold, by kind. They stay.",
+    )
 
     class Meta:
         model = CartItem
@@ -50,6 +55,7 @@ class CartItemOutput(serializers.ModelSerializer[CartItem]):
             "rights",
             "available",
             "why",
+            "existing_licenses",
             "created_at",
         )
 
@@ -76,8 +82,14 @@ class CheckoutInput(ExpectationInput):
     )
 
 
-def _line(line: CartLine) -> dict[str, Any]:
+def _existing_licenses(lines: Sequence[CartLine]) -> Mapping[UUID, Mapping[str, int]]:
+    works = [line.offer.product_id for line in lines if line.offer.license == LicenseKind.EXCLUSIVE]
+    return existing_licenses(works) if works else {}
+
+
+def _line(line: CartLine, existing: Mapping[UUID, Mapping[str, int]]) -> dict[str, Any]:
     item, offer = line.item, line.offer
+    is_exclusive = offer.license == LicenseKind.EXCLUSIVE
     return {
         "id": item.pk,
         "product_id": offer.product_id,
@@ -90,6 +102,7 @@ def _line(line: CartLine) -> dict[str, Any]:
         "rights": item.rights,
         "available": line.refusal is None,
         "why": line.why,
+        "existing_licenses": existing.get(offer.product_id, {}) if is_exclusive else {},
         "created_at": item.created_at,
     }
 
@@ -101,7 +114,8 @@ def _cart(lines: Sequence[CartLine]) -> dict[str, Any]:
         items = [item for item in available if item.currency == currency]
         subtotal, tax = sum(item.price_minor for item in items), sum(item.tax_minor for item in items)
         sums.append({"currency": currency, "subtotal_minor": subtotal, "tax_minor": tax, "total_minor": subtotal + tax})
-    return {"items": [_line(line) for line in lines], "sums": sums}
+    existing = _existing_licenses(lines)
+    return {"items": [_line(line, existing) for line in lines], "sums": sums}
 
 
 class OwnCart(GenericAPIView[CartItem]):
@@ -130,7 +144,8 @@ class Cart(OwnCart):
     )
     def post(self, request: Request) -> Response:
         payload = input_of(request, OrderLineInput)
-        return Response(_line(cart.add_item(owner=self.owner(), line=OrderLine(**payload))), status=201)
+        line = cart.add_item(owner=self.owner(), line=OrderLine(**payload))
+        return Response(_line(line, _existing_licenses([line])), status=201)
 
     @extend_schema(operation_id="clear_cart", summary="Remove all items", responses={204: None})
     def delete(self, request: Request) -> Response:

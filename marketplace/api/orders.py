@@ -82,10 +82,24 @@ class OrderInput(ExpectationInput):
 class OrderItemOutput(serializers.ModelSerializer[OrderItem]):
     product_id = serializers.UUIDField(source="offer.product_id")
     total_minor = serializers.IntegerField()
+    existing_licenses = serializers.DictField(
+        source="held_before",
+        child=serializers.IntegerField(),
+        help_text="Of an exclusive licence: how many licences of the work others held when it was ordered. They stay.",
+    )
 
     class Meta:
         model = OrderItem
-        fields = ("id", "product_id", "title", "license", "net_minor", "tax_minor", "total_minor")
+        fields = (
+            "id",
+            "product_id",
+            "title",
+            "license",
+            "net_minor",
+            "tax_minor",
+            "total_minor",
+            "existing_licenses",
+        )
 
 
 # Documents what `serialize_orders` builds; a serializer that also built it would cost four times as much.
@@ -165,7 +179,17 @@ def serialize_orders(orders: Sequence[Order]) -> list[dict[str, Any]]:
 
 def _items_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
     items = OrderItem.objects.filter(order__in=order_ids).order_by("pk")
-    columns = ("order_id", "pk", "offer__product_id", "title", "license", "net_minor", "tax_minor", "withheld")
+    columns = (
+        "order_id",
+        "pk",
+        "offer__product_id",
+        "title",
+        "license",
+        "net_minor",
+        "tax_minor",
+        "withheld",
+        "held_before",
+    )
     total: Any = {"total_minor": F("net_minor") + F("tax_minor")}
     return items.annotate(**total).values_list(*columns, *total, named=True)
 
@@ -193,6 +217,7 @@ def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]
                 "net_minor": item.net_minor,
                 "tax_minor": item.tax_minor,
                 "total_minor": item.total_minor,
+                "existing_licenses": item.held_before,
             }
             for item in items
         ],

@@ -1,7 +1,7 @@
 """Products on sale, and the carts that hold their offers. Prices are minor units of `currency`, before tax."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -26,10 +26,8 @@ class Terms:
         return self.price_minor + self.tax_minor
 
 
-class ProductQuerySet(models.QuerySet["Product"]):
-    def for_sale(self) -> Self:
-        """Products that a buyer may see."""
-        return self.filter(published=True)
+class ProductQuerySet(LockableQuerySet["Product"]):
+    """Works. Which of them are for sale, `availability` says."""
 
 
 class Product(KeyedRow):
@@ -65,9 +63,7 @@ class LicenseKind(models.TextChoices):
 
 
 class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
-    def for_sale(self) -> Self:
-        """Offers that can be ordered now."""
-        return self.filter(active=True, product__published=True)
+    """Offers. Which of them can be ordered, `availability` says."""
 
 
 class LicenseOffer(KeyedRow):
@@ -80,6 +76,8 @@ class LicenseOffer(KeyedRow):
     tax_basis_points = models.PositiveIntegerField(default=0)
     rights = models.JSONField(default=dict)
     active = models.BooleanField(default=True)
+    # Whether a buyer who holds the licence is refused a second one. NULL: as its kind implies.
+    once_per_buyer = models.BooleanField(null=True, blank=True)
 
     objects = OfferQuerySet.as_manager()
 
@@ -111,6 +109,12 @@ class LicenseOffer(KeyedRow):
                 name="offer_by_license_and_price",
             ),
         ]
+
+    def is_once_per_buyer(self) -> bool:
+        """Whether one licence is all that a buyer needs: the seller's word, else any but a commercial one."""
+        if self.once_per_buyer is not None:
+            return self.once_per_buyer
+        return self.license != LicenseKind.COMMERCIAL
 
 
 class CartItem(KeyedRow):

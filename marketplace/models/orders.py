@@ -66,6 +66,8 @@ class OrderItem(KeyedRow):
     tax_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     seller_minor = models.BigIntegerField()
+    # The licences of the work that others held when its exclusive one was ordered, {kind: count}: they stay.
+    held_before = models.JSONField(default=dict, db_default={})
     # No longer available when the payment arrived: no licence, no share for the seller, and an automatic refund.
     withheld = models.BooleanField(default=False)
     # It was in the buyer's cart, and returns there if the order ends unpaid.

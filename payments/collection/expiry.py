@@ -32,6 +32,13 @@ def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
     Payment.objects.filter(pk__in=free.values("pk")).update(close_due_at=Now())
 
 
+def close_pages(payments: models.QuerySet[Payment]) -> None:
+    """Make the pages of these payments due: what they are for was sold to another. The query locks its rows."""
+    keys = [payment.pk for payment in payments.filter(close_due_at__isnull=False)]
+    if keys:
+        Payment.objects.filter(pk__in=keys).update(close_due_at=Now())
+
+
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
     """Cancel a payment at Hyperswitch whose session is over; cancelled or unknown there, it has expired.
 
