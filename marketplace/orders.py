@@ -15,6 +15,7 @@ from payments.collection.payment_requests import cancel_payment, may_send_now, o
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -84,10 +85,11 @@ def place_order(
     """Commit an order, its items and its payment, at the prices and tax of our own database.
 
     Returns the order and the payment that was opened: None for a free order, and for one that was placed before.
-    `is_sent_now`: the caller sends the payment right after the commit.
+    `is_sent_now`: the caller sends the payment right after the commit. Raises AccountClosed.
     """
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
         return earlier, None
+    lock_open_account(buyer.pk)
     items = [_item(order_id, offer) for offer in _offers(lines, buyer)]
     subtotal, tax = sum(item.net_minor for item in items), sum(item.tax_minor for item in items)
     try:

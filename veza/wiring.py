@@ -12,6 +12,7 @@ import marketplace.messages
 import payments.webhooks
 import subscriptions.messages
 from connect.settlement.reconcile_seller import settle_order
+from connect.transfers.released import unsent_minor, wake_released
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace import external_refunds
 from marketplace import purchases as orders
@@ -21,7 +22,7 @@ from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
 from subscriptions.saved_methods import method_revoked
-from veza.backoffice import digest
+from veza.backoffice import account_messages, digest
 from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
@@ -58,6 +59,8 @@ SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
 SELLERS = Sellers(
     order_completed=plan_transfers,
     order_money_changed=settle_order,
+    money_released=wake_released,
+    unsent_minor=unsent_minor,
 )
 
 # Who reads and handles a provider's webhooks when one is replayed.
@@ -71,6 +74,7 @@ MESSAGES: Sequence[Message] = (
     *marketplace.messages.MESSAGES,
     *subscriptions.messages.MESSAGES,
     *connect.messages.MESSAGES,
+    *account_messages.MESSAGES,
     *digest.MESSAGES,
 )
 

@@ -4,6 +4,7 @@ from marketplace.api.cart import Cart, CartCheckout, OneCartItem
 from marketplace.api.licenses import OwnLicenses
 from marketplace.api.orders import OneOrder, OrderRefunds, Orders
 from marketplace.api.products import OneProduct, Products
+from marketplace.api.standing import Standing
 
 urlpatterns = [
     path("marketplace/cart", Cart.as_view(), name="cart"),
@@ -14,5 +15,6 @@ urlpatterns = [
     path("marketplace/orders", Orders.as_view(), name="orders"),
     path("marketplace/orders/<uuid:pk>", OneOrder.as_view(), name="order"),
     path("marketplace/orders/<uuid:pk>/refund", OrderRefunds.as_view(), name="order-refund"),
+    path("me/standing", Standing.as_view(), name="standing"),
     path("licenses/mine", OwnLicenses.as_view(), name="licenses"),
 ]

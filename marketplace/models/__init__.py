@@ -3,7 +3,7 @@
 from marketplace.models.catalogue import CartItem, LicenseKind, LicenseOffer, OfferQuerySet, Product, ProductQuerySet
 from marketplace.models.orders import License, Order, OrderItem
 from marketplace.models.refunds import RefundLine
-from marketplace.models.sellers import SellerRestriction, SellerRestrictionQuerySet
+from marketplace.models.sellers import RestrictionKind, SellerRestriction, SellerRestrictionQuerySet
 
 __all__ = [
     "CartItem",
@@ -16,6 +16,7 @@ __all__ = [
     "Product",
     "ProductQuerySet",
     "RefundLine",
+    "RestrictionKind",
     "SellerRestriction",
     "SellerRestrictionQuerySet",
 ]

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import structlog
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Coalesce, Now
 
 from payments.collection.payment_requests import PAGE_CLOSED, close_payment_page
@@ -23,6 +23,14 @@ def to_close() -> models.QuerySet[Payment]:
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
     """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
     Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False).update(close_due_at=Now())
+
+
+def close_order_pages_of(payer_id: UUID) -> None:
+    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account."""
+    assert connection.in_atomic_block, "the pages are due in the commit that closes the account"
+    pages = Payment.objects.filter(payer=payer_id, purpose=Payment.Purpose.ORDER, close_due_at__isnull=False)
+    keys = [payment.pk for payment in pages.locked()]
+    Payment.objects.filter(pk__in=keys, close_due_at__isnull=False).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:

@@ -25,6 +25,7 @@ from payments.ports import purchase_of
 from payments.retry_policy import CLOSE_GRACE, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
+from veza.core.accounts import is_open
 from veza.core.causes import Cause
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
@@ -85,26 +86,29 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | 
 
     A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
     that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. A charge of a
-    method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
+    method that was revoked since, or of a closed account, is not sent: it fails, unless an earlier attempt has made it.
+    Nor is a page made for a closed account: the worker cancels the payment.
     """
     payment = _mark_sent(payment_id)
     return _send(payment, cause=cause) if payment is not None else None
 
 
 def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
-    if payment.off_session and not may_charge(payment):
-        outcome = _find_charge(payment)
+    if payment.off_session and not is_open(payment.payer_id):
+        outcome = _find_charge(payment, "account_closed", "The payer's account was closed before it was charged.")
+    elif payment.off_session and not may_charge(payment):
+        outcome = _find_charge(payment, "mandate_revoked", "The payer revoked the saved method before it was charged.")
     else:
         outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
     _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
 
 
-def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
+def _find_charge(payment: Payment, code: str, why: str) -> Outcome[RemotePayment]:
     """The charge that an attempt without an answer may have made, or a refusal of our own."""
     outcome = client.read_payment(payment.provider_key)
     if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
-        return Refused("mandate_revoked", "The payer revoked the saved method before it was charged.", outcome.call)
+        return Refused(code, why, outcome.call)
     return outcome
 
 
@@ -197,9 +201,9 @@ def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
 
 @writes.atomic()
 def _mark_sent(payment_id: UUID) -> Payment | None:
-    """Commit that it is about to be sent; None if it has ended."""
+    """Commit that it is about to be sent; None if it has ended, or is a page that the payer may not have any more."""
     payment = Payment.objects.locked().get(pk=payment_id)
-    if payment.status not in PAYMENT_OPEN:
+    if payment.status not in PAYMENT_OPEN or not (payment.off_session or is_open(payment.payer_id)):
         return None
     Payment.objects.filter(pk=payment_id).update(
         first_sent_at=Coalesce("first_sent_at", Now()),

@@ -8,13 +8,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from connect.accounts import DISCONNECTED, revoke_access
+from connect.closed_balances import BALANCE, review_closed_balances
+from connect.closing import OWED
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.transfers.transfer_outcomes import SENT_TWICE
 from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
+from connect.transfers.transfer_requests import send_transfer
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.models import License, Order
+from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
@@ -44,6 +48,7 @@ from tests.dead_ends.rows import any_order, failed, failed_email, paid_order, pa
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
+from tests.restricting import closed, due_for_review, held, suspended
 from veza.celery import SWEEPS
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
@@ -176,6 +181,13 @@ def revoked_account(sandbox):
     revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
 
 
+def closed_balance(sandbox):
+    seller = make_seller(stripe_account_id=sandbox.create_account())
+    send_transfer(planned(seller).pk, cause=BY_TEST)
+    closed(seller)
+    review_closed_balances()
+
+
 MAKE: dict[str, Any] = {
     kinds.MISMATCH: lambda sandbox: payment_after("succeeded", amount_received=99_00),
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
@@ -207,6 +219,10 @@ MAKE: dict[str, Any] = {
     UNLISTED: lambda sandbox: of_transfer(UNLISTED),
     DISCONNECTED: revoked_account,
     EMAIL_FAILED: failed_email,
+    SUSPENSION_DUE: lambda sandbox: due_for_review(suspended()),
+    HOLD_DUE: lambda sandbox: due_for_review(held()),
+    BALANCE: closed_balance,
+    OWED: lambda sandbox: closed(planned(make_seller(active=False)).seller),
 }
 
 
