@@ -22,12 +22,12 @@ from marketplace.offers import (
     read_offers,
     refusals_of,
 )
-from marketplace.order_limits import lock_buyer
 from marketplace.order_payments import RequestedOrder
 from marketplace.orders import NOTHING_EXPECTED, create_order, refuse_mixed, send_placed
 from payments.collection.payment_requests import may_send_now
 from payments.models import Payment
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import User
@@ -149,7 +149,7 @@ def _place(
     """Commit the order, or the cart's new terms and return how they differ from those that the buyer was shown."""
     if earlier := Order.objects.filter(pk=order_id, buyer=owner).first():
         return earlier, None
-    lock_buyer(owner.pk)
+    lock_open_account(owner.pk)
     # Another checkout of the same cart waits here, and then finds it empty.
     items = list(CartItem.objects.select_for_update().filter(owner=owner).order_by("pk"))
     if unknown_ids := set(leave_out) - {item.pk for item in items}:

@@ -8,7 +8,6 @@ from marketplace.models import Order
 from marketplace.offers import OrderNotPossible
 from marketplace.states import OrderStatus
 from veza.core.errors import NotAllowed
-from veza.core.models import User
 from veza.core.money import format_amount
 
 
@@ -19,11 +18,6 @@ class TooManyOpenOrders(NotAllowed):
 
 class OrderTotalTooLow(OrderNotPossible):
     code = "order_total_too_low"
-
-
-def lock_buyer(buyer_id: UUID) -> None:
-    """Lock the buyer, so that their orders are placed and completed one after the other, and each counts the others."""
-    list(User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=buyer_id).values_list("pk"))
 
 
 def refuse_beyond_limits(buyer_id: UUID, total_minor: int, currency: str) -> None:

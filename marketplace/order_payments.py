@@ -12,7 +12,7 @@ from django.utils import timezone
 from marketplace.cart_lines import take_out_of_cart
 from marketplace.models import License, Order, OrderItem
 from marketplace.offers import read_offers, refusals_of
-from marketplace.order_limits import lock_buyer, refuse_beyond_limits
+from marketplace.order_limits import refuse_beyond_limits
 from marketplace.states import HELD_STATUSES, PAYABLE_AGAIN, OrderStatus
 from payments.collection.expiry import close_pages_soon, close_unpaid
 from payments.collection.payment_requests import (
@@ -29,6 +29,7 @@ from payments.models import Payment
 from payments.retry_policy import CLOSE_AGAIN_AFTER
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.states import move
@@ -137,7 +138,7 @@ def open_next_payment(
     if (waiting := _open_one(payments)) is not None:
         return order, waiting, False
     items = list(order.items.order_by("pk"))
-    lock_buyer(order.buyer_id)
+    lock_open_account(order.buyer_id)
     _refuse_unless_for_sale(order, items)
     refuse_beyond_limits(order.buyer_id, order.total_minor, order.currency)
     close_pages_soon(Payment.Purpose.ORDER, order.pk)  # A declined buyer may still pay on the last page.

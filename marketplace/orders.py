@@ -12,13 +12,14 @@ from marketplace.cart_lines import take_out_of_cart
 from marketplace.models import LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.offer_changes import Expectation, OfferChanged, compare_lines, compare_sums
 from marketplace.offers import OrderLine, OrderNotPossible, offers_of, refusals_of
-from marketplace.order_limits import lock_buyer, refuse_beyond_limits
+from marketplace.order_limits import refuse_beyond_limits
 from marketplace.order_payments import RequestedOrder, open_order_payment
 from marketplace.purchases import complete_order
 from payments.collection.payment_requests import may_send_now, send_now, send_opened
 from payments.models import Payment
 from payments.states import PaymentStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import User
@@ -75,11 +76,11 @@ def place_order(
     """Commit an order, its items and its payment, at the prices and tax of our own database.
 
     Returns the order and the payment that was opened: None for a free order, and for one that was placed before.
-    `is_sent_now`: the caller sends the payment right after the commit.
+    `is_sent_now`: the caller sends the payment right after the commit. Raises AccountClosed.
     """
     if earlier := Order.objects.filter(pk=order_id, buyer=buyer).first():
         return earlier, None
-    lock_buyer(buyer.pk)
+    lock_open_account(buyer.pk)
     offers = offers_of(lines)
     if refusals := list(refusals_of(offers, buyer_id=buyer.pk).values()):
         raise refusals[0]

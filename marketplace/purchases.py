@@ -42,8 +42,13 @@ from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.email.outbox import draft, write_email, write_emails
+from veza.core.models import User
 from veza.core.states import may_move, move
 
+# One that is closed while the payment is booked counts as closed afterwards: the buyer keeps what they paid for.
+_CLOSED_BUYER_OF = reads.Read(
+    lambda order_id: User.objects.filter(orders=order_id, closed_at__isnull=False).values_list("pk"), UUID, is_kept=True
+)
 _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
 # What follows the money of an order, and the money itself.
 _FOLLOWING_MONEY = (*MONEY_OF, licenses.LICENSES_OF, APPLICATIONS_OF)
@@ -74,7 +79,8 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = ITEMS_OF(order.pk)
-    withheld_items = _withhold_undeliverable(order, items)
+    is_buyer_closed = payment is not None and bool(_CLOSED_BUYER_OF(order.pk))
+    withheld_items = _withhold(items) if is_buyer_closed else _withhold_undeliverable(order, items)
     if order.status in ENDED_UNPAID:
         take_out_of_cart(order.buyer_id, [item.offer_id for item in items])  # They had returned there.
     deadline = at + settings.REFUND_WINDOW
@@ -148,11 +154,14 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 
 def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
-    """Lock the order that `payment` pays for, and read its items and `more`. The caller has locked the payment."""
+    """Lock the order that `payment` pays for, and read its items, its closed buyer if they are, and `more`.
+
+    The caller has locked the payment.
+    """
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
     assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
     order_id = payment.purpose_id
-    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, *more)
+    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, _CLOSED_BUYER_OF, *more)
     order: Order = reads.together(*(read.on(order_id) for read in statements))[0][0]
     assert payment.currency == order.currency, "an order and its payment have one currency"
     return order
@@ -203,12 +212,15 @@ def _withhold_undeliverable(order: Order, items: Sequence[OrderItem]) -> list[Or
     Their money is booked, stays unapplied, and is refunded.
     """
     undeliverable = undeliverable_ids(order.pk)
-    withheld_items = [item for item in items if item.pk in undeliverable]
+    return _withhold([item for item in items if item.pk in undeliverable])
+
+
+def _withhold(withheld_items: Sequence[OrderItem]) -> list[OrderItem]:
     if withheld_items:
         OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
     for item in withheld_items:
         item.withheld = True
-    return withheld_items
+    return list(withheld_items)
 
 
 def _close_pages_of_rivals(order: Order, items: Sequence[OrderItem]) -> None:

@@ -14,6 +14,7 @@ from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
@@ -29,7 +30,7 @@ def request_completion(
 ) -> Checkout:
     """Get the payment page of the user's unpaid subscription. A new payment, if one is needed, gets `payment_id`.
 
-    Raises NotFound, NothingToPay, PaymentUnderWay.
+    Raises NotFound, NothingToPay, PaymentUnderWay, AccountClosed.
     """
     refresh_last_payment(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
     rows = open_completion(subscription_id=subscription_id, payment_id=payment_id, user_id=user_id, at=at)
@@ -58,7 +59,11 @@ def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, 
 def open_completion(
     *, subscription_id: UUID, payment_id: UUID, user_id: UUID, at: datetime
 ) -> tuple[Subscription, SubscriptionInvoice, Payment]:
-    """Commit the payment to complete: the last one while its page is open, or a new one after it is dead."""
+    """Commit the payment to complete: the last one while its page is open, or a new one after it is dead.
+
+    Raises NotFound, NothingToPay, PaymentUnderWay, AccountClosed.
+    """
+    lock_open_account(user_id)
     unpaid = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
     if unpaid is not None:
         list(Payment.objects.of(Payment.Purpose.INVOICE, unpaid.pk).locked())

@@ -14,13 +14,14 @@ from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
 from subscriptions.checkout import PAGE_MARGIN
+from subscriptions.closing import end_for_inactive_user
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
 from subscriptions.reminders import remind
-from subscriptions.states import PAYABLE, InvoiceStatus, SubscriptionStatus
+from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
@@ -32,8 +33,11 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 def run_due(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
     """Do what is due about one subscription at `at`. Safe to repeat."""
-    subscription = Subscription.objects.select_related("plan", "next_plan").get(pk=subscription_id)
+    subscription = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=subscription_id)
     match subscription.status:
+        case status if status in LIVE and not subscription.user.is_active:
+            # They could not log in to stop it.
+            end_for_inactive_user(subscription.user_id, cause=cause, at=at)
         case SubscriptionStatus.PENDING_PAYMENT | SubscriptionStatus.EXPIRED | SubscriptionStatus.CANCELLED:
             _close_pages(subscription, cause=cause, at=at)
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _is_within_period(subscription, at=at):

@@ -213,6 +213,10 @@ ORDER_SESSION = duration("ORDER_SESSION", "1h")
 # How long after it was placed an order that failed or expired can be paid at its own price; 0s: as long as it is sold.
 PAY_AGAIN_WITHIN = duration("PAY_AGAIN_WITHIN", "30d")
 
+# How long after it was imposed a suspension needs review, and how far ahead any review date may be set.
+SUSPENSION_REVIEW_AFTER = duration("SUSPENSION_REVIEW_AFTER", "30d")
+RESTRICTION_REVIEW_WITHIN = duration("RESTRICTION_REVIEW_WITHIN", "90d")
+
 # --- Subscriptions ---
 # The clock of reminders, renewals and retries. Off, trials and periods still end on time, but no subscriber is charged.
 SUBSCRIPTION_WORKER_ENABLED = env.bool("SUBSCRIPTION_WORKER_ENABLED", default=True)
@@ -236,6 +240,8 @@ SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
 SMTP_TLS = env.bool("SMTP_TLS", default=True)
 SMTP_FROM = env.str("SMTP_FROM", default="")
 SMTP_FROM_NAME = env.str("SMTP_FROM_NAME", default="Veza")
+# Where answers to our e-mails go. If empty, to SMTP_FROM.
+SUPPORT_ADDRESS = env.str("SUPPORT_ADDRESS", default="")
 SMTP_TIMEOUT_SECONDS = 10
 EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
 # The origins that an e-mail may link to. If empty: PUBLIC_BASE_URL and HYPERSWITCH_BASE_URL.
@@ -329,6 +335,7 @@ SPECTACULAR_SETTINGS = {
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
         "PayoutStatus": "connect.states.PayoutStatus.choices",
+        "RestrictionKind": "marketplace.models.sellers.RestrictionKind.choices",
         "AccountStanding": "connect.accounts.AccountStatus.choices",
     },
     "POSTPROCESSING_HOOKS": [

@@ -5,6 +5,7 @@ from marketplace.api.licenses import OwnLicenses
 from marketplace.api.orders import OneOrder, OrderCancellation, OrderPayment, Orders
 from marketplace.api.products import OneProduct, Products
 from marketplace.api.refunds import OrderRefunds, RefundOrder, WithdrawRefund
+from marketplace.api.standing import Standing
 
 urlpatterns = [
     path("marketplace/cart", Cart.as_view(), name="cart"),
@@ -19,5 +20,6 @@ urlpatterns = [
     path("marketplace/orders/<uuid:pk>/refund", RefundOrder.as_view(), name="order-refund"),
     path("marketplace/orders/<uuid:pk>/refunds", OrderRefunds.as_view(), name="order-refunds"),
     path("marketplace/refunds/<uuid:pk>/withdraw", WithdrawRefund.as_view(), name="refund-withdrawal"),
+    path("me/standing", Standing.as_view(), name="standing"),
     path("licenses/mine", OwnLicenses.as_view(), name="licenses"),
 ]

@@ -140,4 +140,5 @@ ORDER_UNPAID = Message(
     "An order failed, was cancelled, or expired after trouble with its payment; half an hour later.",
     _unpaid,
     lambda: _compose_unpaid(sample_order(OrderStatus.FAILED), sample_items()),
+    needs_open_account=True,
 )

@@ -11,7 +11,7 @@ from marketplace.models.catalogue import (
 )
 from marketplace.models.orders import License, Order, OrderItem
 from marketplace.models.refunds import RefundApplication, RefundApplicationItem, RefundLine
-from marketplace.models.sellers import SellerRestriction, SellerRestrictionQuerySet
+from marketplace.models.sellers import RestrictionKind, SellerRestriction, SellerRestrictionQuerySet
 
 __all__ = [
     "CartItem",
@@ -26,6 +26,7 @@ __all__ = [
     "RefundApplication",
     "RefundApplicationItem",
     "RefundLine",
+    "RestrictionKind",
     "SellerRestriction",
     "SellerRestrictionQuerySet",
     "Terms",

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import structlog
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Coalesce, Now
 
 from payments.collection.charges import is_awaiting_payer
@@ -37,6 +37,14 @@ def close_pages(payments: models.QuerySet[Payment]) -> None:
     keys = [payment.pk for payment in payments.filter(close_due_at__isnull=False)]
     if keys:
         Payment.objects.filter(pk__in=keys).update(close_due_at=Now())
+
+
+def close_order_pages_of(payer_id: UUID) -> None:
+    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account."""
+    assert connection.in_atomic_block, "the pages are due in the commit that closes the account"
+    pages = Payment.objects.filter(payer=payer_id, purpose=Payment.Purpose.ORDER, close_due_at__isnull=False)
+    keys = [payment.pk for payment in pages.locked()]
+    Payment.objects.filter(pk__in=keys, close_due_at__isnull=False).update(close_due_at=Now())
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
