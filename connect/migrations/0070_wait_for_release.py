@@ -12,7 +12,7 @@ CHOICES = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("connect", "0041_drop_twin_indexes")]
+    dependencies = [("connect", "0050_let_money_mature")]
 
     operations = [
         migrations.RemoveConstraint("sellertransfer", "transfer_waiting_for_known"),

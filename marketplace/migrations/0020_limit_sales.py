@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0009_restrict_sellers")]
+    dependencies = [("marketplace", "0010_add_refund_applications")]
 
     operations = [
         migrations.AddField("licenseoffer", "once_per_buyer", models.BooleanField(blank=True, null=True)),

@@ -22,7 +22,7 @@ DROP TRIGGER marketplace_sellerrestriction_kept ON {_TABLE};
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("marketplace", "0009_restrict_sellers"),
+        ("marketplace", "0020_limit_sales"),
         ("core", "0030_close_accounts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

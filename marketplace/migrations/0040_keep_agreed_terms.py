@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Cart items keep the terms that the buyer was shown, and order items know that they came from a cart."""
 
-    dependencies = [("marketplace", "0010_add_refund_applications")]
+    dependencies = [("marketplace", "0030_guard_restrictions")]
 
     operations = [
         migrations.AddField(model_name="cartitem", name="price_minor", field=models.BigIntegerField(null=True)),

@@ -40,11 +40,14 @@ def close_pages(payments: models.QuerySet[Payment]) -> None:
 
 
 def close_order_pages_of(payer_id: UUID) -> None:
-    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account."""
+    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account.
+
+    A payment that another process is changing is passed over: it may wait for the account, and what it brings is
+    returned.
+    """
     assert connection.in_atomic_block, "the pages are due in the commit that closes the account"
     pages = Payment.objects.filter(payer=payer_id, purpose=Payment.Purpose.ORDER, close_due_at__isnull=False)
-    keys = [payment.pk for payment in pages.locked()]
-    Payment.objects.filter(pk__in=keys, close_due_at__isnull=False).update(close_due_at=Now())
+    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:

@@ -229,6 +229,7 @@ def test_a_full_refund_ends_the_access(sandbox):
 def test_a_refund_that_is_repeated_under_its_id_is_the_first(sandbox):
     subscription = activate_by_webhook(sandbox)
     order = {"invoice_id": last_invoice(subscription).pk, "requested_by_id": subscription.user_id, "reason": "x"}
+    order |= {"cause": BY_STAFF, "at": NOW}
     refund_id = new_id()
 
     first = place_refund(refund_id=refund_id, amount_minor=5_00, **order)

@@ -76,7 +76,9 @@ def apply(payout: SellerPayout, **changes) -> str:
 
 
 def test_a_payout_opened_again_under_its_id_keeps_its_amount(payout):
-    again = open_payout(payout_id=payout.pk, seller_id=payout.seller_id, amount_minor=9_00, currency="EUR")
+    again = open_payout(
+        payout_id=payout.pk, seller_id=payout.seller_id, amount_minor=9_00, currency="EUR", balance=PLENTY
+    )
 
     assert (again, fresh(payout).amount_minor) == (payout, 5_00)
 
@@ -99,7 +101,7 @@ def test_an_object_of_another_amount_is_not_taken_for_ours(payout):
 def test_an_object_with_the_id_of_another_payout_is_not_taken_for_ours(payout):
     other = make_seller()
     ConnectedAccount.objects.update(payouts_enabled=True)
-    row = open_payout(payout_id=new_id(), seller_id=other.pk, amount_minor=5_00, currency="EUR")
+    row = open_payout(payout_id=new_id(), seller_id=other.pk, amount_minor=5_00, currency="EUR", balance=PLENTY)
     apply(row, payout_id="po_1")
 
     with pytest.raises(Unreadable, match="that of another"):
