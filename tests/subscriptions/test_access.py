@@ -17,7 +17,17 @@ from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
 from tests.buying import deliver_dispute
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import NOW, PlanFactory, activate, days, free_plan, last_payment, subscribe
+from tests.subscriptions.subscribing import (
+    NOW,
+    PlanFactory,
+    activate,
+    days,
+    free_plan,
+    last_payment,
+    run_sweep,
+    set_charge_outcome,
+    subscribe,
+)
 from veza.core.ids import new_id
 from veza.core.models import User
 
@@ -210,3 +220,16 @@ def test_the_query_of_sellers_knows_of_payments_in_doubt(sandbox):
     deliver_dispute(last_payment(subscription), "lost", currency="USD")
 
     assert (before, may_sell(subscription.user_id, NOW), selling()) == ({subscription.user_id}, False, set())
+
+
+def test_the_query_of_sellers_knows_of_debits_with_the_bank(sandbox):
+    subscription = activate(sandbox)
+    set_charge_outcome(sandbox, "processing", subscription)
+    end_at = subscription.period_end_at
+    run_sweep(subscription, end_at)
+
+    moments = [end_at + days(day) for day in (0, 6.9, 7, 9.9, 10)]
+
+    gate = [may_sell(subscription.user_id, at) for at in moments]
+    assert gate == [True, True, True, True, False]
+    assert [subscription.user_id in selling(at) for at in moments] == gate
