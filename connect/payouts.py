@@ -151,6 +151,8 @@ def send_payout(
     One that cannot be at Stripe is checked against `balance`, or the account's balance now, right before it is sent.
     """
     payout = SellerPayout.objects.get(pk=payout_id)
+    if not payout.in_doubt and is_money_held(payout.seller_id):
+        return None  # It stays due until our staff release the money.
     if not payout.in_doubt and balance is None:
         balance = _read_balance(payout, cause=cause)
         if balance is None:
@@ -202,7 +204,7 @@ def claim_payout(payout_id: UUID, *, cause: Cause, balance: AccountBalance | Non
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
         return None
     if not payout.in_doubt and is_money_held(payout.seller_id):
-        return None  # It stays due until our staff release the money.
+        return None
     if not payout.in_doubt:
         assert balance is not None, "a payout that was never sent is checked against a balance"
         try:

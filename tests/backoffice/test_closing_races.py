@@ -106,7 +106,7 @@ def test_a_closing_during_the_renewal_voids_it_and_its_charge_is_not_sent(sandbo
     send_payment(charge.pk, cause=SWEEP)
 
     charge.refresh_from_db()
-    assert (charge.status, invoices_of(subscription)[-1].status) == ("failed", "void")
+    assert (charge.status, invoices_of(subscription)[-1].status) == ("cancelled", "void")
 
 
 def test_a_renewal_paid_during_the_closing_is_returned(sandbox, member):

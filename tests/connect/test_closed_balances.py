@@ -77,7 +77,7 @@ def test_the_balance_of_an_open_account_is_the_sellers_own_matter(stripe):
 
 
 def test_finance_pays_out_for_a_closed_seller(stripe, account):
-    stripe.will("read_balance", shows_balance(EUR=81_00))
+    stripe.will("read_balance", shows_balance(EUR=81_00), shows_balance(EUR=0))
     stripe.will("create_payout", accepts_payout("po_1"))
 
     text = pay_out(account, "81.00")
@@ -95,7 +95,7 @@ def test_an_amount_that_is_none_pays_nothing_out(stripe, account, amount):
 
 
 def test_never_more_than_the_account_has(stripe, account):
-    stripe.will("read_balance", shows_balance(EUR=5_00))
+    stripe.will("read_balance", shows_balance(EUR=5_00), shows_balance(EUR=5_00))
 
     assert "Only 5.00 EUR can be paid out now." in pay_out(account, "81.00")
 

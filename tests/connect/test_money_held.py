@@ -3,8 +3,9 @@
 import pytest
 from django.utils import timezone
 
+from connect.funds import MoneyHeld
 from connect.models import SellerPayout
-from connect.payouts import MoneyHeld, advance_due, request_payout
+from connect.payouts import advance_due, request_payout
 from connect.transfers.transfer_requests import send_due
 from marketplace.models import SellerRestriction
 from tests.connect.builders import send

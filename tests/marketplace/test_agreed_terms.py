@@ -234,7 +234,7 @@ def test_a_dead_line_is_marked_with_its_reason(sandbox, api, buyer):
     assert [item["available"] for item in cart["items"]] == [False, False, False, True]
     assert [item["why"] for item in cart["items"]] == [
         f"'{withdrawn.product.title}' is no longer on sale under a personal licence.",
-        f"The exclusive licence of '{exclusive.product.title}' is already sold.",
+        f"The exclusive licence of '{exclusive.product.title}' is already sold: it is not for sale.",
         f"'{own.product.title}' is your own work.",
         None,
     ]

@@ -215,7 +215,7 @@ def test_what_was_bought_with_another_order_since_cannot_be_paid(sandbox):
     order = declined_order(sandbox, offer)
     paid(order_of(offer, buyer=order.buyer))
 
-    with pytest.raises(OrderNotPayable, match="with another order"):
+    with pytest.raises(OrderNotPayable, match="You have the personal licence"):
         pay_again(order)
 
 

@@ -68,7 +68,7 @@ def test_a_charge_that_was_opened_before_the_closing_is_not_sent(sandbox):
 
     charge.refresh_from_db()
     subscription.refresh_from_db()
-    assert (charge.status, charge.error_code) == ("failed", "account_closed")
+    assert (charge.status, charge.error_code) == ("cancelled", "")
     assert (subscription.status, invoices_of(subscription)[-1].status) == ("cancelled", "void")
 
 
