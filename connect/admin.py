@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from connect import maturity
 from connect.admin_actions import (
     DisconnectAccount,
+    PayOutForSeller,
     RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
@@ -116,7 +117,7 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_keys = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), at_stripe, moment("updated_at"))
-    row_actions = (SetPayoutAfter(), DisconnectAccount())
+    row_actions = (SetPayoutAfter(), DisconnectAccount(), PayOutForSeller())
     empty = "No seller has an account at Stripe yet: sellers open one from their own pages."
 
     def page_context(self, row: ConnectedAccount) -> dict[str, Any]:

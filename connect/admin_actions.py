@@ -1,5 +1,6 @@
 """What staff may do about a seller's account, and about a transfer to it, its reversal and its debt."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 
-from connect import accounts, maturity
+from connect import accounts, maturity, payouts
 from connect.debts import write_offs
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals import reversal_requests
@@ -15,12 +16,13 @@ from connect.reversals.reversal_refresh import find_unanswered
 from connect.settlement import reissues
 from connect.states import TransferStatus
 from connect.transfers import transfer_refresh, transfer_requests
+from veza.core.accounts import refuse_own
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.durations import parse_duration
-from veza.core.money import format_amount
+from veza.core.money import exponent, format_amount
 from veza.core.outcomes import Accepted
-from veza.core.words import count_of
+from veza.core.words import count_of, format_status
 
 # Stripe itself pays out what has been in an account for so long (two years in the United States).
 LONGEST_PAYOUT_AFTER = timedelta(days=90)
@@ -235,3 +237,57 @@ def _age(age: timedelta) -> str:
     if seconds:
         return count_of(int(age.total_seconds()), "second")
     return count_of(hours // 24, "day") if hours % 24 == 0 else count_of(hours, "hour")
+
+
+class PayoutForm(ActionForm):
+    amount = forms.DecimalField(label="Amount", min_value=0, help_text="At most what the account at Stripe has.")
+    currency = forms.ChoiceField()
+    field_order = ("amount", "currency", "reason")
+
+    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data)
+        self.fields["currency"].choices = [(code, code) for code in settings.CURRENCIES]  # type: ignore[attr-defined]  # The stub knows a plain Field only.
+
+    def clean(self) -> dict[str, Any]:
+        """`amount` becomes minor units of the currency."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if {"amount", "currency"} <= cleaned.keys():
+            digits = exponent(cleaned["currency"])
+            minor = cleaned["amount"].scaleb(digits)
+            if minor != int(minor) or minor <= 0:
+                self.add_error("amount", f"Enter an amount above zero with at most {digits} decimals.")
+            cleaned["amount"] = int(minor)
+        return cleaned
+
+
+class PayOutForSeller(AdminAction[ConnectedAccount]):
+    """A closed seller cannot ask for their own payout."""
+
+    label, permission, for_selection = "Pay out for the seller", "connect.pay_out", False
+
+    def is_available(self, row: ConnectedAccount) -> bool:
+        return row.seller.closed_at is not None and row.stripe_account_id is not None
+
+    def form(self, row: ConnectedAccount, data: Mapping[str, Any] | None = None) -> ActionForm:
+        return PayoutForm(data)
+
+    def version_of(self, row: ConnectedAccount) -> str:
+        return f"{row.stripe_account_id}"
+
+    def preview(self, row: ConnectedAccount, *, params: ActionRequest) -> list[str]:
+        return [
+            f"Stripe sends the amount from {row.stripe_account_id} to the bank account of {row.seller.email}.",
+            "Its balance is read first: never more than it has, less what is to be reversed.",
+            "The seller is told by e-mail once it was sent. It cannot be recalled here.",
+        ]
+
+    def perform(self, row: ConnectedAccount, *, cause: Cause, params: ActionRequest) -> str:
+        refuse_own(row.seller_id, cause)
+        payout = payouts.request_payout(
+            payout_id=params.id,
+            seller_id=row.seller_id,
+            amount_minor=params.answers["amount"],
+            currency=params.answers["currency"],
+            cause=cause,
+        )
+        return f"The payout of {format_amount(payout.amount_minor, payout.currency)} is {format_status(payout.status)}."

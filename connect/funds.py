@@ -20,6 +20,7 @@ from connect.states import PayoutStatus
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
+from marketplace.standing import is_money_held
 from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown
@@ -31,6 +32,11 @@ _A_SECOND = timedelta(seconds=1)
 
 class AccountNotReady(NotAllowed):
     code = "payouts_not_enabled"
+
+
+class MoneyHeld(NotAllowed):
+    code = "money_held"
+    http_status = 409
 
 
 class PayoutExceedsBalance(NotAllowed):
@@ -52,6 +58,12 @@ class AccountBalance:
 
     available: Mapping[str, int]
     read_at: datetime
+
+
+def refuse_while_held(seller_id: UUID) -> None:
+    """Raise MoneyHeld while our staff hold the seller's money."""
+    if is_money_held(seller_id):
+        raise MoneyHeld("Our staff hold your money: nothing is paid out until they release it. Contact our support.")
 
 
 def ready_account(seller_id: UUID, *, lock: bool = False) -> ConnectedAccount:

@@ -20,6 +20,7 @@ from connect.funds import (
     read_account_balance,
     ready_account,
     refuse_unless_payable,
+    refuse_while_held,
     schedule_account_refresh,
 )
 from connect.messages.payouts import write_payout_email
@@ -30,6 +31,7 @@ from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout, Unreadable
 from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
+from marketplace.standing import is_money_held
 from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
@@ -56,11 +58,12 @@ _STATUS = {
 def request_payout(*, payout_id: UUID, seller_id: UUID, amount_minor: int, currency: str, cause: Cause) -> SellerPayout:
     """Pay `amount_minor` out to the seller's bank. A repeated request with the same id returns the first payout.
 
-    Raises AccountNotReady, PayoutExceedsBalance, PayoutNotMature, BalanceUnknown.
+    Raises MoneyHeld, AccountNotReady, PayoutExceedsBalance, PayoutNotMature, BalanceUnknown.
     """
     assert amount_minor > 0, "a payout is of more than nothing"
     payout, balance = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first(), None
     if payout is None:
+        refuse_while_held(seller_id)
         balance = read_account_balance(ready_account(seller_id))
         payout = open_payout(
             payout_id=payout_id, seller_id=seller_id, amount_minor=amount_minor, currency=currency, balance=balance
@@ -78,11 +81,12 @@ def open_payout(
     """Record a payout before Stripe is asked for it. A repeated request with the same id returns the first.
 
     The lock of the account lets two requests of one seller pass one after the other: the second counts the first as
-    gone. Raises AccountNotReady, PayoutExceedsBalance, PayoutNotMature.
+    gone. Raises MoneyHeld, AccountNotReady, PayoutExceedsBalance, PayoutNotMature.
     """
     account = ready_account(seller_id, lock=True)
     payout = SellerPayout.objects.filter(pk=payout_id, seller=seller_id).first()
     if payout is None:
+        refuse_while_held(seller_id)
         fields: dict[str, Any] = {
             "pk": payout_id,
             "seller_id": seller_id,
@@ -147,6 +151,8 @@ def send_payout(
     One that cannot be at Stripe is checked against `balance`, or the account's balance now, right before it is sent.
     """
     payout = SellerPayout.objects.get(pk=payout_id)
+    if not payout.in_doubt and is_money_held(payout.seller_id):
+        return None  # It stays due until our staff release the money.
     if not payout.in_doubt and balance is None:
         balance = _read_balance(payout, cause=cause)
         if balance is None:
@@ -196,6 +202,8 @@ def claim_payout(payout_id: UUID, *, cause: Cause, balance: AccountBalance | Non
     """
     payout = SellerPayout.objects.locked().get(pk=payout_id)
     if payout.status != PayoutStatus.PENDING or payout.external_payout_id is not None:
+        return None
+    if not payout.in_doubt and is_money_held(payout.seller_id):
         return None
     if not payout.in_doubt:
         assert balance is not None, "a payout that was never sent is checked against a balance"

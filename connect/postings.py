@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from connect.models import SellerTransfer, TransferReversal
+from marketplace.allocation import payment_applied_to
 from payments.ledger.chart_of_accounts import STRIPE_BALANCE, seller_account
 from payments.ledger.losses import recover_losses, write_off_loss
 from payments.ledger.postings import Line, Reference, post
@@ -55,8 +56,6 @@ def _post(reference: Reference, line: Line, transfer: SellerTransfer, *, at: dat
 
 
 def _payment_that_paid(order_id: UUID) -> Payment:
-    # An order may be paid late and twice; the first success fulfilled it, the others are returned.
-    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id).filter(received_minor__gt=0)
-    payment = payments.order_by("succeeded_at", "pk").first()
+    payment = payment_applied_to(order_id).first()  # An order may be paid twice; what the other brings is returned.
     assert payment is not None, "sellers are paid from money that was received"
     return payment

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from connect import accounts, payouts
+from connect import accounts, closed_balances, closing, payouts
 from connect.reversals import reversal_requests
 from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.backlog import helpers_for
@@ -19,6 +19,18 @@ def send_transfers(helpers: int | None = None, **_newer: object) -> None:
 def process_reversals(helpers: int | None = None, **_newer: object) -> None:
     """Reverse every transfer that is due."""
     reversal_requests.process_due(call_for_help=helpers_for(process_reversals, helpers))
+
+
+@shared_task(name="connect.review_closed_sellers")
+def review_closed_sellers(**_newer: object) -> None:
+    """Open review items for what closed sellers are owed or owe, and close those that are settled."""
+    closing.review_closed_sellers()
+
+
+@shared_task(name="connect.review_closed_balances", soft_time_limit=1_500, time_limit=1_600)
+def review_closed_balances(**_newer: object) -> None:
+    """Read what closed sellers still have at Stripe, and open review items for it."""
+    closed_balances.review_closed_balances()
 
 
 @shared_task(name="connect.look_at_stripe")

@@ -1,18 +1,47 @@
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 
-from marketplace.admin_actions import CancelOrder, DeclineRefund, GrantRefund, RefreshOrder, RefundForBuyer
+from marketplace.admin_actions import (
+    CancelOrder,
+    DeclineRefund,
+    GetPaymentLink,
+    GrantRefund,
+    RefreshOrder,
+    RefundForBuyer,
+)
 from marketplace.bank_refund_actions import BookBankRefundOfOrder
-from marketplace.models import License, LicenseOffer, Order, OrderItem, Product, RefundApplication
+from marketplace.models import License, LicenseOffer, Order, OrderItem, Product, RefundApplication, SellerRestriction
 from marketplace.refund_listing import notices_of
+from marketplace.seller_actions import (
+    EndHold,
+    ExtendHold,
+    ExtendSuspension,
+    PutBackOnSale,
+    ReleaseSeller,
+    TakeOffSale,
+    waiting_amounts,
+)
 from marketplace.states import OrderStatus
-from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
-from veza.core.admin_columns import NOTHING, Panel, age, amount, column, moment, money, panel, person, short_id, status
+from veza.core.admin_base import HistoryAdmin, MoneySite, ReadOnlyAdmin, others
+from veza.core.admin_columns import (
+    NOTHING,
+    Panel,
+    age,
+    amount,
+    badge,
+    column,
+    moment,
+    money,
+    panel,
+    person,
+    short_id,
+    status,
+)
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, SellerFilter, StuckFilter, TotalFilter
 from veza.core.ids import first_id_since
 
@@ -31,8 +60,12 @@ class SoldByFilter(SellerFilter):
 @column("next")
 def order_next(row: Order) -> str:
     match row.status:
+        case OrderStatus.PENDING if row.cancel_requested_at is not None:
+            return "Hyperswitch confirms the cancellation"
         case OrderStatus.PENDING:
             return "payment by the buyer"
+        case OrderStatus.FAILED | OrderStatus.EXPIRED:
+            return "may be paid again: “Get payment link”"
         case OrderStatus.REFUND_PENDING:
             return "refund result from Hyperswitch"
         case OrderStatus.COMPLETED if row.refund_deadline is not None:
@@ -54,7 +87,7 @@ class OrderAdmin(HistoryAdmin):
         moment("completed_at"),
         order_next,
     )
-    row_actions = (RefundForBuyer(), BookBankRefundOfOrder(), RefreshOrder(), CancelOrder())
+    row_actions = (RefundForBuyer(), BookBankRefundOfOrder(), RefreshOrder(), GetPaymentLink(), CancelOrder())
     empty = "No order matches. Try the last characters of its id, or the buyer's e-mail."
 
     def panels(self, row: Order) -> Sequence[Panel]:
@@ -139,11 +172,12 @@ class LicenseAdmin(HistoryAdmin):
 
 @admin.register(Product)
 class ProductAdmin(ReadOnlyAdmin):
-    list_display = ("title", person("seller"), "published", age)
+    list_display = ("title", person("seller"), "published", moment("taken_off_sale_at", "off sale since"), age)
     list_filter = ("published", SellerFilter, AgeFilter)
     list_select_related = ("seller",)
     search_keys = ("id", "title__icontains", "seller__email")
-    facts = (person("seller"), age)
+    facts = (person("seller"), moment("taken_off_sale_at", "off sale since"), age)
+    row_actions = (TakeOffSale(), PutBackOnSale())
     empty = "There are no products. Sellers list their works through the API; load_demo creates a few."
 
     def panels(self, row: Product) -> Sequence[Panel]:
@@ -154,3 +188,39 @@ class ProductAdmin(ReadOnlyAdmin):
             column("on sale")(lambda offer: "yes" if offer.active else "no"),
         ]
         return [panel("Licences", LicenseOffer.objects.filter(product=row).order_by("pk"), columns)]
+
+
+@column("waits for the seller")
+def waiting(row: SellerRestriction) -> str:
+    return waiting_amounts(row.seller_id)
+
+
+@column("state")
+def state(row: SellerRestriction) -> Any:
+    return badge(row.status)
+
+
+@admin.register(SellerRestriction)
+class SellerRestrictionAdmin(ReadOnlyAdmin):
+    list_display = (
+        short_id,
+        person("seller"),
+        "kind",
+        state,
+        moment("since_at", "since"),
+        moment("review_at", "decide again by"),
+        "reason",
+    )
+    list_filter = (SellerFilter,)
+    list_select_related = ("seller",)
+    search_keys = ("id", "seller__email")
+    facts = (person("seller"), state, moment("since_at", "since"), moment("review_at", "decide again by"), waiting)
+    row_actions = (ReleaseSeller(), ExtendSuspension(), EndHold(), ExtendHold())
+    empty = "No seller is or was restricted. Suspend a seller, or hold their money, from the user's page."
+
+    def page_context(self, row: SellerRestriction) -> dict[str, Any]:
+        site = cast(MoneySite, self.admin_site)
+        return {
+            "history_panels": others(site.panels_of_person(row.seller), row),
+            "timeline": site.timeline_of_person(row.seller),
+        }

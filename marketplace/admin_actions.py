@@ -1,5 +1,5 @@
 """What staff may do about an order: refund it, decide about a refund that its buyer requests, refresh it from
-Hyperswitch, or cancel it.
+Hyperswitch, get its payment link, or cancel it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from marketplace.allocation import (
 )
 from marketplace.licenses import ids_of_nothing_left
 from marketplace.models import Order, OrderItem, RefundApplication
-from marketplace.orders import cancel_order
+from marketplace.order_payments import cancel_order, request_payment
 from marketplace.refund_decisions import decline_refund, grant_refund
 from marketplace.refunds import MAY_REFUND, REFUNDABLE, RefundRequest, request_refund
-from marketplace.states import OrderStatus, RefundApplicationStatus
+from marketplace.states import PAYABLE_AGAIN, OrderStatus, RefundApplicationStatus
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
@@ -240,6 +240,30 @@ class RefreshOrder(AdminAction[Order]):
         return f"Refreshed {items}. The order {change}.".replace("_", " ")
 
 
+class GetPaymentLink(AdminAction[Order]):
+    """For a buyer whose order was not paid: the address of the payment page."""
+
+    label, permission = "Get payment link", "marketplace.get_payment_link"
+    for_selection = False
+
+    def is_available(self, row: Order) -> bool:
+        is_unpaid = row.status == OrderStatus.PENDING or row.status in PAYABLE_AGAIN
+        return is_unpaid and row.cancel_requested_at is None
+
+    def preview(self, row: Order, *, params: ActionRequest) -> list[str]:
+        return [
+            f"Finds the payment page of {row.buyer.email}, or creates a new one of "
+            f"{format_amount(row.total_minor, row.currency)} if the last payment failed or expired.",
+            "You get the link to send to them. The order is completed once they have paid.",
+        ]
+
+    def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
+        requested_order = request_payment(order_id=row.pk, payment_id=params.id, cause=cause)
+        if not requested_order.payment_url:
+            return "Hyperswitch has not answered. Try again in a minute."
+        return f"Payment link: {requested_order.payment_url}"
+
+
 class CancelOrder(AdminAction[Order]):
     label, permission = "Cancel order", "marketplace.cancel_order"
 
@@ -255,5 +279,5 @@ class CancelOrder(AdminAction[Order]):
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
         order = cancel_order(order_id=row.pk, cause=cause)
         if order.status == OrderStatus.PENDING:
-            return "Hyperswitch has not confirmed it: the order is still pending. Try again in a minute."
+            return "Hyperswitch has not confirmed it: the order is still pending. A worker tries again."
         return f"The order is {order.status}."

@@ -25,22 +25,33 @@ def disputes_of(order_id: UUID) -> QuerySet[Dispute]:
 
 
 def _refunds_of(order_id: UUID) -> QuerySet[Refund]:
-    return Refund.objects.filter(payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id)
+    return Refund.objects.filter(
+        payment__purpose=Payment.Purpose.ORDER, payment__purpose_id=order_id, payment__applied_at__isnull=False
+    )
 
 
 def _lines_of(order_id: UUID) -> QuerySet[RefundLine]:
     return RefundLine.objects.filter(item__order=order_id)
 
 
-def _payments_of(order_id: UUID) -> PaymentQuerySet:
-    return Payment.objects.of(Payment.Purpose.ORDER, order_id)
+def payment_applied_to(order_id: UUID) -> PaymentQuerySet:
+    """The payment whose money the order has: none before it is completed, and none of a free order.
+
+    An order may have had several payments. What happens to the money of the others concerns neither its licences nor
+    its sellers.
+    """
+    return Payment.objects.of(Payment.Purpose.ORDER, order_id).applied()
 
 
 # The items of an order, which are frozen at sale, and whatever happens to its money: nothing does while its payments
 # are locked.
 ITEMS_OF = reads.Read(lambda order_id: OrderItem.objects.filter(order=order_id), UUID, is_kept=True)
 _DISPUTES_OF = reads.Read(
-    lambda order_id: disputes_of(order_id).values_list("funds_location", "allocation"), UUID, is_kept=True
+    lambda order_id: (
+        disputes_of(order_id).filter(payment__applied_at__isnull=False).values_list("funds_location", "allocation")
+    ),
+    UUID,
+    is_kept=True,
 )
 _REFUNDS_OF = reads.Read(
     lambda order_id: _refunds_of(order_id).values_list("status", "source", "allocation"), UUID, is_kept=True
@@ -53,7 +64,7 @@ _LINES_OF = reads.Read(
     is_kept=True,
 )
 _IN_DOUBT_OF_LOSS = reads.Read(
-    lambda order_id: _payments_of(order_id).in_doubt_of_loss().values_list("pk"), UUID, is_kept=True
+    lambda order_id: payment_applied_to(order_id).in_doubt_of_loss().values_list("pk"), UUID, is_kept=True
 )
 MONEY_OF = (ITEMS_OF, _DISPUTES_OF, _REFUNDS_OF, _LINES_OF, _IN_DOUBT_OF_LOSS)
 
@@ -233,7 +244,7 @@ def is_disputed(order_id: UUID) -> bool:
 
 def is_on_hold(order_id: UUID) -> bool:
     """Whether the sellers of this order wait: a dispute is open, or a payment is in doubt."""
-    return is_disputed(order_id) or _payments_of(order_id).in_doubt().exists()
+    return is_disputed(order_id) or payment_applied_to(order_id).in_doubt().exists()
 
 
 def is_suspended(order_id: UUID) -> bool:

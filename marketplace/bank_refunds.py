@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from marketplace.allocation import ItemShares, accounts_of, remaining_shares, split
+from marketplace.allocation import ItemShares, accounts_of, payment_applied_to, remaining_shares, split
 from marketplace.models import Order, OrderItem
 from marketplace.refunds import ItemNotInOrder, OrderNotRefundable, create_refund_lines
 from marketplace.states import OrderStatus
@@ -73,7 +73,7 @@ def split_bank_transfer(order: Order, bank_transfer: BankTransfer) -> Sequence[I
 
 def payment_to_refund(order_id: UUID, *, is_locked: bool = False) -> Payment | None:
     """The payment that brought the money of an order."""
-    payments = Payment.objects.of(Payment.Purpose.ORDER, order_id)
+    payments = payment_applied_to(order_id)
     return (payments.locked() if is_locked else payments).filter(received_minor__gt=0).first()
 
 

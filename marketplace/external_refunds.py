@@ -22,7 +22,7 @@ from marketplace.allocation import (
     split,
     subtract_shares,
 )
-from marketplace.models import Order, OrderItem, RefundLine
+from marketplace.models import OrderItem, RefundLine
 from marketplace.refunds import create_refund_lines
 from payments.ledger import allocations
 from payments.ledger.allocations import Allocation
@@ -70,10 +70,10 @@ def _reduce_to(amount_minor: int, lines: Sequence[ItemShares]) -> Sequence[ItemS
 
 
 def _is_of_completed_order(refund: Refund) -> bool:
+    """Whether it takes from the payment that its order was completed with, in the currency of the price."""
     payment = refund.payment
-    if payment.purpose != Payment.Purpose.ORDER or refund.booked_currency != payment.held_currency:
-        return False
-    return Order.objects.filter(pk=payment.purpose_id, completed_at__isnull=False).exists()
+    is_of_order = payment.purpose == Payment.Purpose.ORDER and payment.applied_at is not None
+    return is_of_order and refund.booked_currency == payment.held_currency
 
 
 def _items_of(refund: Refund) -> list[OrderItem]:

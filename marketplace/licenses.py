@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from marketplace.allocation import ItemShares, is_suspended
-from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
+from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import HELD_STATUSES, LicenseStatus
 from veza.core import reads, writes
 from veza.core.causes import Cause
@@ -108,7 +108,8 @@ def _restorable(rows: Sequence[License]) -> list[License]:
     exclusive_ids = [row.offer_id for row in rows if row.exclusive and row.status == LicenseStatus.REVOKED]
     if not exclusive_ids:
         return list(rows)
-    list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first transaction to lock it holds it.
+    works = LicenseOffer.objects.filter(pk__in=exclusive_ids).values("product")
+    list(Product.objects.locked().filter(pk__in=works))  # The first transaction to lock the work holds the licence.
     others = License.objects.filter(offer__in=exclusive_ids, exclusive=True, status__in=HELD_STATUSES)
     resold_ids = set(others.exclude(pk__in=[row.pk for row in rows]).values_list("offer_id", flat=True))
     for row in (row for row in rows if row.offer_id in resold_ids):

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
 
 from marketplace import licenses
 from marketplace.allocation import (
@@ -25,23 +24,31 @@ from marketplace.allocation import (
     remaining_shares,
     shares_at_sale,
 )
+from marketplace.cart_lines import return_to_cart, take_out_of_cart
+from marketplace.deliverability import BEFORE_DELIVERY, undeliverable_ids
 from marketplace.messages.disputes import write_dispute_email
 from marketplace.messages.orders import ORDER_RECEIPT, write_unpaid_email
 from marketplace.messages.refunds import REFUND_REQUESTED, write_refund_email
 from marketplace.messages.sales import drafts_of_sales
-from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem
+from marketplace.models import LicenseKind, LicenseOffer, Order, OrderItem
 from marketplace.ports import sellers
 from marketplace.refund_applications import APPLICATIONS_OF, end_pointless_applications
-from marketplace.states import ENDED_UNPAID, HELD_STATUSES, OrderStatus
+from marketplace.states import ENDED_UNPAID, OrderStatus
+from payments.collection.expiry import close_pages, close_pages_soon
 from payments.ledger.postings import post_applied
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.automatic_refunds import return_unapplied_funds
-from payments.states import PaymentStatus
+from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.email.outbox import draft, write_email, write_emails
+from veza.core.models import User
 from veza.core.states import may_move, move
 
+# One that is closed while the payment is booked counts as closed afterwards: the buyer keeps what they paid for.
+_CLOSED_BUYER_OF = reads.Read(
+    lambda order_id: User.objects.filter(orders=order_id, closed_at__isnull=False).values_list("pk"), UUID, is_kept=True
+)
 _LOCKED_ORDER = reads.Read(lambda key: Order.objects.locked().filter(pk=key), UUID, is_kept=True)
 # What follows the money of an order, and the money itself.
 _FOLLOWING_MONEY = (*MONEY_OF, licenses.LICENSES_OF, APPLICATIONS_OF)
@@ -54,10 +61,17 @@ def may_collect(payment: Payment, /) -> bool:
 
 
 def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled."""
-    order = lock_order(payment)
-    if may_move(order, OrderStatus.COMPLETED) and order.completed_at is None:
+    """The money of an order arrived: complete the order, even one that had failed, expired or been cancelled.
+
+    Money of another payment, after the order was paid, is returned.
+    """
+    order = lock_purchase(payment)
+    if order.completed_at is None:
+        if order.reopened_at is not None:
+            close_pages_soon(Payment.Purpose.ORDER, order.pk)
         complete_order(order, payment=payment, cause=cause, at=at)
+    elif payment.applied_at is None:
+        return_unapplied_funds(payment, reason="The order was paid already.")
 
 
 def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: datetime) -> None:
@@ -65,10 +79,14 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
     assert connection.in_atomic_block, "an order is completed in the transaction that locks it"
     assert (payment is None) == (order.total_minor == 0), "an order is completed by its payment, a free one without"
     items = ITEMS_OF(order.pk)
-    withheld_items = _withhold_unavailable(order, items)
+    is_buyer_closed = payment is not None and bool(_CLOSED_BUYER_OF(order.pk))
+    withheld_items = _withhold(items) if is_buyer_closed else _withhold_undeliverable(order, items)
+    if order.status in ENDED_UNPAID:
+        take_out_of_cart(order.buyer_id, [item.offer_id for item in items])  # They had returned there.
     deadline = at + settings.REFUND_WINDOW
     move(order, OrderStatus.COMPLETED, cause=cause, at=at, completed_at=at, refund_deadline=deadline)
     licenses.grant(order, items)
+    _close_pages_of_rivals(order, items)
     is_refunding = False
     if payment is not None:
         _claim_payment(order, items, payment=payment, at=at)
@@ -80,14 +98,33 @@ def complete_order(order: Order, *, payment: Payment | None, cause: Cause, at: d
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before."""
+    """The payment of an order failed, was cancelled, or expired: so does the order, unless it had ended before, or
+    another payment of it is under way. What came from the buyer's cart returns there.
+    """
     order = lock_order(payment)
-    status = OrderStatus.FAILED if payment.status == PaymentStatus.FAILED else OrderStatus.CANCELLED
-    if status == OrderStatus.CANCELLED and payment.closing_started_at is not None:
-        status = OrderStatus.EXPIRED  # Support did not cancel it: its payment page's session ended.
-    if may_move(order, status):
+    status = _status_without(payment, order)
+    if may_move(order, status) and not _has_another_under_way(order, payment):
         move(order, status, cause=cause, at=at)
+        return_to_cart(order, ITEMS_OF(order.pk))
         write_unpaid_email(order, payment)
+
+
+def _status_without(payment: Payment, order: Order) -> OrderStatus:
+    """How an order ends whose payment came to nothing."""
+    if order.cancel_requested_at is not None:
+        return OrderStatus.CANCELLED
+    if payment.status == PaymentStatus.FAILED:
+        return OrderStatus.FAILED
+    # Neither the buyer nor support cancelled it: its payment page's session ended.
+    is_expired = payment.closing_started_at is not None or payment.provider_status == "expired"
+    return OrderStatus.EXPIRED if is_expired else OrderStatus.CANCELLED
+
+
+def _has_another_under_way(order: Order, payment: Payment) -> bool:
+    if order.reopened_at is None:
+        return False
+    others = Payment.objects.of(Payment.Purpose.ORDER, order.pk).exclude(pk=payment.pk)
+    return others.filter(status__in=(*PAYMENT_OPEN, PaymentStatus.PROCESSING)).exists()
 
 
 def doubt_ended(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
@@ -117,14 +154,22 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 
 def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
-    """Lock the order that `payment` pays for, and read its items and `more`. The caller has locked the payment."""
+    """Lock the order that `payment` pays for, and read its items, its closed buyer if they are, and `more`.
+
+    The caller has locked the payment.
+    """
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
     assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
     order_id = payment.purpose_id
-    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, *more)
+    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, _CLOSED_BUYER_OF, *more)
     order: Order = reads.together(*(read.on(order_id) for read in statements))[0][0]
     assert payment.currency == order.currency, "an order and its payment have one currency"
     return order
+
+
+def lock_purchase(payment: Payment, /) -> Order:
+    """Lock the order, its buyer and its works, and read all that decides about a payment of it, in one round trip."""
+    return lock_order(payment, *BEFORE_DELIVERY)
 
 
 def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
@@ -161,28 +206,36 @@ def _status_of(order: Order) -> OrderStatus:
     return OrderStatus.REFUNDED if is_gone else OrderStatus.COMPLETED
 
 
-def _withhold_unavailable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
+def _withhold_undeliverable(order: Order, items: Sequence[OrderItem]) -> list[OrderItem]:
     """Mark the items that cannot be delivered any more and return them; `order` is locked and not completed yet.
 
-    Unavailable is an exclusive licence that another buyer holds, and, for an order that had ended unpaid, a licence
-    that the buyer has bought with another order since. Their money is booked, stays unapplied, and is refunded.
+    Their money is booked, stays unapplied, and is refunded.
     """
-    exclusive_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE]
-    if exclusive_ids:
-        list(LicenseOffer.objects.locked().filter(pk__in=exclusive_ids))  # The first order to complete holds it.
-    conflicting = Q(exclusive=True)
-    if order.status in ENDED_UNPAID:
-        conflicting |= Q(holder=order.buyer_id)
-    elif not exclusive_ids:
-        return []
-    offers = [item.offer_id for item in items]
-    conflicts = License.objects.filter(conflicting, offer__in=offers, status__in=HELD_STATUSES).exclude(order=order)
-    unavailable = set(conflicts.values_list("offer_id", flat=True))
-    withheld_items = [item for item in items if item.offer_id in unavailable]
-    OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
+    undeliverable = undeliverable_ids(order.pk)
+    return _withhold([item for item in items if item.pk in undeliverable])
+
+
+def _withhold(withheld_items: Sequence[OrderItem]) -> list[OrderItem]:
+    if withheld_items:
+        OrderItem.objects.filter(pk__in=[item.pk for item in withheld_items]).update(withheld=True)
     for item in withheld_items:
         item.withheld = True
-    return withheld_items
+    return list(withheld_items)
+
+
+def _close_pages_of_rivals(order: Order, items: Sequence[OrderItem]) -> None:
+    """Make the pages due of unpaid orders for works of which this one took the exclusive licence: a worker closes them.
+
+    Except those on which another transaction works: waiting for it with the works locked might never end. If it is a
+    payment that arrives, its item is withheld.
+    """
+    taken_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE and not item.withheld]
+    if not taken_ids:
+        return
+    works = LicenseOffer.objects.filter(pk__in=taken_ids).values("product")
+    rivals = OrderItem.objects.filter(offer__product__in=works, order__completed_at__isnull=True).exclude(order=order)
+    pages = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=rivals.values("order"))
+    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
 
 
 def _refund_withheld(withheld_items: Sequence[OrderItem], *, payment: Payment) -> bool:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils import timezone
 
-from marketplace.allocation import ItemShares, accounts_of, remaining_shares, split
+from marketplace.allocation import ItemShares, accounts_of, payment_applied_to, remaining_shares, split
 from marketplace.models import Order, OrderItem, RefundApplication, RefundLine
 from marketplace.refund_applications import find_application, open_application, why_support_decides
 from marketplace.refund_limits import BuyerRefundsWholeItems, RefundProposal, refuse_beyond_limits
@@ -149,7 +149,7 @@ def refuse_own_order(staff: User, order_id: UUID) -> None:
 
 def _lock(order_id: UUID, requested_by: User) -> tuple[LockedOrder, Refund.Source]:
     """The order and its payment, locked in this order, and in which role the user acts. Raises NotFound."""
-    payment = Payment.objects.of(Payment.Purpose.ORDER, order_id).locked().filter(received_minor__gt=0).first()
+    payment = payment_applied_to(order_id).locked().filter(received_minor__gt=0).first()
     order = Order.objects.locked().filter(pk=order_id).first()
     items = list(OrderItem.objects.filter(order=order_id).order_by("pk"))
     source = source_of(requested_by, order, items)

@@ -30,6 +30,7 @@ class RefundApplicationStatus(TextChoices):
 
 _O = OrderStatus
 _PAID_AFTER_ALL = "money arrived after the order had ended"
+_PAYS_AGAIN = "the buyer asked for another payment"
 ORDER_MOVES: Moves = {
     _O.PENDING: {
         _O.COMPLETED: "it was paid, or it is free",
@@ -37,8 +38,8 @@ ORDER_MOVES: Moves = {
         _O.EXPIRED: "its payment page closed unpaid",
         _O.CANCELLED: "its payment was cancelled",
     },
-    _O.FAILED: {_O.COMPLETED: _PAID_AFTER_ALL},
-    _O.EXPIRED: {_O.COMPLETED: _PAID_AFTER_ALL},
+    _O.FAILED: {_O.COMPLETED: _PAID_AFTER_ALL, _O.PENDING: _PAYS_AGAIN},
+    _O.EXPIRED: {_O.COMPLETED: _PAID_AFTER_ALL, _O.PENDING: _PAYS_AGAIN},
     _O.CANCELLED: {_O.COMPLETED: _PAID_AFTER_ALL},
     _O.COMPLETED: {
         _O.REFUND_PENDING: "a refund was requested",
@@ -70,6 +71,8 @@ LICENSE_MOVES: Moves = {
 HELD_STATUSES = (_L.ACTIVE, _L.SUSPENDED)
 # The order ended before its money arrived, if any did.
 ENDED_UNPAID = (_O.FAILED, _O.EXPIRED, _O.CANCELLED)
+# The order ended unpaid, and its buyer may still pay it, with another payment.
+PAYABLE_AGAIN = (_O.FAILED, _O.EXPIRED)
 
 _A = RefundApplicationStatus
 REFUND_APPLICATION_MOVES: Moves = {

@@ -31,6 +31,7 @@ from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import reads, writes
+from veza.core.accounts import is_open
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
 from veza.core.models import StatusChange
@@ -211,9 +212,11 @@ def lock_invoice(payment: Payment, /) -> tuple[Subscription, SubscriptionInvoice
 
 
 def _may_begin_period(subscription: Subscription) -> bool:
-    """Whether a paid period may begin: not after a cancellation, and never beside another live subscription."""
+    """Whether a paid period may begin: not after a cancellation or in a closed account, and never beside another."""
     if subscription.status != SubscriptionStatus.EXPIRED:
         return subscription.status in LIVE
+    if not is_open(subscription.user_id):
+        return False
     others = Subscription.objects.filter(user=subscription.user_id, status__in=LIVE)
     return not others.exclude(pk=subscription.pk).exists()
 

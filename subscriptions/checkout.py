@@ -1,7 +1,7 @@
 """The checkout of a subscription: its unpaid invoice and the payment page where it is paid."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from payments.collection.payment_requests import client_secret_of, send_now
 from payments.models import Payment
@@ -11,8 +11,6 @@ from veza.core.causes import Cause
 
 # A payment of the last minute may still be reported after its page has closed.
 PAGE_MARGIN = timedelta(minutes=5)
-# A page that closes sooner is too short to send a subscriber to.
-SHORTEST_VISIT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -29,16 +27,6 @@ class Checkout:
         """Where to pay; empty when there is nothing to pay, or while Hyperswitch has not answered yet."""
         is_payable = self.payment is not None and self.payment.status == PaymentStatus.PENDING
         return self.payment.payment_url if self.payment is not None and is_payable else ""
-
-
-def page_closes_at(payment: Payment) -> datetime:
-    """When the session of the payment's page ends at Hyperswitch."""
-    return (payment.first_sent_at or payment.created_at) + timedelta(seconds=payment.session_seconds)
-
-
-def is_page_open(payment: Payment, *, at: datetime) -> bool:
-    """Whether the payment's page stays open long enough for a subscriber who is sent there at `at`."""
-    return not payment.off_session and at < page_closes_at(payment) - SHORTEST_VISIT
 
 
 def open_checkout(

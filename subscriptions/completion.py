@@ -4,16 +4,17 @@ from datetime import datetime
 from uuid import UUID
 
 from payments.collection.charges import is_awaiting_payer
-from payments.collection.payment_requests import cancel_payment, check_payment
+from payments.collection.payment_requests import PaymentUnderWay, cancel_payment, check_payment
 from payments.models import Payment
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.access import effective_payment
-from subscriptions.checkout import Checkout, is_page_open, open_checkout
+from subscriptions.checkout import Checkout, open_checkout
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
@@ -24,18 +25,12 @@ class NothingToPay(NotAllowed):
     http_status = 409
 
 
-class PaymentUnderWay(NotAllowed):
-    code = "payment_under_way"
-    http_status = 409
-    retry_after_seconds = 60
-
-
 def request_completion(
     *, subscription_id: UUID, payment_id: UUID, user_id: UUID, cause: Cause, at: datetime
 ) -> Checkout:
     """Get the payment page of the user's unpaid subscription. A new payment, if one is needed, gets `payment_id`.
 
-    Raises NotFound, NothingToPay, PaymentUnderWay.
+    Raises NotFound, NothingToPay, PaymentUnderWay, AccountClosed.
     """
     refresh_last_payment(subscription_id=subscription_id, user_id=user_id, cause=cause, at=at)
     rows = open_completion(subscription_id=subscription_id, payment_id=payment_id, user_id=user_id, at=at)
@@ -50,7 +45,7 @@ def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, 
     invoice = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
     payments = invoices.payments_of(invoice.pk) if invoice else []
     for payment in payments[-1:]:
-        if payment.status in PAYMENT_OPEN and not payment.off_session and not is_page_open(payment, at=at):
+        if payment.status in PAYMENT_OPEN and not payment.off_session and not payment.is_page_open(at=at):
             cancel_payment(payment.pk, reason="The payment page has expired.", cause=cause)
         elif payment.off_session and payment.status == PaymentStatus.FAILED and is_awaiting_payer(payment):
             cancel_payment(payment.pk, reason="The payer pays on a page.", cause=cause)
@@ -64,7 +59,11 @@ def refresh_last_payment(*, subscription_id: UUID, user_id: UUID, cause: Cause, 
 def open_completion(
     *, subscription_id: UUID, payment_id: UUID, user_id: UUID, at: datetime
 ) -> tuple[Subscription, SubscriptionInvoice, Payment]:
-    """Commit the payment to complete: the last one while its page is open, or a new one after it is dead."""
+    """Commit the payment to complete: the last one while its page is open, or a new one after it is dead.
+
+    Raises NotFound, NothingToPay, PaymentUnderWay, AccountClosed.
+    """
+    lock_open_account(user_id)
     unpaid = invoices.payable_invoice(_subscription_of(user_id, subscription_id))
     if unpaid is not None:
         list(Payment.objects.of(Payment.Purpose.INVOICE, unpaid.pk).locked())
@@ -74,8 +73,10 @@ def open_completion(
     if last is None or last.status in PAYMENT_DEAD:
         if Payment.objects.filter(pk=payment_id).exists():
             payment_id = new_id()  # The request is repeated under its key, and its first payment is dead.
-        return subscription, invoice, invoices.open_page_payment(invoice, subscription, payment_id=payment_id)
-    if last.status in PAYMENT_OPEN and is_page_open(last, at=at):
+        is_first = last is None
+        payment = invoices.open_page_payment(invoice, subscription, payment_id=payment_id, is_first=is_first)
+        return subscription, invoice, payment
+    if last.status in PAYMENT_OPEN and last.is_page_open(at=at):
         return subscription, invoice, last
     raise PaymentUnderWay("A payment is in progress. Try again in a minute.")
 

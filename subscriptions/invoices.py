@@ -67,16 +67,21 @@ def payments_of(invoice_id: UUID) -> list[Payment]:
     return list(Payment.objects.of(Payment.Purpose.INVOICE, invoice_id))
 
 
-def open_page_payment(invoice: SubscriptionInvoice, subscription: Subscription, *, payment_id: UUID) -> Payment:
-    """Open a payment with a page, which saves the method for renewals, in the caller's transaction."""
-    return _open_payment(invoice, subscription, payment_id=payment_id, future_usage=KEEP_METHOD)
+def open_page_payment(
+    invoice: SubscriptionInvoice, subscription: Subscription, *, payment_id: UUID, is_first: bool
+) -> Payment:
+    """Open a payment with a page, which saves the method for renewals, in the caller's transaction.
+
+    `is_first`: the invoice has had no payment yet.
+    """
+    return _open_payment(invoice, subscription, payment_id=payment_id, is_first=is_first, future_usage=KEEP_METHOD)
 
 
-def open_charge(invoice: SubscriptionInvoice, subscription: Subscription) -> Payment:
-    """Open an off-session payment by the saved method, in the caller's transaction."""
+def open_charge(invoice: SubscriptionInvoice, subscription: Subscription, *, is_first: bool) -> Payment:
+    """Open an off-session payment by the saved method, in the caller's transaction; `is_first` as of a page."""
     assert subscription.hyperswitch_payment_method_id, "only a saved method can be charged off-session"
     method_id = subscription.hyperswitch_payment_method_id
-    return _open_payment(invoice, subscription, payment_id=new_id(), charges_method=method_id)
+    return _open_payment(invoice, subscription, payment_id=new_id(), is_first=is_first, charges_method=method_id)
 
 
 def _open_payment(
@@ -84,6 +89,7 @@ def _open_payment(
     subscription: Subscription,
     *,
     payment_id: UUID,
+    is_first: bool,
     future_usage: str = "",
     charges_method: str = "",
 ) -> Payment:
@@ -100,6 +106,7 @@ def _open_payment(
         return_url=f"{settings.PUBLIC_BASE_URL}/paid",
         future_usage=future_usage,
         charges_method=charges_method,
+        is_first=is_first,
     )
     assert payment.amount_minor == invoice.total_minor, "the payment of an invoice is of its total"
     assert payment.currency == invoice.currency, "an invoice and its payment have one currency"

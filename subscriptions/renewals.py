@@ -13,14 +13,15 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
-from subscriptions.checkout import PAGE_MARGIN, page_closes_at
+from subscriptions.checkout import PAGE_MARGIN
+from subscriptions.closing import end_for_inactive_user
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
 from subscriptions.reminders import remind
-from subscriptions.states import PAYABLE, InvoiceStatus, SubscriptionStatus
+from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
@@ -32,8 +33,11 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 def run_due(subscription_id: UUID, *, cause: Cause, at: datetime) -> None:
     """Do what is due about one subscription at `at`. Safe to repeat."""
-    subscription = Subscription.objects.select_related("plan", "next_plan").get(pk=subscription_id)
+    subscription = Subscription.objects.select_related("plan", "next_plan", "user").get(pk=subscription_id)
     match subscription.status:
+        case status if status in LIVE and not subscription.user.is_active:
+            # They could not log in to stop it.
+            end_for_inactive_user(subscription.user_id, cause=cause, at=at)
         case SubscriptionStatus.PENDING_PAYMENT | SubscriptionStatus.EXPIRED | SubscriptionStatus.CANCELLED:
             _close_pages(subscription, cause=cause, at=at)
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if _is_within_period(subscription, at=at):
@@ -50,7 +54,7 @@ def _close_pages(subscription: Subscription, *, cause: Cause, at: datetime) -> N
     """Close the payment pages of a subscription that has ended, or that was not paid in time."""
     is_awaiting_payment = subscription.status == SubscriptionStatus.PENDING_PAYMENT
     for payment in _payments(subscription.pk).filter(status__in=PAYMENT_OPEN):
-        if not is_awaiting_payment or at >= page_closes_at(payment):
+        if not is_awaiting_payment or at >= payment.page_closes_at:
             cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
     finish_subscription(subscription.pk, cause=cause, at=at)
 
@@ -81,7 +85,7 @@ def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
 def _refresh_last_payment(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
     """Refresh the last payment from Hyperswitch, before another one is opened."""
     for payment in invoices.payments_of(invoice.pk)[-1:]:
-        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= page_closes_at(payment):
+        if payment.status in PAYMENT_OPEN and not payment.off_session and at >= payment.page_closes_at:
             cancel_payment(payment.pk, reason="Not paid in time.", cause=cause)
         elif payment.hyperswitch_payment_id and payment.status != PaymentStatus.CANCELLED:
             check_payment(payment.pk, cause=cause)
@@ -137,7 +141,7 @@ def _charge(subscription: Subscription, invoice: SubscriptionInvoice, *, cause: 
     due_at = charge_due_at(subscription, invoice, charges, at=at) or NEVER
     if due_at <= at:
         _reschedule(subscription, at + REFRESH_AFTER)
-        return invoices.open_charge(invoice, subscription)
+        return invoices.open_charge(invoice, subscription, is_first=not attempts)
     if at >= grace_ends_at(invoice):
         _expire(subscription, cause=cause, at=at)
     elif subscription.status == SubscriptionStatus.PAST_DUE:

@@ -15,6 +15,7 @@ from subscriptions.models import Plan, Subscription
 from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
+from veza.core.accounts import lock_open_account
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
@@ -40,7 +41,7 @@ def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, ca
     """Subscribe and, if there is something to pay, get the payment page.
 
     Requesting again with the same id returns the first subscription, with another page if its first payment is dead.
-    Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile, NothingToPay, PaymentUnderWay.
+    Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile, NothingToPay, PaymentUnderWay, AccountClosed.
     """
     subscription = open_subscription(subscription_id=subscription_id, user=user, plan_id=plan_id, cause=cause, at=at)
     invoice = invoices.payable_invoice(subscription)
@@ -62,6 +63,7 @@ def open_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause
     """
     if earlier := Subscription.objects.filter(pk=subscription_id, user=user).first():
         return earlier
+    lock_open_account(user.pk)
     plan = active_plan(plan_id)
     _end_replaced(user, plan, cause=cause, at=at)
     try:
@@ -130,5 +132,5 @@ def _create_unpaid(subscription_id: UUID, user: User, plan: Plan, *, at: datetim
         due_at=at + settings.ORDER_SESSION + PAGE_MARGIN,
     )
     invoice = invoices.open_invoice(subscription, plan, start_at=at)
-    invoices.open_page_payment(invoice, subscription, payment_id=new_id())
+    invoices.open_page_payment(invoice, subscription, payment_id=new_id(), is_first=True)
     return subscription

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,9 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from marketplace.models import LicenseOffer, Order, RefundApplication
-from marketplace.orders import OrderLine, request_order
+from marketplace.models import CartItem, LicenseOffer, Order, RefundApplication
+from marketplace.offers import OrderLine
+from marketplace.orders import request_order
 from marketplace.refunds import RefundRequest, request_refund
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
@@ -34,6 +36,11 @@ def order_of(*offers: LicenseOffer, buyer: User | None = None) -> Order:
     lines = [OrderLine(offer.product_id, offer.license) for offer in offers]
     buyer = buyer or PersonFactory()
     return request_order(order_id=new_id(), buyer=buyer, lines=lines, cause=BY_BUYER).order
+
+
+def fill_cart(owner: User, *offers: LicenseOffer) -> list[CartItem]:
+    """The offers in the cart of `owner`, on their terms of now."""
+    return CartItem.objects.bulk_create(CartItem(owner=owner, offer=offer, **asdict(offer.terms)) for offer in offers)
 
 
 def two_sellers_order() -> Order:

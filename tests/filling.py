@@ -14,7 +14,7 @@ def fill(statement: str, **parameters: Any) -> None:
 
 
 def fill_catalogue(products: int, *, sellers: int = 100) -> None:
-    """Products of two offers each, one second apart; every tenth is not published."""
+    """Products of two offers each, one second apart; every tenth is not published. Every seller has a paid plan."""
     fill(
         """
         INSERT INTO core_user (id, email, name, password, is_staff, is_superuser, is_active, created_at)
@@ -24,6 +24,7 @@ def fill_catalogue(products: int, *, sellers: int = 100) -> None:
         """,
         sellers=sellers,
     )
+    fill_plans(sellers)
     fill(
         """
         INSERT INTO marketplace_product (id, seller_id, title, description, published, created_at)
@@ -43,7 +44,43 @@ def fill_catalogue(products: int, *, sellers: int = 100) -> None:
         """,
         products=products,
     )
-    fill("ANALYZE core_user, marketplace_product, marketplace_licenseoffer")
+    fill("ANALYZE core_user, marketplace_product, marketplace_licenseoffer, user_subscriptions, subscription_invoices")
+
+
+def fill_plans(sellers: int) -> None:
+    """A plan that includes selling, and for each seller of a catalogue a subscription with twelve paid invoices."""
+    fill(
+        """
+        INSERT INTO subscriptions_plan (id, name, price_minor, currency, interval, trial_days, can_sell_on_marketplace,
+                                        active, created_at)
+        VALUES (md5('plan')::uuid, 'Filled', 1000, 'EUR', 'month', 0, true, true, now())
+        ON CONFLICT DO NOTHING
+        """
+    )
+    fill(
+        """
+        INSERT INTO user_subscriptions (id, user_id, plan_id, status, period_start_at, period_end_at, anchor_day,
+                                        cancel_at_period_end, hyperswitch_customer_id, hyperswitch_payment_method_id,
+                                        created_at)
+        SELECT md5('subscription' || n)::uuid, md5('seller' || n)::uuid, md5('plan')::uuid, 'active',
+               now() - interval '10 days', now() + interval '20 days', 1, false, '', '', now()
+        FROM generate_series(0, %(sellers)s - 1) AS n
+        """,
+        sellers=sellers,
+    )
+    fill(
+        """
+        INSERT INTO subscription_invoices (id, subscription_id, plan_id, period_start_at, period_end_at, net_minor,
+                                           tax_minor, total_minor, currency, status, paid_at, hyperswitch_payment_id,
+                                           created_at)
+        SELECT md5('invoice' || n || '-' || month)::uuid, md5('subscription' || n)::uuid, md5('plan')::uuid,
+               now() - interval '10 days' - month * interval '30 days',
+               now() + interval '20 days' - month * interval '30 days',
+               1000, 0, 1000, 'EUR', 'paid', now(), 'pay_' || md5('invoice' || n || '-' || month), now()
+        FROM generate_series(0, %(sellers)s - 1) AS n, generate_series(0, 11) AS month
+        """,
+        sellers=sellers,
+    )
 
 
 def fill_orders(buyer: User, orders: int) -> None:

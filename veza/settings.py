@@ -23,6 +23,13 @@ def duration(name: str, default: str) -> timedelta:
     return parse_duration(env.str(name, default=default))
 
 
+def amounts(name: str, default: str) -> dict[str, int]:
+    """Minor units by currency, such as `EUR:50,USD:50`; none of `off`."""
+    text = env.str(name, default=default)
+    pairs = [] if text == "off" else [entry.partition(":") for entry in text.split(",")]
+    return {currency.strip().upper(): int(minor) for currency, _, minor in pairs}
+
+
 # --- The process ---
 VERSION = "0.1.0"
 # development, sandbox (test keys, real providers) or live. Checks refuse a live one with anything missing.
@@ -196,8 +203,19 @@ SELLER_REFUNDS_PER_PAYMENT = env.int("SELLER_REFUNDS_PER_PAYMENT", default=3)
 SELF_SERVICE_REFUNDS_PER_30_DAYS = env.int("SELF_SERVICE_REFUNDS_PER_30_DAYS", default=10)
 # Within which time support decides about such a request, as its buyer is told. At 0s no date is named.
 REFUND_REQUEST_DUE = duration("REFUND_REQUEST_DUE", "10d")
+# In minor units, by currency; "off" is no limit. Below it a price is not accepted, nor an order's total.
+OFFER_MIN_PRICE = amounts("OFFER_MIN_PRICE", "EUR:50,USD:50,GBP:30,CHF:50")
+ORDER_MIN_TOTAL = amounts("ORDER_MIN_TOTAL", "EUR:50,USD:50,GBP:30,CHF:50")
+ONCE_PER_BUYER = env.bool("ONCE_PER_BUYER", default=True)
+OPEN_ORDERS_PER_BUYER = env.int("OPEN_ORDERS_PER_BUYER", default=10)
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.
 ORDER_SESSION = duration("ORDER_SESSION", "1h")
+# How long after it was placed an order that failed or expired can be paid at its own price; 0s: as long as it is sold.
+PAY_AGAIN_WITHIN = duration("PAY_AGAIN_WITHIN", "30d")
+
+# How long after it was imposed a suspension needs review, and how far ahead any review date may be set.
+SUSPENSION_REVIEW_AFTER = duration("SUSPENSION_REVIEW_AFTER", "30d")
+RESTRICTION_REVIEW_WITHIN = duration("RESTRICTION_REVIEW_WITHIN", "90d")
 
 # --- Subscriptions ---
 # The clock of reminders, renewals and retries. Off, trials and periods still end on time, but no subscriber is charged.
@@ -222,6 +240,8 @@ SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
 SMTP_TLS = env.bool("SMTP_TLS", default=True)
 SMTP_FROM = env.str("SMTP_FROM", default="")
 SMTP_FROM_NAME = env.str("SMTP_FROM_NAME", default="Veza")
+# Where answers to our e-mails go. If empty, to SMTP_FROM.
+SUPPORT_ADDRESS = env.str("SUPPORT_ADDRESS", default="")
 SMTP_TIMEOUT_SECONDS = 10
 EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
 # The origins that an e-mail may link to. If empty: PUBLIC_BASE_URL and HYPERSWITCH_BASE_URL.
@@ -306,6 +326,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "CurrencyEnum": [(currency, currency) for currency in CURRENCIES],
         "OrderStatus": "marketplace.states.OrderStatus.choices",
         "LicenseStatus": "marketplace.states.LicenseStatus.choices",
         "RefundStatus": "payments.states.RefundStatus.choices",
@@ -314,6 +335,7 @@ SPECTACULAR_SETTINGS = {
         "InvoiceStatus": "subscriptions.states.InvoiceStatus.choices",
         "TransferStatus": "connect.states.TransferStatus.choices",
         "PayoutStatus": "connect.states.PayoutStatus.choices",
+        "RestrictionKind": "marketplace.models.sellers.RestrictionKind.choices",
         "AccountStanding": "connect.accounts.AccountStatus.choices",
     },
     "POSTPROCESSING_HOOKS": [

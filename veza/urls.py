@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from marketplace.api.payment_link import OrderPaymentLink
 from subscriptions.api.payment_link import PaymentLink
 from veza.backoffice.evidence import OrderEvidence
 from veza.core.api.middleware import csp_override
@@ -30,6 +31,7 @@ docs = csp_override(
 urlpatterns = [
     path("paid", TranslatedPage.as_view(template_name="paid.html"), name="paid"),
     path("pay/<str:token>", PaymentLink.as_view(), name="subscription-payment"),
+    path("pay/order/<str:token>", OrderPaymentLink.as_view(), name="order-payment"),
     path("unsubscribe/<str:token>", Unsubscribe.as_view(), name="unsubscribe"),
     path("connect/returned", TranslatedPage.as_view(template_name="connect_returned.html"), name="connect-returned"),
     path("connect/refresh", TranslatedPage.as_view(template_name="connect_refresh.html"), name="connect-refresh"),

@@ -12,6 +12,8 @@ import marketplace.messages
 import payments.webhooks
 import subscriptions.messages
 from connect.settlement.reconcile_seller import settle_order
+from connect.standing import refused_by_stripe
+from connect.transfers.released import unsent_minor, wake_released
 from connect.transfers.transfer_requests import plan_transfers
 from marketplace import external_refunds
 from marketplace import purchases as orders
@@ -21,12 +23,12 @@ from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
 from subscriptions.saved_methods import method_revoked
-from veza.backoffice import digest
+from veza.backoffice import account_messages, digest
 from veza.core.email.messages import Message, assign_messages
 
 PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     Payment.Purpose.ORDER: Purchase(
-        lock=orders.lock_order,
+        lock=orders.lock_purchase,
         may_collect=orders.may_collect,
         payment_succeeded=orders.payment_succeeded,
         payment_failed=orders.payment_failed,
@@ -60,6 +62,9 @@ SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
 SELLERS = Sellers(
     order_completed=plan_transfers,
     order_money_changed=settle_order,
+    refused_by_stripe=refused_by_stripe,
+    money_released=wake_released,
+    unsent_minor=unsent_minor,
 )
 
 # Who reads and handles a provider's webhooks when one is replayed.
@@ -73,6 +78,7 @@ MESSAGES: Sequence[Message] = (
     *marketplace.messages.MESSAGES,
     *subscriptions.messages.MESSAGES,
     *connect.messages.MESSAGES,
+    *account_messages.MESSAGES,
     *digest.MESSAGES,
 )
 

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from connect.accounts import AccountStatus, account_status_of, refresh_account, start_onboarding
 from connect.models import ConnectedAccount
 from connect.stripe.objects import OnboardingLink
+from marketplace.api.standing import RestrictionOutput, restrictions_of
 from veza.core.api.inputs import Input, input_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
@@ -33,6 +34,7 @@ class AccountOutput(serializers.Serializer[Any]):
     currently_due = serializers.ListField(child=serializers.CharField())
     country = serializers.CharField()
     stripe_account_id = serializers.CharField(allow_null=True)
+    restrictions = RestrictionOutput(many=True, help_text="Ours, not Stripe's: while one is in force, money waits.")
 
 
 class OnboardingOutput(AccountOutput):
@@ -60,7 +62,7 @@ class Account(APIView):
         if account_status_of(account) in (AccountStatus.ONBOARDING, AccountStatus.RESTRICTED):
             refresh_account(seller_id=seller.pk)
             account = _account_of(seller)
-        return Response(AccountOutput(_account_data(account)).data)
+        return Response(AccountOutput(_account_data(seller, account)).data)
 
     @extend_schema(
         operation_id="create_account",
@@ -74,8 +76,9 @@ class Account(APIView):
     def post(self, request: Request) -> Response:
         """Open the account and return a link to Stripe's forms."""
         payload = input_of(request, OnboardingInput)
-        onboarding = start_onboarding(seller=cast(User, request.user), **payload)
-        payload = {**_account_data(onboarding.account), **_link_data(onboarding.link)}
+        seller = cast(User, request.user)
+        onboarding = start_onboarding(seller=seller, **payload)
+        payload = {**_account_data(seller, onboarding.account), **_link_data(onboarding.link)}
         return Response(OnboardingOutput(payload).data, status=201)
 
 
@@ -83,7 +86,7 @@ def _account_of(seller: User) -> ConnectedAccount | None:
     return ConnectedAccount.objects.filter(seller=seller).first()
 
 
-def _account_data(account: ConnectedAccount | None) -> dict[str, Any]:
+def _account_data(seller: User, account: ConnectedAccount | None) -> dict[str, Any]:
     status = account_status_of(account).value
     account = account or ConnectedAccount()
     return {
@@ -94,6 +97,7 @@ def _account_data(account: ConnectedAccount | None) -> dict[str, Any]:
         "currently_due": account.currently_due,
         "country": account.country,
         "stripe_account_id": account.stripe_account_id,
+        "restrictions": restrictions_of(seller.pk),
     }
 
 

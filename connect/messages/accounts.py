@@ -152,6 +152,7 @@ ACCOUNT_NEEDS_ATTENTION = Message(
     "Stripe asks a seller for something, or restricts their account; a quarter of an hour later.",
     _attention,
     lambda: _compose_attention(_sample_account()),
+    needs_open_account=True,
 )
 BANK_CHANGED = Message(
     "bank_account_changed",

@@ -16,7 +16,7 @@ from veza.core.money import format_amount
 
 
 class WaitingFor(models.TextChoices):
-    """What has to change at a provider, the bank or the seller before a transfer can proceed."""
+    """What has to change at a provider, the bank, the seller or with our staff before a transfer can proceed."""
 
     NOTHING = "", "nothing"
     ACCOUNT = "account"
@@ -24,6 +24,7 @@ class WaitingFor(models.TextChoices):
     DISPUTE = "dispute"
     PAYMENT = "payment"
     DEBT = "debt"
+    RELEASE = "release"
 
 
 class SellerTransferQuerySet(LockableQuerySet["SellerTransfer"]):

@@ -15,6 +15,7 @@ _WAITS = {
     WaitingFor.PLATFORM_BALANCE: "waits until our balance at Stripe is high enough",
     WaitingFor.DISPUTE: "waits until the buyer's dispute is closed",
     WaitingFor.PAYMENT: "waits until it is certain that the buyer's money is there",
+    WaitingFor.RELEASE: "waits until our staff release the seller's money",
     WaitingFor.DEBT: "is owed by the seller, whose Stripe balance was too low",
 }
 

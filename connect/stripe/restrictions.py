@@ -17,6 +17,10 @@ class Restriction:
     bars_transfers: bool
 
 
+# What Stripe's reasons for a final refusal begin with: nothing is sold for such a seller.
+REJECTED = "rejected."
+
+
 def _open(words: str) -> Restriction:
     return Restriction(words, bars_transfers=False)
 

@@ -36,6 +36,7 @@ from connect.worker.retry_policy import (
 )
 from marketplace.allocation import is_disputed, is_on_hold, seller_shares_at_sale
 from marketplace.models import Order
+from marketplace.standing import is_money_held
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
 from veza.core.errors import NotAllowed
@@ -141,6 +142,10 @@ def _freeze(
             _wait(transfer, WaitingFor.DISPUTE, "The buyer's bank disputes the payment.")
         else:
             _wait(transfer, WaitingFor.PAYMENT, "It is not certain that the buyer's money is there.")
+        return None
+    if is_money_held(transfer.seller_id):
+        # The end of the restriction makes the row due at once; the restriction itself is due for review.
+        _wait(transfer, WaitingFor.RELEASE, "Our staff hold the seller's money.")
         return None
     if account is None or not account.can_receive():
         _wait(transfer, WaitingFor.ACCOUNT, "The seller has no Stripe account that can receive transfers.")

@@ -1,9 +1,10 @@
 """The API of orders: place one, read it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -13,19 +14,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from marketplace.allocation import refunded_minor
+from marketplace.api.problems import ORDER_PROBLEMS
 from marketplace.api.refunds import RefundOutput
+from marketplace.messages.unpaid import failure_reason
 from marketplace.models import LicenseKind, Order, OrderItem
-from marketplace.orders import OrderLine, RequestedOrder, request_order
+from marketplace.offer_changes import Expectation
+from marketplace.offers import OrderLine
+from marketplace.order_payments import RequestedOrder, cancel_order, request_payment
+from marketplace.orders import request_order
 from marketplace.refund_listing import refunds_of
 from marketplace.states import OrderStatus
 from payments.models import Payment
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
-from veza.core.api.inputs import Input, input_of
+from veza.core.api.inputs import Input, NoInput, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
+from veza.core.money import MAX_MINOR
 
 # An order's answer has this many of its refunds; the list of its refunds has them all.
 REFUNDS_OF_ORDER = 20
@@ -36,17 +43,63 @@ class OrderLineInput(Input):
     license = serializers.ChoiceField(choices=LicenseKind.choices)
 
 
-class OrderInput(Input):
-    items = OrderLineInput(many=True, allow_empty=False, max_length=50)  # type: ignore[call-arg]  # ListSerializer has it.
+class ExpectationInput(Input):
+    expected_total_minor = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_MINOR,
+        help_text="What you expect the whole order to cost, with tax. 409 `offer_changed` when it is another amount.",
+    )
+    expected_currency = serializers.ChoiceField(
+        required=False, choices=settings.CURRENCIES, help_text="The currency in which you expect it."
+    )
+
+
+def expectation_of(payload: Mapping[str, Any]) -> Expectation:
+    """What the buyer expects of the order, by a validated body."""
+    return Expectation(payload.get("expected_total_minor"), payload.get("expected_currency"))
+
+
+class OrderedLineInput(OrderLineInput):
+    expected_price_minor = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_MINOR,
+        help_text="The offer's `price_minor` as you know it, before tax. 409 `offer_changed` when it is another one.",
+    )
+    expected_total_minor = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_MINOR,
+        help_text="The offer's `total_minor` as you know it, with tax. 409 `offer_changed` when it is another one.",
+    )
+
+
+class OrderInput(ExpectationInput):
+    items = OrderedLineInput(many=True, allow_empty=False, max_length=50)  # type: ignore[call-arg]  # ListSerializer has it.
 
 
 class OrderItemOutput(serializers.ModelSerializer[OrderItem]):
     product_id = serializers.UUIDField(source="offer.product_id")
     total_minor = serializers.IntegerField()
+    existing_licenses = serializers.DictField(
+        source="held_before",
+        child=serializers.IntegerField(),
+        help_text="Of an exclusive licence: how many licences of the work others held when it was ordered. They stay.",
+    )
 
     class Meta:
         model = OrderItem
-        fields = ("id", "product_id", "title", "license", "net_minor", "tax_minor", "total_minor")
+        fields = (
+            "id",
+            "product_id",
+            "title",
+            "license",
+            "net_minor",
+            "tax_minor",
+            "total_minor",
+            "existing_licenses",
+        )
 
 
 # Documents what `serialize_orders` builds; a serializer that also built it would cost four times as much.
@@ -65,6 +118,9 @@ class OrderOutput(serializers.ModelSerializer[Order]):
         help_text="Where to pay; null when there is nothing to pay, or while the payment provider has not answered "
         "yet.",
     )
+    failure_reason = serializers.CharField(
+        read_only=True, allow_null=True, help_text="Why an order ended unpaid, in a sentence; otherwise null."
+    )
 
     class Meta:
         model = Order
@@ -80,6 +136,7 @@ class OrderOutput(serializers.ModelSerializer[Order]):
             "refund",
             "hyperswitch_payment_id",
             "payment_url",
+            "failure_reason",
             "created_at",
             "completed_at",
             "refund_deadline",
@@ -122,7 +179,17 @@ def serialize_orders(orders: Sequence[Order]) -> list[dict[str, Any]]:
 
 def _items_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
     items = OrderItem.objects.filter(order__in=order_ids).order_by("pk")
-    columns = ("order_id", "pk", "offer__product_id", "title", "license", "net_minor", "tax_minor", "withheld")
+    columns = (
+        "order_id",
+        "pk",
+        "offer__product_id",
+        "title",
+        "license",
+        "net_minor",
+        "tax_minor",
+        "withheld",
+        "held_before",
+    )
     total: Any = {"total_minor": F("net_minor") + F("tax_minor")}
     return items.annotate(**total).values_list(*columns, *total, named=True)
 
@@ -130,11 +197,13 @@ def _items_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
 def _payments_of(order_ids: Sequence[UUID]) -> Iterable[Any]:
     """A row for each refund of a payment, or one for a payment without; the oldest payment first."""
     payments = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=order_ids).order_by("pk")
-    columns = ("purpose_id", "status", "hyperswitch_payment_id", "payment_url")
+    columns = ("purpose_id", "status", "hyperswitch_payment_id", "payment_url", "error_code", "applied_at")
     return payments.values_list(*columns, "refunds__pk", "refunds__status", "refunds__allocation", named=True)
 
 
 def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]) -> dict[str, Any]:
+    # The one whose money the order has, else the last.
+    payment = next((row for row in payments if row.applied_at is not None), payments[-1] if payments else None)
     return {
         "id": order.pk,
         "order_id": order.pk,
@@ -148,6 +217,7 @@ def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]
                 "net_minor": item.net_minor,
                 "tax_minor": item.tax_minor,
                 "total_minor": item.total_minor,
+                "existing_licenses": item.held_before,
             }
             for item in items
         ],
@@ -155,9 +225,10 @@ def _serialize_order(order: Order, items: Sequence[Any], payments: Sequence[Any]
         "tax_minor": order.tax_minor,
         "total_minor": order.total_minor,
         "currency": order.currency,
-        "refund": _refund_of(order, items, payments),
-        "hyperswitch_payment_id": payments[-1].hyperswitch_payment_id if payments else None,
+        "refund": _refund_of(order, items, [row for row in payments if row.applied_at is not None]),
+        "hyperswitch_payment_id": payment.hyperswitch_payment_id if payment is not None else None,
         "payment_url": _payment_url_of(order, payments),
+        "failure_reason": failure_reason(order.status, payment.error_code if payment is not None else ""),
         "created_at": order.created_at,
         "completed_at": order.completed_at,
         "refund_deadline": order.refund_deadline,
@@ -188,10 +259,22 @@ def _payment_url_of(order: Order, payments: Sequence[Any]) -> str | None:
 
 def placed_response(requested_order: RequestedOrder) -> Response:
     """The response to a placed order: 201, or 202 while it has no payment page yet."""
-    order = requested_order.order
-    payload = serialize_orders([order])[0] | {"client_secret": requested_order.client_secret or None}
+    order, payload = requested_order.order, _with_secret(requested_order)
     has_no_page = order.status == OrderStatus.PENDING and payload["payment_url"] is None
     return Response(payload, status=202 if has_no_page else 201)
+
+
+def payment_response(requested_order: RequestedOrder) -> Response:
+    """The response with an order's page: 201 for that of a new payment, 200 for the open one, 202 while Hyperswitch has
+    not answered.
+    """
+    payload = _with_secret(requested_order)
+    is_unanswered = requested_order.order.status == OrderStatus.PENDING and not requested_order.client_secret
+    return Response(payload, status=202 if is_unanswered else 201 if requested_order.is_new_payment else 200)
+
+
+def _with_secret(requested_order: RequestedOrder) -> dict[str, Any]:
+    return serialize_orders([requested_order.order])[0] | {"client_secret": requested_order.client_secret or None}
 
 
 class OwnOrders(GenericAPIView[Order]):
@@ -226,16 +309,31 @@ class Orders(OwnOrders):
     @extend_schema(
         operation_id="create_order",
         summary="Place an order and get its payment page",
-        description="Prices and tax come from the catalogue. 201 with `payment_url`, or 202 without one when the "
-        "payment provider has not answered yet: read the order again later.",
+        description="Prices and tax come from the catalogue. Say what you showed (`expected_price_minor` before tax, "
+        "`expected_total_minor` with tax), and the order is at that, or refused. 201 with `payment_url`, or 202 "
+        "without one when the payment provider has not answered yet: read the order again later.",
         request=OrderInput,
-        responses={201: PlacedOrderOutput, 202: PlacedOrderOutput},
+        responses={201: PlacedOrderOutput, 202: PlacedOrderOutput, **ORDER_PROBLEMS},
         examples=[
             OpenApiExample(
                 "One licence",
                 {"items": [{"product_id": "0190a000-0000-7000-8000-000000000001", "license": "personal"}]},
                 request_only=True,
-            )
+            ),
+            OpenApiExample(
+                "At the price that was shown",
+                {
+                    "items": [
+                        {
+                            "product_id": "0190a000-0000-7000-8000-000000000001",
+                            "license": "personal",
+                            "expected_price_minor": 900,
+                        }
+                    ],
+                    "expected_total_minor": 1080,
+                },
+                request_only=True,
+            ),
         ],
     )
     @idempotent
@@ -244,7 +342,14 @@ class Orders(OwnOrders):
         buyer = request.user
         assert isinstance(buyer, User)
         lines = [OrderLine(**item) for item in payload["items"]]
-        return placed_response(request_order(order_id=result_id, buyer=buyer, lines=lines, cause=cause_of(request)))
+        requested_order = request_order(
+            order_id=result_id,
+            buyer=buyer,
+            lines=lines,
+            expectation=expectation_of(payload),
+            cause=cause_of(request),
+        )
+        return placed_response(requested_order)
 
 
 class OneOrder(OwnOrders):
@@ -257,3 +362,41 @@ class OneOrder(OwnOrders):
         payload = serialize_orders([self.get_object()])[0]
         refunds = refunds_of(pk, reader=buyer, most=REFUNDS_OF_ORDER)
         return Response(payload | {"refunds": RefundOutput(refunds, many=True).data})
+
+
+class OrderPayment(OwnOrders):
+    throttle_classes = (Reading, MovingMoney)
+
+    @extend_schema(
+        operation_id="pay_order",
+        summary="Get the page on which an unpaid order can be paid",
+        description="200 with `payment_url` and `client_secret` of the open page of a pending order. For one that "
+        "failed or expired, 201 with those of a new payment, at the order's own price, while every item is for sale. "
+        "202 while the payment provider has not answered: ask again. 409 `order_not_payable` when it cannot be paid, "
+        "and `payment_under_way` while a payment is in progress.",
+        request=None,
+        responses={200: PlacedOrderOutput, 201: PlacedOrderOutput, 202: PlacedOrderOutput},
+    )
+    @idempotent
+    def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
+        input_of(request, NoInput)
+        order = self.get_object()
+        return payment_response(request_payment(order_id=order.pk, payment_id=result_id, cause=cause_of(request)))
+
+
+class OrderCancellation(OwnOrders):
+    throttle_classes = (Reading, MovingMoney)
+
+    @extend_schema(
+        operation_id="cancel_order",
+        summary="Cancel an unpaid order",
+        description="Its payment page is closed. 202 while the payment provider has not confirmed that: it goes on by "
+        "itself. 409 `order_not_cancellable` for an order that is paid or has ended, and `payment_under_way` while a "
+        "payment is in progress.",
+        request=None,
+        responses={200: OrderOutput, 202: OrderOutput},
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        input_of(request, NoInput)
+        order = cancel_order(order_id=self.get_object().pk, cause=cause_of(request))
+        return Response(serialize_orders([order])[0], status=202 if order.status == OrderStatus.PENDING else 200)

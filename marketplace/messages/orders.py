@@ -7,11 +7,12 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from marketplace.messages.samples import sample_items, sample_order
+from marketplace.messages.unpaid import failure_reason, payment_link
 from marketplace.messages.wording import license_name, license_terms
 from marketplace.models import Order, OrderItem
-from marketplace.states import ENDED_UNPAID, OrderStatus
+from marketplace.states import PAYABLE_AGAIN, OrderStatus
 from payments.models import Payment
-from veza.core.email.content import Block, Content, Line, Notice, Outdated, Paragraph, Table
+from veza.core.email.content import Block, Button, Content, Line, Notice, Outdated, Paragraph, Table
 from veza.core.email.formats import day, moment, money
 from veza.core.email.messages import Audience, Message
 from veza.core.email.outbox import write_email
@@ -24,7 +25,8 @@ def write_unpaid_email(order: Order, payment: Payment) -> None:
     """Tell the buyer of an order that ended unpaid, unless they merely left the payment page."""
     has_trouble = bool(payment.error_code or payment.received_minor)
     if order.status != OrderStatus.EXPIRED or has_trouble:
-        write_email(ORDER_UNPAID, order, to=order.buyer_id, occasion=order.status, after=TRY_AGAIN_FOR)
+        occasion = f"{order.status} {payment.pk}"  # An order may fail more than once.
+        write_email(ORDER_UNPAID, order, to=order.buyer_id, occasion=occasion, after=TRY_AGAIN_FOR)
 
 
 def _receipt(order_id: UUID, _occasion: str, /) -> Content | Outdated:
@@ -93,30 +95,36 @@ def _refundable(order: Order) -> list[Block]:
 
 def _unpaid(order_id: UUID, occasion: str, /) -> Content | Outdated:
     order = Order.objects.get(pk=order_id)
-    if order.status not in ENDED_UNPAID:
+    if order.completed_at is not None:
         return Outdated("The order was paid after all.")
-    if order.status != occasion:
-        return Outdated(f"The order is {order.status} now.")
-    return _compose_unpaid(order, list(order.items.order_by("pk")))
+    status, _space, payment_id = occasion.partition(" ")
+    payments = list(Payment.objects.of(Payment.Purpose.ORDER, order_id))
+    if order.status != status or (payment_id and str(payments[-1].pk) != payment_id):
+        return Outdated(f"The order is {order.status} now, or another payment was tried.")
+    return _compose_unpaid(order, list(order.items.order_by("pk")), error_code=payments[-1].error_code)
 
 
-def _compose_unpaid(order: Order, items: Sequence[OrderItem]) -> Content:
-    reasons = {
-        OrderStatus.FAILED.value: _("Your bank declined the payment."),
-        OrderStatus.EXPIRED.value: _("It was not paid in time."),
-        OrderStatus.CANCELLED.value: _("The order was cancelled."),
-    }
+def _compose_unpaid(order: Order, items: Sequence[OrderItem], *, error_code: str = "") -> Content:
     return Content(
         subject_line=_("Order %(number)s was not paid") % {"number": order.shown_id},
         headline=_("Your order was not paid"),
         amount=money(order.total_minor, order.currency),
         blocks=[
-            Notice(reasons[order.status], "bad"),
+            Notice(failure_reason(order.status, error_code) or "", "bad"),
             Table([Line(item.title, money(item.total_minor, order.currency)) for item in items], title=_("Items")),
             Paragraph(_("You have no licence and owe nothing. Money that reached us is returned to you.")),
-            Paragraph(_("If you still want these works, order them again.")),
+            *_way_back(order),
         ],
     )
+
+
+def _way_back(order: Order) -> list[Block]:
+    if order.status not in PAYABLE_AGAIN:
+        return [Paragraph(_("If you still want these works, order them again."))]
+    return [
+        Paragraph(_("If you still want these works, you can pay for them now, while they are on sale.")),
+        Button(_("Pay now"), payment_link(order)),
+    ]
 
 
 ORDER_RECEIPT = Message(
@@ -132,4 +140,5 @@ ORDER_UNPAID = Message(
     "An order failed, was cancelled, or expired after trouble with its payment; half an hour later.",
     _unpaid,
     lambda: _compose_unpaid(sample_order(OrderStatus.FAILED), sample_items()),
+    needs_open_account=True,
 )

@@ -1,6 +1,7 @@
 """Products on sale, and the carts that hold their offers. Prices are minor units of `currency`, before tax."""
 
-from typing import Self
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -8,12 +9,25 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from veza.core.models import KeyedRow, LockableQuerySet
+from veza.core.money import basis_points_of
 
 
-class ProductQuerySet(models.QuerySet["Product"]):
-    def for_sale(self) -> Self:
-        """Products that a buyer may see."""
-        return self.filter(published=True)
+@dataclass(frozen=True)
+class Terms:
+    """What a buyer agrees to: the price, the tax on top in minor units of `currency`, and the rights."""
+
+    price_minor: int
+    tax_minor: int
+    currency: str
+    rights: dict[str, Any]
+
+    @property
+    def total_minor(self) -> int:
+        return self.price_minor + self.tax_minor
+
+
+class ProductQuerySet(LockableQuerySet["Product"]):
+    """Works. Which of them are for sale, `availability` says."""
 
 
 class Product(KeyedRow):
@@ -49,9 +63,7 @@ class LicenseKind(models.TextChoices):
 
 
 class OfferQuerySet(LockableQuerySet["LicenseOffer"]):
-    def for_sale(self) -> Self:
-        """Offers that can be ordered now."""
-        return self.filter(active=True, product__published=True)
+    """Offers. Which of them can be ordered, `availability` says."""
 
 
 class LicenseOffer(KeyedRow):
@@ -64,8 +76,24 @@ class LicenseOffer(KeyedRow):
     tax_basis_points = models.PositiveIntegerField(default=0)
     rights = models.JSONField(default=dict)
     active = models.BooleanField(default=True)
+    # Whether a buyer who holds the licence is refused a second one. NULL: as its kind implies.
+    once_per_buyer = models.BooleanField(null=True, blank=True)
 
     objects = OfferQuerySet.as_manager()
+
+    @property
+    def tax_minor(self) -> int:
+        return basis_points_of(self.price_minor, self.tax_basis_points)
+
+    @property
+    def total_minor(self) -> int:
+        """What a buyer pays: the price and the tax on top."""
+        return self.price_minor + self.tax_minor
+
+    @property
+    def terms(self) -> Terms:
+        """What a buyer who orders it now agrees to."""
+        return Terms(self.price_minor, self.tax_minor, self.currency, self.rights)
 
     class Meta:
         constraints = [
@@ -82,15 +110,40 @@ class LicenseOffer(KeyedRow):
             ),
         ]
 
+    def is_once_per_buyer(self) -> bool:
+        """Whether one licence is all that a buyer needs: the seller's word, else any but a commercial one."""
+        if self.once_per_buyer is not None:
+            return self.once_per_buyer
+        return self.license != LicenseKind.COMMERCIAL
+
 
 class CartItem(KeyedRow):
-    """A licence offer in a buyer's cart. A cart is its items."""
+    """A licence offer in a buyer's cart, on the terms that the buyer was shown. A cart is its items."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="cart_items", db_index=False
     )
     offer = models.ForeignKey(LicenseOffer, on_delete=models.CASCADE, related_name="+", db_index=False)
+    price_minor = models.BigIntegerField()
+    tax_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    rights = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "offer"], name="an_offer_once_per_cart"),
+            models.CheckConstraint(
+                condition=Q(price_minor__gte=0, tax_minor__gte=0), name="cart_item_sums_not_negative"
+            ),
+        ]
+
+    @property
+    def total_minor(self) -> int:
+        """What the buyer was shown to pay: the price and the tax on top."""
+        return self.price_minor + self.tax_minor
+
+    @property
+    def terms(self) -> Terms:
+        """What the buyer was shown."""
+        return Terms(self.price_minor, self.tax_minor, self.currency, self.rights)

@@ -26,6 +26,10 @@ class Order(StatefulRow):
     currency = models.CharField(max_length=3)
     completed_at = models.DateTimeField(null=True, blank=True)
     refund_deadline = models.DateTimeField(null=True, blank=True)
+    # When the buyer last asked for another payment, after one that had failed or expired.
+    reopened_at = models.DateTimeField(null=True, blank=True)
+    # Since when its payment page is being closed, so that it cannot be paid any more.
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[LockableQuerySet["Order"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
@@ -62,8 +66,12 @@ class OrderItem(KeyedRow):
     tax_minor = models.BigIntegerField()
     fee_minor = models.BigIntegerField()
     seller_minor = models.BigIntegerField()
+    # The licences of the work that others held when its exclusive one was ordered, {kind: count}: they stay.
+    held_before = models.JSONField(default=dict, db_default={})
     # No longer available when the payment arrived: no licence, no share for the seller, and an automatic refund.
     withheld = models.BooleanField(default=False)
+    # It was in the buyer's cart, and returns there if the order ends unpaid.
+    from_cart = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [

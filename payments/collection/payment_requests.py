@@ -26,12 +26,22 @@ from payments.ports import purchase_of
 from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
+from veza.core.accounts import is_open
 from veza.core.causes import Cause
+from veza.core.errors import NotAllowed
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 from veza.core.states import move
 
 _ENDED = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
+
+
+class PaymentUnderWay(NotAllowed):
+    code = "payment_under_way"
+    http_status = 409
+    retry_after_seconds = 60
+
+
 # The result of closing a page that Hyperswitch confirms to be closed.
 PAGE_CLOSED = "over"
 
@@ -50,13 +60,15 @@ def open_payment(
     future_usage: str = "",
     charges_method: str = "",
     is_sent_now: bool = False,
+    is_first: bool = True,
 ) -> Payment:
     """Record a payment that was not sent yet, in the caller's transaction.
 
     `amount_minor` is the whole price, tax included, in minor units of `currency`. `future_usage="off_session"` asks
     Hyperswitch to save the method; `charges_method` is a saved one, to be charged without the buyer and a page.
     `is_sent_now` marks it as sent: the caller calls `send_opened` right after the commit. If it dies before, the
-    payment counts as unanswered, and the worker sends it.
+    payment counts as unanswered, and the worker sends it. `is_first`: no other payment of the order or invoice was
+    opened before.
     """
     assert connection.in_atomic_block, "a payment is opened in the commit of its order or invoice"
     assert amount_minor > 0, "a payment collects something: what is free needs none"
@@ -74,6 +86,7 @@ def open_payment(
         future_usage=future_usage,
         off_session=bool(charges_method),
         payment_method_id=charges_method,
+        has_own_key=not is_first,
         session_seconds=int(settings.ORDER_SESSION.total_seconds()),
         next_attempt_at=timezone.now() + retry_after(0),
         first_sent_at=timezone.now() if is_sent_now else None,
@@ -88,7 +101,8 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | 
     A refusal fails the payment, with what follows. An unknown outcome leaves it as it is: it is sent again later. One
     that has ended is not sent, and None returned: a slow process must not charge for what was cancelled. One whose
     purchase does not want it any more is closed at Hyperswitch instead, and refreshed if an earlier attempt was paid. A
-    charge of a method that was revoked since is not sent: it fails, unless an earlier attempt has made it.
+    charge of a method that was revoked since, or of a closed account, is not sent: it fails, unless an earlier attempt
+    has made it. Nor is a page made for a closed account: the worker cancels the payment.
     """
     payment, is_wanted = _mark_sent(payment_id)
     if payment is None:
@@ -100,19 +114,21 @@ def send_payment(payment_id: UUID, *, cause: Cause) -> Outcome[RemotePayment] | 
 
 
 def _send(payment: Payment, *, cause: Cause) -> Outcome[RemotePayment]:
-    if payment.off_session and not may_charge(payment):
-        outcome = _find_charge(payment)
+    if payment.off_session and not is_open(payment.payer_id):
+        outcome = _find_charge(payment, "account_closed", "The payer's account was closed before it was charged.")
+    elif payment.off_session and not may_charge(payment):
+        outcome = _find_charge(payment, "mandate_revoked", "The payer revoked the saved method before it was charged.")
     else:
-        outcome = client.create_payment(_fields(payment), idempotency_key=str(payment.purpose_id))
+        outcome = client.create_payment(_fields(payment), idempotency_key=payment.idempotency_key)
     _record_outcome(payment.pk, outcome, cause=cause)
     return outcome
 
 
-def _find_charge(payment: Payment) -> Outcome[RemotePayment]:
+def _find_charge(payment: Payment, code: str, why: str) -> Outcome[RemotePayment]:
     """The charge that an attempt without an answer may have made, or a refusal of our own."""
     outcome = client.read_payment(payment.provider_key)
     if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
-        return Refused("mandate_revoked", "The payer revoked the saved method before it was charged.", outcome.call)
+        return Refused(code, why, outcome.call)
     return outcome
 
 
@@ -208,12 +224,13 @@ def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
 
 @writes.atomic()
 def _mark_sent(payment_id: UUID) -> tuple[Payment | None, bool]:
-    """Commit that it is about to be sent, and say whether it is wanted; no payment if it has ended.
+    """Commit that it is about to be sent, and say whether it is wanted; no payment if it has ended, or is a page
+    that the payer may not have any more.
 
     This is the last commit before the call: under the locks of the payment and its purchase.
     """
     payment = Payment.objects.locked().get(pk=payment_id)
-    if payment.status not in PAYMENT_OPEN:
+    if payment.status not in PAYMENT_OPEN or not (payment.off_session or is_open(payment.payer_id)):
         return None, False
     if not purchase_of(payment).may_collect(payment):
         Payment.objects.filter(pk=payment_id).update(next_attempt_at=Now() + retry_after(payment.attempts))

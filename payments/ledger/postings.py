@@ -121,6 +121,7 @@ def post_applied(purpose_id: UUID, shares: Mapping[str, int], *, payment: Paymen
     reference = Reference(Posting.Kind.APPLIED, purpose_id)
     lines = [Line(UNAPPLIED, account, amount, account) for account, amount in shares.items()]
     post(reference, lines, payment=payment, currency=payment.currency, correlation_id=payment.correlation_id, at=at)
+    writes.update(payment, applied_at=at)
 
 
 def balances(*conditions: Q, **filters: object) -> dict[tuple[str, str], int]:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What is reported about a decline besides its code, and until when the card that paid is valid."""
 
-    dependencies = [("payments", "0090_let_refunds_be_pending_together")]
+    dependencies = [("payments", "0102_allow_one_applied_payment")]
 
     operations = [
         migrations.AddField(

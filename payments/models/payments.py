@@ -1,5 +1,6 @@
 """Payments, refunds and disputes. Amounts are minor units of `currency`."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from payments.states import (
 from veza.core import reads
 from veza.core.ids import provider_id
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+
+# A page that closes sooner is too short to send a buyer to.
+SHORTEST_VISIT = timedelta(minutes=1)
 
 
 def _is_unconverted() -> Q:
@@ -50,6 +54,10 @@ class PaymentQuerySet(LockableQuerySet["Payment"]):
     def of(self, purpose: str, purpose_id: object) -> Self:
         """The payments of one order or invoice, oldest first."""
         return self.filter(purpose=purpose, purpose_id=purpose_id).order_by("pk")
+
+    def applied(self) -> Self:
+        """Payments whose money fulfilled their order or invoice: at most one of each."""
+        return self.filter(applied_at__isnull=False)
 
     def in_doubt(self) -> Self:
         """Payments whose money may not be there, or of which it is not known how much is left: sellers are not paid.
@@ -139,7 +147,11 @@ class Payment(StatefulRow):
     # Hyperswitch's own word for the status, and its time of that update, also of those that move nothing of ours.
     provider_status = models.CharField(max_length=60, blank=True, default="", db_default="")
     provider_status_at = models.DateTimeField(null=True, blank=True)
+    # Its Idempotency-Key is its own id. The first payment of an order or invoice has that one's id.
+    has_own_key = models.BooleanField(default=False, db_default=False)
     succeeded_at = models.DateTimeField(null=True, blank=True)
+    # When the order or invoice was fulfilled with its money. What any other payment of the same brings is returned.
+    applied_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     objects = PaymentQuerySet.as_manager()
@@ -162,6 +174,11 @@ class Payment(StatefulRow):
                 condition=Q(status__in=PAYMENT_OPEN),
                 name="one_payment_alive_per_purpose",
             ),
+            models.UniqueConstraint(
+                fields=["purpose", "purpose_id"],
+                condition=Q(applied_at__isnull=False),
+                name="one_payment_applied_per_purpose",
+            ),
         ]
         indexes = [
             models.Index(fields=["purpose", "purpose_id"], name="payment_purpose"),
@@ -182,6 +199,20 @@ class Payment(StatefulRow):
     def provider_key(self) -> str:
         """The id that we give Hyperswitch: it exists before the call, so a crash cannot lose it."""
         return provider_id("pay", self.pk)
+
+    @property
+    def idempotency_key(self) -> str:
+        """What makes a repeated request to create it harmless, should the provider look at the header."""
+        return str(self.pk if self.has_own_key else self.purpose_id)
+
+    @property
+    def page_closes_at(self) -> datetime:
+        """When the session of its page ends at Hyperswitch."""
+        return (self.first_sent_at or self.created_at) + timedelta(seconds=self.session_seconds)
+
+    def is_page_open(self, *, at: datetime) -> bool:
+        """Whether its page stays open long enough for a buyer who is sent there at `at`."""
+        return not self.off_session and at < self.page_closes_at - SHORTEST_VISIT
 
     @property
     def customer_key(self) -> str:

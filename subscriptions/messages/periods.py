@@ -89,4 +89,5 @@ SUBSCRIPTION_ENDED = Message(
     "A subscription that gave access was cancelled or expired.",
     _ended,
     lambda: _compose_ended(sample_subscription(SubscriptionStatus.EXPIRED)),
+    needs_open_account=True,
 )

@@ -180,6 +180,7 @@ RENEWAL_ANNOUNCED = Message(
     "A period that will be charged ends soon (SUBSCRIPTION_REMINDER_BEFORE).",
     _renewal,
     lambda: _compose_renewal(sample_plan(), timezone.now() + timedelta(days=3), has_method=True),
+    needs_open_account=True,
 )
 RENEWAL_FAILED = Message(
     "renewal_failed",
@@ -187,4 +188,5 @@ RENEWAL_FAILED = Message(
     "A renewal was not paid: the subscription is past due.",
     _renewal_failed,
     _sample_failed,
+    needs_open_account=True,
 )

@@ -34,7 +34,7 @@ def test_a_transfer_costs_a_known_number_of_round_trips():
     _, booking = cost_of(lambda: record_transfer(attempt, Accepted(found, call()), cause=BY_TEST))
 
     transfer.refresh_from_db()
-    assert (transfer.status, claiming, booking) == ("completed", 9, 4)
+    assert (transfer.status, claiming, booking) == ("completed", 10, 4)
 
 
 def test_a_reversal_costs_a_known_number_of_round_trips():

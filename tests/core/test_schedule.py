@@ -7,7 +7,12 @@ from celery.schedules import crontab
 
 from veza.celery import SWEEPS, app, daily
 
-DAILY = ("payments.compare_lists", "payments.clean_webhook_log", "backoffice.verify_ledger")
+DAILY = (
+    "payments.compare_lists",
+    "payments.clean_webhook_log",
+    "backoffice.verify_ledger",
+    "connect.review_closed_balances",
+)
 
 
 @pytest.mark.parametrize("task", DAILY)

@@ -36,7 +36,9 @@ def test_a_call_that_takes_a_key_says_so(schema):
     assert [(one["name"], one["in"]) for one in parameters] == [("Idempotency-Key", "header")]
 
 
-VERBS = "add|become|cancel|change|check_out|clear|complete|create|delete|get|list|refresh|refund|submit|update|withdraw"
+VERBS = (
+    "add|become|cancel|change|check_out|clear|complete|create|delete|get|list|pay|refresh|refund|submit|update|withdraw"
+)
 
 
 def test_every_operation_id_is_a_verb_and_a_noun(schema):

@@ -12,7 +12,16 @@ from django.conf import settings
 
 from connect.accounts import DISCONNECTED
 from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
-from connect.admin_actions import DisconnectAccount, RefreshTransfer, ReissueTransfer, RetryReversal, RetryTransfer
+from connect.admin_actions import (
+    DisconnectAccount,
+    PayOutForSeller,
+    RefreshTransfer,
+    ReissueTransfer,
+    RetryReversal,
+    RetryTransfer,
+)
+from connect.closed_balances import BALANCE
+from connect.closing import DEBT, OWED
 from connect.debts.write_offs import WRITTEN_OFF
 from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
 from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
@@ -24,6 +33,8 @@ from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.admin_actions import GrantRefund, RefreshOrder, RefundForBuyer
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
+from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
@@ -43,6 +54,7 @@ from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
 from tests.core.test_status_writers import FLOORS
+from veza.backoffice.account_actions import ReopenAccount
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
 from veza.core.admin_actions import AdminAction
@@ -96,6 +108,11 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     UNREADABLE_EVENT: Act(ReplayWebhook),
     DISPUTED_IN_PART: Act(RefundForBuyer, on_order=True),
     NOT_RESTORED: Act(RefundForBuyer, on_order=True),
+    SUSPENSION_DUE: Act(ReleaseSeller),
+    HOLD_DUE: Act(EndHold),
+    OWED: Act(ReopenAccount),
+    BALANCE: Act(PayOutForSeller),
+    DEBT: Task("connect.review_closed_sellers"),
     TRANSFER_FAILED: Act(RetryTransfer),
     REVERSAL_FAILED: Act(RetryReversal),
     EXTERNAL_REVERSAL: Act(ReissueTransfer),

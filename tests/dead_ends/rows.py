@@ -32,7 +32,7 @@ from tests.buying import (
 )
 from tests.connect.factories import BY_TEST, make_seller, planned, to_reverse
 from tests.dead_ends.table import State
-from tests.factories import OfferFactory
+from tests.factories import OfferFactory, PersonFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory, subscribe
 from veza.core.email.sending import send_due
@@ -165,7 +165,7 @@ def _plan(**fields: Any) -> Plan:
 
 
 def past_due_subscription() -> Subscription:
-    values = {"user": make_seller(), "plan": _plan(), "anchor_day": 1, "due_at": timezone.now()}
+    values = {"user": PersonFactory(), "plan": _plan(), "anchor_day": 1, "due_at": timezone.now()}
     period = {"period_start_at": timezone.now() - timedelta(days=31), "period_end_at": timezone.now()}
     return Subscription.objects.create(**values, **period, past_due_since_at=timezone.now(), status="past_due")
 

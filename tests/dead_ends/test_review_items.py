@@ -8,14 +8,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from connect.accounts import DISCONNECTED, revoke_access
+from connect.closed_balances import BALANCE, review_closed_balances
+from connect.closing import OWED
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.transfers.transfer_outcomes import SENT_TWICE
 from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
+from connect.transfers.transfer_requests import send_transfer
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.models import License, Order
 from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
@@ -56,6 +60,7 @@ from tests.dead_ends.rows import (
 from tests.dead_ends.ways import is_offered
 from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
+from tests.restricting import closed, due_for_review, held, suspended
 from tests.subscriptions.subscribing import activate, last_payment
 from veza.celery import SWEEPS
 from veza.core.email.outbox import EMAIL_FAILED
@@ -194,6 +199,13 @@ def disputed_subscription(sandbox):
     deliver_dispute(last_payment(subscription), "opened")
 
 
+def closed_balance(sandbox):
+    seller = make_seller(stripe_account_id=sandbox.create_account())
+    send_transfer(planned(seller).pk, cause=BY_TEST)
+    closed(seller)
+    review_closed_balances()
+
+
 MAKE: dict[str, Any] = {
     kinds.MISMATCH: lambda sandbox: payment_after("succeeded", amount_received=99_00),
     kinds.PAYMENT_STATUS_UNKNOWN: unknown_payment_status,
@@ -228,6 +240,10 @@ MAKE: dict[str, Any] = {
     DISCONNECTED: revoked_account,
     EMAIL_FAILED: failed_email,
     CHARGES_STOPPED: disputed_subscription,
+    SUSPENSION_DUE: lambda sandbox: due_for_review(suspended()),
+    HOLD_DUE: lambda sandbox: due_for_review(held()),
+    BALANCE: closed_balance,
+    OWED: lambda sandbox: closed(planned(make_seller(active=False)).seller),
 }
 
 

@@ -18,7 +18,7 @@ def settings_read() -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(SETTINGS.read_text())):
         match node:
             case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="env")) | ast.Name(id="env" | "duration"),
+                func=ast.Attribute(value=ast.Name(id="env")) | ast.Name(id="env" | "duration" | "amounts"),
                 args=[ast.Constant(value=str(name)), *rest],
             ):
                 match = [keyword.value for keyword in node.keywords if keyword.arg == "default"]

@@ -38,7 +38,9 @@ def api_as(email: str) -> APIClient:
 
 
 def paid_demo_order(sandbox) -> Order:
+    """Of a commercial licence: a buyer may have several."""
     body = next(body for name, _, _, body in examples() if name == "create_order")
+    body = {"items": [item | {"license": "commercial"} for item in body["items"]]}
     order_id = api_as("buyer@demo.example").post("/api/v1/marketplace/orders", body, format="json").json()["id"]
     order = Order.objects.get(pk=order_id)
     sandbox.pay(payment_of(order).provider_key)

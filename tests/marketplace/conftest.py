@@ -1,13 +1,11 @@
 """A buyer, a seller, their API clients, and a paid order."""
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from marketplace.models import Order
 from tests.buying import paid, payment_of, two_sellers_order
 from tests.factories import PersonFactory, SellerFactory
-from tests.subscriptions.subscribing import free_plan, subscribe
 from veza.core.models import User
 
 
@@ -31,9 +29,7 @@ def api(buyer) -> APIClient:
 @pytest.fixture
 def seller() -> User:
     """A seller whose plan includes selling."""
-    seller = SellerFactory()
-    subscribe(free_plan(), user=seller, at=timezone.now())
-    return seller
+    return SellerFactory()
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 
 from connect.models import SellerTransfer
 from marketplace.models import License, Order
-from marketplace.orders import OfferNotFound, OrderLine, OrderNotPossible, place_order
+from marketplace.offers import OfferNotFound, OrderLine, OrderNotPossible
+from marketplace.orders import place_order
 from payments.models import Payment, Posting, WebhookDelivery
 from tests.buying import (
     BY_BUYER,

@@ -2,8 +2,9 @@
 
 import pytest
 
-from marketplace.cart import MOST_ITEMS
+from marketplace.cart_lines import MOST_ITEMS
 from marketplace.models import CartItem, Order
+from tests.buying import fill_cart
 from tests.factories import OfferFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +21,7 @@ def test_an_item_added_twice_is_listed_once(api):
     answers = [add_item(api, offer).status_code for _ in range(2)]
 
     assert answers == [201, 201]
-    assert [item["price_minor"] for item in api.get(CART).json()] == [7_00]
+    assert [item["price_minor"] for item in api.get(CART).json()["items"]] == [7_00]
 
 
 def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
@@ -30,7 +31,7 @@ def test_checkout_orders_everything_and_empties_the_cart(sandbox, api):
     answer = api.post(f"{CART}/checkout")
 
     assert (answer.status_code, answer.json()["total_minor"]) == (201, 18_00)
-    assert api.get(CART).json() == []
+    assert api.get(CART).json() == {"items": [], "sums": []}
 
 
 def test_checkout_twice_under_one_key_is_one_order(sandbox, api):
@@ -52,7 +53,7 @@ def test_a_refused_order_leaves_the_cart_unchanged(api):
     add_item(api, offer)
     type(offer).objects.update(active=False)
 
-    assert api.post(f"{CART}/checkout").json()["code"] == "offer_not_found"
+    assert api.post(f"{CART}/checkout").json()["code"] == "items_unavailable"
     assert CartItem.objects.count() == 1
 
 
@@ -60,9 +61,9 @@ def test_items_are_removed_one_by_one_or_all_together(api):
     first, second = (add_item(api, offer).json()["id"] for offer in OfferFactory.create_batch(2))
 
     assert api.delete(f"{CART}/items/{first}").status_code == 204
-    assert [item["id"] for item in api.get(CART).json()] == [second]
+    assert [item["id"] for item in api.get(CART).json()["items"]] == [second]
     assert api.delete(CART).status_code == 204
-    assert api.get(CART).json() == []
+    assert api.get(CART).json()["items"] == []
 
 
 def test_an_inactive_offer_cannot_be_added(api):
@@ -70,6 +71,16 @@ def test_an_inactive_offer_cannot_be_added(api):
 
 
 def test_a_cart_has_a_maximum_size(api, buyer):
-    CartItem.objects.bulk_create(CartItem(owner=buyer, offer=offer) for offer in OfferFactory.create_batch(MOST_ITEMS))
+    fill_cart(buyer, *OfferFactory.create_batch(MOST_ITEMS))
 
-    assert add_item(api, OfferFactory()).json()["code"] == "cart_full"
+    answer = add_item(api, OfferFactory())
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "cart_full")
+
+
+def test_a_full_cart_takes_again_what_it_holds(api, buyer):
+    offers = OfferFactory.create_batch(MOST_ITEMS)
+    fill_cart(buyer, *offers)
+
+    assert add_item(api, offers[0]).status_code == 201
+    assert CartItem.objects.count() == MOST_ITEMS

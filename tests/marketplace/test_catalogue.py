@@ -54,7 +54,7 @@ def test_a_user_who_is_no_seller_cannot_list_a_product():
 
 def test_a_seller_without_a_plan_cannot_list_a_product():
     client = APIClient()
-    client.force_authenticate(SellerFactory())
+    client.force_authenticate(SellerFactory(plan=False))
 
     answer = client.post(PRODUCTS, NEW, format="json")
 
@@ -86,10 +86,10 @@ def test_a_new_price_does_not_change_earlier_orders(sandbox, seller_api, seller)
     offer = OfferFactory(product=ProductFactory(seller=seller), price_minor=10_00)
     order = order_of(offer)
 
-    changes = {"offers": [{"license": "personal", "price_minor": 1, "currency": "EUR"}]}
+    changes = {"offers": [{"license": "personal", "price_minor": 60, "currency": "EUR"}]}
     seller_api.patch(f"{PRODUCTS}/{offer.product_id}", changes, format="json")
 
-    assert LicenseOffer.objects.get().price_minor == 1
+    assert LicenseOffer.objects.get().price_minor == 60
     assert order.items.get().net_minor == 10_00
 
 

@@ -4,7 +4,9 @@ import pytest
 from django.utils import timezone
 
 from marketplace.models import Order
+from marketplace.order_payments import cancel_order
 from tests.buying import (
+    BY_BUYER,
     deliver_dispute,
     deliver_payment,
     deliver_refund,
@@ -16,6 +18,7 @@ from tests.buying import (
 )
 from tests.emails import composed, texts_to, written_to
 from tests.factories import OfferFactory
+from tests.marketplace.unpaid import decline, declined_order, pay_again
 from veza.core.email.content import Outdated
 from veza.core.models import Email, User
 
@@ -146,3 +149,31 @@ def test_a_seller_who_earns_nothing_gets_no_email(sandbox):
     order = order_of(OfferFactory(price_minor=0, tax_basis_points=0))
 
     assert messages_to(order.items.get().seller) == []
+
+
+def test_a_declined_payment_says_why_and_leads_to_the_way_back(sandbox):
+    order = decline(sandbox, order_of(OfferFactory()), error_code="insufficient_funds")
+
+    (text,) = texts_to(order.buyer, "order_unpaid")
+
+    assert "There is not enough money on the account." in text
+    assert "/pay/order/" in text
+
+
+def test_each_decline_of_an_order_is_told_once_while_it_is_the_last(sandbox):
+    order = declined_order(sandbox)
+    (first,) = written_to(order.buyer, "order_unpaid")
+    pay_again(order)
+    outdated = composed(first)
+    decline(sandbox, order)
+
+    assert isinstance(outdated, Outdated)
+    assert (len(written_to(order.buyer, "order_unpaid")), len(texts_to(order.buyer, "order_unpaid"))) == (2, 1)
+
+
+def test_a_cancelled_order_has_no_way_back(sandbox):
+    order = order_of(OfferFactory())
+    cancel_order(order_id=order.pk, cause=BY_BUYER)
+
+    (text,) = texts_to(order.buyer, "order_unpaid")
+    assert "/pay/order/" not in text

@@ -1,17 +1,19 @@
-"""An exclusive licence is sold once; the second buyer is refunded automatically."""
+"""An exclusive licence is sold once, and ends the sale of its work; who pays after that is refunded automatically."""
 
 import pytest
+from rest_framework.test import APIClient
 
 from connect.models import SellerTransfer
-from marketplace.models import License
-from marketplace.orders import ExclusiveSold
+from marketplace.models import License, Order, Product
+from marketplace.offers import ExclusiveSold
 from payments.models import Refund
-from payments.tasks import resend
-from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of
+from payments.tasks import close_unpaid, resend
+from tests.buying import deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
 from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.proof import prove_payment
 
 pytestmark = pytest.mark.django_db
+PRODUCTS = "/api/v1/marketplace/products"
 
 
 @pytest.fixture
@@ -83,3 +85,81 @@ def test_a_late_payment_of_an_order_bought_again_is_refunded(sandbox):
 
     assert License.objects.filter(holder=buyer).count() == 1
     assert Refund.objects.get().source == "late_payment"
+
+
+def test_a_work_that_is_sold_exclusively_leaves_sale_under_every_licence(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    personal = OfferFactory(product=exclusive.product)
+    paid(order_of(exclusive))
+
+    with pytest.raises(ExclusiveSold, match="is already sold"):
+        order_of(personal)
+
+    assert APIClient().get(PRODUCTS).json()["results"] == []
+
+
+def test_it_returns_when_the_exclusive_licence_is_given_back(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    personal = OfferFactory(product=exclusive.product)
+
+    deliver_refund(refund_of(paid(order_of(exclusive))))
+
+    assert len(APIClient().get(PRODUCTS).json()["results"]) == 1
+    assert order_of(personal).status == "pending"
+
+
+def test_a_work_off_sale_does_not_return_with_its_exclusive_licence(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    order = paid(order_of(exclusive))
+    Product.objects.update(taken_off_sale_at=order.completed_at)
+
+    deliver_refund(refund_of(order))
+
+    assert APIClient().get(PRODUCTS).json()["results"] == []
+
+
+def test_existing_licences_are_named_before_the_purchase_and_stay(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    held, buyer = paid(order_of(OfferFactory(product=exclusive.product))), PersonFactory()
+    api = APIClient()
+    api.force_authenticate(buyer)
+    line = {"product_id": str(exclusive.product_id), "license": "exclusive"}
+
+    shown = api.get(f"{PRODUCTS}/{exclusive.product_id}").json()["offers"]
+    added = api.post("/api/v1/marketplace/cart", line, format="json").json()
+    ordered = api.post("/api/v1/marketplace/orders", {"items": [line]}, format="json").json()
+    paid(Order.objects.get(pk=ordered["id"]))
+
+    of_offers = {offer["license"]: offer["existing_licenses"] for offer in shown}
+    assert of_offers == {"personal": {}, "exclusive": {"personal": 1}}
+    assert added["existing_licenses"] == ordered["items"][0]["existing_licenses"] == {"personal": 1}
+    assert License.objects.get(order=held).status == "active"
+
+
+def test_open_orders_for_the_work_are_cancelled_at_the_provider(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    personal = OfferFactory(product=exclusive.product)
+    rival, other = order_of(personal), order_of(OfferFactory())
+
+    paid(order_of(exclusive))
+    close_unpaid()
+
+    rival.refresh_from_db()
+    other.refresh_from_db()
+    assert (rival.status, other.status) == ("expired", "pending")
+    assert [call["path"] for call in sandbox.calls()][-1] == f"/payments/{payment_of(rival).provider_key}/cancel"
+
+
+def test_money_that_arrives_all_the_same_goes_back(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    rival = order_of(OfferFactory(product=exclusive.product))
+    paid(order_of(exclusive))
+
+    sandbox.pay(payment_of(rival).provider_key)
+    paid(rival)
+    resend()
+    deliver_refund(Refund.objects.get())
+
+    rival.refresh_from_db()
+    assert (rival.status, License.objects.filter(order=rival).exists()) == ("refunded", False)
+    assert prove_payment(payment_of(rival)).is_balanced

@@ -39,13 +39,13 @@ def cost_of_payment(*, items: int) -> Cost:
 def test_a_completing_webhook_costs_five_round_trips(sandbox):
     cost = cost_of_payment(items=2)
 
-    assert (cost.round_trips, len(cost.statements)) == (5, 16), cost
+    assert (cost.round_trips, len(cost.statements)) == (5, 20), cost
 
 
 def test_an_order_of_ten_items_costs_no_more_than_one_of_two(sandbox):
     cost = cost_of_payment(items=10)
 
-    assert (cost.round_trips, len(cost.statements)) == (5, 16), cost
+    assert (cost.round_trips, len(cost.statements)) == (5, 20), cost
 
 
 def test_a_duplicate_is_one_look_and_one_row(sandbox):

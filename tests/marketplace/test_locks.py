@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from marketplace.models import License, Order, RefundApplication
+from marketplace.order_limits import TooManyOpenOrders
 from marketplace.refunds import RefundRequest, place_refund
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import PaymentInDoubt, RefundAlreadyRequested
@@ -22,7 +23,7 @@ from tests.buying import (
     two_sellers_order,
 )
 from tests.crowd import before_commit
-from tests.factories import OfferFactory
+from tests.factories import OfferFactory, PersonFactory
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
 
@@ -55,6 +56,39 @@ def test_the_second_payment_of_an_exclusive_license_is_refunded(sandbox):
 
     assert rival.result().json() == {"result": "ok"}
     assert (License.objects.get().order, Refund.objects.get().payment) == (first, payment_of(second))
+
+
+@pytest.mark.parametrize("is_exclusive_first", [True, False])
+def test_an_exclusive_and_a_personal_licence_are_sold_one_after_the_other(sandbox, is_exclusive_first):
+    exclusive = OfferFactory(license="exclusive")
+    orders = [order_of(exclusive), order_of(OfferFactory(product=exclusive.product))]
+    first, second = orders if is_exclusive_first else reversed(orders)
+
+    _, rival = before_commit(lambda: deliver_payment(payment_of(first)), lambda: deliver_payment(payment_of(second)))
+
+    assert (rival.waited, rival.result().json()) == (True, {"result": "ok"})
+    sold = {(row.order_id, row.exclusive) for row in License.objects.all()}
+    both = {(first.pk, is_exclusive_first), (second.pk, not is_exclusive_first)}
+    assert sold == ({(first.pk, True)} if is_exclusive_first else both)
+
+
+def test_of_two_payments_of_one_buyer_for_one_licence_one_is_delivered(sandbox):
+    offer, buyer = OfferFactory(), PersonFactory()
+    first, second = order_of(offer, buyer=buyer), order_of(offer, buyer=buyer)
+
+    _, rival = before_commit(lambda: deliver_payment(payment_of(first)), lambda: deliver_payment(payment_of(second)))
+
+    assert rival.result().json() == {"result": "ok"}
+    assert (License.objects.get().order, Refund.objects.get().payment) == (first, payment_of(second))
+
+
+def test_orders_at_once_do_not_pass_the_limit_of_open_ones(sandbox, settings):
+    settings.OPEN_ORDERS_PER_BUYER = 1
+    offers, buyer = OfferFactory.create_batch(2), PersonFactory()
+
+    first, rival = before_commit(*(lambda offer=offer: order_of(offer, buyer=buyer) for offer in offers))
+
+    assert (first.status, type(rival.result())) == ("pending", TooManyOpenOrders)
 
 
 def test_a_returned_refund_waits_for_the_sale_of_its_exclusive_license(sandbox):

@@ -86,7 +86,7 @@ def test_placing_an_order_costs_a_known_number_of_statements(sandbox):
         assert client.post("/api/v1/marketplace/orders", {"items": items}, format="json").status_code == 201
         count = len(statements)
 
-    assert count == 18
+    assert count == 22
 
 
 def test_an_order_is_shown_as_the_schema_says(sandbox):

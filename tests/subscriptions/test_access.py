@@ -8,14 +8,28 @@ from subscriptions.access import (
     PlanDoesNotAllow,
     SubscriptionPaymentRequired,
     effective_payment_of,
+    ids_of_sellers,
     may_sell,
     refuse_unless_may_distribute,
     refuse_unless_may_sell,
 )
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
+from tests.buying import deliver_dispute
 from tests.factories import PersonFactory
-from tests.subscriptions.subscribing import NOW, PlanFactory, days, free_plan, subscribe
+from tests.subscriptions.subscribing import (
+    NOW,
+    PlanFactory,
+    activate,
+    days,
+    free_plan,
+    last_payment,
+    run_sweep,
+    set_charge_outcome,
+    subscribe,
+)
+from veza.core.ids import new_id
+from veza.core.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -155,3 +169,67 @@ def test_an_access_check_costs_two_queries_at_most(django_assert_max_num_queries
 
     with django_assert_max_num_queries(2):
         effective_payment_of(subscription.user_id, at=NOW)
+
+
+# Every kind of plan, status, trial, cancellation and invoices.
+SITUATIONS = [
+    {"plan": plan, "status": status, "trial": trial, "cancelled": cancelled, "invoices": invoices}
+    for plan in ("free", "paid", "no selling")
+    for status in SubscriptionStatus.values
+    for trial in (None, "running", "over")
+    for cancelled in (False, True)
+    for invoices in ((), ("paid",), ("pending",), ("paid", "pending"), ("paid", "refunded"), ("paid", "other plan"))
+]
+
+
+def make_situation(situation) -> Subscription:
+    plans = {"free": free_plan, "paid": PlanFactory, "no selling": lambda: PlanFactory(can_sell_on_marketplace=False)}
+    ends_at = {None: None, "running": END, "over": NOW - days(30)}[situation["trial"]]
+    plan, cancelled = plans[situation["plan"]](), situation["cancelled"]
+    subscription = make_subscription(plan, situation["status"], trial_ends_at=ends_at, cancel_at_period_end=cancelled)
+    for place, status in enumerate(situation["invoices"]):
+        fields = {"plan": PlanFactory(can_sell_on_marketplace=plan.is_free)} if status == "other plan" else {}
+        status = "paid" if status == "other plan" else status
+        payment_id = f"pay_{new_id().hex}" if status in ("paid", "refunded") else None
+        make_invoice(subscription, status, start_at=NOW + days(30 * place), payment_id=payment_id, **fields)
+    return subscription
+
+
+def selling(at=NOW) -> set[object]:
+    return set(User.objects.filter(pk__in=ids_of_sellers(at)).values_list("pk", flat=True))
+
+
+def test_the_query_of_sellers_says_what_the_gate_says():
+    situations = {make_situation(situation).user_id: situation for situation in SITUATIONS}
+    moments = [NOW + days(at) for at in (0, 29, 30, 36, 37, 59, 60, 66, 67, 90)]
+
+    differences = [
+        (situation, at)
+        for at, sellers in ((at, selling(at)) for at in moments)
+        for user_id, situation in situations.items()
+        if may_sell(user_id, at) != (user_id in sellers)
+    ]
+
+    assert not differences
+
+
+def test_the_query_of_sellers_knows_of_payments_in_doubt(sandbox):
+    subscription = activate(sandbox)
+    before = selling()
+
+    deliver_dispute(last_payment(subscription), "lost", currency="USD")
+
+    assert (before, may_sell(subscription.user_id, NOW), selling()) == ({subscription.user_id}, False, set())
+
+
+def test_the_query_of_sellers_knows_of_debits_with_the_bank(sandbox):
+    subscription = activate(sandbox)
+    set_charge_outcome(sandbox, "processing", subscription)
+    end_at = subscription.period_end_at
+    run_sweep(subscription, end_at)
+
+    moments = [end_at + days(day) for day in (0, 6.9, 7, 9.9, 10)]
+
+    gate = [may_sell(subscription.user_id, at) for at in moments]
+    assert gate == [True, True, True, True, False]
+    assert [subscription.user_id in selling(at) for at in moments] == gate

@@ -16,9 +16,11 @@ from django.utils import timezone
 
 from connect.models import ConnectedAccount
 from connect.reporting.balance import balances_of
+from marketplace.availability import reasons_against
 from marketplace.catalogue import change_product
 from marketplace.models import License, LicenseOffer, Order, OrderItem, RefundLine
-from marketplace.orders import OrderLine, place_order
+from marketplace.offers import OrderLine
+from marketplace.orders import place_order
 from marketplace.refunds import RefundRequest, place_refund
 from payments.models import Payment, Refund
 from tests.buying import BY_BUYER
@@ -204,12 +206,18 @@ def _stopped_from_refunding(trades: list[Trade]) -> Iterator[str]:
 def _stopped_from_buying() -> Iterator[str]:
     """Whoever comes new can order what is on sale."""
     buyer = PersonFactory()
-    for offer in LicenseOffer.objects.for_sale().order_by("pk"):
+    for offer in _offers_for_sale():
         lines = [OrderLine(offer.product_id, offer.license)]
         params: dict[str, Any] = {"order_id": new_id(), "buyer": buyer, "lines": lines, "is_sent_now": False}
         code = _refusal(lambda p=params: place_order(**p, cause=BY_BUYER))
         if code and code not in SOLD_ALREADY:
             yield f"no one can order {offer}: {code}"
+
+
+def _offers_for_sale() -> list[LicenseOffer]:
+    offers = list(LicenseOffer.objects.select_related("product").order_by("pk"))
+    reasons = reasons_against([offer.pk for offer in offers], at=timezone.now())
+    return [offer for offer in offers if offer.pk not in reasons]
 
 
 def _stopped_from_leaving(world: World) -> Iterator[str]:

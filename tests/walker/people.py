@@ -12,7 +12,8 @@ from connect.payouts import request_payout
 from marketplace.cart import add_item, check_out
 from marketplace.catalogue import change_product
 from marketplace.models import Order, Product
-from marketplace.orders import OrderLine, request_order
+from marketplace.offers import OrderLine
+from marketplace.orders import request_order
 from marketplace.refunds import RefundRequest, request_refund
 from tests.buying import BY_BUYER
 from tests.walker.fairness import payouts_of_what_may_be_given_back

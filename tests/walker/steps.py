@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 
 from marketplace.models import Order
-from marketplace.orders import cancel_order
+from marketplace.order_payments import cancel_order, request_payment
 from marketplace.refunds import RefundRequest, request_refund
 from payments.models import Payment
 from subscriptions.subscribing import request_subscription
@@ -51,6 +51,16 @@ def subscribe(world: World) -> str:
 def cancel(world: World) -> str | None:
     orders = list(Order.objects.filter(status="pending").order_by("pk"))
     return allowed(lambda: cancel_order(order_id=world.rng.choice(orders).pk, cause=BY_BUYER)) if orders else None
+
+
+def pay_again(world: World) -> str | None:
+    """A buyer asks for the page of an unpaid order: the open one, or another after a decline."""
+    orders = list(Order.objects.filter(status__in=("pending", "failed", "expired")).order_by("pk"))
+    if not orders:
+        return None
+    order = world.rng.choice(orders)
+    result = allowed(lambda: request_payment(order_id=order.pk, payment_id=new_id(), cause=BY_BUYER))
+    return f"{order.status}: {result}"
 
 
 def refund(world: World) -> str | None:
@@ -155,6 +165,7 @@ STEPS = [
     Step(people.settle_payout, 2),
     Step(subscribe, 1),
     Step(cancel, 1),
+    Step(pay_again, 4),
     Step(refund, 8),
     Step(deliver_next, 10),
     Step(deliver_any, 4),

@@ -61,8 +61,9 @@ def _unpaid_orders() -> Iterator[Fault]:
 
 
 def _paid(order: str) -> QuerySet[Payment]:
-    """The payments that brought money for the order whose id is in that column."""
-    return Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id=OuterRef(order), received_minor__gt=0)
+    """The payment whose money was applied to the order whose id is in that column."""
+    received = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id=OuterRef(order), received_minor__gt=0)
+    return received.applied()
 
 
 def _unearned_transfers(chunk: int) -> Iterator[Fault]:

@@ -1,8 +1,36 @@
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest, HttpResponse
+
+from marketplace.seller_actions import HoldMoney, SuspendSeller
+from veza.backoffice.account_actions import CloseAccount, ReopenAccount
 from veza.backoffice.models import StaffAction
+from veza.core.admin import PersonAdmin
+from veza.core.admin_action_pages import ActionPages
 from veza.core.admin_base import ReadOnlyAdmin
 from veza.core.admin_columns import badge, column, moment, person
+from veza.core.models import User
+
+
+@admin.register(User)
+class UserPage(ActionPages, PersonAdmin):
+    """Users, with what staff may do about them on every floor."""
+
+    row_actions = (SuspendSeller(), HoldMoney(), CloseAccount(), ReopenAccount())
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        user = self.get_object(request, unquote(object_id))
+        actions = self.row_actions_for(request, user) if user is not None else []
+        buttons = [(action, self.address_for(action, user)) for action in actions]
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "row_actions": buttons})
 
 
 @column("outcome")

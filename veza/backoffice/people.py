@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.reporting.balance import Balance, read_balances
-from marketplace.models import Order
+from marketplace.models import Order, SellerRestriction
 from payments.ledger.chart_of_accounts import SELLER, seller_account
 from payments.models import Posting
 from payments.timeline import account_names
@@ -35,6 +35,10 @@ def _panels_of_person(user: User) -> Iterator[Panel]:
     accounts = ConnectedAccount.objects.filter(seller=user)
     can_receive = column("can receive transfers")(lambda row: "yes" if row.can_receive() else "not yet")
     yield panel("Stripe account", accounts, [column("account")(lambda row: row.stripe_account_id), can_receive])
+    restrictions = SellerRestriction.objects.filter(seller=user).order_by("-pk")[:SHOWN]
+    reason = column("reason")(lambda row: row.reason)
+    columns = [column("kind")(lambda row: row.kind), status, moment("since_at", "since")]
+    yield panel("Restrictions", restrictions, [*columns, moment("review_at", "decide again by"), reason])
     transfers = SellerTransfer.objects.filter(seller=user).order_by("-created_at")[:SHOWN]
     yield panel("Transfers", transfers, [short_id, amount, status, money("reversed", "reversed"), age])
     payouts = SellerPayout.objects.filter(seller=user).order_by("-created_at")[:SHOWN]

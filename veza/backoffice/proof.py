@@ -120,10 +120,9 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
 
 
 def _payers(order_ids: set[UUID]) -> dict[UUID, UUID]:
-    """By order, the payment that paid it: the first whose money came, as sellers are paid from it."""
+    """By order, the payment that paid it, and from which its sellers are paid."""
     paid = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=order_ids, received_minor__gt=0)
-    rows = paid.order_by("succeeded_at", "pk").values_list("purpose_id", "pk")
-    return dict(reversed(rows))
+    return dict(paid.applied().values_list("purpose_id", "pk"))
 
 
 def _prove(payment: Payment, chunk: _Chunk) -> Proof:

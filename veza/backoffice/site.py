@@ -34,7 +34,13 @@ MENU = (
     ("Payments", ("payments.payment", "payments.refund", "payments.dispute")),
     (
         "Sellers",
-        ("connect.sellertransfer", "connect.transferreversal", "connect.sellerpayout", "connect.connectedaccount"),
+        (
+            "connect.sellertransfer",
+            "connect.transferreversal",
+            "connect.sellerpayout",
+            "connect.connectedaccount",
+            "marketplace.sellerrestriction",
+        ),
     ),
     (
         "Subscriptions",

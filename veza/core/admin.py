@@ -23,9 +23,12 @@ from veza.core.money import format_amount
 from veza.core.words import format_status
 
 
-@admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes no parameter; its stub does.
-    """Users. Staff are created here; buyers and sellers too, until they can sign up."""
+    """Users. Staff are created here; buyers and sellers too, until they can sign up.
+
+    `is_active` is not edited: it changes with everything that follows, by closing and reopening the account. The top
+    floor registers the page, with the actions of all floors.
+    """
 
     change_form_template = "admin/person.html"
     paginator = CappedPaginator
@@ -36,12 +39,12 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
     list_display = ("email", "name", "is_staff", moment("seller_since_at", "seller since"), "joined_on")
     list_filter = ("is_staff", "is_active", AgeFilter)
     search_fields = ("email",)
-    readonly_fields = ("seller_since_at", "created_at", "last_login")
+    readonly_fields = ("is_active", "closed_at", "closed_reason", "seller_since_at", "created_at", "last_login")
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         ("E-mails", {"fields": ("language", "time_zone")}),
         ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("seller_since_at", "created_at", "last_login")}),
+        ("Dates", {"fields": ("seller_since_at", "created_at", "last_login", "closed_at", "closed_reason")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2", "is_staff")}),)
 

@@ -95,7 +95,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=150, blank=True)
     is_staff = models.BooleanField(default=False)
+    # Whether they may log in. False only together with `closed_at`: staff close and reopen accounts by an action.
     is_active = models.BooleanField(default=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    # The user reads it in the closing notice.
+    closed_reason = models.TextField(blank=True, db_default="")
     seller_since_at = models.DateTimeField(null=True, blank=True)
     # Those of e-mails to this user.
     language = models.CharField(max_length=5, choices=Language, default=Language.ENGLISH, db_default="en")
@@ -110,6 +114,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_in_lower_case"),
+            models.CheckConstraint(
+                condition=models.Q(closed_at__isnull=True) | models.Q(is_active=False),
+                name="closed_account_cannot_log_in",
+            ),
         ]
 
     def __str__(self) -> str:

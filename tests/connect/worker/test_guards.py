@@ -94,6 +94,7 @@ def test_sellers_are_paid_from_the_payment_that_came_first(late_pk):
     first = Payment.objects.get()
     values = {field.attname: getattr(first, field.attname) for field in Payment._meta.concrete_fields}
     late = {"pk": late_pk, "id": late_pk, "succeeded_at": first.succeeded_at + timedelta(minutes=5)}
+    late["applied_at"] = None
     Payment.objects.create(**{**values, **late})
     with transaction.atomic():
         plan_transfers(order, cause=BY_TEST, at=timezone.now())
@@ -107,6 +108,7 @@ def test_sellers_are_not_paid_from_a_payment_that_received_nothing():
     first = Payment.objects.get()
     values = {field.attname: getattr(first, field.attname) for field in Payment._meta.concrete_fields}
     empty = {"pk": UUID(int=1), "id": UUID(int=1), "received_minor": 0, "succeeded_at": None, "status": "failed"}
+    empty["applied_at"] = None
     Payment.objects.create(**{**values, **empty})
     Payment.objects.update(succeeded_at=None)
     with transaction.atomic():

@@ -56,6 +56,16 @@ def test_the_headers_say_who_wrote_it_and_that_it_was_a_program(mail):
     )
 
 
+@pytest.mark.parametrize("address", ["", "support@shop.example"])
+def test_answers_go_to_support_if_it_has_an_address(mail, settings, address):
+    settings.SUPPORT_ADDRESS = address
+    write_note()
+
+    send_due()
+
+    assert mail.emails()[0]["headers"].get("Reply-To", "") == address
+
+
 def test_what_is_not_true_any_more_is_dropped_and_says_why(mail):
     email = write_note()
     User.objects.update(is_active=False)

@@ -68,7 +68,7 @@ def _not_allowed(error: NotAllowed) -> Problem:
     headers = retry_after(wait) if wait is not None else {}
     if error.http_status == 401:
         headers |= _BEARER
-    return Problem(error.http_status, error.code, error.text, headers=headers)
+    return Problem(error.http_status, error.code, error.text, headers=headers, members=error.members)
 
 
 def _api_exception(error: exceptions.APIException) -> Problem:

@@ -24,16 +24,21 @@ class FieldError:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a request was not done. `code` is for programs and never changes; `detail` is for people."""
+    """Why a request was not done. `code` is for programs and never changes; `detail` is for people.
+
+    `members` are extension members (RFC 9457), each documented beside the call that may answer with it.
+    """
 
     status: int
     code: str
     detail: str
     errors: tuple[FieldError, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self, request: AnyRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
+            **self.members,
             "type": "about:blank",  # RFC 9457: the title is then the phrase of the status; `code` says more.
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,

@@ -42,7 +42,14 @@ def build(email: Email, rendered: Rendered, *, unsubscribe_url: str = "") -> Ema
     if unsubscribe_url:
         headers |= {"List-Unsubscribe": f"<{unsubscribe_url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     sender = formataddr((plain(settings.SMTP_FROM_NAME), settings.SMTP_FROM or "veza@localhost"))
-    message = EmailMultiAlternatives(rendered.subject_line, rendered.text, sender, [email.address], headers=headers)
+    message = EmailMultiAlternatives(
+        rendered.subject_line,
+        rendered.text,
+        sender,
+        [email.address],
+        headers=headers,
+        reply_to=[settings.SUPPORT_ADDRESS] if settings.SUPPORT_ADDRESS else None,
+    )
     message.attach_alternative(rendered.html, "text/html")
     return message
 

@@ -25,7 +25,8 @@ class Message:
 
     `compose` reads the subject when the e-mail's turn comes, in the recipient's language and time zone, and tells if
     it is not true any more. `sample` shows the message without any rows. `optional` messages may be unsubscribed from:
-    none that the law or the recipient's money requires.
+    none that the law or the recipient's money requires. One that `needs_open_account` asks for what only a user who can
+    log in may do: it is dropped once their account is closed.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Message:
     compose: Compose
     sample: Callable[[], Content]
     optional: bool = False
+    needs_open_account: bool = False
 
 
 _messages: dict[str, Message] = {}

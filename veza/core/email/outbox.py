@@ -12,7 +12,7 @@ from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.email.messages import Message
 from veza.core.errors import NotAllowed
-from veza.core.models import Email, EmailStatus, KeyedRow
+from veza.core.models import Email, EmailStatus, KeyedRow, User
 from veza.core.reviews import close_review
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class EmailNotResendable(NotAllowed):
 
 
 def draft(
-    message: Message, subject: KeyedRow, *, to: UUID, occasion: str = "", after: timedelta = timedelta(0)
+    message: Message, subject: KeyedRow | User, *, to: UUID, occasion: str = "", after: timedelta = timedelta(0)
 ) -> Email:
     """`message` about `subject` for the user `to`, to be written by `write_emails`.
 
@@ -46,14 +46,14 @@ def draft(
 
 
 def write_email(
-    message: Message, subject: KeyedRow, *, to: UUID, occasion: str = "", after: timedelta = timedelta(0)
+    message: Message, subject: KeyedRow | User, *, to: UUID, occasion: str = "", after: timedelta = timedelta(0)
 ) -> None:
     """Write `message` about `subject` to the user `to`, in the caller's transaction: see `draft` and `write_emails`."""
     write_emails([draft(message, subject, to=to, occasion=occasion, after=after)])
 
 
 def write_email_if_changed(
-    message: Message, subject: KeyedRow, *, to: UUID, occasion: str, after: timedelta = timedelta(0)
+    message: Message, subject: KeyedRow | User, *, to: UUID, occasion: str, after: timedelta = timedelta(0)
 ) -> None:
     """Write `message` about what changes and may change back: unless it is waiting, or was the last that was told.
 

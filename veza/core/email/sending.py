@@ -115,6 +115,8 @@ def _prepare(email: Email) -> Rendered | Outdated:
         return Outdated("This release has no such message.")
     if message.optional and has_opted_out(email):
         return Outdated("The recipient has unsubscribed from this message.")
+    if message.needs_open_account and person is not None and person.closed_at is not None:
+        return Outdated("The recipient's account is closed.")
     language, zone = (person.language, person.time_zone) if person else (Language.ENGLISH, "UTC")
     return compose(message, email, language=language, zone=zone)
 
