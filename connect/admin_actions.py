@@ -17,10 +17,10 @@ from connect.settlement import reissues
 from connect.states import TransferStatus
 from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.accounts import refuse_own
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units
 from veza.core.causes import Cause
 from veza.core.durations import parse_duration
-from veza.core.money import exponent, format_amount
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted
 from veza.core.words import count_of, format_status
 
@@ -252,11 +252,10 @@ class PayoutForm(ActionForm):
         """`amount` becomes minor units of the currency."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if {"amount", "currency"} <= cleaned.keys():
-            digits = exponent(cleaned["currency"])
-            minor = cleaned["amount"].scaleb(digits)
-            if minor != int(minor) or minor <= 0:
-                self.add_error("amount", f"Enter an amount above zero with at most {digits} decimals.")
-            cleaned["amount"] = int(minor)
+            try:
+                cleaned["amount"] = minor_units(cleaned["amount"], cleaned["currency"])
+            except forms.ValidationError as error:
+                self.add_error("amount", error)
         return cleaned
 
 

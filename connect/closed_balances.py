@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from connect.closing import amounts
 from connect.models import ConnectedAccount
 from connect.stripe import client
 from veza.core.models import ReviewItem
+from veza.core.money import format_amounts, only_amount
 from veza.core.outcomes import Accepted, NotSent, Refused, Unknown
 from veza.core.reviews import close_review, open_review
 from veza.core.sweeps import Tally, beat
@@ -48,11 +48,12 @@ def _update_review(account: ConnectedAccount, available: dict[str, int]) -> None
     if not available:
         close_review(BALANCE, account, note="Nothing is left in the account at Stripe.")
         return
-    currency, amount_minor = next(iter(available.items())) if len(available) == 1 else ("", 0)
+    amount_minor, currency = only_amount(available)
     open_review(
         BALANCE,
         account,
-        why=f"The account of {account.seller.email} is closed, and {amounts(available)} is in their account at Stripe.",
+        why=f"The account of {account.seller.email} is closed, and {format_amounts(available)} is in their account at "
+        "Stripe.",
         what_to_do="“Pay out for the seller” sends it to their bank. This item closes when nothing is left.",
         amount_minor=amount_minor,
         currency=currency,

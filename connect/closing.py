@@ -18,7 +18,7 @@ from connect.transfers.released import unsent_minor
 from marketplace.standing import is_money_held
 from veza.core import writes
 from veza.core.models import User
-from veza.core.money import format_amount
+from veza.core.money import format_amounts, only_amount
 from veza.core.reviews import close_reviews_except, open_review_of
 from veza.core.sweeps import Tally, beat
 
@@ -60,8 +60,8 @@ def review_money(seller: User) -> ClosedSellerMoney:
         open_review_of(
             OWED,
             **_about(seller, money.unsent),
-            why=f"The account of {seller.email} is closed, and {amounts(money.unsent)} that they have earned cannot be "
-            "sent: no account at Stripe receives it, or a restriction keeps it.",
+            why=f"The account of {seller.email} is closed, and {format_amounts(money.unsent)} that they have earned "
+            "cannot be sent: no account at Stripe receives it, or a restriction keeps it.",
             what_to_do="Ask the seller. “Reopen account” lets them finish their account at Stripe, and the money is "
             "sent by itself; a suspension or a hold is ended on its page. This item closes when nothing is left.",
         )
@@ -69,7 +69,7 @@ def review_money(seller: User) -> ClosedSellerMoney:
         open_review_of(
             DEBT,
             **_about(seller, money.debts),
-            why=f"The account of {seller.email} is closed, and they owe {amounts(money.debts)}.",
+            why=f"The account of {seller.email} is closed, and they owe {format_amounts(money.debts)}.",
             what_to_do="Ask the seller to leave it in their balance at Stripe, from which the worker takes it, or use "
             "“Write off debt” on the transfer's page. This item closes when nothing is owed.",
         )
@@ -91,11 +91,6 @@ def review_closed_sellers() -> None:
     beat(SWEEP, Tally(done=len(standing[OWED]) + len(standing[DEBT])))
 
 
-def amounts(by_currency: Mapping[str, int]) -> str:
-    """Sums in words: `12.00 EUR, 3.00 USD`; `nothing` for none."""
-    return ", ".join(format_amount(minor, currency) for currency, minor in by_currency.items()) or "nothing"
-
-
 def _closed_sellers_with_money() -> set[UUID]:
     rows = SellerTransfer.objects.filter(seller__closed_at__isnull=False)
     debts = SellerTransfer.objects.debts() | SellerTransfer.objects.failed_debts()
@@ -115,7 +110,7 @@ def _debts(seller_id: UUID) -> Mapping[str, int]:
 
 def _about(seller: User, by_currency: Mapping[str, int]) -> dict[str, Any]:
     """What the item is about. The amount is one of one currency; the sentences name them all."""
-    currency, amount_minor = next(iter(by_currency.items())) if len(by_currency) == 1 else ("", 0)
+    amount_minor, currency = only_amount(by_currency)
     return {
         "subject": "core.user",
         "subject_id": seller.pk,

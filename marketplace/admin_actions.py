@@ -22,10 +22,10 @@ from marketplace.refund_decisions import decline_refund, grant_refund
 from marketplace.refunds import MAY_REFUND, REFUNDABLE, RefundRequest, request_refund
 from marketplace.states import PAYABLE_AGAIN, OrderStatus, RefundApplicationStatus
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units, reason_field
 from veza.core.causes import Cause
 from veza.core.models import User
-from veza.core.money import exponent, format_amount
+from veza.core.money import format_amount
 
 REST, SELECTED = "rest", "selected"
 
@@ -39,7 +39,7 @@ class ItemsForm(ActionForm):
 
     def __init__(self, data: Any, order: Order) -> None:
         super().__init__(data)
-        self.order, self.digits = order, exponent(order.currency)
+        self.order = order
         self.fields["amount"].label = f"Amount ({order.currency})"
         items = list(order.items.order_by("pk"))
         remaining = {share.item_id: share.total_minor for share in remaining_shares(items)}
@@ -55,12 +55,7 @@ class ItemsForm(ActionForm):
     def clean_amount(self) -> int | None:
         """In minor units."""
         amount = self.cleaned_data["amount"]
-        if amount is None:
-            return None
-        minor = amount.scaleb(self.digits)
-        if minor != int(minor) or minor <= 0:
-            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
-        return int(minor)
+        return minor_units(amount, self.order.currency) if amount is not None else None
 
 
 class RefundForm(ItemsForm):
@@ -190,9 +185,7 @@ class GrantRefund(AdminAction[RefundApplication]):
 class DeclineForm(ActionForm):
     """The buyer reads the reason."""
 
-    def __init__(self, data: Mapping[str, Any] | None) -> None:
-        super().__init__(data)
-        self.fields["reason"].help_text = "The buyer is sent this text. Also shown in the order history with your name."
+    reason = reason_field("The buyer is sent this text. Also shown in the order history with your name.")
 
 
 class DeclineRefund(AdminAction[RefundApplication]):

@@ -16,10 +16,9 @@ from veza.core.errors import NotAllowed
 from veza.core.money import format_amount
 
 
-class OrderBankRefundForm(ItemsForm):
+class OrderBankRefundForm(BankReferenceForm, ItemsForm):
     """The items that were paid back and the amount: what our bank paid is known, so neither may be left out."""
 
-    bank_reference = BankReferenceForm.base_fields["bank_reference"]
     field_order = ("items", "amount", "bank_reference", "reason")
 
     def __init__(self, data: Any, order: Order) -> None:

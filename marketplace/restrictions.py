@@ -20,7 +20,7 @@ from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
 from veza.core.errors import NotAllowed
 from veza.core.models import User
-from veza.core.money import format_amount
+from veza.core.money import format_amounts, only_amount
 from veza.core.reviews import close_review, open_review
 
 SUSPENSION_DUE, HOLD_DUE = "seller_suspension_due", "seller_hold_due"
@@ -124,8 +124,8 @@ def open_due_reviews() -> int:
 @writes.atomic()
 def _open_review(restriction: SellerRestriction) -> None:
     amounts = sellers().unsent_minor(restriction.seller_id)
-    currency, amount_minor = next(iter(amounts.items())) if len(amounts) == 1 else ("", 0)
-    waiting = ", ".join(format_amount(amount, code) for code, amount in amounts.items()) or "no money"
+    amount_minor, currency = only_amount(amounts)
+    waiting = format_amounts(amounts) or "no money"
     about: dict[str, Any] = {
         "why": f"{restriction.seller.email} has been restricted ({restriction.kind}) since "
         f"{restriction.since_at:%d %b %Y}: {restriction.reason} Waiting for them: {waiting}.",

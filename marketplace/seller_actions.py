@@ -14,22 +14,22 @@ from marketplace import off_sale, restrictions
 from marketplace.models import OrderItem, Product, RestrictionKind, SellerRestriction
 from marketplace.ports import sellers
 from marketplace.states import OrderStatus
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, reason_field
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import User
-from veza.core.money import format_amount
+from veza.core.money import format_amounts
 
 TAKE_OFF_SALE, SUSPEND, HOLD = "marketplace.take_off_sale", "marketplace.suspend_seller", "marketplace.hold_money"
-_TOLD = "An e-mail tells the seller what, why (your reason, word for word), since when, and how to contest it."
+_WHAT_THE_SELLER_READS = (
+    "An e-mail tells the seller what, why (your reason, word for word), since when, and how to contest it."
+)
 
 
 class ReasonForTheSeller(ActionForm):
     """A reason that is written to the seller."""
 
-    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data)
-        self.fields["reason"].help_text = "The seller reads it, without your name. The history shows it with your name."
+    reason = reason_field("The seller reads it, without your name. The history shows it with your name.")
 
 
 class ReviewForm(ReasonForTheSeller):
@@ -70,7 +70,7 @@ class TakeOffSale(_OfProduct):
             f"“{row.title}” of {row.seller.email} is not sold any more, under any licence.",
             f"Unpaid orders of it: {unpaid_orders}. If one is paid, its line is refunded by itself.",
             "Licences already sold stay, and so does the money for them. The seller's other works are not affected.",
-            _TOLD,
+            _WHAT_THE_SELLER_READS,
         ]
 
     def perform(self, row: Product, *, cause: Cause, params: ActionRequest) -> str:
@@ -121,7 +121,7 @@ class SuspendSeller(_OfSeller):
             f"Money that waits with us until you release the seller: {waiting_amounts(row.pk)}. Payouts are refused.",
             "They can still log in, read, refund buyers and leave. Licences already sold stay.",
             f"A review item asks for a decision on {review_at:%d %b %Y}." if review_at else "No review is scheduled.",
-            _TOLD,
+            _WHAT_THE_SELLER_READS,
         ]
 
     def perform(self, row: User, *, cause: Cause, params: ActionRequest) -> str:
@@ -140,7 +140,7 @@ class HoldMoney(_OfSeller):
             f"Money that waits with us until you end the hold: {waiting_amounts(row.pk)}. Payouts are refused.",
             f"Works that stay on sale: {_works_on_sale(row.pk)}. What they earn waits too.",
             _review_sentence(params),
-            _TOLD,
+            _WHAT_THE_SELLER_READS,
         ]
 
     def perform(self, row: User, *, cause: Cause, params: ActionRequest) -> str:
@@ -191,7 +191,7 @@ class _Extend(_OfRestriction):
         return [
             f"The {row.kind} stays in force: {waiting_amounts(row.seller_id)} of {row.seller.email} still waits.",
             _review_sentence(params),
-            _TOLD,
+            _WHAT_THE_SELLER_READS,
         ]
 
     def perform(self, row: SellerRestriction, *, cause: Cause, params: ActionRequest) -> str:
@@ -210,8 +210,7 @@ class ExtendHold(_Extend):
 
 def waiting_amounts(seller_id: UUID) -> str:
     """What is still to be sent to a seller, in words."""
-    amounts = sellers().unsent_minor(seller_id)
-    return ", ".join(format_amount(amount, currency) for currency, amount in amounts.items()) or "none"
+    return format_amounts(sellers().unsent_minor(seller_id)) or "none"
 
 
 def _review_sentence(params: ActionRequest) -> str:

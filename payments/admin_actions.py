@@ -24,9 +24,9 @@ from payments.reviews.conversions import enter_converted_amount, is_convertible
 from payments.reviews.missing_amounts import enter_received_amount, is_amount_missing
 from payments.reviews.write_offs import open_shortfall, shortfall_minor, write_off_shortfall
 from payments.states import PaymentStatus, RefundStatus
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units
 from veza.core.causes import Cause
-from veza.core.money import MAX_MINOR, exponent, format_amount
+from veza.core.money import MAX_MINOR, format_amount
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -174,15 +174,12 @@ class ReceivedAmountForm(ActionForm):
 
     def __init__(self, data: Any, payment: Payment) -> None:
         super().__init__(data)
-        self.digits = exponent(payment.currency)
+        self.currency = payment.currency
         self.fields["amount"].label = f"Received amount ({payment.currency})"
 
     def clean_amount(self) -> int:
         """In minor units."""
-        minor = self.cleaned_data["amount"].scaleb(self.digits)
-        if minor != int(minor) or minor <= 0:
-            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
-        return int(minor)
+        return minor_units(self.cleaned_data["amount"], self.currency)
 
 
 class EnterReceivedAmount(AdminAction[Payment]):
@@ -263,7 +260,7 @@ class BankReferenceForm(ActionForm):
     bank_reference = forms.CharField(
         max_length=100, label="Bank reference", help_text="As our bank's statement shows the transfer to the buyer."
     )
-    field_order = ("items", "amount", "bank_reference", "reason")
+    field_order: tuple[str, ...] = ("bank_reference", "reason")
 
 
 class BookBankReturnOfFunds(AdminAction[Payment]):
@@ -392,15 +389,12 @@ class ConvertedAmountForm(ActionForm):
 
     def __init__(self, data: Mapping[str, Any] | None, currency: str) -> None:
         super().__init__(data)
-        self.digits = exponent(currency)
+        self.currency = currency
         self.fields["amount"].label = f"Amount ({currency})"
 
     def clean_amount(self) -> int:
         """In minor units."""
-        minor = self.cleaned_data["amount"].scaleb(self.digits)
-        if minor != int(minor) or not 0 < minor <= MAX_MINOR:
-            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
-        return int(minor)
+        return minor_units(self.cleaned_data["amount"], self.currency, most_minor=MAX_MINOR)
 
 
 class EnterConvertedAmount(AdminAction[Refund | Dispute]):

@@ -16,9 +16,9 @@ from subscriptions.invoices import payments_of, remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.refunds import is_refundable_from_bank, refund_from_bank, request_refund
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units
 from veza.core.causes import Cause
-from veza.core.money import exponent, format_amount
+from veza.core.money import format_amount
 
 
 class RefreshSubscription(AdminAction[Subscription]):
@@ -127,16 +127,13 @@ class InvoiceRefundForm(ActionForm):
 
     def __init__(self, data: Any, invoice: SubscriptionInvoice) -> None:
         super().__init__(data)
-        self.digits = exponent(invoice.currency)
+        self.currency = invoice.currency
         self.fields["amount"].label = f"Amount ({invoice.currency})"
 
     def clean_amount(self) -> int | None:
         """In minor units."""
         amount = self.cleaned_data["amount"]
-        minor = amount.scaleb(self.digits) if amount is not None else None
-        if minor is not None and (minor != int(minor) or minor <= 0):
-            raise forms.ValidationError(f"Enter an amount above zero with at most {self.digits} decimals.")
-        return int(minor) if minor is not None else None
+        return minor_units(amount, self.currency) if amount is not None else None
 
 
 class RefundInvoice(AdminAction[SubscriptionInvoice]):
@@ -149,8 +146,7 @@ class RefundInvoice(AdminAction[SubscriptionInvoice]):
         return InvoiceRefundForm(data, row)
 
     def preview(self, row: SubscriptionInvoice, *, params: ActionRequest) -> list[str]:
-        payments = [payment for payment in payments_of(row.pk) if payment.received_minor]
-        available = sum(remaining_allocation(row, payments[-1]).values()) if payments else 0
+        available = _available_minor(row)
         amount = params.answers.get("amount") or available
         if amount > available or not available:
             return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]
@@ -174,8 +170,13 @@ class RefundInvoice(AdminAction[SubscriptionInvoice]):
         return f"The refund of {format_amount(refund.amount_minor, refund.currency)} is {refund.status}."
 
 
-class InvoiceBankRefundForm(InvoiceRefundForm):
-    bank_reference = BankReferenceForm.base_fields["bank_reference"]
+def _available_minor(invoice: SubscriptionInvoice) -> int:
+    """What is left to refund of an invoice, in minor units of its currency."""
+    payments = [payment for payment in payments_of(invoice.pk) if payment.received_minor]
+    return sum(remaining_allocation(invoice, payments[-1]).values()) if payments else 0
+
+
+class InvoiceBankRefundForm(BankReferenceForm, InvoiceRefundForm):
     field_order = ("amount", "bank_reference", "reason")
 
     def __init__(self, data: Any, invoice: SubscriptionInvoice) -> None:
@@ -195,8 +196,7 @@ class BookBankRefundOfInvoice(AdminAction[SubscriptionInvoice]):
         return InvoiceBankRefundForm(data, row)
 
     def preview(self, row: SubscriptionInvoice, *, params: ActionRequest) -> list[str]:
-        payments = [payment for payment in payments_of(row.pk) if payment.received_minor]
-        available = sum(remaining_allocation(row, payments[-1]).values()) if payments else 0
+        available = _available_minor(row)
         amount = params.answers.get("amount")
         if amount is not None and amount > available:
             return [f"Only {format_amount(available, row.currency)} is left to refund: this will be refused."]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veza.core.money import allocate, basis_points_of, exponent, format_amount
+from veza.core.money import allocate, basis_points_of, exponent, format_amount, format_amounts, only_amount
 
 amounts = st.integers(min_value=0, max_value=10**12)
 weights = st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=20).filter(any)
@@ -92,3 +92,15 @@ def test_what_is_not_a_currency_has_no_decimals(currency):
 )
 def test_an_amount_is_written_as_a_person_writes_it(amount, currency, text):
     assert format_amount(amount, currency) == text
+
+
+def test_sums_of_several_currencies_are_named_one_by_one():
+    assert format_amounts({"EUR": 12_00, "JPY": 300}) == "12.00 EUR, 300 JPY"
+    assert format_amounts({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("sums", "only"), [({}, (0, "")), ({"EUR": 12_00}, (12_00, "EUR")), ({"EUR": 1, "USD": 1}, (0, ""))]
+)
+def test_sums_of_two_currencies_have_no_total(sums, only):
+    assert only_amount(sums) == only

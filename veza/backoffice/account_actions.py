@@ -5,20 +5,18 @@ from typing import Any
 
 from django.utils import timezone
 
-from connect.closing import amounts
 from veza.backoffice.closing import Holdings, close_account, holdings_of, reopen_account
-from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
+from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, reason_field
 from veza.core.causes import Cause
 from veza.core.models import User
+from veza.core.money import format_amounts
 from veza.core.words import format_status
 
 
 class ReasonForTheUser(ActionForm):
     """A reason that is written to the user."""
 
-    def __init__(self, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(data)
-        self.fields["reason"].help_text = "The user reads it, without your name. The history shows it with your name."
+    reason = reason_field("The user reads it, without your name. The history shows it with your name.")
 
 
 class _OfAccount(AdminAction[User]):
@@ -70,11 +68,11 @@ def _sentences_about_sales(holdings: Holdings) -> Iterator[str]:
     money = holdings.money
     yield f"Works that leave sale: {holdings.works_on_sale}. Licences already sold stay with their holders."
     if money.unsent and money.can_be_sent:
-        yield f"{amounts(money.unsent)} that they have earned is still sent to their account at Stripe."
+        yield f"{format_amounts(money.unsent)} that they have earned is still sent to their account at Stripe."
     elif money.unsent:
-        yield f"{amounts(money.unsent)} that they have earned cannot be sent now: a review item asks what to do."
+        yield f"{format_amounts(money.unsent)} that they have earned cannot be sent now: a review item asks what to do."
     if money.debts:
-        yield f"They owe {amounts(money.debts)}: a review item asks what to do."
+        yield f"They owe {format_amounts(money.debts)}: a review item asks what to do."
 
 
 class ReopenAccount(_OfAccount):

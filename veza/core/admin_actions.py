@@ -7,6 +7,7 @@ test that checks every group against every action.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -16,20 +17,37 @@ from django.db import models
 from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import User
+from veza.core.money import exponent
 
 Row = TypeVar("Row", bound=models.Model)
+
+
+def reason_field(help_text: str) -> forms.CharField:
+    """The reason that every action requires; `help_text` says who reads it."""
+    return forms.CharField(
+        max_length=500,
+        strip=True,
+        label="Reason",
+        help_text=help_text,
+        widget=forms.Textarea(attrs={"rows": 2, "autofocus": True}),
+    )
 
 
 class ActionForm(forms.Form):
     """What staff fill in before an action runs. Every action requires a reason."""
 
-    reason = forms.CharField(
-        max_length=500,
-        strip=True,
-        label="Reason",
-        help_text="Shown in the order history with your name.",
-        widget=forms.Textarea(attrs={"rows": 2, "autofocus": True}),
-    )
+    reason = reason_field("Shown in the order history with your name.")
+
+
+def minor_units(amount: Decimal, currency: str, *, most_minor: int | None = None) -> int:
+    """An entered amount in minor units of `currency`. Raises ValidationError for one that is zero or less, has more
+    decimals than the currency, or exceeds `most_minor`.
+    """
+    digits = exponent(currency)
+    minor = amount.scaleb(digits)
+    if minor != int(minor) or minor <= 0 or (most_minor is not None and minor > most_minor):
+        raise forms.ValidationError(f"Enter an amount above zero with at most {digits} decimals.")
+    return int(minor)
 
 
 @dataclass(frozen=True)

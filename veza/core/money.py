@@ -1,6 +1,6 @@
 """Money is an integer number of minor units and a currency. Nothing here ever makes a float."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from iso4217 import Currency
@@ -20,6 +20,19 @@ def format_amount(amount_minor: int, currency: str) -> str:
     """The amount in whole units: `format_amount(123450, "EUR")` is `1,234.50 EUR`."""
     digits = exponent(currency)
     return f"{Decimal(amount_minor).scaleb(-digits):,.{digits}f} {currency}"
+
+
+def format_amounts(by_currency: Mapping[str, int]) -> str:
+    """Sums in words: `12.00 EUR, 3.00 USD`; empty for none."""
+    return ", ".join(format_amount(amount_minor, currency) for currency, amount_minor in by_currency.items())
+
+
+def only_amount(by_currency: Mapping[str, int]) -> tuple[int, str]:
+    """The sum and its currency if there is one alone, else `(0, "")`: sums of two currencies have no total."""
+    if len(by_currency) != 1:
+        return 0, ""
+    ((currency, amount_minor),) = by_currency.items()
+    return amount_minor, currency
 
 
 def basis_points_of(amount_minor: int, basis_points: int) -> int:
