@@ -154,14 +154,11 @@ def dispute_changed(dispute: Dispute, /, *, cause: Cause, at: datetime) -> None:
 
 
 def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
-    """Lock the order that `payment` pays for, and read its items, its closed buyer if they are, and `more`.
-
-    The caller has locked the payment.
-    """
+    """Lock the order that `payment` pays for, and read its items and `more`. The caller has locked the payment."""
     assert payment.purpose == Payment.Purpose.ORDER, "the marketplace handles payments of orders only"
     assert connection.in_atomic_block, "an order follows its money in the transaction that moves the money"
     order_id = payment.purpose_id
-    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, _CLOSED_BUYER_OF, *more)
+    statements: tuple[reads.Statement, ...] = (_LOCKED_ORDER, ITEMS_OF, *more)
     order: Order = reads.together(*(read.on(order_id) for read in statements))[0][0]
     assert payment.currency == order.currency, "an order and its payment have one currency"
     return order
@@ -169,7 +166,7 @@ def lock_order(payment: Payment, /, *more: reads.Statement) -> Order:
 
 def lock_purchase(payment: Payment, /) -> Order:
     """Lock the order, its buyer and its works, and read all that decides about a payment of it, in one round trip."""
-    return lock_order(payment, *BEFORE_DELIVERY)
+    return lock_order(payment, _CLOSED_BUYER_OF, *BEFORE_DELIVERY)
 
 
 def _claim_payment(order: Order, items: Sequence[OrderItem], *, payment: Payment, at: datetime) -> None:
@@ -226,16 +223,14 @@ def _withhold(withheld_items: Sequence[OrderItem]) -> list[OrderItem]:
 def _close_pages_of_rivals(order: Order, items: Sequence[OrderItem]) -> None:
     """Make the pages due of unpaid orders for works of which this one took the exclusive licence: a worker closes them.
 
-    Except those on which another transaction works: waiting for it with the works locked might never end. If it is a
-    payment that arrives, its item is withheld.
+    Where a payment arrives at this moment, its item is withheld.
     """
     taken_ids = [item.offer_id for item in items if item.license == LicenseKind.EXCLUSIVE and not item.withheld]
     if not taken_ids:
         return
     works = LicenseOffer.objects.filter(pk__in=taken_ids).values("product")
     rivals = OrderItem.objects.filter(offer__product__in=works, order__completed_at__isnull=True).exclude(order=order)
-    pages = Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=rivals.values("order"))
-    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
+    close_pages(Payment.objects.filter(purpose=Payment.Purpose.ORDER, purpose_id__in=rivals.values("order")))
 
 
 def _refund_withheld(withheld_items: Sequence[OrderItem], *, payment: Payment) -> bool:

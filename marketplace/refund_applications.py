@@ -30,6 +30,7 @@ from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from payments.states import RefundStatus
 from veza.core import reads, writes
+from veza.core.accounts import lock_account
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
 from veza.core.errors import NotAllowed, NotFound
@@ -219,7 +220,7 @@ def _is_limit_reached(order: Order) -> bool:
     if not most:
         return False
     # Two orders given back at once count one after the other.
-    User.objects.select_for_update(no_key=True, of=("self",)).get(pk=order.buyer_id)
+    lock_account(order.buyer_id)
     own = _self_service_refunds(order.buyer_id)
     others = own.exclude(payment__purpose_id=order.pk).values_list("payment__purpose_id", flat=True).distinct()
     return others[:most].count() >= most and not own.filter(payment__purpose_id=order.pk).exists()

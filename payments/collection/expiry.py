@@ -22,32 +22,25 @@ def to_close() -> models.QuerySet[Payment]:
 
 
 def close_pages_soon(purpose: str, purpose_id: UUID) -> None:
-    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice.
-
-    A payment that another process is changing is passed over. It may wait for the purchase, which our caller has
-    locked, and what it brings is returned.
-    """
-    to_close = Payment.objects.of(purpose, purpose_id).filter(close_due_at__isnull=False)
-    free = to_close.order_by().select_for_update(skip_locked=True, of=("self",))
-    Payment.objects.filter(pk__in=free.values("pk")).update(close_due_at=Now())
+    """Make the pages of a purchase that is paid already due, declined ones too: the buyer could pay it twice."""
+    close_pages(Payment.objects.of(purpose, purpose_id))
 
 
 def close_pages(payments: models.QuerySet[Payment]) -> None:
-    """Make the pages of these payments due: what they are for was sold to another. The query locks its rows."""
-    keys = [payment.pk for payment in payments.filter(close_due_at__isnull=False)]
-    if keys:
-        Payment.objects.filter(pk__in=keys).update(close_due_at=Now())
+    """Make the pages of these payments due: what they are for is not sold to their payers any more.
+
+    A payment that another process is changing is passed over: it may wait for what our caller has locked, and what it
+    brings is returned.
+    """
+    to_close = payments.filter(close_due_at__isnull=False).order_by()
+    free = to_close.select_for_update(skip_locked=True, no_key=True, of=("self",))
+    Payment.objects.filter(pk__in=free.values("pk")).update(close_due_at=Now())
 
 
 def close_order_pages_of(payer_id: UUID) -> None:
-    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account.
-
-    A payment that another process is changing is passed over: it may wait for the account, and what it brings is
-    returned.
-    """
+    """Make the pages of all orders of a payer due, declined ones too. The caller has closed the payer's account."""
     assert connection.in_atomic_block, "the pages are due in the commit that closes the account"
-    pages = Payment.objects.filter(payer=payer_id, purpose=Payment.Purpose.ORDER, close_due_at__isnull=False)
-    close_pages(pages.select_for_update(skip_locked=True, no_key=True, of=("self",)))
+    close_pages(Payment.objects.filter(payer=payer_id, purpose=Payment.Purpose.ORDER))
 
 
 def close_unpaid(payment_id: UUID, *, cause: Cause) -> str:
