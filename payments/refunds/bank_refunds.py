@@ -14,9 +14,8 @@ from django.utils import timezone
 from payments.models import Payment, Refund
 from payments.refunds.refund_postings import allocate_finally, post_out
 from payments.refunds.refund_requests import (
-    LAST_REFUND_AFTER,
-    MOST_REFUNDS,
     RefundAlreadyRequested,
+    limit_of_hyperswitch,
     refuse_excess,
     refuse_in_doubt,
 )
@@ -44,12 +43,12 @@ class NotABankRefund(NotAllowed):
 
 
 def is_beyond_hyperswitch(payment: Payment) -> bool:
-    """Whether the buyer has to be paid another way: Hyperswitch refuses a further refund of the payment (its checks 5
-    and 7 of a refund), or the buyer's bank returned one.
+    """Whether the buyer has to be paid another way: Hyperswitch refuses a further refund of the payment, or the buyer's
+    bank returned one.
     """
-    refunds = payment.refunds.counted_by_hyperswitch()
-    is_old = payment.created_at < timezone.now() - LAST_REFUND_AFTER
-    return is_old or refunds.count() >= MOST_REFUNDS or refunds.filter(status=RefundStatus.BOUNCED).exists()
+    if limit_of_hyperswitch(payment):
+        return True
+    return payment.refunds.counted_by_hyperswitch().filter(status=RefundStatus.BOUNCED).exists()
 
 
 def is_bank_refund_possible(payment: Payment) -> bool:
@@ -77,7 +76,8 @@ def open_bank_refund(
     assert connection.in_atomic_block, "a bank refund is recorded in the commit that books it"
     assert amount_minor > 0, "a refund pays the buyer something"
     assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
-    assert bank_reference.strip(), "our bank's transfer has a reference"
+    bank_reference = bank_reference.strip()
+    assert bank_reference, "our bank's transfer has a reference"
     refuse_in_doubt(payment)
     currency = currency or payment.held_currency
     _refuse_unless_needed(payment, bank_reference)
@@ -89,7 +89,7 @@ def open_bank_refund(
         currency=currency,
         allocation=dict(allocation),
         source=Refund.Source.BANK,
-        bank_reference=bank_reference.strip(),
+        bank_reference=bank_reference,
         reason=reason,
         requested_by_id=requested_by_id,
     )
@@ -102,8 +102,8 @@ def _refuse_unless_needed(payment: Payment, bank_reference: str) -> None:
         raise RefundAlreadyRequested(
             "A refund of this payment is in progress: paying from our bank now could pay the buyer twice."
         )
-    if payment.refunds.filter(bank_reference=bank_reference.strip()).exists():
-        raise BankTransferBooked(f"The bank transfer {bank_reference.strip()!r} is booked for this payment already.")
+    if payment.refunds.filter(bank_reference=bank_reference).exists():
+        raise BankTransferBooked(f"The bank transfer {bank_reference!r} is booked for this payment already.")
     if not is_beyond_hyperswitch(payment):
         raise HyperswitchCanRefund("Hyperswitch can still refund this payment: refund it there.")
 

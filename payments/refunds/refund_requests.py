@@ -56,7 +56,6 @@ class RefundLimitReached(NotAllowed):
 # Hyperswitch refuses a further refund beyond these (its checks 5 and 7 of a refund).
 MOST_REFUNDS = 10
 LAST_REFUND_AFTER = timedelta(days=365)
-_PAY_FROM_OUR_BANK = "Finance can pay the buyer from our bank account and book that as a bank refund."
 
 
 def open_refund(
@@ -125,11 +124,20 @@ def is_covered(payment: Payment) -> bool:
 
 
 def _check_limits(payment: Payment, amount_minor: int, currency: str) -> None:
-    if payment.refunds.counted_by_hyperswitch().count() >= MOST_REFUNDS:
-        raise RefundLimitReached(f"Hyperswitch refunds a payment {MOST_REFUNDS} times. {_PAY_FROM_OUR_BANK}")
-    if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
-        raise RefundLimitReached(f"Hyperswitch refunds no payment older than a year. {_PAY_FROM_OUR_BANK}")
+    if limit := limit_of_hyperswitch(payment):
+        raise RefundLimitReached(
+            f"{limit} Finance can pay the buyer from our bank account and book that as a bank refund."
+        )
     refuse_excess(payment, amount_minor, currency)
+
+
+def limit_of_hyperswitch(payment: Payment) -> str:
+    """Why Hyperswitch refuses any further refund of the payment; empty if it does not."""
+    if payment.refunds.counted_by_hyperswitch().count() >= MOST_REFUNDS:
+        return f"Hyperswitch refunds a payment {MOST_REFUNDS} times."
+    if payment.created_at < timezone.now() - LAST_REFUND_AFTER:
+        return "Hyperswitch refunds no payment older than a year."
+    return ""
 
 
 def refuse_excess(payment: Payment, amount_minor: int, currency: str) -> None:
