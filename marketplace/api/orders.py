@@ -20,7 +20,7 @@ from marketplace.messages.unpaid import failure_reason
 from marketplace.models import LicenseKind, Order, OrderItem
 from marketplace.offer_changes import Expectation
 from marketplace.offers import OrderLine
-from marketplace.order_payments import RequestedOrder, cancel_order, request_payment
+from marketplace.order_payments import RequestedOrder
 from marketplace.orders import request_order
 from marketplace.refund_listing import refunds_of
 from marketplace.states import OrderStatus
@@ -28,7 +28,7 @@ from payments.models import Payment
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.api.filters import AllowedFilters, AllowedOrdering
 from veza.core.api.idempotency import idempotent
-from veza.core.api.inputs import Input, NoInput, input_of
+from veza.core.api.inputs import Input, input_of
 from veza.core.api.requests import cause_of, user_id_of
 from veza.core.api.throttles import MovingMoney, Reading
 from veza.core.models import User
@@ -259,21 +259,13 @@ def _payment_url_of(order: Order, payments: Sequence[Any]) -> str | None:
 
 def placed_response(requested_order: RequestedOrder) -> Response:
     """The response to a placed order: 201, or 202 while it has no payment page yet."""
-    order, payload = requested_order.order, _with_secret(requested_order)
+    order, payload = requested_order.order, with_secret(requested_order)
     has_no_page = order.status == OrderStatus.PENDING and payload["payment_url"] is None
     return Response(payload, status=202 if has_no_page else 201)
 
 
-def payment_response(requested_order: RequestedOrder) -> Response:
-    """The response with an order's page: 201 for that of a new payment, 200 for the open one, 202 while Hyperswitch has
-    not answered.
-    """
-    payload = _with_secret(requested_order)
-    is_unanswered = requested_order.order.status == OrderStatus.PENDING and not requested_order.client_secret
-    return Response(payload, status=202 if is_unanswered else 201 if requested_order.is_new_payment else 200)
-
-
-def _with_secret(requested_order: RequestedOrder) -> dict[str, Any]:
+def with_secret(requested_order: RequestedOrder) -> dict[str, Any]:
+    """The order as the API returns it, with the secret for paying it."""
     return serialize_orders([requested_order.order])[0] | {"client_secret": requested_order.client_secret or None}
 
 
@@ -362,41 +354,3 @@ class OneOrder(OwnOrders):
         payload = serialize_orders([self.get_object()])[0]
         refunds = refunds_of(pk, reader=buyer, most=REFUNDS_OF_ORDER)
         return Response(payload | {"refunds": RefundOutput(refunds, many=True).data})
-
-
-class OrderPayment(OwnOrders):
-    throttle_classes = (Reading, MovingMoney)
-
-    @extend_schema(
-        operation_id="pay_order",
-        summary="Get the page on which an unpaid order can be paid",
-        description="200 with `payment_url` and `client_secret` of the open page of a pending order. For one that "
-        "failed or expired, 201 with those of a new payment, at the order's own price, while every item is for sale. "
-        "202 while the payment provider has not answered: ask again. 409 `order_not_payable` when it cannot be paid, "
-        "and `payment_under_way` while a payment is in progress.",
-        request=None,
-        responses={200: PlacedOrderOutput, 201: PlacedOrderOutput, 202: PlacedOrderOutput},
-    )
-    @idempotent
-    def post(self, request: Request, pk: UUID, *, result_id: UUID) -> Response:
-        input_of(request, NoInput)
-        order = self.get_object()
-        return payment_response(request_payment(order_id=order.pk, payment_id=result_id, cause=cause_of(request)))
-
-
-class OrderCancellation(OwnOrders):
-    throttle_classes = (Reading, MovingMoney)
-
-    @extend_schema(
-        operation_id="cancel_order",
-        summary="Cancel an unpaid order",
-        description="Its payment page is closed. 202 while the payment provider has not confirmed that: it goes on by "
-        "itself. 409 `order_not_cancellable` for an order that is paid or has ended, and `payment_under_way` while a "
-        "payment is in progress.",
-        request=None,
-        responses={200: OrderOutput, 202: OrderOutput},
-    )
-    def post(self, request: Request, pk: UUID) -> Response:
-        input_of(request, NoInput)
-        order = cancel_order(order_id=self.get_object().pk, cause=cause_of(request))
-        return Response(serialize_orders([order])[0], status=202 if order.status == OrderStatus.PENDING else 200)

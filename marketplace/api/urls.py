@@ -2,7 +2,8 @@ from django.urls import path
 
 from marketplace.api.cart import Cart, CartCheckout, OneCartItem
 from marketplace.api.licenses import OwnLicenses
-from marketplace.api.orders import OneOrder, OrderCancellation, OrderPayment, Orders
+from marketplace.api.order_payments import OrderCancellation, OrderPayment
+from marketplace.api.orders import OneOrder, Orders
 from marketplace.api.products import OneProduct, Products
 from marketplace.api.refunds import OrderRefunds, RefundOrder, WithdrawRefund
 from marketplace.api.standing import Standing

@@ -59,7 +59,7 @@ class Outcome:
     tax_minor: int
     captured_minor: int
     charges: int
-    failures_told: int
+    reported_failures: int
     returned_minor: int
 
 
@@ -180,7 +180,7 @@ class Year:
             tax_minor=income // 5,
             captured_minor=total + returned,
             charges=months + years + left + sum(count.failures for count in counts),
-            failures_told=sum(count.told for count in counts),
+            reported_failures=sum(count.told for count in counts),
             returned_minor=returned,
         )
 
@@ -195,7 +195,7 @@ class Year:
             tax_minor=_credited("tax"),
             captured_minor=sum(one["amount"] for one in movements if one["kind"] == "payment"),
             charges=Payment.objects.count(),
-            failures_told=Email.objects.filter(message="renewal_failed").count(),
+            reported_failures=Email.objects.filter(message="renewal_failed").count(),
             returned_minor=Refund.objects.aggregate(total=Sum("amount_minor"))["total"] or 0,
         )
 
