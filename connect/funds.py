@@ -19,6 +19,7 @@ from connect.models import ConnectedAccount, SellerPayout
 from connect.states import PayoutStatus
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
+from connect.stripe.currencies import STRIPE_PAYOUT_AMOUNTS
 from connect.stripe.health import HEALTH
 from marketplace.standing import is_money_held
 from veza.core.errors import NotAllowed
@@ -41,6 +42,11 @@ class MoneyHeld(NotAllowed):
 
 class PayoutExceedsBalance(NotAllowed):
     code = "payout_exceeds_balance"
+
+
+class PayoutNotExact(NotAllowed):
+    code = "amount_not_payable"
+    http_status = 400
 
 
 class PayoutNotMature(NotAllowed):
@@ -112,19 +118,26 @@ def find_account_balance(seller_id: UUID) -> AccountBalance | None:
 def payable_minor(
     seller_id: UUID, balance: AccountBalance, reserve: Reserve, *, currency: str, besides: UUID | None = None
 ) -> int:
-    """How much of `balance` may be paid out, `besides` the payout of this id; in minor units of `currency`."""
+    """How much of `balance` may be paid out, `besides` the payout of this id; in minor units of `currency`.
+
+    Rounded down to what Stripe pays out: whole forint of HUF, for example.
+    """
     assert reserve.kept_minor >= 0, "what has to stay never adds to what can be paid out"
     in_payouts = unanswered_minor(seller_id, currency=currency, since=balance.read_at, besides=besides)
-    return max(0, balance.available.get(currency, 0) - reserve.kept_minor - in_payouts)
+    limit_minor = max(0, balance.available.get(currency, 0) - reserve.kept_minor - in_payouts)
+    return limit_minor - limit_minor % STRIPE_PAYOUT_AMOUNTS.step_minor(currency)
 
 
 def refuse_unless_payable(payout: SellerPayout, balance: AccountBalance) -> None:
     """Check a payout that is not at Stripe against all others: the caller holds its lock, or the account's to open it.
 
-    Raises PayoutExceedsBalance, PayoutNotMature.
+    Raises PayoutNotExact, PayoutExceedsBalance, PayoutNotMature.
     """
     assert connection.in_atomic_block, "a payout is checked in the transaction that opens or claims it"
     currency = payout.currency
+    if payout.amount_minor % (step_minor := STRIPE_PAYOUT_AMOUNTS.step_minor(currency)):
+        step = format_amount(step_minor, currency)
+        raise PayoutNotExact(f"Stripe pays out multiples of {step}, and {payout.amount()} is none.")
     reserve = reserves_of(payout.seller_id, at=timezone.now()).get(currency, Reserve())
     limit = payable_minor(payout.seller_id, balance, reserve, currency=currency, besides=payout.pk)
     if payout.amount_minor <= limit:

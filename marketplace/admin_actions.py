@@ -126,7 +126,7 @@ def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None)
     amount = amount_minor or available
     if amount > available or not available:
         return [f"Only {format_amount(available, order.currency)} is left to refund: this will be refused."]
-    parts = split(amount, selected)
+    parts = split(amount, selected, order.currency)
     fee, tax = sum(part.fee_minor for part in parts), sum(part.tax_minor for part in parts)
     return [
         f"Hyperswitch refunds {format_amount(amount, order.currency)} to {order.buyer.email}.",
@@ -141,7 +141,7 @@ def _license_sentences(
     order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], parts: Sequence[ItemShares]
 ) -> list[str]:
     """For each item that gives something, whether the buyer keeps its licence; a free item may follow the others."""
-    after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk))
+    after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk), order.currency)
     gone_ids = ids_of_nothing_left(items, after)
     rest_minor = {share.item_id: share.total_minor for share in after}
     touched = {part.item_id for part in parts if part.total_minor} | {

@@ -186,8 +186,8 @@ def _calculate(
     ]
 
 
-def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares]:
-    """Spread `amount_minor` over `remaining`, item by item and within an item over seller, fee and tax.
+def split(amount_minor: int, remaining: Sequence[ItemShares], currency: str) -> list[ItemShares]:
+    """Spread `amount_minor` of `currency` over `remaining`, item by item and within an item over seller, fee and tax.
 
     The parts add up exactly and no part exceeds what remains, so the last refund empties every share.
     Raises ValueError for an amount above the sum of what remains.
@@ -196,8 +196,8 @@ def split(amount_minor: int, remaining: Sequence[ItemShares]) -> list[ItemShares
         raise ValueError(f"{amount_minor} exceeds what remains")
     totals = [share.total_minor for share in remaining]
     parts = []
-    for share, total in zip(remaining, allocate(amount_minor, totals), strict=True):
-        seller, fee, tax = allocate(total, [share.seller_minor, share.fee_minor, share.tax_minor])
+    for share, total in zip(remaining, allocate(amount_minor, totals, currency), strict=True):
+        seller, fee, tax = allocate(total, [share.seller_minor, share.fee_minor, share.tax_minor], currency)
         parts.append(ItemShares(share.item_id, share.seller_id, seller, fee, tax))
     assert sum(part.total_minor for part in parts) == amount_minor, "the parts of a split add up to its amount"
     assert cap_shares(parts, remaining) == parts, "no part of a split exceeds what remains of its item"
@@ -227,14 +227,14 @@ def lost_to_disputes(order_id: UUID) -> int:
     return sum(amount for account, amount in losses.items() if account not in (UNAPPLIED, RECOVERABLE))
 
 
-def remaining_after_loss(remaining: Sequence[ItemShares], lost_minor: int) -> list[ItemShares]:
+def remaining_after_loss(remaining: Sequence[ItemShares], lost_minor: int, currency: str) -> list[ItemShares]:
     """What is left of each item when `lost_minor` is spread over what `remaining` says is left of them.
 
     The same split as a refund by amount. Together the items may have less left than was lost: then nothing is left.
     """
     assert lost_minor >= 0, "a loss is never negative"
     total_minor = sum(share.total_minor for share in remaining)
-    return subtract_shares(remaining, split(min(lost_minor, total_minor), remaining))
+    return subtract_shares(remaining, split(min(lost_minor, total_minor), remaining, currency))
 
 
 def is_disputed(order_id: UUID) -> bool:

@@ -18,7 +18,7 @@ from marketplace.models import License, LicenseKind, LicenseOffer, Product, Sell
 from marketplace.ports import sellers
 from marketplace.states import HELD_STATUSES
 from subscriptions.access import ids_of_sellers
-from veza.core.money import format_amount
+from veza.core.money import format_amount, smallest_minor
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,22 @@ def reasons_against(offer_ids: Iterable[UUID], *, at: datetime) -> Mapping[UUID,
     reasons: dict[UUID, Reason] = {}
     for key, price_minor, currency, *answers in offers.values_list("pk", "price_minor", "currency", *names):
         reason = next((reason for reason, is_true in zip(_REASONS, answers, strict=True) if is_true), None)
-        reason = reason or price_below_minimum(price_minor, currency)
+        reason = reason or price_obstacle(price_minor, currency)
         if reason is not None:
             reasons[key] = reason
     return reasons
 
 
-def price_below_minimum(price_minor: int, currency: str) -> Reason | None:
-    """The reason against a price, in minor units of `currency`, that is neither zero nor OFFER_MIN_PRICE; else None."""
+def price_obstacle(price_minor: int, currency: str) -> Reason | None:
+    """The reason against a price, in minor units of `currency`, that cannot be paid; else None. Zero is no obstacle."""
+    step_minor = smallest_minor(currency)
+    if price_minor % step_minor:
+        step = format_amount(step_minor, currency)
+        return Reason(
+            "not_payable",
+            "Its price cannot be paid exactly.",
+            f"Its price is not a multiple of {step}, the smallest amount that can be paid.",
+        )
     least_minor = settings.OFFER_MIN_PRICE.get(currency, 0)
     if price_minor == 0 or price_minor >= least_minor:
         return None

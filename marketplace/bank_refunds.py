@@ -12,7 +12,7 @@ from marketplace.refunds import ItemNotInOrder, OrderNotRefundable, create_refun
 from marketplace.states import OrderStatus
 from payments.models import Payment, Refund
 from payments.refunds.bank_refunds import book_bank_refund, is_bank_refund_possible, open_bank_refund
-from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment
+from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, refuse_unpayable_amount
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.money import format_amount
@@ -34,7 +34,7 @@ def refund_from_bank(
     """Book that our bank paid a buyer back: licences and sellers' shares follow. Returns the refund, succeeded.
 
     The same id again returns the first. Raises PaymentMissing, OrderNotRefundable, ItemNotInOrder,
-    RefundExceedsPayment, and what `open_bank_refund` raises.
+    RefundExceedsPayment, AmountNotPayable, and what `open_bank_refund` raises.
     """
     payment = payment_to_refund(order_id, is_locked=True)
     order = Order.objects.locked().get(pk=order_id)
@@ -60,7 +60,7 @@ def refund_from_bank(
 
 
 def split_bank_transfer(order: Order, bank_transfer: BankTransfer) -> Sequence[ItemShares]:
-    """How much of each item the transfer gives back. Raises ItemNotInOrder, RefundExceedsPayment."""
+    """How much of each item the transfer gives back. Raises ItemNotInOrder, RefundExceedsPayment, AmountNotPayable."""
     items = list(OrderItem.objects.filter(order=order, pk__in=bank_transfer.item_ids).order_by("pk"))
     if not items or len(items) < len(set(bank_transfer.item_ids)):
         raise ItemNotInOrder("Select the items that were refunded: at least one, all of this order.")
@@ -68,7 +68,8 @@ def split_bank_transfer(order: Order, bank_transfer: BankTransfer) -> Sequence[I
     available_minor = sum(share.total_minor for share in remaining)
     if not 0 < bank_transfer.amount_minor <= available_minor:
         raise RefundExceedsPayment(f"Only {format_amount(available_minor, order.currency)} of these items is left.")
-    return [part for part in split(bank_transfer.amount_minor, remaining) if part.total_minor]
+    refuse_unpayable_amount(bank_transfer.amount_minor, order.currency)
+    return [part for part in split(bank_transfer.amount_minor, remaining, order.currency) if part.total_minor]
 
 
 def payment_to_refund(order_id: UUID, *, is_locked: bool = False) -> Payment | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from marketplace.availability import price_below_minimum
+from marketplace.availability import price_obstacle
 from marketplace.models import LicenseOffer, Product
 from marketplace.standing import is_suspended
 from subscriptions import access
@@ -105,6 +105,6 @@ def _put_offers(product: Product, offers: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _refuse_low_price(price_minor: int, currency: str) -> None:
-    reason = price_below_minimum(price_minor, currency)
+    reason = price_obstacle(price_minor, currency)
     if reason is not None:
         raise PriceTooLow(reason.for_seller)

@@ -61,12 +61,14 @@ def reallocate_refund(refund: Refund, /) -> Allocation:
     is_covered = cap_shares(lines, remaining) == lines and unapplied_minor <= available_minor
     if is_whole and is_covered and RECOVERABLE not in refund.allocation:
         return dict(refund.allocation)
-    return _allocate(refund, lines=_reduce_to(of_items_minor, lines), unapplied_minor=unapplied_minor)
+    return _allocate(
+        refund, lines=_reduce_to(of_items_minor, lines, refund.booked_currency), unapplied_minor=unapplied_minor
+    )
 
 
-def _reduce_to(amount_minor: int, lines: Sequence[ItemShares]) -> Sequence[ItemShares]:
+def _reduce_to(amount_minor: int, lines: Sequence[ItemShares], currency: str) -> Sequence[ItemShares]:
     """The lines, of no more than `amount_minor` together: each gives less in proportion, by largest remainder."""
-    return split(min(amount_minor, sum(line.total_minor for line in lines)), lines)
+    return split(min(amount_minor, sum(line.total_minor for line in lines)), lines, currency)
 
 
 def _is_of_completed_order(refund: Refund) -> bool:
@@ -88,7 +90,7 @@ def _allocate(refund: Refund, *, lines: Sequence[ItemShares], unapplied_minor: i
     free_shares = remaining_shares(items, besides=refund)
     available_minor = sum(allocations.unapplied_funds(payment, exclude=refund).values())
     reserved_minor = allocations.reserved_by_refunds(payment, exclude=refund).get(UNAPPLIED, 0)
-    division = _Division(refund.booked_minor)
+    division = _Division(refund.booked_minor, refund.booked_currency)
     division.take_unapplied(min(unapplied_minor, available_minor))
     division.take(cap_shares(lines, remaining))
     division.take_over([share for share in free_shares if share.item_id in requested_ids])
@@ -123,6 +125,7 @@ class _Division:
     """How far a refund is allocated: its parts of items of unapplied funds, and the rest that is not covered yet."""
 
     rest_minor: int
+    currency: str
     unapplied_minor: int = 0
     parts: list[ItemShares] = field(default_factory=list)
 
@@ -133,7 +136,8 @@ class _Division:
 
     def take_over(self, remaining: Sequence[ItemShares]) -> None:
         available = subtract_shares(remaining, self.parts)
-        self.take(split(min(self.rest_minor, sum(share.total_minor for share in available)), available))
+        amount_minor = min(self.rest_minor, sum(share.total_minor for share in available))
+        self.take(split(amount_minor, available, self.currency))
 
     def take(self, parts: Sequence[ItemShares]) -> None:
         self.parts = add_shares(self.parts, parts)

@@ -146,7 +146,7 @@ def _items(order_id: UUID, offers: Sequence[LicenseOffer], taken_ids: Collection
 
 
 def _item(order_id: UUID, offer: LicenseOffer, *, from_cart: bool) -> OrderItem:
-    fee = basis_points_of(offer.price_minor, settings.PLATFORM_FEE_BASIS_POINTS)
+    fee = basis_points_of(offer.price_minor, settings.PLATFORM_FEE_BASIS_POINTS, offer.currency)
     assert 0 <= fee <= offer.price_minor, "our fee never exceeds the price"
     return OrderItem(
         order_id=order_id,

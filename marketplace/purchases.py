@@ -188,7 +188,7 @@ def _update_order(order: Order, *, cause: Cause, at: datetime) -> None:
         if order.status != status:
             move(order, status, cause=cause, at=at)
         lost_minor = lost_to_disputes(order.pk)
-        remaining = remaining_after_loss(remaining_shares(items, REFUNDED_ONLY), lost_minor)
+        remaining = remaining_after_loss(remaining_shares(items, REFUNDED_ONLY), lost_minor, order.currency)
         licenses.update_licenses(order, items, remaining, cause=cause, at=at)
         end_pointless_applications(order, remaining, cause=cause, at=at)
         left_minor = sum(share.total_minor for share in remaining)

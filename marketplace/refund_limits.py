@@ -116,7 +116,7 @@ def _refuse_above_goodwill(items: Sequence[OrderItem], proposal: RefundProposal,
         if not part_minor or part_minor == remaining[item.pk]:
             continue  # Nothing is left of it: its licence goes back too.
         refunded_minor = item.total_minor - remaining[item.pk]
-        most_minor = basis_points_of(item.total_minor, most)
+        most_minor = basis_points_of(item.total_minor, most, currency)
         if refunded_minor + part_minor > most_minor:
             rest = format_amount(max(0, most_minor - refunded_minor), currency)
             raise GoodwillLimitReached(

@@ -25,6 +25,7 @@ from payments.refunds.refund_requests import (
     RefundExceedsPayment,
     open_refund,
     refuse_in_doubt,
+    refuse_unpayable_amount,
     send_now,
 )
 from payments.states import PaymentStatus, RefundStatus
@@ -172,7 +173,7 @@ def _propose(
     source: Refund.Source,
     refund_request: RefundRequest,
 ) -> RefundProposal:
-    """What a request for `items` comes to. Raises RefundAlreadyRequested, RefundExceedsPayment."""
+    """What a request for `items` comes to. Raises RefundAlreadyRequested, RefundExceedsPayment, AmountNotPayable."""
     remaining = remaining_shares(locked.items)
     item_ids = {item.pk for item in items}
     selected = [share for share in remaining if share.item_id in item_ids]
@@ -182,7 +183,8 @@ def _propose(
     amount = available if refund_request.amount_minor is None else refund_request.amount_minor
     if amount > available or available == 0:
         raise RefundExceedsPayment(f"Only {format_amount(available, locked.order.currency)} is left to refund.")
-    parts = [part for part in split(amount, selected) if part.total_minor]
+    refuse_unpayable_amount(amount, locked.order.currency)
+    parts = [part for part in split(amount, selected, locked.order.currency) if part.total_minor]
     return RefundProposal(source, requested_by.pk, parts, remaining)
 
 

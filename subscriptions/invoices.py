@@ -32,7 +32,7 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
     There is one for each period: opening it again returns the first.
     """
     assert not plan.is_free, "a free plan has no invoices"
-    tax = basis_points_of(plan.price_minor, plan.tax_basis_points)
+    tax = basis_points_of(plan.price_minor, plan.tax_basis_points, plan.currency)
     invoice, _ = SubscriptionInvoice.objects.get_or_create(
         subscription=subscription,
         period_start_at=start_at,

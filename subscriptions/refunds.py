@@ -14,6 +14,7 @@ from payments.refunds.refund_requests import (
     RefundExceedsPayment,
     open_refund,
     refuse_in_doubt,
+    refuse_unpayable_amount,
     send_now,
 )
 from subscriptions import invoices
@@ -144,7 +145,8 @@ def _split_request(remaining: dict[str, int], payment: Payment, amount_minor: in
     amount = available if amount_minor is None else amount_minor
     if amount <= 0 or amount > available:
         raise RefundExceedsPayment(f"Only {format_amount(available, payment.currency)} is left to refund.")
-    parts = allocate(amount, list(remaining.values()))
+    refuse_unpayable_amount(amount, payment.currency)
+    parts = allocate(amount, list(remaining.values()), payment.currency)
     assert sum(parts) == amount, "the parts of a refund add up to its amount"
     assert min(parts) >= 0, "no part of a refund is negative"
     return {account: part for account, part in zip(remaining, parts, strict=True) if part}

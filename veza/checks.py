@@ -16,6 +16,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http.request import validate_host
 
+from connect.stripe.currencies import STRIPE_AMOUNTS
+from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
+
 TAG = "start"
 ENVIRONMENTS = ("development", "sandbox", "live")
 LONG_ENOUGH = 50  # Characters: what Django's own generator makes.
@@ -62,6 +65,10 @@ def _plain_http(url: str) -> bool:
 def _named_sandbox(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return "sandbox" in host or host in LOCAL_HOSTS
+
+
+def _is_moved_by_both(currency: str) -> bool:
+    return all(table.knows(currency) for table in (HYPERSWITCH_AMOUNTS, STRIPE_AMOUNTS))
 
 
 def _is_address(text: str) -> bool:
@@ -211,6 +218,15 @@ IN_PRODUCTION = (
     ),
 )
 
+ALWAYS = (
+    Rule(
+        "E031",
+        "A currency of CURRENCIES cannot be both collected by Hyperswitch and transferred by Stripe.",
+        "Set CURRENCIES to codes of ISO 4217 that both providers list, such as EUR,USD.",
+        lambda config: any(not _is_moved_by_both(currency) for currency in config.CURRENCIES),
+    ),
+)
+
 NOT_LIVE = (
     Rule(
         "E020",
@@ -257,11 +273,11 @@ def rules_for(environment: str) -> tuple[Rule, ...]:
     """The rules of an environment. Development may lack any setting, and may have no live key."""
     match environment:
         case "development":
-            return NOT_LIVE
+            return ALWAYS + NOT_LIVE
         case "sandbox":
-            return IN_PRODUCTION + NOT_LIVE
+            return ALWAYS + IN_PRODUCTION + NOT_LIVE
         case "live":
-            return IN_PRODUCTION + LIVE
+            return ALWAYS + IN_PRODUCTION + LIVE
         case _:
             return (
                 Rule(

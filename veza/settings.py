@@ -184,7 +184,7 @@ STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
 STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
 
 # --- The marketplace's rules ---
-# The currencies of sellers' offers. Add one only after checking that both providers settle it.
+# The currencies of sellers' offers. One that a provider does not know stops the start (veza.E031).
 CURRENCIES = env.list("CURRENCIES", default=["EUR"])
 PLATFORM_FEE_BASIS_POINTS = env.int("PLATFORM_FEE_BASIS_POINTS", default=1000)
 REFUND_WINDOW = timedelta(days=env.int("REFUND_WINDOW_DAYS", default=14))
@@ -203,9 +203,18 @@ SELLER_REFUNDS_PER_PAYMENT = env.int("SELLER_REFUNDS_PER_PAYMENT", default=3)
 SELF_SERVICE_REFUNDS_PER_30_DAYS = env.int("SELF_SERVICE_REFUNDS_PER_30_DAYS", default=10)
 # Within which time support decides about such a request, as its buyer is told. At 0s no date is named.
 REFUND_REQUEST_DUE = duration("REFUND_REQUEST_DUE", "10d")
-# In minor units, by currency; "off" is no limit. Below it a price is not accepted, nor an order's total.
-OFFER_MIN_PRICE = amounts("OFFER_MIN_PRICE", "EUR:50,USD:50,GBP:30,CHF:50")
-ORDER_MIN_TOTAL = amounts("ORDER_MIN_TOTAL", "EUR:50,USD:50,GBP:30,CHF:50")
+# What a card processor collects at least, by the currency it settles in (docs.stripe.com/currencies, "Minimum and
+# maximum charge amounts"), in minor units; "off" is no limit. Below it a price is not accepted, nor an order's total.
+OFFER_MIN_PRICE = amounts(
+    "OFFER_MIN_PRICE",
+    "AED:200,AUD:50,BRL:50,CAD:50,CHF:50,CZK:1500,DKK:250,EUR:50,GBP:30,HKD:400,HUF:17500,INR:50,JPY:50,MXN:1000,"
+    "MYR:200,NOK:300,NZD:50,PLN:200,RON:200,SEK:300,SGD:50,THB:1000,USD:50",
+)
+ORDER_MIN_TOTAL = amounts(
+    "ORDER_MIN_TOTAL",
+    "AED:200,AUD:50,BRL:50,CAD:50,CHF:50,CZK:1500,DKK:250,EUR:50,GBP:30,HKD:400,HUF:17500,INR:50,JPY:50,MXN:1000,"
+    "MYR:200,NOK:300,NZD:50,PLN:200,RON:200,SEK:300,SGD:50,THB:1000,USD:50",
+)
 ONCE_PER_BUYER = env.bool("ONCE_PER_BUYER", default=True)
 OPEN_ORDERS_PER_BUYER = env.int("OPEN_ORDERS_PER_BUYER", default=10)
 # How long a payment page is valid. Shorter closes unpaid orders sooner; Hyperswitch requires at least a minute.

@@ -136,6 +136,7 @@ def _send(attempt: ReversalAttempt) -> Outcome[RemoteReversal]:
     outcome = client.create_reversal(
         stripe_transfer_id=transfer.stripe_transfer_id or "",
         amount_minor=intent.amount_minor,
+        currency=intent.currency,
         reversal_id=intent.pk,
         order_id=intent.correlation_id,
         idempotency_key=intent.key,

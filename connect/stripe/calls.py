@@ -18,11 +18,14 @@ from veza.core.http import StatusClass, classify_status, never_connected
 from veza.core.money import MAX_MINOR
 from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
 from veza.core.rate import wait_for_turn
+from veza.core.wire_amounts import Inexpressible, WireTable
 
 # Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
 ACCOUNT_DISCONNECTED = "account_gone"
 # What is said of it, kept and shown: Stripe's own words name our key.
 ACCOUNT_DISCONNECTED_SENTENCE = "Stripe lets us do nothing with this account any more. Ask support what to do."
+# Our own word: Stripe has no integer for this amount.
+AMOUNT_NOT_EXACT = "amount_not_exact"
 # With which Stripe definitely did nothing.
 _REFUSALS = frozenset({400, 402, 404})
 
@@ -43,6 +46,14 @@ def assert_given(**texts: str) -> None:
     for name, text in texts.items():
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"Stripe is never asked without {name}")
+
+
+def amount_on_wire(table: WireTable, amount_minor: int, currency: str, *, path: str) -> int | Refused:
+    """`amount_minor` as Stripe writes it; what it cannot write is refused without a call."""
+    try:
+        return table.to_wire(amount_minor, currency.upper())
+    except Inexpressible as error:
+        return Refused(AMOUNT_NOT_EXACT, f"{error}.", Call("stripe", "POST", path, 0, 0))
 
 
 def about(outcome: Outcome[Checked], is_what_we_asked: Callable[[Checked], bool]) -> Outcome[Checked]:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import stripe
 
-from connect.stripe.calls import about, ask, assert_amount, assert_given
+from connect.stripe.calls import about, amount_on_wire, ask, assert_amount, assert_given
+from connect.stripe.currencies import STRIPE_AMOUNTS, STRIPE_PAYOUT_AMOUNTS
 from connect.stripe.objects import (
     OnboardingLink,
     RemoteAccount,
@@ -28,7 +29,7 @@ from connect.stripe.objects import (
     parse_transfer,
     parse_transfer_page,
 )
-from veza.core.outcomes import Accepted, Outcome, Unknown
+from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
 
 # Of the sender, whoever that is for the call: our platform for a transfer, the seller for a reversal.
 BALANCE_TOO_LOW = frozenset({"balance_insufficient", "insufficient_funds"})
@@ -52,8 +53,11 @@ def create_transfer(
     """
     assert_amount(amount_minor)
     assert_given(destination=destination, currency=currency, idempotency_key=idempotency_key)
+    amount = amount_on_wire(STRIPE_AMOUNTS, amount_minor, currency, path="/v1/transfers")
+    if isinstance(amount, Refused):
+        return amount
     params: Any = {
-        "amount": amount_minor,
+        "amount": amount,
         "currency": currency.lower(),
         "destination": destination,
         "transfer_group": str(order_id),
@@ -133,22 +137,32 @@ def list_transfers(
 
 
 def create_reversal(
-    *, stripe_transfer_id: str, amount_minor: int, reversal_id: UUID, order_id: UUID, idempotency_key: str
+    *,
+    stripe_transfer_id: str,
+    amount_minor: int,
+    currency: str,
+    reversal_id: UUID,
+    order_id: UUID,
+    idempotency_key: str,
 ) -> Outcome[RemoteReversal]:
-    """Reverse `amount_minor` of a transfer, in the transfer's own currency.
+    """Reverse `amount_minor` minor units of a transfer, in `currency`, the transfer's own.
 
     The amount is always sent: without it, Stripe reverses the whole rest.
     """
     assert_amount(amount_minor)
-    assert_given(stripe_transfer_id=stripe_transfer_id, idempotency_key=idempotency_key)
+    assert_given(stripe_transfer_id=stripe_transfer_id, currency=currency, idempotency_key=idempotency_key)
+    path = f"/v1/transfers/{stripe_transfer_id}/reversals"
+    amount = amount_on_wire(STRIPE_AMOUNTS, amount_minor, currency, path=path)
+    if isinstance(amount, Refused):
+        return amount
     params: Any = {
-        "amount": amount_minor,
+        "amount": amount,
         "description": f"Refund of order {order_id}",
         "metadata": {"order_id": str(order_id), "reversal_id": str(reversal_id)},
     }
     outcome = ask(
         "POST",
-        f"/v1/transfers/{stripe_transfer_id}/reversals",
+        path,
         lambda client: client.v1.transfers.reversals.create(
             stripe_transfer_id, params, {"idempotency_key": idempotency_key}
         ),
@@ -229,7 +243,10 @@ def create_payout(
     """Send `amount_minor` from a connected account to its owner's bank."""
     assert_amount(amount_minor)
     assert_given(stripe_account_id=stripe_account_id, currency=currency, idempotency_key=idempotency_key)
-    params: Any = {"amount": amount_minor, "currency": currency.lower(), "metadata": {"payout_id": str(payout_id)}}
+    amount = amount_on_wire(STRIPE_PAYOUT_AMOUNTS, amount_minor, currency, path="/v1/payouts")
+    if isinstance(amount, Refused):
+        return amount
+    params: Any = {"amount": amount, "currency": currency.lower(), "metadata": {"payout_id": str(payout_id)}}
     options: Any = {"stripe_account": stripe_account_id, "idempotency_key": idempotency_key}
     outcome = ask(
         "POST",

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connect.stripe.currencies import STRIPE_AMOUNTS
 from connect.stripe.restrictions import may_receive
-from veza.core.money import MAX_MINOR, exponent
+from veza.core.money import MAX_MINOR
+from veza.core.wire_amounts import Inexpressible
 
 # Longer ids than Stripe's, which are about 30 characters: what our columns hold.
 _ID_LENGTH = 64
 _STATUS_LENGTH = 40
 _REASON_LENGTH = 100
+_LAST_SECOND = 253_402_300_799  # Of the year 9999.
 
 
 class Unreadable(ValueError):
@@ -109,12 +112,12 @@ class Page:
 
 def parse_transfer(payload: Mapping[str, Any]) -> RemoteTransfer:
     """Read a `transfer`. Raises Unreadable, naming the field."""
-    reversals = _mapping(payload, "reversals")
+    reversals, currency = _mapping(payload, "reversals"), _currency(payload)
     return RemoteTransfer(
         transfer_id=_id(payload, "id"),
-        amount_minor=_minor(payload, "amount"),
-        reversed_minor=_minor(payload, "amount_reversed"),
-        currency=_currency(payload),
+        amount_minor=_minor(payload, "amount", currency),
+        reversed_minor=_minor(payload, "amount_reversed", currency),
+        currency=currency,
         destination=_optional(payload, "destination"),
         transfer_group=_optional(payload, "transfer_group"),
         our_id=_metadata(payload, "transfer_id"),
@@ -129,7 +132,7 @@ def parse_reversal(payload: Mapping[str, Any]) -> RemoteReversal:
     return RemoteReversal(
         reversal_id=_id(payload, "id"),
         transfer_id=_id(payload, "transfer"),
-        amount_minor=_minor(payload, "amount"),
+        amount_minor=_minor(payload, "amount", _currency(payload)),
         our_id=_metadata(payload, "reversal_id"),
     )
 
@@ -166,22 +169,24 @@ def parse_link(payload: Mapping[str, Any]) -> OnboardingLink:
     url = payload.get("url")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise Unreadable("url should be an address")
-    return OnboardingLink(url, _minor(payload, "expires_at"))
+    return OnboardingLink(url, _seconds(payload, "expires_at"))
 
 
 def parse_balance(payload: Mapping[str, Any]) -> dict[str, int]:
     """Read what a `balance` has available, by currency. It may be below zero. Raises Unreadable."""
     if payload.get("available") is None:
         raise Unreadable("available is missing")
-    return {_text(one, "currency").upper(): _signed_minor(one, "amount") for one in _list(payload, "available")}
+    available = _list(payload, "available")
+    return {(currency := _currency(one)): _signed_minor(one, "amount", currency) for one in available}
 
 
 def parse_payout(payload: Mapping[str, Any]) -> RemotePayout:
     """Read a `payout`. Raises Unreadable, naming the field."""
+    currency = _currency(payload)
     return RemotePayout(
         payout_id=_id(payload, "id"),
-        amount_minor=_signed_minor(payload, "amount"),
-        currency=_currency(payload),
+        amount_minor=_signed_minor(payload, "amount", currency),
+        currency=currency,
         status=_text(payload, "status"),
         our_id=_metadata(payload, "payout_id"),
         failure_code=_optional(payload, "failure_code")[:100],
@@ -223,10 +228,8 @@ def _id(payload: Mapping[str, Any], name: str) -> str:
 
 def _currency(payload: Mapping[str, Any]) -> str:
     currency = _text(payload, "currency").upper()
-    try:
-        exponent(currency)
-    except ValueError:
-        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}") from None
+    if currency not in STRIPE_AMOUNTS.decimals:
+        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}")
     return currency
 
 
@@ -270,18 +273,31 @@ def _texts(payload: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(text.replace("\0", "\ufffd")[:200] for text in texts[:50])
 
 
-def _signed_minor(payload: Mapping[str, Any], name: str) -> int:
+def _signed_minor(payload: Mapping[str, Any], name: str, currency: str) -> int:
     """An amount that may be below zero at Stripe: a debit of the bank, or a negative balance."""
     value = payload.get(name)
     if type(value) is not int or abs(value) > MAX_MINOR:
         raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
-    return value
+    try:
+        amount_minor = STRIPE_AMOUNTS.from_wire(value, currency)
+    except Inexpressible as error:
+        raise Unreadable(f"{name}: {error}") from None
+    if abs(amount_minor) > MAX_MINOR:
+        raise Unreadable(f"{name} is too large for {currency}: {_describe(value)}")
+    return amount_minor
 
 
-def _minor(payload: Mapping[str, Any], name: str) -> int:
+def _minor(payload: Mapping[str, Any], name: str, currency: str) -> int:
+    amount_minor = _signed_minor(payload, name, currency)
+    if amount_minor < 0:
+        raise Unreadable(f"{name} should not be negative and is {amount_minor}")
+    return amount_minor
+
+
+def _seconds(payload: Mapping[str, Any], name: str) -> int:
     value = payload.get(name)
-    if type(value) is not int or not 0 <= value <= MAX_MINOR:
-        raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
+    if type(value) is not int or not 0 <= value <= _LAST_SECOND:
+        raise Unreadable(f"{name} should be a time in Unix seconds and is {_describe(value)}")
     return value
 
 

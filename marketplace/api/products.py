@@ -17,7 +17,7 @@ from marketplace.api.works import LONGEST_TITLE, ProductChanges, ProductInput, i
 from marketplace.availability import (
     Reason,
     existing_licenses,
-    price_below_minimum,
+    price_obstacle,
     products_for_sale,
     reasons_against,
 )
@@ -71,7 +71,7 @@ class ListedOfferOutput(serializers.ModelSerializer[LicenseOffer]):
         """The reason that was looked up; in a list of works for sale, only the price is left to judge."""
         if "reasons" in self.context:
             return self.context["reasons"].get(offer.pk)  # type: ignore[no-any-return]  # A context is untyped.
-        return price_below_minimum(offer.price_minor, offer.currency)
+        return price_obstacle(offer.price_minor, offer.currency)
 
 
 class OfferOutput(ListedOfferOutput):

@@ -83,7 +83,7 @@ class LicenseOffer(KeyedRow):
 
     @property
     def tax_minor(self) -> int:
-        return basis_points_of(self.price_minor, self.tax_basis_points)
+        return basis_points_of(self.price_minor, self.tax_basis_points, self.currency)
 
     @property
     def total_minor(self) -> int:

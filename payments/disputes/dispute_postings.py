@@ -38,7 +38,7 @@ def book_disputes(payment: Payment, *, at: datetime) -> None:
             if currency not in remaining:
                 remaining[currency] = allocations.remaining_in(currency, payment)
             available = remaining[currency]
-            allocation = allocations.allocate_over(dispute.booked_minor, available)
+            allocation = allocations.allocate_over(dispute.booked_minor, available, currency)
             remaining[currency] = allocations.subtract(allocation, available)
         posted = (dispute.funds_location, dispute.allocation, dispute.allocation_currency)
         if posted != (location, allocation, currency):

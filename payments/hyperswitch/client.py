@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import requests
 from django.conf import settings
 
+from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
 from payments.hyperswitch.objects import (
     RemoteDispute,
     RemotePayment,
@@ -28,10 +29,12 @@ from payments.hyperswitch.objects import (
 from veza.core.http import StatusClass, classify_status, never_connected, read_bounded, session_for
 from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknown
 from veza.core.rate import wait_for_turn
+from veza.core.wire_amounts import Inexpressible
 
 MAX_ANSWER_BYTES = 1_000_000
 PAGE = 100  # What a list gives at most.
 DOES_NOT_EXIST = "HE_02"
+AMOUNT_NOT_EXACT = "amount_not_exact"  # Our own word: the provider has no integer for this amount.
 _BUSY = "HE_00"  # With 422: another call holds the lock on this payment.
 
 Snapshot = TypeVar("Snapshot")
@@ -41,8 +44,8 @@ Answer = Any  # What the JSON held: an object, or a list of them.
 
 
 def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemotePayment]:
-    """Make a payment under `fields["payment_id"]`, or find the one that exists already."""
-    outcome = _post("/payments", fields, idempotency_key=idempotency_key)
+    """Make a payment of `fields["amount"]` minor units under `fields["payment_id"]`, or find the one that exists."""
+    outcome = _post_amount("/payments", fields, fields["currency"], idempotency_key=idempotency_key)
     snapshot = _parse_answer(outcome, parse_payment, fields["payment_id"], lambda snapshot: snapshot.payment_id)
     return _unless_it_exists(snapshot, lambda: read_payment(fields["payment_id"]))
 
@@ -60,14 +63,14 @@ def cancel_payment(payment_id: str, *, reason: str, idempotency_key: str) -> Out
     return _with_time(_parse_answer(outcome, parse_payment, payment_id, lambda snapshot: snapshot.payment_id))
 
 
-def create_refund(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemoteRefund]:
-    """Refund `fields["amount"]` minor units under `fields["refund_id"]`, or find the refund that exists already.
+def create_refund(fields: Mapping[str, Any], *, currency: str, idempotency_key: str) -> Outcome[RemoteRefund]:
+    """Refund `fields["amount"]` minor units of `currency` under `fields["refund_id"]`, or find the one that exists.
 
     The amount is required: without one, Hyperswitch refunds everything.
     """
     assert type(fields["amount"]) is int, "a refund always has an amount"
     assert fields["amount"] > 0, "a refund pays the buyer something"
-    outcome = _post("/refunds", fields, idempotency_key=idempotency_key)
+    outcome = _post_amount("/refunds", fields, currency, idempotency_key=idempotency_key)
     snapshot = _parse_answer(outcome, parse_refund, fields["refund_id"], lambda snapshot: snapshot.refund_id)
     return _unless_it_exists(snapshot, lambda: read_refund(fields["refund_id"]))
 
@@ -172,6 +175,15 @@ def _unless_it_exists(outcome: Outcome[Snapshot], read: Callable[[], Outcome[Sna
             return outcome
         case _:
             return Unknown(f"refused ({outcome.code}), and reading it gave no answer", outcome.call)
+
+
+def _post_amount(path: str, fields: Fields, currency: str, *, idempotency_key: str) -> Outcome[Answer]:
+    """Post the fields with their amount as Hyperswitch writes it; what it cannot write is refused without a call."""
+    try:
+        amount = HYPERSWITCH_AMOUNTS.to_wire(fields["amount"], currency)
+    except Inexpressible as error:
+        return Refused(AMOUNT_NOT_EXACT, f"{error}.", Call("hyperswitch", "POST", path, 0, 0))
+    return _post(path, {**fields, "amount": amount}, idempotency_key=idempotency_key)
 
 
 def _post(path: str, fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[Answer]:

@@ -13,8 +13,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
 from payments.hyperswitch.declines import card_expires_on, decline_details
-from veza.core.money import MAX_MINOR, exponent
+from veza.core.money import MAX_MINOR
+from veza.core.wire_amounts import Inexpressible
 
 # Hyperswitch's ids are at most this long, and so are our columns.
 _ID_LENGTH = 64
@@ -96,13 +98,13 @@ class RemoteMandate:
 
 def parse_payment(payload: Mapping[str, Any], *, heard_at: datetime | None = None) -> RemotePayment:
     """Parse a `PaymentsResponse` that reached us at `heard_at`, or now. Raises Unreadable, naming the field."""
-    link = payload.get("payment_link")
+    link, currency = payload.get("payment_link"), _currency(payload)
     return RemotePayment(
         payment_id=_id(payload, "payment_id"),
         status=_text(payload, "status"),
-        amount_minor=_minor(payload, "amount"),
-        received_minor=None if payload.get("amount_received") is None else _minor(payload, "amount_received"),
-        currency=_currency(payload),
+        amount_minor=_minor(payload, "amount", currency),
+        received_minor=None if payload.get("amount_received") is None else _minor(payload, "amount_received", currency),
+        currency=currency,
         updated_at=_clock(payload, "updated", heard_at),
         profile_id=_optional(payload, "profile_id"),
         payment_url=_optional(link, "link") if isinstance(link, Mapping) else "",
@@ -117,12 +119,13 @@ def parse_payment(payload: Mapping[str, Any], *, heard_at: datetime | None = Non
 
 def parse_refund(payload: Mapping[str, Any], *, heard_at: datetime | None = None) -> RemoteRefund:
     """Parse a `RefundResponse` that reached us at `heard_at`, or now. Raises Unreadable, naming the field."""
+    currency = _currency(payload)
     return RemoteRefund(
         refund_id=_id(payload, "refund_id"),
         payment_id=_id(payload, "payment_id"),
         status=_text(payload, "status"),
-        amount_minor=_minor(payload, "amount"),
-        currency=_currency(payload),
+        amount_minor=_minor(payload, "amount", currency),
+        currency=currency,
         updated_at=_clock(payload, "updated_at", heard_at),
         profile_id=_optional(payload, "profile_id"),
         error_code=_optional(payload, "error_code")[:100],
@@ -132,6 +135,7 @@ def parse_refund(payload: Mapping[str, Any], *, heard_at: datetime | None = None
 
 def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
     """Parse a `DisputeResponse`, whose amount is text in minor units. Raises Unreadable, naming the field."""
+    currency = _currency(payload)
     reason = " ".join(
         part for part in (_optional(payload, "connector_reason_code"), _optional(payload, "connector_reason"))
     )
@@ -140,8 +144,8 @@ def parse_dispute(payload: Mapping[str, Any]) -> RemoteDispute:
         payment_id=_id(payload, "payment_id"),
         status=_text(payload, "dispute_status"),
         stage=_text(payload, "dispute_stage"),
-        amount_minor=_minor_as_text(payload, "amount"),
-        currency=_currency(payload),
+        amount_minor=_minor_as_text(payload, "amount", currency),
+        currency=currency,
         profile_id=_optional(payload, "profile_id"),
         reason=reason.strip()[:300],
         evidence_due_at=_time(payload, "challenge_required_by"),
@@ -181,25 +185,29 @@ def _optional(payload: Mapping[str, Any], name: str) -> str:
 
 def _currency(payload: Mapping[str, Any]) -> str:
     currency = _text(payload, "currency").upper()
-    try:
-        exponent(currency)
-    except ValueError:
-        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}") from None
+    if currency not in HYPERSWITCH_AMOUNTS.decimals:
+        raise Unreadable(f"currency should be a code of ISO 4217 and is {_describe(currency)}")
     return currency
 
 
-def _minor_as_text(payload: Mapping[str, Any], name: str) -> int:
+def _minor_as_text(payload: Mapping[str, Any], name: str, currency: str) -> int:
     value = payload.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
-        return _minor({name: int(value)}, name)
-    return _minor(payload, name)
+        return _minor({name: int(value)}, name, currency)
+    return _minor(payload, name, currency)
 
 
-def _minor(payload: Mapping[str, Any], name: str) -> int:
+def _minor(payload: Mapping[str, Any], name: str, currency: str) -> int:
     value = payload.get(name)
     if type(value) is not int or not 0 <= value <= MAX_MINOR:
         raise Unreadable(f"{name} should be an integer of minor units and is {_describe(value)}")
-    return value
+    try:
+        amount_minor = HYPERSWITCH_AMOUNTS.from_wire(value, currency)
+    except Inexpressible as error:
+        raise Unreadable(f"{name}: {error}") from None
+    if amount_minor > MAX_MINOR:
+        raise Unreadable(f"{name} is too large for {currency}: {_describe(value)}")
+    return amount_minor
 
 
 def _time(payload: Mapping[str, Any], name: str) -> datetime | None:

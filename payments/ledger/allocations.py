@@ -157,7 +157,7 @@ def allocate_refund(amount_minor: int, payment: Payment) -> Allocation:
     for source in (unapplied_in(free), free, remaining):
         available = subtract(allocation, source)
         part_minor = min(amount_minor - sum(allocation.values()), sum(available.values()))
-        allocation = combine(allocation, allocate_over(part_minor, available))
+        allocation = combine(allocation, allocate_over(part_minor, available, payment.held_currency))
     allocation = combine(allocation, {RECOVERABLE: amount_minor - sum(allocation.values())})
     assert sum(allocation.values()) == amount_minor, "the allocation of a refund adds up to its amount"
     return allocation
@@ -174,18 +174,19 @@ def _shares_of(payment: Payment) -> defaultdict[str, int]:
     return shares
 
 
-def allocate_over(amount_minor: int, remaining: Mapping[str, int]) -> Allocation:
-    """Take `amount_minor` from the accounts in proportion to what each has; the excess is recoverable."""
+def allocate_over(amount_minor: int, remaining: Mapping[str, int], currency: str) -> Allocation:
+    """Take `amount_minor` of `currency` from the accounts in proportion to what each has; the excess is recoverable."""
     assert amount_minor >= 0, "an allocation takes from accounts and gives to none"
     assert all(amount >= 0 for amount in remaining.values()), "no account has less than nothing to take from"
     accounts = sorted(remaining)
     covered_minor = min(amount_minor, sum(remaining.values()))
-    parts = dict(zip(accounts, allocate(covered_minor, [remaining[account] for account in accounts]), strict=True))
+    shares = allocate(covered_minor, [remaining[account] for account in accounts], currency)
+    parts = dict(zip(accounts, shares, strict=True))
     assert all(parts[account] <= remaining[account] for account in accounts), "no account gives more than it has"
     return nonzero(parts | {RECOVERABLE: amount_minor - covered_minor})
 
 
-def capped_to(allocation: Mapping[str, int], remaining: Mapping[str, int]) -> Allocation:
+def capped_to(allocation: Mapping[str, int], remaining: Mapping[str, int], currency: str) -> Allocation:
     """The allocation, limited to what each account has; the excess is spread over the others, or recoverable."""
     parts = {
         account: min(amount, remaining.get(account, 0))
@@ -193,7 +194,7 @@ def capped_to(allocation: Mapping[str, int], remaining: Mapping[str, int]) -> Al
         if account != RECOVERABLE
     }
     excess_minor = sum(allocation.values()) - sum(parts.values())
-    result = combine(parts, allocate_over(excess_minor, subtract(parts, remaining)))
+    result = combine(parts, allocate_over(excess_minor, subtract(parts, remaining), currency))
     assert sum(result.values()) == sum(allocation.values()), "limiting an allocation keeps its sum"
     return result
 

@@ -43,10 +43,10 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     """
     payment = refund.payment
     remaining = allocations.remaining_in(refund.booked_currency, payment, exclude=refund)
-    is_cut = allocations.capped_to(refund.allocation, remaining) != refund.allocation
+    is_cut = allocations.capped_to(refund.allocation, remaining, refund.booked_currency) != refund.allocation
     if is_changed or payment.refunded_minor or is_cut:
         allocate(refund, purchase_of(payment).reallocate_refund(refund))
-    allocate(refund, allocations.capped_to(refund.allocation, remaining))
+    allocate(refund, allocations.capped_to(refund.allocation, remaining, refund.booked_currency))
     within = (
         part <= remaining.get(account, 0) for account, part in refund.allocation.items() if account != RECOVERABLE
     )
@@ -117,7 +117,7 @@ def _store_scaled(refund: Refund, *fields: str) -> None:
     """Store `fields`, and the allocation of the amount that they changed."""
     own = {account: amount for account, amount in refund.allocation.items() if account != RECOVERABLE}
     available = own if _is_in_held_currency(refund) else {}
-    refund.allocation = allocations.allocate_over(refund.booked_minor, available)
+    refund.allocation = allocations.allocate_over(refund.booked_minor, available, refund.booked_currency)
     writes.update(refund, allocation=refund.allocation, **{name: getattr(refund, name) for name in fields})
 
 

@@ -27,7 +27,7 @@ from payments.states import RefundStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
-from veza.core.money import format_amount
+from veza.core.money import format_amount, smallest_minor
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.provider_health import auth_rejected
 
@@ -38,6 +38,21 @@ class RefundAlreadyRequested(NotAllowed):
 
 class RefundExceedsPayment(NotAllowed):
     code = "refund_exceeds_payment"
+
+
+class AmountNotPayable(NotAllowed):
+    code = "amount_not_payable"
+    http_status = 400
+
+
+def refuse_unpayable_amount(amount_minor: int, currency: str) -> None:
+    """Raise AmountNotPayable for minor units of `currency` that no provider can move exactly."""
+    if amount_minor % (step_minor := smallest_minor(currency)):
+        step = format_amount(step_minor, currency)
+        raise AmountNotPayable(
+            f"{format_amount(amount_minor, currency)} is not a multiple of {step}, the smallest amount of {currency} "
+            "that can be moved."
+        )
 
 
 class PaymentInDoubt(NotAllowed):
@@ -179,7 +194,7 @@ def send_refund(refund_id: UUID, *, cause: Cause) -> Outcome[RemoteRefund] | Non
     refund = _mark_sent(refund_id, cause=cause)
     if refund is None:
         return None
-    outcome = client.create_refund(_fields(refund), idempotency_key=str(refund.pk))
+    outcome = client.create_refund(_fields(refund), currency=refund.currency, idempotency_key=str(refund.pk))
     _record_outcome(refund_id, outcome, is_first=refund.first_sent_at is None, cause=cause)
     return outcome
 

@@ -7,9 +7,10 @@ import time
 from sandbox.exchange import Answer, Request, as_json
 from sandbox.ids import new_id
 from sandbox.stripe.accounts import find_acting_account
+from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, bad_parameter, insufficient_payout_funds, no_such
-from sandbox.stripe.forms import Params, check_positive, decode, merge_metadata, read_params
+from sandbox.stripe.forms import Params, decode, merge_metadata, read_params
 from sandbox.stripe.lists import PAGING, is_in_range, page_of
 from sandbox.stripe.objects import Payout
 from sandbox.world import World
@@ -74,7 +75,7 @@ def change_payout(world: World, payout: Payout, status: str, *, failure_code: st
 
 
 def _check_params(params: Params) -> None:
-    check_positive(params, "amount")
+    check_amount(params, params["currency"].lower(), is_payout=True)
     if len(params.get("statement_descriptor", "")) > 22:
         raise bad_parameter("A statement descriptor has at most 22 characters.", "statement_descriptor")
     if params.get("method", "standard") not in ("standard", "instant"):

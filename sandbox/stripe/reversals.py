@@ -6,9 +6,10 @@ import time
 
 from sandbox.exchange import Answer, Json, Request, as_json
 from sandbox.ids import new_id
+from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, insufficient_connected_funds, no_such
-from sandbox.stripe.forms import check_positive, decode, merge_metadata, read_params
+from sandbox.stripe.forms import decode, merge_metadata, read_params
 from sandbox.stripe.lists import PAGING, page_of
 from sandbox.stripe.objects import Transfer
 from sandbox.stripe.transfers import find_transfer
@@ -20,8 +21,8 @@ CREATE = {"amount": "int", "description": "str", "metadata": "map", "refund_appl
 def create_reversal(world: World, request: Request, transfer_id: str) -> Answer:
     """Without an amount: everything not yet reversed."""
     params = read_params(decode(request.form_pairs()), CREATE)
-    check_positive(params, "amount")
     transfer = find_transfer(world, transfer_id)
+    check_amount(params, transfer.currency)
     metadata = merge_metadata({}, params.get("metadata") or {})
     return as_json(reverse(world, transfer, params.get("amount"), metadata=metadata, cause=request))
 

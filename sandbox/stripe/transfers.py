@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 from sandbox.exchange import Answer, Request, as_json
 from sandbox.ids import new_id
+from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, bad_parameter, insufficient_platform_funds, no_such
-from sandbox.stripe.forms import Params, check_positive, decode, merge_metadata, read_params
+from sandbox.stripe.forms import Params, decode, merge_metadata, read_params
 from sandbox.stripe.lists import PAGING, is_in_range, page_of
 from sandbox.stripe.objects import Transfer
 from sandbox.world import PLATFORM, World
@@ -34,9 +34,9 @@ def find_transfer(world: World, transfer_id: str) -> Transfer:
 
 def create_transfer(world: World, request: Request) -> Answer:
     params = read_params(decode(request.form_pairs()), CREATE, mandatory=("amount", "currency", "destination"))
-    check_positive(params, "amount")
     currency = params["currency"].lower()
-    _check_params(world, params, currency)
+    check_amount(params, currency)
+    _check_params(world, params)
     if world.balance(PLATFORM, currency) < params["amount"]:
         raise insufficient_platform_funds()
     transfer = _new_transfer(params, currency)
@@ -79,9 +79,7 @@ def list_transfers(world: World, request: Request) -> Answer:
     return page_of(transfers, params, url="/v1/transfers", what="transfer")
 
 
-def _check_params(world: World, params: Params, currency: str) -> None:
-    if not re.fullmatch("[a-z]{3}", currency):
-        raise bad_parameter(f"Invalid currency: {currency}.", "currency")
+def _check_params(world: World, params: Params) -> None:
     if params.get("source_type", "card") not in ("card", "bank_account", "fpx"):
         raise bad_parameter("Invalid source_type: must be one of card, bank_account or fpx", "source_type")
     _check_destination(world, params["destination"])

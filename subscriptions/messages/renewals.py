@@ -58,7 +58,7 @@ def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
 
 
 def _compose_renewal(plan: Plan, renews_at: datetime, *, has_method: bool, is_stopped: bool = False) -> Content:
-    tax_minor = basis_points_of(plan.price_minor, plan.tax_basis_points)
+    tax_minor = basis_points_of(plan.price_minor, plan.tax_basis_points, plan.currency)
     total = money(plan.price_minor + tax_minor, plan.currency)
     about = {"plan": plan.name, "day": day(renews_at), "total": total}
     method: Block = Paragraph(_("It will be charged to your saved payment method."))

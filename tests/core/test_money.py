@@ -10,7 +10,7 @@ weights = st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_si
 
 @given(amounts, weights)
 def test_the_parts_add_up_to_the_whole_and_none_is_negative(amount, weights):
-    parts = allocate(amount, weights)
+    parts = allocate(amount, weights, "EUR")
 
     assert sum(parts) == amount
     assert min(parts) >= 0
@@ -20,53 +20,53 @@ def test_the_parts_add_up_to_the_whole_and_none_is_negative(amount, weights):
 def test_no_part_exceeds_its_weight_when_the_weights_can_pay(weights, data):
     amount = data.draw(st.integers(min_value=0, max_value=sum(weights)))
 
-    assert all(part <= weight for part, weight in zip(allocate(amount, weights), weights, strict=True))
+    assert all(part <= weight for part, weight in zip(allocate(amount, weights, "EUR"), weights, strict=True))
 
 
 @given(weights)
 def test_the_whole_of_the_weights_gives_back_the_weights(weights):
-    assert allocate(sum(weights), weights) == weights
+    assert allocate(sum(weights), weights, "EUR") == weights
 
 
 @given(amounts, weights)
 def test_no_part_is_a_unit_or_more_away_from_its_exact_share(amount, weights):
     total = sum(weights)
 
-    for part, weight in zip(allocate(amount, weights), weights, strict=True):
+    for part, weight in zip(allocate(amount, weights, "EUR"), weights, strict=True):
         assert abs(part * total - amount * weight) < total
 
 
 def test_equal_remainders_go_to_the_earlier_part():
-    assert allocate(100, [1, 1, 1]) == [34, 33, 33]
+    assert allocate(100, [1, 1, 1], "EUR") == [34, 33, 33]
 
 
 def test_nothing_can_be_spread_over_weights_that_are_all_zero():
-    assert allocate(0, [0, 0]) == [0, 0]
+    assert allocate(0, [0, 0], "EUR") == [0, 0]
     with pytest.raises(ValueError, match="cannot be spread"):
-        allocate(1, [0, 0])
+        allocate(1, [0, 0], "EUR")
 
 
 @pytest.mark.parametrize(("amount", "weights"), [(-1, [1]), (1, [2, -1])])
 def test_negative_money_is_never_allocated(amount, weights):
     with pytest.raises(ValueError, match="negative"):
-        allocate(amount, weights)
+        allocate(amount, weights, "EUR")
 
 
 @pytest.mark.parametrize(
     ("amount", "basis_points", "share"), [(10_00, 1000, 1_00), (5, 1000, 1), (4, 1000, 0), (1_99, 2500, 50)]
 )
 def test_a_share_in_basis_points_is_rounded_half_up(amount, basis_points, share):
-    assert basis_points_of(amount, basis_points) == share
+    assert basis_points_of(amount, basis_points, "EUR") == share
 
 
 @given(amounts, st.integers(min_value=0, max_value=10_000))
 def test_a_share_is_never_more_than_the_whole(amount, basis_points):
-    assert 0 <= basis_points_of(amount, basis_points) <= amount
+    assert 0 <= basis_points_of(amount, basis_points, "EUR") <= amount
 
 
 def test_a_share_of_something_negative_is_refused():
     with pytest.raises(ValueError, match="negative"):
-        basis_points_of(-1, 10)
+        basis_points_of(-1, 10, "EUR")
 
 
 @pytest.mark.parametrize(("currency", "digits"), [("EUR", 2), ("JPY", 0), ("KWD", 3), ("MGA", 2)])

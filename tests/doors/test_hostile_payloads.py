@@ -71,7 +71,13 @@ def stripe(sandbox, settings):
     payout, another = (_payout_of(one, f"po_{number}") for number, one in enumerate((transfer, other)))
     unsent = _payout_of(transfer, None)
     capability = {"id": "transfers", "object": "capability", "account": account.stripe_account_id, "status": "active"}
-    reversal = {"id": "trr_1", "transfer": transfer.stripe_transfer_id, "amount": 1_00, "metadata": {}}
+    reversal = {
+        "id": "trr_1",
+        "transfer": transfer.stripe_transfer_id,
+        "amount": 1_00,
+        "currency": "eur",
+        "metadata": {},
+    }
     reversed_once = stripe_deliveries.transfer_payload(transfer, reversed_minor=1_00)
     reversed_once["reversals"]["data"] = [reversal]
     of_seller = {"account": account.stripe_account_id}

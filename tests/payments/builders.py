@@ -78,7 +78,9 @@ def is_proved(order: Order) -> bool:
 
 def unsent_refund(order: Order, amount_minor: int) -> Refund:
     """A refund of the order that was opened before its payment was received."""
-    parts = split(amount_minor, remaining_shares(list(OrderItem.objects.filter(order=order).order_by("pk"))))
+    parts = split(
+        amount_minor, remaining_shares(list(OrderItem.objects.filter(order=order).order_by("pk"))), order.currency
+    )
     refund = Refund.objects.create(
         payment=payment_of(order),
         correlation_id=order.pk,

@@ -16,6 +16,16 @@ def exponent(currency: str) -> int:
     return int(digits)
 
 
+# The smallest amount that every party moves, in minor units, where it is not one: Stripe wants 0 as the last of three
+# decimals, and an ariary has no hundredths at either.
+_SMALLEST_MINOR = {"BHD": 10, "JOD": 10, "KWD": 10, "OMR": 10, "TND": 10, "MGA": 100}
+
+
+def smallest_minor(currency: str) -> int:
+    """The smallest amount of `currency` that can be collected, transferred and refunded, in its minor units."""
+    return _SMALLEST_MINOR.get(currency, 1)
+
+
 def format_amount(amount_minor: int, currency: str) -> str:
     """The amount in whole units: `format_amount(123450, "EUR")` is `1,234.50 EUR`."""
     digits = exponent(currency)
@@ -35,18 +45,23 @@ def only_amount(by_currency: Mapping[str, int]) -> tuple[int, str]:
     return amount_minor, currency
 
 
-def basis_points_of(amount_minor: int, basis_points: int) -> int:
-    """`basis_points` hundredths of a percent of `amount_minor`, rounded half up, in the same minor units."""
+def basis_points_of(amount_minor: int, basis_points: int, currency: str) -> int:
+    """`basis_points` hundredths of a percent of `amount_minor` minor units of `currency`, in the same units.
+
+    Rounded half up to the smallest amount that can be moved, if `amount_minor` is a multiple of it.
+    """
     if amount_minor < 0 or basis_points < 0:
         raise ValueError("neither the amount nor the share may be negative")
-    return (amount_minor * basis_points + 5_000) // 10_000
+    step = _step_of([amount_minor], currency)
+    return (amount_minor * basis_points + 5_000 * step) // (10_000 * step) * step
 
 
-def allocate(amount_minor: int, weights: Sequence[int]) -> list[int]:
-    """Split `amount_minor` over `weights` by largest remainder.
+def allocate(amount_minor: int, weights: Sequence[int], currency: str) -> list[int]:
+    """Split `amount_minor` minor units of `currency` over `weights` by largest remainder.
 
     The parts add up to `amount_minor` exactly, none is negative, and none exceeds its weight as long as
-    `amount_minor` does not exceed the sum of the weights. Equal remainders go to the earlier part.
+    `amount_minor` does not exceed the sum of the weights. Equal remainders go to the earlier part. Each can be moved:
+    it is a multiple of the smallest amount of `currency`, if `amount_minor` and the weights are.
     Raises ValueError when there is nothing to allocate over.
     """
     total = sum(weights)
@@ -56,8 +71,16 @@ def allocate(amount_minor: int, weights: Sequence[int]) -> list[int]:
         if amount_minor:
             raise ValueError(f"{amount_minor} cannot be spread over weights that are all zero")
         return [0] * len(weights)
-    parts = [amount_minor * weight // total for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount_minor * weights[i] % total), i))
-    for i in by_remainder[: amount_minor - sum(parts)]:
+    step = _step_of([amount_minor, *weights], currency)
+    steps = amount_minor // step
+    parts = [steps * weight // total for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(steps * weights[i] % total), i))
+    for i in by_remainder[: steps - sum(parts)]:
         parts[i] += 1
-    return parts
+    return [part * step for part in parts]
+
+
+def _step_of(amounts_minor: Sequence[int], currency: str) -> int:
+    """The smallest amount of `currency`; a single minor unit if one of the amounts cannot be moved anyway."""
+    step = smallest_minor(currency)
+    return step if step == 1 or not any(amount_minor % step for amount_minor in amounts_minor) else 1

@@ -55,6 +55,7 @@ def reverse(**changes):
     params = {
         "stripe_transfer_id": "tr_1",
         "amount_minor": 900,
+        "currency": "EUR",
         "reversal_id": new_id(),
         "order_id": new_id(),
         "idempotency_key": "row:reversal:0-900:0",
@@ -262,7 +263,7 @@ def test_all_transfers_of_the_platform_are_never_listed():
 
 
 def test_a_transfer_read_back_shows_its_reversals(raw):
-    one = {"id": "trr_1", "transfer": "tr_1", "amount": 400, "metadata": {"reversal_id": "ours"}}
+    one = {"id": "trr_1", "transfer": "tr_1", "amount": 400, "currency": "eur", "metadata": {"reversal_id": "ours"}}
     page = {"object": "list", "data": [one], "has_more": False, "url": "/v1/transfers/tr_1/reversals"}
     raw.body = json.dumps({**TRANSFER, "amount_reversed": 400, "reversals": page}).encode()
 

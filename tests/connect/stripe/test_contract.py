@@ -57,7 +57,12 @@ def test_the_parameters_of_a_transfer_fit_stripes_schema(params):
 
 def test_a_reversal_always_names_its_amount(params):
     stripe_api.create_reversal(
-        stripe_transfer_id="tr_1", amount_minor=9_00, reversal_id=new_id(), order_id=new_id(), idempotency_key="key"
+        stripe_transfer_id="tr_1",
+        amount_minor=9_00,
+        currency="EUR",
+        reversal_id=new_id(),
+        order_id=new_id(),
+        idempotency_key="key",
     )
 
     assert_is_known(params[0], "/v1/transfers/{id}/reversals")

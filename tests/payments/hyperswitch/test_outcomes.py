@@ -32,14 +32,14 @@ SWEEP = by_sweep("test")
 
 def test_a_payment_without_an_idempotency_key_is_a_loud_error(sandbox):
     with pytest.raises(ValueError, match="without an idempotency key"):
-        hyperswitch_api.create_payment({"payment_id": "pay_1"}, idempotency_key="")
+        hyperswitch_api.create_payment({"payment_id": "pay_1", "amount": 1, "currency": "EUR"}, idempotency_key="")
 
     assert sandbox.calls() == []
 
 
 def test_a_refund_without_an_idempotency_key_is_a_loud_error(sandbox):
     with pytest.raises(ValueError, match="without an idempotency key"):
-        hyperswitch_api.create_refund({"refund_id": "ref_1", "amount": 1}, idempotency_key=" ")
+        hyperswitch_api.create_refund({"refund_id": "ref_1", "amount": 1}, currency="EUR", idempotency_key=" ")
 
     assert sandbox.calls() == []
 

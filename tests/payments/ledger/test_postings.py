@@ -69,13 +69,17 @@ def test_no_more_is_applied_than_was_received(order):
 
 
 def test_an_allocation_never_takes_more_than_an_account_has():
-    assert allocate_over(10, {"tax": 3, "platform_fee": 5}) == {"tax": 3, "platform_fee": 5, "recoverable": 2}
-    assert capped_to({"tax": 4}, {"tax": 3, "platform_fee": 5}) == {"tax": 3, "platform_fee": 1}
+    assert allocate_over(10, {"tax": 3, "platform_fee": 5}, "EUR") == {"tax": 3, "platform_fee": 5, "recoverable": 2}
+    assert capped_to({"tax": 4}, {"tax": 3, "platform_fee": 5}, "EUR") == {"tax": 3, "platform_fee": 1}
 
 
 @pytest.mark.parametrize(
     "take",
-    [lambda: allocate_over(-1, {"tax": 1}), lambda: allocate_over(1, {"tax": -1}), lambda: subtract({"tax": -1}, {})],
+    [
+        lambda: allocate_over(-1, {"tax": 1}, "EUR"),
+        lambda: allocate_over(1, {"tax": -1}, "EUR"),
+        lambda: subtract({"tax": -1}, {}),
+    ],
 )
 def test_an_allocation_is_never_negative(take):
     with pytest.raises(AssertionError):
