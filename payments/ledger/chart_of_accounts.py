@@ -1,7 +1,7 @@
 """The codes of the ledger's accounts.
 
-The balance of an asset (`psp_clearing`, `stripe_balance`, `bank`) is negative by the amount in it; what we owe
-(sellers, tax) is positive.
+The balance of an asset (`psp_clearing`, `stripe_balance`, `bank`, `reserve`) is negative by the amount in it; what we
+owe (sellers, tax) is positive.
 """
 
 from uuid import UUID
@@ -17,6 +17,10 @@ DISPUTE_SUSPENSE = "dispute_suspense"
 DISPUTE_LOSS = "dispute_loss"
 PSP_FEES = "psp_fees"
 BANK = "bank"
+RESERVE = "reserve"
+DISPUTE_FEES = "dispute_fees"
+STRIPE_FEES = "stripe_fees"
+DIFFERENCES = "differences"
 SELLER = "seller:"
 
 # The names of the ledger's own accounts, as staff read them.
@@ -32,6 +36,10 @@ ACCOUNT_NAMES = {
     DISPUTE_LOSS: "our losses",
     PSP_FEES: "the provider's fees",
     BANK: "our bank account",
+    RESERVE: "the reserve that the provider holds",
+    DISPUTE_FEES: "the fees of disputes",
+    STRIPE_FEES: "Stripe's fees",
+    DIFFERENCES: "differences to statements",
 }
 SYSTEM_ACCOUNTS = tuple(ACCOUNT_NAMES)
 

@@ -139,20 +139,56 @@ class WriteOff(KeyedRow):
 
 
 class StatementEntry(KeyedRow):
-    """One line of a provider's or bank's statement, booked once. `name` is the statement's own id of the line."""
+    """One line of a provider's or bank's statement, booked once. `name` is the statement's own id of the line.
+
+    `kind` is one of `payments.ledger.statement_kinds`. `account` is the one that a difference is about. `corrects` is
+    the line whose money this one moves back.
+    """
 
     name = models.CharField(max_length=100, unique=True)
-    kind = models.CharField(max_length=10)
+    kind = models.CharField(max_length=20)
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     at = models.DateTimeField()
+    account = models.CharField(max_length=130, blank=True, default="")
+    corrects = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="correction")
+    reason = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name_plural = "statement entries"
         constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="statement_entry_amount_positive"),
             models.CheckConstraint(
-                condition=Q(kind__in=["top_up", "settlement", "fee"]), name="statement_entry_kind_known"
+                condition=Q(amount_minor__gt=0) | Q(kind="difference", amount_minor__lt=0),
+                name="statement_entry_amount_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    kind__in=[
+                        "settlement",
+                        "top_up",
+                        "bank_top_up",
+                        "stripe_payout",
+                        "fee",
+                        "dispute_fee",
+                        "dispute_fee_return",
+                        "stripe_fee",
+                        "tax_remitted",
+                        "reserve_held",
+                        "reserve_released",
+                        "collection",
+                        "collection_return",
+                        "difference",
+                    ]
+                ),
+                name="statement_entry_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="difference") & ~Q(account="") | ~Q(kind="difference") & Q(account=""),
+                name="statement_entry_account_of_difference",
+            ),
+            models.CheckConstraint(
+                condition=Q(corrects__isnull=True) & Q(account="") | ~Q(reason=""),
+                name="statement_entry_reason_given",
             ),
         ]

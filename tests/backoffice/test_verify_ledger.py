@@ -15,7 +15,7 @@ from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferRev
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from payments.ledger.proof import Proof, Term
-from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
+from payments.ledger.statements import StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund
 from subscriptions.models import SubscriptionInvoice
 from tests.buying import deliver_dispute, deliver_refund, paid, payment_of, refund_of, two_sellers_order
@@ -166,7 +166,7 @@ def test_all_differences_are_counted_and_the_first_20_shown(monkeypatch):
 
 def test_what_a_statement_booked_is_no_difference(order):
     paid(two_sellers_order())
-    book_statement_line(StatementLine("fee-1", StatementKind.FEE, 12_50, "EUR", order.completed_at))
+    book_statement_line(StatementLine("fee-1", "fee", 12_50, "EUR", order.completed_at))
 
     assert verify()[0] == 0
 

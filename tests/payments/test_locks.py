@@ -19,7 +19,7 @@ from payments.hyperswitch.objects import parse_dispute, parse_refund
 from payments.inbox import retention
 from payments.inbox.replay import replay
 from payments.ledger.postings import open_accounts
-from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
+from payments.ledger.statements import StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund, RevokedMandate, WebhookDelivery, WriteOff
 from payments.reconciliation import refresh
 from payments.refunds import refund_requests
@@ -436,7 +436,7 @@ def test_cleaning_the_log_does_not_wait_for_a_delivery_that_is_replayed(sandbox)
 
 
 def test_a_statements_line_that_two_read_is_booked_once():
-    line = StatementLine("po-1", StatementKind.TOP_UP, 5_000_00, "EUR", timezone.now())
+    line = StatementLine("po-1", "top_up", 5_000_00, "EUR", timezone.now())
 
     first, rival = before_commit(lambda: book_statement_line(line), lambda: book_statement_line(line))
 

@@ -12,13 +12,16 @@ from connect.states import TransferStatus
 from marketplace.models import Order
 from payments.ledger.chart_of_accounts import (
     BANK,
+    DISPUTE_FEES,
     DISPUTE_LOSS,
     DISPUTE_SUSPENSE,
     PLATFORM_FEE,
     PSP_CLEARING,
     PSP_FEES,
     RECOVERABLE,
+    RESERVE,
     STRIPE_BALANCE,
+    STRIPE_FEES,
     SUBSCRIPTION_INCOME,
     TAX,
     UNAPPLIED,
@@ -28,7 +31,7 @@ from payments.ledger.chart_of_accounts import (
 from payments.ledger.opening_balances import postings_of, seller_balances
 from payments.ledger.postings import balances
 from payments.ledger.proof import Entry, Fault, faults_between
-from payments.ledger.statements import ACCOUNTS, StatementKind
+from payments.ledger.statements import accounts_of
 from payments.models import Dispute, LedgerAccount, Payment, Posting, Refund, StatementEntry
 from veza.backoffice.proof import as_of_now
 from veza.core.models import ReviewItem
@@ -36,10 +39,10 @@ from veza.core.money import format_amount
 
 WRONG_SIGN = "account_on_wrong_side"
 # What we have stands below zero (credits less debits), what we owe or earned above.
-NEVER_ABOVE_ZERO = (PSP_CLEARING, RECOVERABLE, DISPUTE_LOSS, PSP_FEES)
+NEVER_ABOVE_ZERO = (PSP_CLEARING, RECOVERABLE, DISPUTE_LOSS, PSP_FEES, DISPUTE_FEES, STRIPE_FEES, RESERVE)
 NEVER_BELOW_ZERO = (UNAPPLIED, PLATFORM_FEE, TAX, SUBSCRIPTION_INCOME, DISPUTE_SUSPENSE)
-# What came into these is known from statements only, line by line of this kind.
-FILLED_BY = {STRIPE_BALANCE: StatementKind.TOP_UP, BANK: StatementKind.SETTLEMENT}
+# What came into these is known from statements only, line by line of these kinds.
+FILLED_BY = {STRIPE_BALANCE: ("top_up", "bank_top_up"), BANK: ("settlement", "stripe_payout")}
 
 
 def account_faults(chunk: int = 500) -> Iterator[Fault]:
@@ -90,8 +93,8 @@ def _statement_faults(chunk: int) -> Iterator[Fault]:
 
 
 def _expected(one: StatementEntry) -> Entry:
-    debit, credit = ACCOUNTS[StatementKind(one.kind)]
-    return Entry(Posting.Kind.STATEMENT, one.pk, 0, debit, credit, one.amount_minor, one.currency)
+    debit, credit = accounts_of(one)
+    return Entry(Posting.Kind.STATEMENT, one.pk, 0, debit, credit, abs(one.amount_minor), one.currency)
 
 
 def _entry(row: Posting) -> Entry:
@@ -120,12 +123,12 @@ def sign_faults() -> Iterator[tuple[UUID, Fault]]:
     something once one was booked.
     """
     never_above = {*NEVER_ABOVE_ZERO}
-    booked = {*StatementEntry.objects.filter(kind__in=FILLED_BY.values()).values_list("kind", "currency")}
+    booked = {*StatementEntry.objects.values_list("kind", "currency").distinct()}
     for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, *FILLED_BY):
         in_doubt = _amounts_in_doubt() if code == PSP_CLEARING else {}
         for currency, total in _balances_of(code).items():
             balance = total - min(max(total, 0), in_doubt.get(currency, 0))
-            above = code in never_above or (FILLED_BY.get(code), currency) in booked
+            above = code in never_above or any((kind, currency) in booked for kind in FILLED_BY.get(code, ()))
             if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
                 text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
                 yield subject_of(code, currency), Fault(text, abs(balance), currency)

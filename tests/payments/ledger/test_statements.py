@@ -2,12 +2,16 @@
 
 import io
 import json
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from payments.ledger.postings import balances
+from payments.ledger.statement_kinds import STATEMENT_KINDS
 from payments.models import Posting
+from veza.backoffice.account_proof import account_faults
 
 pytestmark = pytest.mark.django_db
 HEAD = "line,kind,amount_minor,currency,date\n"
@@ -21,7 +25,7 @@ def book(tmp_path):
     def run(text: str, *options: str) -> dict:
         file, out = tmp_path / "statement.csv", io.StringIO()
         file.write_text(text)
-        call_command("book_statement", str(file), "--json", *options, stdout=out, stderr=io.StringIO())
+        call_command("book_statement", str(file), "--json", *options, stdout=out, stderr=sys.stderr)
         return json.loads(out.getvalue())
 
     return run
@@ -55,6 +59,7 @@ def test_a_dry_run_counts_what_it_would_book_and_books_nothing(book):
     [
         ("po-1,top_up,499999,EUR,2026-11-20", "booked before, and differently"),
         ("x,refund,100,EUR,2026-11-20", "kind is 'refund'"),
+        ("x,fee,-5,EUR,2026-11-20", "a positive number"),
         ("x,fee,1.50,EUR,2026-11-20", "amount_minor is '1.50'"),
         ("x,fee,0,EUR,2026-11-20", "a positive number"),
         ("x,fee,100,EURO,2026-11-20", "'EURO' is not a currency"),
@@ -83,3 +88,77 @@ def test_a_file_that_is_not_a_statement_is_refused(tmp_path, text, payload):
 
     with pytest.raises(CommandError, match=payload):
         call_command("book_statement", str(file))
+
+
+DETAILED = HEAD.replace("date", "date,account,corrects,reason")
+# From which account to which each kind moves money, as an accountant expects it.
+MOVES = {
+    "settlement": ("psp_clearing", "bank"),
+    "top_up": ("psp_clearing", "stripe_balance"),
+    "bank_top_up": ("bank", "stripe_balance"),
+    "stripe_payout": ("stripe_balance", "bank"),
+    "fee": ("psp_clearing", "psp_fees"),
+    "dispute_fee": ("psp_clearing", "dispute_fees"),
+    "dispute_fee_return": ("dispute_fees", "psp_clearing"),
+    "stripe_fee": ("stripe_balance", "stripe_fees"),
+    "tax_remitted": ("bank", "tax"),
+    "reserve_held": ("psp_clearing", "reserve"),
+    "reserve_released": ("reserve", "psp_clearing"),
+    "collection": ("stripe_balance", "dispute_loss"),
+    "collection_return": ("dispute_loss", "stripe_balance"),
+    "difference": ("bank", "differences"),
+}
+
+
+def test_every_kind_is_booked_between_its_accounts_and_corrected_once(book):
+    assert {*MOVES} == {*STATEMENT_KINDS}
+    for kind, (source, target) in MOVES.items():
+        details = "bank,,The bank's charge." if kind == "difference" else ",,"
+        book(f"{DETAILED}{kind},{kind},100,EUR,2026-11-20,{details}\n")
+        moved = {code: amount for (code, _currency), amount in balances().items() if amount}
+        assert moved == {source: 100, target: -100}, kind
+        account = "bank" if kind == "difference" else ""
+        book(f"{DETAILED}{kind}-back,{kind},100,EUR,2026-11-21,{account},{kind},Booked twice.\n")
+        assert not any(balances().values()), kind
+    assert [fault.text for fault in account_faults()] == []
+
+
+def test_a_difference_in_our_favour_is_negative(book):
+    book(f"{DETAILED}d,difference,-7,EUR,2026-11-20,psp_clearing,,Found in the provider's report.\n")
+
+    assert balances() == {("psp_clearing", "EUR"): -7, ("differences", "EUR"): 7}
+    assert [fault.text for fault in account_faults()] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("x,fee,1250,EUR,2026-11-20,,po-9,Twice.", "corrects 'po-9', which is no line"),
+        ("x,fee,1251,EUR,2026-11-20,,fee-1,Twice.", "has to repeat the kind and amount of 'fee-1'"),
+        ("x,fee,1250,EUR,2026-11-20,,fee-1,", "needs a reason"),
+        ("x,fee,1250,EUR,2026-11-20,bank,,", "account is 'bank', and may be empty"),
+        ("x,difference,5,EUR,2026-11-20,tax,,Why.", "account is 'tax', and may be psp_clearing"),
+        ("x,difference,5,EUR,2026-11-20,bank,,", "needs a reason"),
+        ("x,difference,0,EUR,2026-11-20,bank,,Why.", "a positive number"),
+        ("x,fee,1250,EUR,2026-11-20,,back,Twice.", "corrects 'back', which is no line"),
+        ("x,fee,1250,EUR,2026-11-20,,fee-1,Twice.", "'fee-1' was corrected before"),
+    ],
+)
+def test_a_detail_that_cannot_be_is_reported_and_books_nothing(book, capsys, line, why):
+    book(GOOD)
+    book(f"{DETAILED}back,fee,1250,EUR,2026-11-21,,fee-1,Booked twice.\n")
+    before = balances()
+
+    with pytest.raises(CommandError):
+        book(f"{DETAILED}{line}\n")
+    assert why in capsys.readouterr().err
+    assert balances() == before
+
+
+def test_a_statement_entry_without_its_posting_is_found(book):
+    book(GOOD)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE payments_posting SET debit_id = credit_id, credit_id = debit_id")
+
+    assert len([*account_faults()]) == 4 + 2  # Both lines twice, missing and unexplained, and two accounts above zero.

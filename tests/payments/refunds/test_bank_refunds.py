@@ -11,7 +11,7 @@ from marketplace.models import License, Order
 from marketplace.refunds import OrderNotRefundable
 from payments.ledger.chart_of_accounts import BANK
 from payments.ledger.postings import balances
-from payments.ledger.statements import StatementKind, StatementLine, book_statement_line
+from payments.ledger.statements import StatementLine, book_statement_line
 from payments.models import Payment, Refund
 from payments.refunds.bank_refunds import (
     BankTransferBooked,
@@ -243,14 +243,14 @@ def test_unapplied_funds_that_hyperswitch_can_return_stay_there(sandbox):
 
 
 def test_a_settlement_and_a_bank_refund_balance_our_bank_account(order):
-    book_statement_line(StatementLine("s-1", StatementKind.SETTLEMENT, 18_00, "EUR", timezone.now()))
+    book_statement_line(StatementLine("s-1", "settlement", 18_00, "EUR", timezone.now()))
     refund_by_bank(old(order), order.total_minor)
 
     assert faults() == []
 
 
 def test_more_paid_than_our_bank_account_had_is_a_difference(order):
-    book_statement_line(StatementLine("s-1", StatementKind.SETTLEMENT, 17_00, "EUR", timezone.now()))
+    book_statement_line(StatementLine("s-1", "settlement", 17_00, "EUR", timezone.now()))
     refund_by_bank(old(order), order.total_minor)
 
     assert any("account bank stands at" in fault for fault in faults())
