@@ -69,7 +69,7 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "payments.retry_deliveries": (True, settings.RESEND_CHECK_INTERVAL),
     "payments.close_unpaid": (True, timedelta(minutes=1)),
     "payments.reconcile": (settings.RECONCILE_WORKER_ENABLED, settings.RECONCILE_INTERVAL),
-    "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, daily(hour=2, minute=40)),
+    "payments.compare_lists": (settings.RECONCILE_WORKER_ENABLED, timedelta(hours=1)),
     "payments.review_refunds": (bool(settings.REFUND_REVIEW_AFTER), timedelta(hours=1)),
     "payments.clean_webhook_log": (True, daily(hour=3, minute=20)),
     "payments.carry_forward": (True, timedelta(hours=1)),
