@@ -38,19 +38,16 @@ from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
     EnterReceivedAmount,
-    MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
     ReplayWebhook,
     RetryReturnOfFunds,
-    WriteOffShortfall,
 )
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
 from payments.inbox.replay import UNSETTLED
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from payments.refund_actions import EndRefund, EnterConvertedAmount, MarkRefundExpected, WriteOffShortfall
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
 from tests.core.test_status_writers import FLOORS
