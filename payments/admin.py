@@ -17,7 +17,7 @@ from payments.admin_actions import (
     ReplayWebhook,
     RetryReturnOfFunds,
 )
-from payments.collection.payment_updates import NOTES
+from payments.collection.payment_changes import NOTES
 from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, SELLER, SYSTEM_ACCOUNTS, seller_of
 from payments.ledger.opening_balances import postings_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
