@@ -1,7 +1,7 @@
 """Review items about payments: opened by one update, closed when another one resolves them.
 
-All kinds of this floor, as they are stored, are named here and nowhere else. Items about refunds and disputes are
-written in their rooms.
+The kinds about refunds and disputes are named here too, as they are stored, and nowhere else; their rooms write the
+items.
 """
 
 from uuid import UUID
