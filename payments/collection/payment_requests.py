@@ -16,7 +16,8 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from payments.collection.charges import AWAITS_PAYER, UNCONFIRMED_AFTER
-from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.payment_changes import STATUS_OF
+from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH

@@ -16,7 +16,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import Q
 from django.utils import timezone
 
-from payments.collection.payment_updates import HOLDS_NOTHING, OPEN_AT_HYPERSWITCH
+from payments.collection.payment_changes import HOLDS_NOTHING, OPEN_AT_HYPERSWITCH
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
 from payments.hyperswitch.objects import RemoteDispute, RemotePayment, RemoteRefund, Unreadable

@@ -19,7 +19,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments.collection import payment_requests
-from payments.collection.payment_updates import UNDECIDED_AT_HYPERSWITCH, apply_payment
+from payments.collection.payment_changes import UNDECIDED_AT_HYPERSWITCH
+from payments.collection.payment_updates import apply_payment
 from payments.disputes import dispute_updates
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client

@@ -14,10 +14,11 @@ from payments.ledger.chart_of_accounts import BANK, PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Posting, Refund
 from payments.ports import purchase_of
-from payments.review_items import EXTERNAL_REFUND, REFUND_EXCESS, open_review_of_refund_excess
+from payments.review_items import EXTERNAL_REFUND, RECOVER, REFUND_EXCESS
 from payments.states import RefundStatus
 from veza.core import writes
-from veza.core.reviews import close_review
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 
 
 def change_amount(refund: Refund, *, amount_minor: int, currency: str) -> None:
@@ -54,7 +55,7 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     # An amount in doubt may belong to the payment: nothing of it is an excess yet.
     excess_minor = refund.allocation.get(RECOVERABLE, 0)
     if excess_minor and payment.has_received(refund.booked_currency):
-        open_review_of_refund_excess(refund, excess_minor)
+        _open_review_of_refund_excess(refund, excess_minor)
 
 
 def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
@@ -144,4 +145,17 @@ def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
         currency=refund.booked_currency,
         correlation_id=refund.correlation_id,
         at=at,
+    )
+
+
+def _open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
+    """More was refunded than remained: the excess is ours to recover."""
+    assert excess_minor > 0, "an excess is what was refunded beyond the payment"
+    open_review(
+        REFUND_EXCESS,
+        refund,
+        why=f"{format_amount(excess_minor, refund.booked_currency)} more was refunded than remained of the payment.",
+        what_to_do=RECOVER,
+        amount_minor=excess_minor,
+        currency=refund.booked_currency,
     )

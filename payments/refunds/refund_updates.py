@@ -35,7 +35,7 @@ from payments.refunds.refund_postings import (
     post_other_amount,
     post_out,
 )
-from payments.review_items import (
+from payments.refunds.refund_reviews import (
     open_review_of_refund_in_doubt,
     open_review_of_returned_refund,
     update_reviews_after_failure,

@@ -38,19 +38,16 @@ from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
     EnterReceivedAmount,
-    MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
     ReplayWebhook,
     RetryReturnOfFunds,
-    WriteOffShortfall,
 )
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
-from payments.inbox.replay import UNSETTLED
+from payments.inbox.replay import UNKNOWN_PROFILE, UNSETTLED
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from payments.refund_actions import EndRefund, EnterConvertedAmount, MarkRefundExpected, WriteOffShortfall
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
 from tests.core.test_status_writers import FLOORS
@@ -102,7 +99,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),
     kinds.DISPUTE_STATUS_UNKNOWN: Task("payments.compare_lists"),
-    kinds.UNKNOWN_PROFILE: Act(ReplayWebhook),
+    UNKNOWN_PROFILE: Act(ReplayWebhook),
     UNSETTLED: Act(ReplayWebhook),
     UNKNOWN_EVENT: Act(ReplayWebhook),
     UNREADABLE_EVENT: Act(ReplayWebhook),

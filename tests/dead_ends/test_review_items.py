@@ -23,7 +23,7 @@ from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
-from payments.inbox.replay import UNSETTLED, replay
+from payments.inbox.replay import UNKNOWN_PROFILE, UNSETTLED, replay
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation.refresh import refresh_refund
@@ -223,7 +223,7 @@ MAKE: dict[str, Any] = {
     REFUND_TO_DECIDE: refund_application,
     kinds.DISPUTE_TO_ANSWER: lambda sandbox: disputed(sandbox, "opened", amount_minor=5_00),
     kinds.DISPUTE_EXCESS: lambda sandbox: disputed(sandbox, "lost", amount_minor=50_00),
-    kinds.UNKNOWN_PROFILE: unknown_profile,
+    UNKNOWN_PROFILE: unknown_profile,
     kinds.AMOUNT_IN_DOUBT: lambda sandbox: external_refund(sandbox, currency="USD"),
     UNSETTLED: unsettled_delivery,
     UNKNOWN_EVENT: lambda sandbox: deliver(envelope("quite_new", {})),
@@ -294,7 +294,7 @@ def test_a_replay_under_the_right_profile_ends_the_item_about_it(sandbox, settin
 
     replay(WebhookDelivery.objects.get().pk)
 
-    assert ReviewItem.objects.get(kind=kinds.UNKNOWN_PROFILE).status == "closed"
+    assert ReviewItem.objects.get(kind=UNKNOWN_PROFILE).status == "closed"
     assert Payment.objects.get().status == "succeeded"
 
 

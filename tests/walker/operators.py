@@ -9,8 +9,9 @@ from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
 from marketplace.models import Order, RefundApplication
 from marketplace.refunds import RefundRequest, request_refund
-from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
+from payments.admin_actions import EnterReceivedAmount
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refund_actions import EnterConvertedAmount, ImportExternalRefund, WriteOffShortfall
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.walker.world import World
 from veza.core.admin_actions import ActionRequest, AdminAction

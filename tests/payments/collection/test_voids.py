@@ -10,11 +10,12 @@ from connect.models import ConnectedAccount
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from marketplace.models import License
-from payments.admin_actions import MarkRefundExpected, RefreshRefund
+from payments.admin_actions import RefreshRefund
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch.objects import parse_payment
 from payments.ledger.postings import balances
 from payments.models import Refund
+from payments.refund_actions import MarkRefundExpected
 from payments.refunds.external_refunds import mark_refund_expected
 from payments.refunds.refund_requests import RefundExceedsPayment, send_refund
 from tests.buying import (
