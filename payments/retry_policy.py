@@ -28,6 +28,9 @@ LOOK_AGAIN_AFTER = timedelta(minutes=5)
 # Reconciliation: the first pause after a refresh without an answer; it doubles up to RECONCILE_INTERVAL.
 FIRST_PAUSE = timedelta(minutes=1)
 
+# A payment that Hyperswitch's staff have not decided about is read this often.
+UNDECIDED_PAYMENT_INTERVAL = timedelta(days=1)
+
 # Two reads this far apart have to agree before one takes away money or undoes a success.
 CONFIRM_AFTER = timedelta(minutes=1)
 # For how long a success without an amount is only refreshed; then a review item asks finance for the amount.
@@ -36,7 +39,7 @@ AMOUNT_MISSING_FOR = timedelta(hours=1)
 # Disputes are refreshed daily while they are open or young: a bank may reopen one that has ended. One whose refresh
 # brought no answer is refreshed sooner.
 DISPUTE_REFRESH_INTERVAL = timedelta(days=1)
-DISPUTE_REFRESH_FOR = timedelta(days=180)
+DISPUTE_REFRESH_FOR = timedelta(days=540)
 UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
 
 

@@ -9,7 +9,8 @@ from subscriptions.models import Subscription
 from subscriptions.periods import card_warning_at, renewal_due_at
 from subscriptions.states import RENEWING
 from veza.core import writes
-from veza.core.email.outbox import write_email, write_email_if_changed
+from veza.core.email.outbox import write_email
+from veza.core.email.series import write_email_if_changed
 
 
 @writes.atomic()

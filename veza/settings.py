@@ -257,6 +257,8 @@ EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
 EMAIL_LINK_ORIGINS = env.list("EMAIL_LINK_ORIGINS", default=[]) or [PUBLIC_BASE_URL, HYPERSWITCH_BASE_URL]
 # Who gets the daily digest of open review items. If empty, it is not written.
 REVIEW_DIGEST_ADDRESS = env.str("REVIEW_DIGEST_ADDRESS", default="")
+# The language of the digest: en or fr.
+REVIEW_DIGEST_LANGUAGE = env.str("REVIEW_DIGEST_LANGUAGE", default="en")
 
 # --- Workers ---
 # How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as

@@ -39,7 +39,13 @@ CAPTURES = frozenset({"succeeded", "partially_captured", "partially_captured_and
 # Hyperswitch's staff look into it: an amount is there, and one that is missing proves nothing.
 _UNDER_REVIEW = frozenset({"review", "conflicted"})
 # Nothing of the payment is held, whatever `amount_received` says.
-_HOLDS_NOTHING = frozenset({"failed", "cancelled", "expired", "cancelled_post_capture"})
+HOLDS_NOTHING = frozenset({"failed", "cancelled", "expired", "cancelled_post_capture"})
+# Nothing of the payment was captured yet.
+OPEN_AT_HYPERSWITCH = frozenset(
+    remote for remote, ours in STATUS_OF.items() if ours in (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+)
+# Something may be captured, and more or less of it later.
+UNDECIDED_AT_HYPERSWITCH = _UNDER_REVIEW | {"partially_captured_and_capturable"}
 # What an open payment waits for at Hyperswitch, for staff; the other statuses say it themselves.
 NOTES = {
     "requires_customer_action": "waiting for the buyer to confirm it with their bank",
@@ -132,7 +138,7 @@ def _held_minor(snapshot: RemotePayment, currency: str, was_held_minor: int) -> 
 
     A payment has one currency at a time: when another one is captured, nothing of the first is there any more.
     """
-    if snapshot.status in _HOLDS_NOTHING:
+    if snapshot.status in HOLDS_NOTHING:
         return 0
     captured_minor = snapshot.received_minor
     if snapshot.status in _UNDER_REVIEW and not captured_minor:
@@ -150,11 +156,11 @@ def _target_of(snapshot: RemotePayment, payment: Payment) -> PaymentStatus:
     """The status that the payment should have by this report."""
     if snapshot.status in CAPTURES:
         return PaymentStatus.SUCCEEDED if _is_right(snapshot, payment) else PaymentStatus.MISMATCHED
-    if snapshot.status in _HOLDS_NOTHING and payment.received_minor:
+    if snapshot.status in HOLDS_NOTHING and payment.received_minor:
         is_ended = payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
         # Voided in full, a mismatched payment becomes cancelled.
         return PaymentStatus(payment.status) if is_ended else PaymentStatus.MISMATCHED
-    if snapshot.status in _HOLDS_NOTHING and payment.status == PaymentStatus.MISMATCHED:
+    if snapshot.status in HOLDS_NOTHING and payment.status == PaymentStatus.MISMATCHED:
         return PaymentStatus.CANCELLED
     if needs_payer(payment, snapshot):
         return PaymentStatus.FAILED

@@ -171,7 +171,9 @@ class Payment(StatefulRow):
             models.Index(fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="payment_due"),
             models.Index(fields=["correlation_id"], name="payment_story"),
             models.Index(
-                fields=["created_at"], condition=Q(status__in=["pending", "processing"]), name="payment_unsettled"
+                fields=["created_at"],
+                condition=Q(status__in=["pending", "processing", "mismatched"]),
+                name="payment_unsettled",
             ),
             models.Index(fields=["close_due_at"], condition=Q(close_due_at__isnull=False), name="payment_to_close"),
         ]

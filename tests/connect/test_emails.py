@@ -10,7 +10,7 @@ from tests.connect.builders import debt_of, reverse, send
 from tests.connect.factories import make_seller, planned, to_reverse
 from tests.connect.stripe_deliveries import SECRET, account_payload, deliver, event, payout_payload
 from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses
-from tests.emails import composed, texts_to, written_to
+from tests.emails import composed, mark_sent, send_what_waits, texts_to, written_to
 from veza.core.email.content import Outdated
 from veza.core.models import Email
 
@@ -93,6 +93,42 @@ def test_requirements_that_are_back_after_others_are_told_again(account):
         Email.objects.waiting().update(status="sent", next_attempt_at=None)
 
     assert len(written_to(account.seller, "account_needs_attention")) == 3
+
+
+def test_requirements_that_were_met_and_are_back_are_told_again(account):
+    for requirements in (["external_account"], [], [], ["external_account"]):
+        asks_for(account, *requirements)
+        mark_sent(account.seller)
+
+    attention, in_order = "account_needs_attention", "account_in_order"
+    assert [email.message for email in written_to(account.seller)] == [attention, in_order, attention]
+
+
+def test_what_stripe_asked_and_got_within_minutes_is_not_told(account):
+    for requirements in (["external_account"], []):
+        asks_for(account, *requirements)
+    send_what_waits()
+
+    assert {(email.status, email.last_error) for email in written_to(account.seller)} == {
+        ("dropped", "Stripe's requirements have changed since."),
+        ("dropped", "The recipient was told nothing that this would end."),
+    }
+
+
+def test_what_stripe_takes_back_within_minutes_is_not_told_twice(account):
+    asks_for(account, "external_account")
+    send_what_waits()
+    for requirements in ([], ["external_account"]):
+        asks_for(account, *requirements)
+    send_what_waits()
+
+    assert [email.status for email in written_to(account.seller)] == ["sent", "dropped", "dropped"]
+
+
+def test_an_account_in_order_from_the_start_hears_nothing(account):
+    asks_for(account)
+
+    assert not Email.objects.exists()
 
 
 def test_a_seller_who_is_still_filling_in_the_forms_hears_nothing(account):

@@ -8,7 +8,6 @@ from celery.schedules import crontab
 from veza.celery import SWEEPS, app, daily
 
 DAILY = (
-    "payments.compare_lists",
     "payments.clean_webhook_log",
     "backoffice.verify_ledger",
     "connect.review_closed_balances",

@@ -32,7 +32,7 @@ from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.admin_actions import GrantRefund, RefreshOrder, RefundForBuyer
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
-from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
 from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
@@ -95,6 +95,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.IN_DOUBT: Act(RefreshRefund),
     kinds.REFUND_OVERDUE: Act(EndRefund),
     REFUND_TO_DECIDE: Act(GrantRefund),
+    DECISION_LATE: Act(GrantRefund),
     kinds.AMOUNT_IN_DOUBT: Act(EnterConvertedAmount),
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),

@@ -18,7 +18,7 @@ from connect.transfers.transfer_requests import send_transfer
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.models import License, Order
-from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
 from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
@@ -50,6 +50,7 @@ from tests.dead_ends.rows import (
     any_order,
     failed,
     failed_email,
+    late_refund_application,
     overdue_refund,
     paid_order,
     payment_after,
@@ -221,6 +222,7 @@ MAKE: dict[str, Any] = {
     kinds.IN_DOUBT: refund_in_doubt,
     kinds.REFUND_OVERDUE: overdue_refund,
     REFUND_TO_DECIDE: refund_application,
+    DECISION_LATE: late_refund_application,
     kinds.DISPUTE_TO_ANSWER: lambda sandbox: disputed(sandbox, "opened", amount_minor=5_00),
     kinds.DISPUTE_EXCESS: lambda sandbox: disputed(sandbox, "lost", amount_minor=50_00),
     UNKNOWN_PROFILE: unknown_profile,

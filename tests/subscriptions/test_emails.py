@@ -5,8 +5,8 @@ from django.test import Client
 
 from subscriptions.changes import cancel, change_plan
 from subscriptions.messages.renewals import payment_link
-from tests.buying import deliver_refund
-from tests.emails import composed, texts_to, written_to
+from tests.buying import answer_dispute, deliver_refund
+from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.subscriptions.subscribing import (
     SWEEP,
     PlanFactory,
@@ -145,3 +145,14 @@ def test_a_subscription_that_was_never_paid_ends_in_silence(sandbox):
     press_button(sandbox, "decline", subscription)
 
     assert not Email.objects.exists()
+
+
+def test_a_decision_that_the_bank_changes_twice_is_told_each_time(sandbox):
+    subscription = activate(sandbox)
+    (payment,) = payments_of(subscription)
+    for status in ("won", "lost", "won"):
+        answer_dispute(payment, status)
+        mark_sent(subscription.user)
+
+    told = [email.message for email in written_to(subscription.user) if "dispute" in email.message]
+    assert told == [f"invoice_dispute_{status}" for status in ("won", "lost", "won")]

@@ -282,9 +282,9 @@ def test_a_due_dispute_does_not_wait_for_the_hour(sandbox, order):
 
 @pytest.mark.parametrize(
     ("status", "days_old", "again"),
-    [("won", 178, True), ("won", 180, False), ("opened", 180, True), ("challenged", 900, True)],
+    [("won", 538, True), ("won", 540, False), ("opened", 540, True), ("challenged", 900, True)],
 )
-def test_an_ended_dispute_is_refreshed_for_180_days_an_open_one_for_ever(sandbox, order, status, days_old, again):
+def test_an_ended_dispute_is_refreshed_for_540_days_an_open_one_for_ever(sandbox, order, status, days_old, again):
     dispute_at_the_provider(sandbox, order, status=f"dispute_{status}")
     Dispute.objects.update(created_at=timezone.now() - timedelta(days=days_old), next_attempt_at=timezone.now())
 
