@@ -49,8 +49,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 SET_EXPLICITLY = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
-STATE_OF_SERVICES = "veza.status.state"
-WORKERS = "veza.celery.app"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",
