@@ -226,7 +226,7 @@ def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _clock(payload: Mapping[str, Any], name: str, heard_at: datetime | None) -> datetime | None:
-    """When Hyperswitch last changed the object: not after we heard of it, or everything later would be old news."""
+    """When Hyperswitch last changed the object: not after we heard of it, or everything later would be outdated."""
     at, heard_at = _time(payload, name), heard_at or timezone.now()
     return heard_at if at is not None and at > heard_at + _AHEAD else at
 
