@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, source_files
 
 APPS = ["veza", "payments", "connect", "marketplace", "subscriptions", "acceptance", "probe", "sandbox", "dev"]
 # fmt: off
@@ -74,11 +74,6 @@ ALLOWED_NAMES = {
 }
 
 
-def sources(folder: str) -> list[Path]:
-    files = sorted((ROOT / folder).rglob("*.py"))
-    return [path for path in files if "migrations" not in path.parts]
-
-
 def sentences_in(path: Path) -> Iterator[tuple[int, str]]:
     """The docstrings, comments and other texts of a module. A text without a blank is a key, not prose."""
     source = path.read_text()
@@ -123,7 +118,7 @@ def names_bound_in(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("folder", APPS)
 def test_the_prose_in_the_source_uses_the_fields_words(folder):
-    found_in = [line for path in sources(folder) for line in complaints(path, sentences_in(path))]
+    found_in = [line for path in source_files(folder) for line in complaints(path, sentences_in(path))]
 
     assert found_in == [], "\n".join(found_in)
 
@@ -142,7 +137,7 @@ def test_pages_use_the_fields_words(page):
 def test_no_name_is_a_lone_participle(folder):
     lone = [
         f"{path.relative_to(ROOT)}:{number}: {name}"
-        for path in sources(folder)
+        for path in source_files(folder)
         for number, name in names_bound_in(path)
         if name.strip("_") in PARTICIPLES and (path.relative_to(ROOT).as_posix(), name) not in ALLOWED_NAMES
     ]
@@ -151,7 +146,7 @@ def test_no_name_is_a_lone_participle(folder):
 
 
 def test_hardly_any_name_ends_like_a_participle():
-    names = [name for folder in APPS for path in sources(folder) for _number, name in names_bound_in(path)]
+    names = [name for path in source_files(*APPS) for _number, name in names_bound_in(path)]
     lone = [name for name in names if re.fullmatch(r"_?[a-z]+ed", name)]
 
     assert len(lone) < len(names) / 100
