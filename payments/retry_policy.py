@@ -22,6 +22,9 @@ RECONCILE_LEASE = timedelta(minutes=5)
 CLOSE_GRACE = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 
+# Hyperswitch inserts a charge before it confirms it: one that was sent this long ago is not being confirmed any more.
+UNCONFIRMED_AFTER = timedelta(minutes=5)
+
 # A payment that Hyperswitch does not know was cancelled: a delayed call may still make it, so it is read again.
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 

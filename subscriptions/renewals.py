@@ -4,7 +4,7 @@
 period is the second, and one open payment for an invoice the third.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
-from subscriptions.checkout import PAGE_MARGIN
 from subscriptions.closing import end_for_inactive_user
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
@@ -21,13 +20,12 @@ from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
 from subscriptions.reminders import remind
+from subscriptions.retry_policy import PAGE_MARGIN, REFRESH_AFTER
 from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
 
-# How long a charge may stay without an update before it is refreshed.
-REFRESH_AFTER = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 

@@ -49,8 +49,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 SET_EXPLICITLY = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
-STATE_OF_SERVICES = "veza.status.state"
-WORKERS = "veza.celery.app"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",
@@ -317,7 +315,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["veza.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["veza.core.api.inputs.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "veza.core.api.pages.NewestFirst",
     "EXCEPTION_HANDLER": "veza.core.api.errors.as_problem",

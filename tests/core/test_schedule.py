@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from celery.schedules import crontab
 
-from veza.celery import SWEEPS, app, daily
+from veza.celery import app
+from veza.schedule import SWEEPS, daily
 
 DAILY = (
     "payments.clean_webhook_log",

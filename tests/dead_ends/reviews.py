@@ -50,7 +50,7 @@ from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.refund_actions import EndRefund, EnterConvertedAmount, MarkRefundExpected, WriteOffShortfall
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
-from tests.core.test_status_writers import FLOORS
+from tests.docs.pages import source_files
 from veza.backoffice.account_actions import ReopenAccount
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
@@ -135,12 +135,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
 
 def kinds_in(call_names: tuple[str, ...]) -> set[str]:
     """The kinds that the source passes to one of these functions: constants, names of them, and choices of names."""
-    found: set[str] = set()
-    for floor in FLOORS:
-        for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
-            if "migrations" not in path.parts:
-                found |= set(_kinds_in_file(path, call_names))
-    return found
+    return {kind for path in source_files() for kind in _kinds_in_file(path, call_names)}
 
 
 def _kinds_in_file(path: Path, call_names: tuple[str, ...]) -> Iterator[str]:

@@ -63,10 +63,10 @@ from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
 from tests.restricting import closed, due_for_review, held, suspended
 from tests.subscriptions.subscribing import activate, last_payment
-from veza.celery import SWEEPS
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
+from veza.schedule import SWEEPS
 
 pytestmark = pytest.mark.django_db
 WITH_ACTION = [(kind, end) for kind, end in ENDS.items() if isinstance(end, Act)]

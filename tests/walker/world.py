@@ -24,8 +24,9 @@ from tests.connect.factories import make_seller
 from tests.factories import OfferFactory, PersonFactory, ProductFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory
-from veza.celery import SWEEPS, app
+from veza.celery import app
 from veza.core.models import Heartbeat, ProviderCall, ReviewItem, User
+from veza.schedule import SWEEPS
 
 # The columns that move into the past when time passes: when a row is due, and what decides how old it is.
 CLOCKS: dict[type[Model], tuple[str, ...]] = {
