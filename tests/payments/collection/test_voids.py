@@ -172,6 +172,19 @@ def test_a_void_of_what_was_refunded_already_is_ours_to_recover(order):
     assert prove_payment(payment_of(order)).is_balanced
 
 
+def test_a_refund_that_the_bank_returns_after_a_void_pays_for_nothing(order):
+    refund = refund_of(order, amount_minor=6_00)
+    deliver_refund(refund)
+    deliver_payment(payment_of(order), status="failed")
+
+    deliver_refund(refund, status="failed")
+
+    assert statuses(order) == ("refunded", {"revoked"}, {"cancelled"})
+    assert balances()["recoverable", "EUR"] == 0
+    assert prove_payment(payment_of(order)).is_balanced
+    assert ("refund_exceeds_payment", 6_00) not in open_items()
+
+
 def test_a_void_while_a_dispute_is_open_moves_the_disputed_funds(order):
     deliver_dispute(payment_of(order), "opened")
 
