@@ -118,7 +118,7 @@ def _compose_reduced(transfer: SellerTransfer, gone_minor: int, left_minor: int)
     about = {"number": transfer.order.shown_id}
     return Content(
         subject_line=_("Order %(number)s was refunded before your share was sent") % about,
-        headline=_("A sale was refunded"),
+        headline=_("A sale was refunded or disputed"),
         amount=money(-gone_minor, transfer.currency),
         blocks=[
             Notice(
@@ -149,7 +149,7 @@ def _compose_reversal(reversal: TransferReversal, transfer: SellerTransfer) -> C
     left_minor = transfer.sent_minor - transfer.reversed_minor
     return Content(
         subject_line=_("A transfer for order %(number)s was reversed") % about,
-        headline=_("Part of a sale was refunded"),
+        headline=_("A sale was refunded or disputed"),
         amount=money(-reversal.amount_minor, reversal.currency),
         blocks=[
             Notice(
