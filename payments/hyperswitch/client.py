@@ -88,6 +88,11 @@ def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
     return _parse_answer(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
+def delete_payment_method(payment_method_id: str) -> Outcome[Answer]:
+    """Delete a saved method. Refused with HE_02 means that Hyperswitch does not have it, or not any more."""
+    return _call("DELETE", f"/payment_methods/{quote(payment_method_id, safe='')}")
+
+
 def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteRefund | Unreadable]]:
     """One page of the refunds made between two times; one with fewer than PAGE rows is the last."""
     params = {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
