@@ -12,6 +12,7 @@ from subscriptions.changes import lock_live
 from subscriptions.checkout import Checkout
 from subscriptions.completion import NothingToPay, request_completion
 from subscriptions.models import Subscription
+from subscriptions.prices import plan_at_renewal
 from subscriptions.saved_methods import fields_without_deleted_method
 from subscriptions.states import LIVE
 from veza.core import writes
@@ -40,7 +41,7 @@ def request_replacement(*, user_id: UUID, payment_id: UUID, cause: Cause, at: da
 def forget_for_replacement(*, user_id: UUID, at: datetime) -> Subscription:
     """Forget the saved method of a subscription that goes on. Raises NoSubscription, NothingToPay."""
     subscription = lock_live(user_id)
-    if (subscription.next_plan or subscription.plan).is_free:
+    if plan_at_renewal(subscription).is_free:
         raise NothingToPay("A free plan needs no payment method.")
     writes.update(subscription, **fields_without_deleted_method(subscription, at=at))
     return subscription
