@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
-from connect.accounts import apply_account, apply_capability, is_stale, revoke_access
+from connect.accounts import access_revoked, apply_account, apply_capability, is_stale, revoke_access
 from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
@@ -80,10 +80,11 @@ def _apply_account(
     snapshot = parse_account(payload)
     account = _account(snapshot.account_id)
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     created_at = _created_at(envelope, at=at)
-    stale = is_stale(account, created_at)
-    apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
+    stale = is_stale(account, created_at) or access_revoked(account)
+    if not stale:  # Of an account whose access was revoked only our own read is believed.
+        apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
     return _schedule_refresh(account, stale=stale)
 
 
@@ -95,9 +96,9 @@ def _apply_capability(
         return HandlingResult(Result.IGNORED)
     account = _account(capability.account_id or str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     created_at = _created_at(envelope, at=at)
-    stale = is_stale(account, created_at)
+    stale = is_stale(account, created_at) or access_revoked(account)
     if not stale:
         apply_capability(account, capability, at=created_at)
     return _schedule_refresh(account, stale=stale)
@@ -108,8 +109,8 @@ def _revoke_access(
 ) -> HandlingResult:
     account = _account(str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
-    revoke_access(account)
+        return HandlingResult(_result_of_unknown_account())
+    revoke_access(account, at=_created_at(envelope, at=at))
     return HandlingResult(Result.OK, account.seller_id)
 
 
@@ -146,7 +147,7 @@ def _tell_of_bank(
     """Sellers change their bank in Stripe's own pages. The first one, during the onboarding, is no change."""
     account = _account(str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     if not account.details_submitted:
         return HandlingResult(Result.IGNORED, account.seller_id)
     digits = str(payload.get("last4") or "")
@@ -168,6 +169,14 @@ def _apply_payout(
 def _schedule_refresh(account: ConnectedAccount, *, stale: bool) -> HandlingResult:
     ConnectedAccount.objects.filter(pk=account.pk).update(refresh_due_at=Now())
     return HandlingResult(Result.STALE if stale else Result.OK, account.seller_id)
+
+
+def _result_of_unknown_account() -> Result:
+    """An account of another platform's, or of another environment with the same endpoint, is none of ours. While a
+    request to open one has no answer, it may be that one: the event is replayed.
+    """
+    unanswered = ConnectedAccount.objects.filter(stripe_account_id__isnull=True).exclude(country="")
+    return Result.UNMATCHED if unanswered.exists() else Result.IGNORED
 
 
 def _account(stripe_account_id: str) -> ConnectedAccount | None:

@@ -366,7 +366,7 @@ def test_an_older_snapshot_of_an_account_waits_for_the_newer_one(seller):
 
 def test_an_account_that_is_back_is_not_disconnected(seller):
     account = seller.connected_account
-    revoke_access(account)
+    revoke_access(account, at=timezone.now())
     snapshot = snapshot_of(seller, active=True)
 
     _, rival = before_commit(
