@@ -21,7 +21,7 @@ from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
-from connect.transfers.transfer_outcomes import adopt_transfer, find_transfer
+from connect.transfers.transfer_outcomes import find_transfer, match_transfer
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
@@ -127,7 +127,7 @@ def _schedule_transfer_refresh(
     return HandlingResult(Result.OK, transfer.correlation_id)
 
 
-def _adopt_transfer(
+def _match_transfer(
     payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
     """Usually the answer to our request said the same. If it was lost, the transfer is booked by this event."""
@@ -137,8 +137,8 @@ def _adopt_transfer(
     transfer = find_transfer(snapshot)
     if transfer is None:
         return HandlingResult(Result.UNMATCHED)
-    is_adopted = adopt_transfer(transfer, snapshot, cause=cause, at=at)
-    return HandlingResult(Result.OK if is_adopted else Result.STALE, transfer.correlation_id)
+    is_booked = match_transfer(transfer, snapshot, cause=cause, at=at)
+    return HandlingResult(Result.OK if is_booked else Result.STALE, transfer.correlation_id)
 
 
 def _tell_of_bank(
@@ -229,7 +229,7 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _handler(_tell_of_bank),
     ),
-    "transfer.created": _handler(_adopt_transfer),
+    "transfer.created": _handler(_match_transfer),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(
