@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from payments.admin_actions import (
     AcceptReceivedAmount,
     EnterReceivedAmount,
+    RefreshDispute,
     RefreshPayment,
     RefreshRefund,
     RefundMismatchInFull,
@@ -133,7 +134,7 @@ class DisputeAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
-    row_actions = (WriteOffShortfall(), EnterConvertedAmount())
+    row_actions = (RefreshDispute(), WriteOffShortfall(), EnterConvertedAmount())
     empty = "No dispute matches."
 
 

@@ -9,7 +9,7 @@ from payments.collection.payment_requests import check_payment
 from payments.inbox.intake import Result
 from payments.inbox.replay import replay
 from payments.ledger.allocations import is_applied, is_emptied, unapplied_funds
-from payments.models import Payment, Refund, WebhookDelivery
+from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation import refresh
 from payments.refunds.refund_requests import check_refund
 from payments.review_items import funds_to_return
@@ -102,6 +102,23 @@ class RefreshRefund(_RefreshAction[Refund]):
 def _was_never_sent(row: Refund) -> bool:
     """An external refund was never sent by us either, and exists at Hyperswitch."""
     return row.first_sent_at is None and row.hyperswitch_refund_id is None
+
+
+class RefreshDispute(AdminAction[Dispute]):
+    label, permission = "Refresh from Hyperswitch", "payments.ask_provider"
+
+    def preview(self, row: Dispute, *, params: ActionRequest) -> list[str]:
+        return [
+            f"{row.hyperswitch_dispute_id} is read from Hyperswitch now: one call that moves no money.",
+            "Its status is applied, whatever it is now. Without an answer nothing changes.",
+        ]
+
+    def perform(self, row: Dispute, *, cause: Cause, params: ActionRequest) -> str:
+        before, result = row.status, refresh.refresh_dispute(row.pk, cause=cause)
+        row.refresh_from_db()
+        if row.status != before:
+            return f"Refreshed 1 item. The dispute went from {before} to {row.status}."
+        return f"Refreshed 1 item. {sentence_of(result)} The dispute is still {row.status}."
 
 
 class ReplayWebhook(AdminAction[WebhookDelivery]):

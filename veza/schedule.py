@@ -44,6 +44,7 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "connect.look_at_stripe": (True, settings.RESEND_CHECK_INTERVAL),
     "connect.review_closed_sellers": (True, timedelta(hours=1)),
     "connect.review_closed_balances": (True, daily(hour=3, minute=50)),
+    "connect.compare_lists": (bool(settings.STRIPE_SECRET_KEY), timedelta(hours=1)),
     "connect.move_on_payouts": (True, timedelta(minutes=1)),
     "connect.process_reversals": (settings.REVERSAL_WORKER_ENABLED, settings.REVERSAL_CHECK_INTERVAL),
 }

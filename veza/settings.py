@@ -4,30 +4,40 @@ Importing this with an empty environment works: what is missing is reported by a
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from veza.core.durations import parse_duration
 from veza.core.logs import logging_config
+from veza.core.money import parse_amounts
 
+Value = TypeVar("Value")
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
 
+def _parsed(name: str, default: str, parse: Callable[[str], Value]) -> Value:
+    """The value of a setting. One that cannot be read stops the start with a sentence, before any request."""
+    try:
+        return parse(env.str(name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from None
+
+
 def duration(name: str, default: str) -> timedelta:
-    return parse_duration(env.str(name, default=default))
+    return _parsed(name, default, parse_duration)
 
 
 def amounts(name: str, default: str) -> dict[str, int]:
-    """Minor units by currency, such as `EUR:50,USD:50`; none of `off`."""
-    text = env.str(name, default=default)
-    pairs = [] if text == "off" else [entry.partition(":") for entry in text.split(",")]
-    return {currency.strip().upper(): int(minor) for currency, _, minor in pairs}
+    return _parsed(name, default, parse_amounts)
 
 
 # --- The process ---

@@ -46,6 +46,8 @@ REFRESH_PAID_AFTER = timedelta(days=1)
 # Stripe forgets an idempotency key after at least 24 hours; then the same request is a second one. The hour between
 # allows for clocks that differ and for a call that is still under way.
 KEY_IS_SAFE_FOR = timedelta(hours=23)
+# After so many attempts without an answer, Stripe is asked for the transfer before it is sent again.
+ATTEMPTS_BEFORE_SEARCH = 2
 _WHEN_UNANSWERED = (
     "Stripe may have reversed it: the worker reads the transfer there until it shows whether it did. “Retry reversal” "
     "and “Write off debt” read it first."

@@ -28,10 +28,10 @@ from payments.states import RefundStatus
 from payments.webhooks import Apply, apply_ours
 from veza.core import writes
 from veza.core.causes import Cause
-from veza.core.comparisons import Period, due_periods, mark_compared
+from veza.core.comparisons import Findings, Period, due_periods, mark_compared
 from veza.core.ids import row_id
 from veza.core.outcomes import Accepted, Outcome
-from veza.core.sweeps import Tally, beat
+from veza.core.sweeps import beat
 
 log = structlog.get_logger(__name__)
 WORKER = "payments.compare_lists"
@@ -72,21 +72,6 @@ class Listing(Generic[Snapshot, Row]):
     agrees: Callable[[Snapshot, Row], bool]
     refresh: Callable[..., str]
     apply: Apply[Snapshot] | None = None
-
-
-@dataclass
-class Findings:
-    """How many objects were on the lists and how many calls that took, how many of the objects were imported, read by
-    id because they differed, or failed, whether every page could be read, and the last error.
-    """
-
-    entries: int = 0
-    calls: int = 0
-    imports: int = 0
-    refreshed: int = 0
-    failures: int = 0
-    complete: bool = True
-    last_error: str = ""
 
 
 def _find_payments(ids: Sequence[str]) -> dict[str, Payment]:
@@ -175,7 +160,7 @@ def compare(*, cause: Cause, now: datetime | None = None) -> Findings:
     _compare(REFUNDS, now, findings, cause=cause)
     _compare(PAYMENTS, now, findings, cause=cause)
     log.info("drift_compared", origin="reconcile", **asdict(findings))
-    beat(WORKER, Tally(findings.entries, findings.failures + (not findings.complete), findings.last_error))
+    beat(WORKER, findings.tally())
     return findings
 
 
@@ -199,8 +184,7 @@ def _pages(
         findings.calls += 1
         if not isinstance(outcome, Accepted):
             log.warning("drift_list_not_read", origin="reconcile", path=outcome.call.path, status=outcome.call.status)
-            findings.complete = False
-            findings.last_error = f"{outcome.call.path} could not be read (status {outcome.call.status})"
+            findings.add_unread_list(outcome)
             yield None
             return
         start = outcome.value.next_start
@@ -214,8 +198,7 @@ def _compare_page(
     ours = listing.find([listing.id_of(one) for one in entries if not isinstance(one, Unreadable)])
     for snapshot in entries:
         if isinstance(snapshot, Unreadable):
-            findings.failures += 1
-            findings.last_error = f"a {listing.kind} could not be read: {snapshot}"
+            findings.add_failure(f"a {listing.kind} could not be read: {snapshot}")
             log.error("drift_unreadable", origin="reconcile", kind=listing.kind, error=str(snapshot))
             continue
         try:
@@ -223,8 +206,7 @@ def _compare_page(
         except SoftTimeLimitExceeded:
             raise  # The time of the whole comparison is over: this object is not at fault.
         except Exception as error:
-            findings.failures += 1
-            findings.last_error = f"{listing.id_of(snapshot)}: {type(error).__name__}: {error}"
+            findings.add_failure(f"{listing.id_of(snapshot)}: {type(error).__name__}: {error}")
             log.exception("drift_failed", origin="reconcile", **_labels(listing, snapshot))
 
 
@@ -245,8 +227,7 @@ def _report_unknown(listing: Listing[Snapshot, Row], snapshot: Snapshot, finding
     """Money at Hyperswitch that no row of ours is about, such as a payment made in its dashboard, is in no book."""
     if snapshot.status in OPEN_AT_HYPERSWITCH | HOLDS_NOTHING:
         return
-    findings.failures += 1
-    findings.last_error = f"{listing.id_of(snapshot)} is {snapshot.status} at Hyperswitch and not known here"
+    findings.add_failure(f"{listing.id_of(snapshot)} is {snapshot.status} at Hyperswitch and not known here")
     log.error("drift_unknown", origin="reconcile", **_labels(listing, snapshot), status=snapshot.status)
 
 

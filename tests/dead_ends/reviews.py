@@ -15,7 +15,6 @@ from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
 from connect.admin_actions import (
     DisconnectAccount,
     PayOutForSeller,
-    RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
     RetryTransfer,
@@ -25,6 +24,7 @@ from connect.closing import DEBT, OWED
 from connect.debts.write_offs import WRITTEN_OFF
 from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
 from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
+from connect.refresh_actions import RefreshTransfer
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.stripe.health import HEALTH as STRIPE
 from connect.transfers.transfer_outcomes import SENT_TWICE

@@ -8,11 +8,42 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from veza.core.models import ListComparison
+from veza.core.outcomes import NotSent, Refused, Unknown
+from veza.core.sweeps import Tally
 
 DAY = timedelta(days=1)
 # The provider's clock may be ahead of ours, and an object may appear on a list a little after its creation time.
 AHEAD = timedelta(minutes=1)
 OVERLAP = timedelta(minutes=10)
+
+
+@dataclass
+class Findings:
+    """How many objects were on the lists and how many calls that took, how many of the objects were imported, read by
+    id because they differed, or failed, whether every page could be read, and the last error.
+    """
+
+    entries: int = 0
+    calls: int = 0
+    imports: int = 0
+    refreshed: int = 0
+    failures: int = 0
+    complete: bool = True
+    last_error: str = ""
+
+    def add_failure(self, why: str) -> None:
+        """Count an object that could not be compared."""
+        self.failures += 1
+        self.last_error = why
+
+    def add_unread_list(self, outcome: NotSent | Unknown | Refused) -> None:
+        """Note that a page of a list could not be read."""
+        self.complete = False
+        self.last_error = f"{outcome.call.path} could not be read (status {outcome.call.status})"
+
+    def tally(self) -> Tally:
+        """The same for a heartbeat."""
+        return Tally(self.entries, self.failures + (not self.complete), self.last_error)
 
 
 @dataclass(frozen=True)
