@@ -22,10 +22,9 @@ from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
 from connect.transfers.transfer_outcomes import adopt_transfer, find_transfer
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from payments.inbox.intake import Event, Handler, HandlingResult, Result, ignore_event, read_envelope
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
-from veza.core.strict_json import strict_json
 
 # How far a signature's time may be from ours, either way: against replay attacks.
 TOLERANCE = timedelta(seconds=300)
@@ -58,12 +57,7 @@ def read_event(raw: bytes) -> Event:
 
     Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
     """
-    try:
-        envelope = strict_json(raw)
-    except ValueError as error:
-        raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping):
-        raise UnreadableEvent("the body is not an object")
+    envelope = read_envelope(raw)
     event_id, event_type = envelope.get("id"), envelope.get("type")
     if envelope.get("object") != "event":
         raise UnreadableEvent("the body is not an event", event_id=event_id, event_type=event_type)
