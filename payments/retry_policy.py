@@ -28,6 +28,9 @@ UNCONFIRMED_AFTER = timedelta(minutes=5)
 # A payment that Hyperswitch does not know was cancelled: a delayed call may still make it, so it is read again.
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
+# A saved method that Hyperswitch refuses to delete is tried again this much later.
+REFUSED_DELETION_AFTER = timedelta(days=1)
+
 # Reconciliation: the first pause after a refresh without an answer; it doubles up to RECONCILE_INTERVAL.
 FIRST_PAUSE = timedelta(minutes=1)
 

@@ -17,6 +17,7 @@ from payments.ledger import allocations
 from payments.ledger.postings import post_received
 from payments.models import LOCKED_PAYMENT, Dispute, Payment
 from payments.ports import purchase_of
+from payments.refunds.refund_postings import cover_excess
 from payments.refunds.voids import set_voided
 from payments.retry_policy import AMOUNT_MISSING_FOR
 from payments.review_items import (
@@ -140,6 +141,8 @@ def _apply(payment: Payment, snapshot: RemotePayment, change: Change, *, cause: 
         if had_waiting_deliveries:
             wake_waiting(payment.correlation_id)
     _apply_flows(payment, snapshot, change, cause=cause, at=at)
+    if change.added_minor and payment.refunded_minor:
+        cover_excess(payment, payment.held_currency, at=at)
     if payment.status == change.target:  # Otherwise it was voided in full, and what follows has followed.
         is_repeated = previous == PaymentStatus.SUCCEEDED and not change.adds_money
         _follow(payment, snapshot, is_repeated=is_repeated, cause=cause, at=at)

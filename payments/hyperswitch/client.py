@@ -96,6 +96,11 @@ def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
     return _parse_answer(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
+def delete_payment_method(payment_method_id: str) -> Outcome[Answer]:
+    """Delete a saved method. Refused with HE_02 means that Hyperswitch does not have it, or not any more."""
+    return _call("DELETE", f"/payment_methods/{quote(payment_method_id, safe='')}")
+
+
 def list_payments(*, since: datetime, until: datetime, start: str = "") -> Outcome[Page[RemotePayment]]:
     """One page of the payments made between two times, newest first; the next one starts after the last id."""
     bounds = {"created.gte": _format_time(since), "created.lte": _format_time(until), "limit": PAGE}

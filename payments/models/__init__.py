@@ -4,7 +4,7 @@ from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
 from payments.models.disputes import DISPUTES_EXIST, Dispute, DisputeQuerySet
 from payments.models.foreign_receipts import BOOKED_MINOR, ForeignReceipt
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
-from payments.models.payments import LOCKED_PAYMENT, Payment, PaymentQuerySet, RevokedMandate
+from payments.models.payments import LOCKED_PAYMENT, MethodDeletion, Payment, PaymentQuerySet, RevokedMandate
 from payments.models.refunds import Refund, RefundQuerySet
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "InvalidSignatureCount",
     "LedgerAccount",
     "LedgerClosing",
+    "MethodDeletion",
     "OpeningBalance",
     "Payment",
     "PaymentQuerySet",

@@ -38,6 +38,7 @@ LONGEST = timedelta(hours=1)
 BEATS_OF = {
     "refunds.resend": "payments.resend",
     "disputes.resend": "payments.resend",
+    "methods.resend": "payments.resend",
     "refunds.reconcile": "payments.reconcile",
     "orphans.reconcile": "payments.reconcile",
     "disputes.reconcile": "payments.reconcile",
