@@ -21,7 +21,7 @@ from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
-from connect.transfers.transfer_outcomes import adopt_transfer, find_transfer
+from connect.transfers.transfer_outcomes import book_lost_answer, find_transfer
 from payments.inbox.intake import Event, Handler, HandlingResult, Result, ignore_event, read_envelope
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
@@ -120,7 +120,7 @@ def _schedule_transfer_refresh(
     return HandlingResult(Result.OK, transfer.correlation_id)
 
 
-def _adopt_transfer(
+def _book_lost_answer(
     payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
     """Usually the answer to our request said the same. If it was lost, the transfer is booked by this event."""
@@ -130,8 +130,8 @@ def _adopt_transfer(
     transfer = find_transfer(snapshot)
     if transfer is None:
         return HandlingResult(Result.UNMATCHED)
-    is_adopted = adopt_transfer(transfer, snapshot, cause=cause, at=at)
-    return HandlingResult(Result.OK if is_adopted else Result.STALE, transfer.correlation_id)
+    is_booked = book_lost_answer(transfer, snapshot, cause=cause, at=at)
+    return HandlingResult(Result.OK if is_booked else Result.STALE, transfer.correlation_id)
 
 
 def _tell_of_bank(
@@ -214,7 +214,7 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _handler(_tell_of_bank),
     ),
-    "transfer.created": _handler(_adopt_transfer),
+    "transfer.created": _handler(_book_lost_answer),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(
