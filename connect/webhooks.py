@@ -21,11 +21,10 @@ from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
-from connect.transfers.transfer_outcomes import find_transfer, match_transfer
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from connect.transfers.transfer_outcomes import book_lost_answer, find_transfer
+from payments.inbox.intake import Event, Handler, HandlingResult, Result, ignore_event, read_envelope
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
-from veza.core.strict_json import strict_json
 
 # How far a signature's time may be from ours, either way: against replay attacks.
 TOLERANCE = timedelta(seconds=300)
@@ -58,12 +57,7 @@ def read_event(raw: bytes) -> Event:
 
     Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
     """
-    try:
-        envelope = strict_json(raw)
-    except ValueError as error:
-        raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping):
-        raise UnreadableEvent("the body is not an object")
+    envelope = read_envelope(raw)
     event_id, event_type = envelope.get("id"), envelope.get("type")
     if envelope.get("object") != "event":
         raise UnreadableEvent("the body is not an event", event_id=event_id, event_type=event_type)
@@ -127,7 +121,7 @@ def _schedule_transfer_refresh(
     return HandlingResult(Result.OK, transfer.correlation_id)
 
 
-def _match_transfer(
+def _book_lost_answer(
     payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
     """Usually the answer to our request said the same. If it was lost, the transfer is booked by this event."""
@@ -137,7 +131,7 @@ def _match_transfer(
     transfer = find_transfer(snapshot)
     if transfer is None:
         return HandlingResult(Result.UNMATCHED)
-    is_booked = match_transfer(transfer, snapshot, cause=cause, at=at)
+    is_booked = book_lost_answer(transfer, snapshot, cause=cause, at=at)
     return HandlingResult(Result.OK if is_booked else Result.STALE, transfer.correlation_id)
 
 
@@ -229,7 +223,7 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _handler(_tell_of_bank),
     ),
-    "transfer.created": _handler(_match_transfer),
+    "transfer.created": _handler(_book_lost_answer),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(

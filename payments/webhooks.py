@@ -18,7 +18,7 @@ from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event, read_envelope
 from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.inbox.unknown_events import UnreadableEvent
 from payments.models import LOCKED_PAYMENT, WebhookDelivery
@@ -30,7 +30,6 @@ from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
-from veza.core.strict_json import strict_json
 
 
 class Remote(Protocol):
@@ -68,12 +67,7 @@ def read_event(raw: bytes) -> Event:
 
     Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
     """
-    try:
-        envelope = strict_json(raw)
-    except ValueError as error:
-        raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping):
-        raise UnreadableEvent("the body is not an object")
+    envelope = read_envelope(raw)
     event_id, event_type = envelope.get("event_id"), envelope.get("event_type")
     if not isinstance(event_id, str) or not 0 < len(event_id) <= 100:
         raise UnreadableEvent("the body has no event_id", event_type=event_type)

@@ -94,7 +94,7 @@ def find_transfer(snapshot: RemoteTransfer) -> SellerTransfer | None:
     return SellerTransfer.objects.locked().filter(pk=key).first()
 
 
-def match_transfer(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> bool:
+def book_lost_answer(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> bool:
     """Book a transfer that Stripe has and whose answer never reached us. Whether it was booked.
 
     The caller holds the row's lock. One that is not the transfer we asked for opens a review item: the seller may have
