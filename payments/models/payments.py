@@ -199,8 +199,9 @@ class Payment(StatefulRow):
         return (self.first_sent_at or self.created_at) + timedelta(seconds=self.session_seconds)
 
     def is_page_open(self, *, at: datetime) -> bool:
-        """Whether its page stays open long enough for a buyer who is sent there at `at`."""
-        return not self.off_session and at < self.page_closes_at - SHORTEST_VISIT
+        """Whether its page stays open long enough for a buyer who is sent there at `at`: it is not due to be closed."""
+        is_closing = self.closing_started_at is not None or (self.close_due_at is not None and self.close_due_at <= at)
+        return not self.off_session and not is_closing and at < self.page_closes_at - SHORTEST_VISIT
 
     @property
     def customer_key(self) -> str:

@@ -10,6 +10,7 @@ from payments.hyperswitch import client
 from payments.models import Payment
 from payments.review_items import PAYMENT_AMOUNT_MISSING
 from veza.core import calls, writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -34,9 +35,10 @@ def enter_received_amount(*, payment_id: UUID, amount_minor: int, cause: Cause) 
     """Read the payment at Hyperswitch and apply it with the entered amount; returns the result's text.
 
     `amount_minor` is all that was received, in the currency that Hyperswitch reports. An amount that Hyperswitch does
-    report now is applied instead. Raises NoAmountMissing, AmountNotApplicable.
+    report now is applied instead. Raises OwnAccount, NoAmountMissing, AmountNotApplicable.
     """
     payment = Payment.objects.get(pk=payment_id)
+    refuse_own(payment.payer_id, cause)
     if not is_amount_missing(payment):
         raise NoAmountMissing("The amount of this payment is not missing.")
     captured_minor, currency = payment.captured_funds()
