@@ -19,7 +19,7 @@ from payments.hyperswitch.objects import parse_dispute, parse_refund
 from payments.inbox import retention
 from payments.inbox.replay import replay
 from payments.ledger.postings import open_accounts
-from payments.ledger.statements import StatementLine, book_statement_line
+from payments.ledger.statements import InvalidStatementLine, StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund, RevokedMandate, WebhookDelivery, WriteOff
 from payments.reconciliation import refresh
 from payments.refunds import refund_requests
@@ -441,6 +441,17 @@ def test_a_statements_line_that_two_read_is_booked_once():
     first, rival = before_commit(lambda: book_statement_line(line), lambda: book_statement_line(line))
 
     assert (first, rival.result(), Posting.objects.count()) == (True, False, 1)
+
+
+def test_a_statements_line_that_two_correct_is_corrected_once():
+    facts = {"kind": "fee", "amount_minor": 1_00, "currency": "EUR", "at": timezone.now()}
+    book_statement_line(StatementLine("fee-1", **facts))
+    corrections = [StatementLine(name, corrects="fee-1", reason="Another month's.", **facts) for name in ("a", "b")]
+
+    first, rival = before_commit(*(partial(book_statement_line, line) for line in corrections))
+
+    assert (first, rival.waited, type(rival.result())) == (True, True, InvalidStatementLine)
+    assert Posting.objects.count() == 2
 
 
 def test_an_account_that_two_open_at_once_is_one_account():
