@@ -472,6 +472,7 @@ class Dispute(StatefulRow):
         BANK = "bank"
 
     moves = DISPUTE_MOVES
+    begins_with_default = False
     other_currencies: ClassVar = {"converted_minor": "payment.held_currency"}
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
