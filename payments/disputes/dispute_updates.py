@@ -20,7 +20,13 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
 from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
-from payments.review_items import DISPUTE_STATUS_UNKNOWN, open_review_of_dispute_status, update_review_of_answer
+from payments.review_items import (
+    DISPUTE_STATUS_UNKNOWN,
+    follow_lost_funds,
+    lost_unapplied_minor,
+    open_review_of_dispute_status,
+    update_review_of_answer,
+)
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core import writes
 from veza.core.causes import Cause
@@ -74,7 +80,9 @@ def _apply(
         return Result.OK
     assert dispute.payment_id == payment.pk, "a dispute stays with its payment"
     dispute.payment = payment
+    lost_before_minor = lost_unapplied_minor(payment)
     book_disputes(payment, at=at)
+    follow_lost_funds(payment, lost_before_minor=lost_before_minor)
     follow_emptied(payment, cause=cause, at=at)
     update_review_of_answer(dispute)
     purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
