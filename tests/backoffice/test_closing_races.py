@@ -6,6 +6,7 @@ Every test fails without the lock that it is about.
 import pytest
 from django.utils import timezone
 
+from marketplace.cart import check_out
 from marketplace.models import License, LicenseOffer, Order
 from marketplace.orders import OrderLine, place_order
 from payments.collection.payment_requests import send_payment
@@ -14,9 +15,10 @@ from payments.tasks import close_unpaid
 from subscriptions.models import Plan, Subscription
 from subscriptions.renewals import open_renewal
 from subscriptions.subscribing import open_subscription
-from tests.buying import BY_BUYER, deliver_payment, order_of, payment_of
+from tests.buying import BY_BUYER, deliver_payment, fill_cart, order_of, payment_of
 from tests.crowd import before_commit
 from tests.factories import OfferFactory, PersonFactory
+from tests.marketplace.unpaid import declined_order, pay_again
 from tests.restricting import clerk, closed
 from tests.subscriptions.subscribing import (
     BY_USER,
@@ -62,6 +64,27 @@ def test_an_order_placed_during_the_closing_is_refused(member):
 
     assert isinstance(rival.result(), AccountClosed)
     assert not Order.objects.exists()
+
+
+def test_a_checkout_during_the_closing_is_refused(member):
+    buyer, offer = PersonFactory(), OfferFactory()
+    fill_cart(buyer, offer)
+
+    _, rival = before_commit(
+        lambda: closed(buyer, member=member), lambda: check_out(order_id=new_id(), owner=buyer, cause=BY_BUYER)
+    )
+
+    assert isinstance(rival.result(), AccountClosed)
+    assert not Order.objects.exists()
+
+
+def test_a_request_to_pay_during_the_closing_is_refused(sandbox, member):
+    order = declined_order(sandbox)
+
+    _, rival = before_commit(lambda: closed(order.buyer, member=member), lambda: pay_again(order))
+
+    assert isinstance(rival.result(), AccountClosed)
+    assert Payment.objects.count() == 1
 
 
 def test_a_closing_during_the_placing_of_an_order_finds_the_order(sandbox, member):
