@@ -12,6 +12,7 @@ from marketplace.orders import OrderLine, place_order
 from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.tasks import close_unpaid
+from subscriptions.completion import open_completion
 from subscriptions.models import Plan, Subscription
 from subscriptions.renewals import open_renewal
 from subscriptions.subscribing import open_subscription
@@ -103,6 +104,17 @@ def test_a_subscription_during_the_closing_is_refused(sandbox, member):
 
     assert isinstance(rival.result(), AccountClosed)
     assert not Subscription.objects.exists()
+
+
+def test_completing_a_subscription_during_the_closing_is_refused(member):
+    subscription = Subscription.objects.create(user=PersonFactory(), plan=PlanFactory(), anchor_day=1, status="active")
+    params = {"subscription_id": subscription.pk, "payment_id": new_id(), "user_id": subscription.user_id}
+
+    _, rival = before_commit(
+        lambda: closed(subscription.user, member=member), lambda: open_completion(at=timezone.now(), **params)
+    )
+
+    assert isinstance(rival.result(), AccountClosed)
 
 
 def test_a_closing_during_subscribing_ends_what_was_just_opened(sandbox, member):
