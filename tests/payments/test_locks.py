@@ -22,7 +22,7 @@ from payments.ledger.postings import open_accounts
 from payments.ledger.statements import InvalidStatementLine, StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund, RevokedMandate, WebhookDelivery, WriteOff
 from payments.reconciliation import refresh
-from payments.refunds import refund_requests
+from payments.refunds import overdue, refund_requests
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from payments.reviews.automatic_refunds import retry_return_of_funds
 from payments.reviews.conversions import AmountNotInDoubt, enter_converted_amount
@@ -46,7 +46,7 @@ from tests.factories import OfferFactory
 from tests.payments.builders import BY_STAFF, RECONCILE, is_proved, make_deliveries_due, make_older, open_reviews
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
-from veza.core.outcomes import Accepted, Call
+from veza.core.outcomes import Accepted, Call, Refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -204,6 +204,26 @@ def test_a_late_answer_of_a_failure_does_not_undo_a_success(order):
 
     refund.refresh_from_db()
     assert (refund.status, is_proved(order)) == ("succeeded", True)
+
+
+def test_an_overdue_refund_that_succeeds_meanwhile_needs_no_review(order):
+    refund = refund_of(order)
+
+    _, rival = before_commit(lambda: deliver_refund(refund), lambda: overdue._review(refund.pk))
+
+    assert (rival.result(), open_reviews()) == (False, [])
+
+
+def test_an_overdue_refund_that_succeeds_meanwhile_is_not_ended(order):
+    refund = refund_of(order)
+    unknown = Refused("HE_02", "Refund does not exist in our records.", Call("hyperswitch", "GET", "/", 404, 5))
+
+    _, rival = before_commit(
+        lambda: deliver_refund(refund),
+        lambda: overdue._end(refund.pk, unknown, cause=BY_STAFF, at=timezone.now()),
+    )
+
+    assert (rival.result().status, is_proved(order)) == ("succeeded", True)
 
 
 def test_an_orphan_that_is_acknowledged_meanwhile_does_not_fail(sandbox, order):
