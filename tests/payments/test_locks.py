@@ -16,7 +16,7 @@ from payments.collection.payment_requests import cancel_payment, send_payment
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
 from payments.hyperswitch.objects import parse_dispute, parse_refund
-from payments.inbox import retention
+from payments.inbox import intake, retention
 from payments.inbox.replay import replay
 from payments.ledger.postings import open_accounts
 from payments.ledger.statements import InvalidStatementLine, StatementLine, book_statement_line
@@ -74,6 +74,29 @@ def test_two_events_about_one_success_are_one_success(captured_order):
     first, rival = before_commit(lambda: deliver_payment(payment), lambda: deliver_payment(payment))
 
     assert results(first, rival) == ("ok", "skipped: stale")
+    assert is_proved(captured_order)
+
+
+def test_a_failure_is_a_duplicate_once_a_copy_of_the_event_was_applied(captured_order, monkeypatch):
+    payment, rivals = payment_of(captured_order), []
+    apply, look = intake.apply, intake._lock_and_find
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(intake, "apply", apply)
+        monkeypatch.setattr(intake, "_lock_and_find", look_after_copy)
+        raise RuntimeError("the first attempt fails")
+
+    def look_after_copy(*args: Any) -> Any:
+        monkeypatch.setattr(intake, "_lock_and_find", look)
+        rivals.append(Rival(lambda: deliver_payment(payment, event_id="evt_1")))
+        rivals[0].begin()
+        rivals[0].result()
+        return look(*args)
+
+    monkeypatch.setattr(intake, "apply", fail)
+    first = deliver_payment(payment, event_id="evt_1")
+
+    assert results(first, rivals[0]) == ("skipped: duplicate", "ok")
     assert is_proved(captured_order)
 
 
