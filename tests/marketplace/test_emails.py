@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from marketplace.models import Order
 from marketplace.order_payments import cancel_order
+from payments.tasks import retry_deliveries
 from tests.buying import (
     BY_BUYER,
     answer_dispute,
@@ -19,7 +20,9 @@ from tests.buying import (
 )
 from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.factories import OfferFactory
+from tests.marketplace.test_dashboard_refunds import refund_at_dashboard
 from tests.marketplace.unpaid import decline, declined_order, pay_again
+from tests.payments.builders import make_deliveries_due
 from veza.core.email.content import Outdated
 from veza.core.models import Email, User
 
@@ -53,6 +56,28 @@ def test_a_webhook_that_arrives_again_writes_nothing_more(sandbox):
         deliver_payment(payment_of(order), event_id=event_id)
 
     assert Email.objects.count() == 2
+
+
+def test_a_delivery_that_failed_and_is_replayed_is_told_once(sandbox, monkeypatch):
+    order = order_of(OfferFactory())
+    with monkeypatch.context() as patch:
+        patch.setattr("marketplace.licenses.grant", lambda *_arguments: 1 / 0)
+        deliver_payment(payment_of(order))
+    before = messages_to(order.buyer)
+    for _ in range(2):
+        make_deliveries_due()
+        retry_deliveries()
+
+    assert (before, messages_to(order.buyer)) == ([], ["order_receipt"])
+
+
+def test_a_refund_that_was_made_outside_of_veza_is_told_when_it_was_sent(sandbox):
+    order = bought(sandbox)
+    refund_at_dashboard(order, 4_00)
+
+    (text,) = texts_to(order.buyer, "order_refund_sent")
+    assert "€4.00" in text
+    assert "order_refund_requested" not in messages_to(order.buyer)
 
 
 def test_the_terms_on_a_receipt_are_those_that_were_sold(sandbox):
