@@ -6,6 +6,7 @@ from subscriptions.messages.disputes import DISPUTES
 from subscriptions.messages.periods import INVOICE_RECEIPT, SUBSCRIPTION_ENDED
 from subscriptions.messages.refunds import REFUND_REQUESTED, REFUNDS
 from subscriptions.messages.renewals import CARD_EXPIRES, RENEWAL_ANNOUNCED, RENEWAL_FAILED
+from subscriptions.messages.upgrades import UPGRADE_FAILED
 from veza.core.email.messages import Message
 
 MESSAGES: Sequence[Message] = (
@@ -13,6 +14,7 @@ MESSAGES: Sequence[Message] = (
     RENEWAL_ANNOUNCED,
     RENEWAL_FAILED,
     CARD_EXPIRES,
+    UPGRADE_FAILED,
     SUBSCRIPTION_ENDED,
     REFUND_REQUESTED,
     *REFUNDS.values(),

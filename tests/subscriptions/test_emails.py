@@ -8,6 +8,7 @@ from subscriptions.messages.renewals import payment_link
 from tests.buying import answer_dispute, deliver_refund
 from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.subscriptions.subscribing import (
+    BY_USER,
     SWEEP,
     PlanFactory,
     activate,
@@ -54,7 +55,7 @@ def test_another_plan_after_the_announcement_is_announced_instead(sandbox):
     subscription = activate(sandbox)
     at = subscription.period_end_at - days(2)
     run_sweep(subscription, at)
-    change_plan(user_id=subscription.user_id, plan_id=PlanFactory(price_minor=50_00).pk, at=at)
+    change_plan(user_id=subscription.user_id, plan_id=PlanFactory(price_minor=50_00).pk, cause=BY_USER, at=at)
     run_sweep(subscription, at)
 
     (text,) = texts_to(subscription.user, "renewal_announced")
@@ -68,7 +69,7 @@ def test_a_plan_that_is_changed_back_is_announced_again_once(sandbox):
     run_sweep(subscription, at)
     Email.objects.update(status="sent", next_attempt_at=None)
     for plan in plans:
-        change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+        change_plan(user_id=subscription.user_id, plan_id=plan.pk, cause=BY_USER, at=at)
         run_sweep(subscription, at)
         run_sweep(subscription, at)
 
