@@ -1,8 +1,10 @@
 """What buyers and sellers of an order are told, once for each fact, and only while it is true."""
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from marketplace.messages.orders import write_unpaid_email
 from marketplace.models import Order
 from marketplace.order_payments import cancel_order
 from payments.tasks import retry_deliveries
@@ -215,6 +217,39 @@ def test_each_decline_of_an_order_is_told_once_while_it_is_the_last(sandbox):
 
     assert isinstance(outdated, Outdated)
     assert (len(written_to(order.buyer, "order_unpaid")), len(texts_to(order.buyer, "order_unpaid"))) == (2, 1)
+
+
+@pytest.mark.parametrize(("error_code", "told"), [("insufficient_funds", True), ("", False)])
+def test_an_order_that_expires_is_told_if_its_payment_had_trouble(sandbox, error_code, told):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    Order.objects.update(status="expired")
+    payment.error_code, order.status = error_code, "expired"
+
+    with transaction.atomic():
+        write_unpaid_email(order, payment)
+
+    texts = texts_to(order.buyer, "order_unpaid")
+    assert ["It was not paid in time." in text for text in texts] == [True] * told
+
+
+def test_a_receipt_names_what_was_no_longer_available_and_its_refund(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
+    paid(first)
+    sandbox.pay(payment_of(second).provider_key)
+    paid(second)
+
+    (receipt,) = texts_to(second.buyer, "order_receipt")
+    assert "No longer available when your payment arrived: " in receipt
+    assert "not available any more" in texts_to(second.buyer, "order_refund_requested")[0]
+
+
+def test_a_receipt_has_the_tax_and_until_when_it_can_be_given_back(sandbox):
+    (receipt,) = texts_to(paid(order_of(OfferFactory())).buyer, "order_receipt")
+
+    assert "Tax: €2.00" in receipt
+    assert "You can request a refund until " in receipt
 
 
 def test_a_cancelled_order_has_no_way_back(sandbox):
