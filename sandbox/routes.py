@@ -126,6 +126,7 @@ ROUTES = [
     _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
     _route(CONTROL, "GET", "/_truth/objects", state.show_objects),
     _route(CONTROL, "GET", "/_truth/emails", mail.show_emails),
+    _route(CONTROL, "GET", "/_truth/message_ids", mail.show_message_ids),
 ]
 
 

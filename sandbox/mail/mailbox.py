@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from typing import Any
 
 from sandbox.clock import now, stamp
@@ -38,6 +39,9 @@ class Mail:
 
     def parsed(self) -> EmailMessage:
         return message_from_bytes(self.content, policy=policy.default)
+
+    def message_id(self) -> str:
+        return str(BytesHeaderParser(policy=policy.default).parsebytes(self.content)["Message-ID"])
 
     def body(self, subtype: str) -> str:
         part = self.parsed().get_body((subtype,))

@@ -108,6 +108,23 @@ def test_a_requirement_of_stripe_is_told_in_words(account):
     assert "your money waits with us" in text
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("under_review", "Stripe is reviewing your account."),
+        ("rejected.fraud", "Your account was rejected."),
+        ("something_new", "Stripe has restricted your account."),
+    ],
+)
+def test_why_stripe_restricts_an_account_is_told_in_our_words(account, reason, words):
+    payload = account_payload(account, transfers="inactive", requirements={"disabled_reason": reason})
+    deliver(event("account.updated", payload, created=int(time.time())))
+
+    (text,) = texts_to(account.seller, "account_needs_attention")
+    assert words in text
+    assert reason not in text
+
+
 def test_the_same_requirements_are_told_once_and_others_again(account):
     for requirements in (("external_account",), ("external_account",), ("external_account", "company.tax_id")):
         asks_for(account, *requirements)

@@ -141,6 +141,37 @@ def test_the_end_of_a_subscription_says_why(sandbox, end, words):
     assert words in text
 
 
+@pytest.mark.parametrize(
+    ("statuses", "message", "words"),
+    [
+        ([], "invoice_refund_requested", "Requested by: Our support"),
+        (["succeeded"], "invoice_refund_sent", "on its way"),
+        (["failed"], "invoice_refund_failed", "could not be made"),
+        (["succeeded", "failed"], "invoice_refund_returned", "your bank returned it"),
+    ],
+)
+def test_a_subscriber_hears_what_becomes_of_a_refund(sandbox, statuses, message, words):
+    subscription = activate(sandbox)
+    refund = refund_invoice(subscription.invoices.get())
+    for status in statuses:
+        deliver_refund(refund, status=status)
+
+    (text,) = texts_to(subscription.user, message)
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("opened", "goes on while the bank decides"), ("lost", "gives no access any more"), ("won", "is not affected")],
+)
+def test_a_dispute_says_what_it_means_for_the_subscription(sandbox, status, words):
+    subscription = activate(sandbox)
+    answer_dispute(payments_of(subscription)[0], status)
+
+    (text,) = texts_to(subscription.user, f"invoice_dispute_{status}")
+    assert words in text
+
+
 def test_a_subscription_that_was_never_paid_ends_in_silence(sandbox):
     subscription = subscribe(PlanFactory())
     press_button(sandbox, "decline", subscription)

@@ -26,6 +26,7 @@ LABELS = (
     gettext_noop("Refund in doubt"),
     gettext_noop("Refund overdue"),
     gettext_noop("Refund to decide"),
+    gettext_noop("Refund decision late"),
     gettext_noop("Amount in doubt"),
     gettext_noop("Dispute to answer"),
     gettext_noop("Dispute exceeds payment"),
