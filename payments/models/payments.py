@@ -370,6 +370,48 @@ class MethodDeletion(KeyedRow):
         ]
 
 
+class MethodSetup(KeyedRow):
+    """A payment page of zero at Hyperswitch, on which a payer saves another method. No money moves.
+
+    It is open until `finished_at`: its method was saved, or its session is over. A method that is saved later counts.
+    """
+
+    # Of what the method will be charged for, in `currency`.
+    correlation_id = models.UUIDField()
+    payer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    currency = models.CharField(max_length=3)
+    # The method that was saved on it; empty until then.
+    payment_method_id = models.CharField(max_length=64, blank=True)
+    requested_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # When the worker closes the page; NULL: there is nothing to close.
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["correlation_id"], condition=Q(finished_at__isnull=True), name="one_open_setup_per_purchase"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="method_setup_due"
+            ),
+            models.Index(fields=["correlation_id"], name="method_setup_story"),
+        ]
+
+    @property
+    def provider_key(self) -> str:
+        """Hyperswitch's id of the payment of zero."""
+        return provider_id("set", self.pk)
+
+    @property
+    def customer_key(self) -> str:
+        """The id under which Hyperswitch stores the payer's saved methods."""
+        return f"cus_{self.payer_id.hex}"
+
+
 class Refund(StatefulRow):
     """Money that goes back to the buyer. `allocation` says whose money it is, fixed when the refund is booked.
 

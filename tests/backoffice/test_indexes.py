@@ -55,7 +55,7 @@ INDEXES = {
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
     "payments.reconcile": "dispute_due payment_unsettled provider_call_latest refund_unsettled",
-    "payments.resend": "method_deletion_due payment_due refund_due",
+    "payments.resend": "method_deletion_due method_setup_due payment_due refund_due",
     "payments.close_unpaid": "payment_to_close",
     "payments.retry_deliveries": "webhook_due",
     "payments.clean_webhook_log": "webhook_received",

@@ -27,7 +27,8 @@ pytestmark = pytest.mark.django_db
 PATH = "/api/v1/subscriptions/payment-method"
 
 
-def test_a_replaced_card_is_not_charged_and_the_next_page_saves_another(sandbox):
+def test_a_replaced_card_is_not_charged_and_the_next_page_saves_another(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     old, end_at = subscription.hyperswitch_payment_method_id, subscription.period_end_at
 
@@ -83,7 +84,8 @@ def test_removing_the_only_card_asks_to_cancel_first(sandbox):
     assert (subscription.hyperswitch_payment_method_id, subscription.method_expires_on) == ("", None)
 
 
-def test_the_overview_says_whether_the_card_will_be_charged(sandbox):
+def test_the_overview_says_whether_the_card_will_be_charged(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     client = client_of(subscription.user)
     before = client.get("/api/v1/me/subscription").json()
@@ -201,7 +203,8 @@ def test_a_deletion_without_an_answer_is_repeated(sandbox, when):
     assert methods_there(sandbox, subscription) == []
 
 
-def test_a_replaced_card_is_deleted_too(sandbox):
+def test_a_replaced_card_is_deleted_too(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     client_of(subscription.user).post(PATH)
 
@@ -210,7 +213,8 @@ def test_a_replaced_card_is_deleted_too(sandbox):
     assert methods_there(sandbox, subscription) == []
 
 
-def test_a_card_that_its_payer_saves_again_is_kept(sandbox):
+def test_a_card_that_its_payer_saves_again_is_kept(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     card = subscription.hyperswitch_payment_method_id
     client_of(subscription.user).post(PATH)
