@@ -6,9 +6,12 @@ from django.utils import timezone
 from payments.collection.method_deletions import delete_method
 from payments.models import MethodDeletion, Payment
 from payments.tasks import resend
+from subscriptions.changes import change_plan
 from subscriptions.models import Subscription
 from tests.emails import texts_to, written_to
 from tests.subscriptions.subscribing import (
+    BY_USER,
+    NOW,
     PlanFactory,
     activate,
     client_of,
@@ -233,3 +236,25 @@ def test_a_removal_that_is_requested_twice_is_one_deletion(sandbox):
     client_of(subscription.user).delete(PATH)
 
     assert MethodDeletion.objects.count() == 1
+
+
+# --- The warning, whatever else changes
+
+
+def test_a_card_that_expires_very_soon_is_warned_about_at_once(sandbox):
+    subscription = expiring(sandbox, "02/2026")
+
+    run_sweep(subscription, subscription.due_at)
+
+    assert len(texts_to(subscription.user, "card_expires")) == 1
+    assert subscription.due_at == subscription.period_end_at - days(3)
+
+
+def test_a_change_of_plan_keeps_the_warning(sandbox):
+    subscription = expiring(sandbox, "06/2026")
+    warned_at = subscription.due_at
+
+    change_plan(user_id=subscription.user_id, plan_id=PlanFactory().pk, cause=BY_USER, at=NOW)
+
+    subscription.refresh_from_db()
+    assert subscription.due_at == warned_at
