@@ -52,7 +52,8 @@ def may_charge(payment: Payment) -> bool:
     last = RevokedMandate.objects.filter(payment_method_id=payment.payment_method_id).order_by("revoked_at").last()
     if last is None:
         return True
-    own = {"payer": payment.payer_id, "payment_method_id": payment.payment_method_id}
-    pages = Payment.objects.filter(off_session=False, succeeded_at__isnull=False, created_at__gt=last.revoked_at, **own)
-    setups = MethodSetup.objects.filter(requested_at__gt=last.revoked_at, **own)
-    return pages.exists() or setups.exists()
+    pages = Payment.objects.filter(payer=payment.payer_id, payment_method_id=payment.payment_method_id)
+    if pages.filter(off_session=False, succeeded_at__isnull=False, created_at__gt=last.revoked_at).exists():
+        return True
+    setups = MethodSetup.objects.filter(correlation_id=payment.correlation_id, requested_at__gt=last.revoked_at)
+    return setups.filter(payment_method_id=payment.payment_method_id).exists()

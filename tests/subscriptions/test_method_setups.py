@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from payments.collection.method_setups import finish_setup
-from payments.models import MethodDeletion, MethodSetup, Posting
+from payments.models import MethodDeletion, MethodSetup, Posting, RevokedMandate
 from payments.tasks import resend
 from subscriptions.changes import cancel
 from subscriptions.models import Subscription
@@ -198,3 +198,14 @@ def test_a_trial_saves_its_first_card_and_is_charged_at_its_end(sandbox):
     run_sweep(subscription, subscription.period_end_at)
 
     assert (subscription.status, last_payment(subscription).off_session) == ("active", True)
+
+
+def test_a_card_whose_mandate_ended_is_charged_again_once_it_was_set_up(sandbox):
+    subscription, setup, _ = replacing(sandbox)
+    card = subscription.hyperswitch_payment_method_id
+    RevokedMandate.objects.create(mandate_id="man_1", payment_method_id=card, revoked_at=setup.requested_at - days(1))
+    MethodSetup.objects.update(payment_method_id=card, finished_at=timezone.now())
+
+    run_sweep(subscription, subscription.period_end_at)
+
+    assert (last_payment(subscription).off_session, last_payment(subscription).status) == (True, "succeeded")
