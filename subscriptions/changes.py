@@ -58,7 +58,8 @@ def change_plan(*, user_id: UUID, plan_id: UUID, cause: Cause, at: datetime) -> 
     is_past_due = subscription.status == SubscriptionStatus.PAST_DUE
     if is_past_due or effective_payment(subscription, at=at) is None or subscription.period_end_at is None:
         raise SubscriptionPaymentRequired("Pay for your current plan before you change it.")
-    due_at = renewal_due_at(subscription.period_end_at, reminds=not plan.is_free, at=at)
+    expires_on = subscription.method_expires_on
+    due_at = renewal_due_at(subscription.period_end_at, reminds=not plan.is_free, at=at, card_expires_on=expires_on)
     next_plan = None if plan.pk == subscription.plan_id else plan
     invoices.void_upgrade(subscription, cause=cause, at=at)
     _update(subscription, next_plan=next_plan, cancel_at_period_end=False, ending_refund=None, due_at=due_at)

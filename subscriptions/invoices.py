@@ -62,6 +62,12 @@ def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
     return payable.order_by("period_start_at").last()
 
 
+def unpaid_invoices(subscription_id: UUID) -> list[SubscriptionInvoice]:
+    """The invoices that may still be paid, an upgrade's too, by period."""
+    unpaid = SubscriptionInvoice.objects.filter(subscription=subscription_id, status__in=PAYABLE)
+    return list(unpaid.select_related("plan").order_by("period_start_at"))
+
+
 def open_upgrade_of(subscription_id: UUID) -> SubscriptionInvoice | None:
     """The invoice of an upgrade that may still be paid. There is at most one."""
     upgrades = SubscriptionInvoice.objects.filter(subscription=subscription_id, is_upgrade=True, status__in=PAYABLE)

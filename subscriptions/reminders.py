@@ -26,11 +26,15 @@ def remind(subscription: Subscription, *, at: datetime) -> None:
         return  # It was cancelled, or ended, since it was read.
     is_paid_for = not plan.is_free and not subscription.cancel_at_period_end
     expires_on = subscription.method_expires_on
+    warns_at = card_warning_at(expires_on)
+    is_warned_later = warns_at is not None and at < warns_at
     due_at = renewal_due_at(
-        end_at, reminds=is_paid_for and not _is_due(end_at, at=at), at=at, card_expires_on=expires_on
+        end_at,
+        reminds=is_paid_for and not _is_due(end_at, at=at),
+        at=at,
+        card_expires_on=expires_on if is_warned_later else None,
     )
     fields: dict[str, object] = {"due_at": due_at}
-    warns_at = card_warning_at(expires_on)
     if is_paid_for and expires_on is not None and warns_at is not None and at >= warns_at:
         # Once for each card: its expiry is the occasion.
         write_email(CARD_EXPIRES, subscription, to=subscription.user_id, occasion=expires_on.isoformat())

@@ -4,7 +4,8 @@ from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
 from payments.models.disputes import DISPUTES_EXIST, Dispute, DisputeQuerySet
 from payments.models.foreign_receipts import BOOKED_MINOR, ForeignReceipt
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
-from payments.models.payments import LOCKED_PAYMENT, MethodDeletion, Payment, PaymentQuerySet, RevokedMandate
+from payments.models.methods import MethodDeletion, MethodSetup, RevokedMandate
+from payments.models.payments import LOCKED_PAYMENT, Payment, PaymentQuerySet
 from payments.models.refunds import Refund, RefundQuerySet
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerClosing",
     "MethodDeletion",
+    "MethodSetup",
     "OpeningBalance",
     "Payment",
     "PaymentQuerySet",

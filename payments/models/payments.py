@@ -15,7 +15,7 @@ from payments.models.refunds import Refund
 from payments.states import PAYMENT_MOVES, PAYMENT_OPEN, PaymentStatus, RefundStatus
 from veza.core import reads
 from veza.core.ids import provider_id
-from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+from veza.core.models import LockableQuerySet, StatefulRow
 
 # A page that closes sooner is too short to send a buyer to.
 SHORTEST_VISIT = timedelta(minutes=1)
@@ -258,41 +258,3 @@ class Payment(StatefulRow):
 
 
 LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
-
-
-class RevokedMandate(KeyedRow):
-    """A payer's consent that has ended: its saved method is not charged, unless a later payment saves it again."""
-
-    mandate_id = models.CharField(max_length=64, unique=True)
-    payment_method_id = models.CharField(max_length=64, db_index=True)
-    revoked_at = models.DateTimeField(db_default=Now())
-
-
-class MethodDeletion(KeyedRow):
-    """A saved method that Hyperswitch is to delete: its payer does not want to pay by it any more.
-
-    It is over once `next_attempt_at` is NULL: deleted, or saved again by its payer before that.
-    """
-
-    correlation_id = models.UUIDField()
-    payment_method_id = models.CharField(max_length=64)
-    requested_at = models.DateTimeField(db_default=Now())
-    # When Hyperswitch confirmed that it does not have the method any more.
-    deleted_at = models.DateTimeField(null=True, blank=True)
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["payment_method_id"],
-                condition=Q(next_attempt_at__isnull=False),
-                name="one_deletion_under_way_per_method",
-            ),
-            models.CheckConstraint(condition=~Q(payment_method_id=""), name="deletion_names_its_method"),
-        ]
-        indexes = [
-            models.Index(
-                fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="method_deletion_due"
-            )
-        ]

@@ -208,9 +208,10 @@ class PaymentMethod(APIView):
     @extend_schema(
         operation_id="change_payment_method",
         summary="Use another payment method",
-        description="The payment page of the unpaid invoice, if there is one: the method that pays it is saved. "
-        "Otherwise nothing more is charged to the saved method, and the next renewal asks you to pay on a page, which "
-        "saves the new one: `payment_url` is null.",
+        description="`payment_url` is the page of the unpaid invoice, if there is one: the method that pays it is "
+        "saved. Otherwise it is a page that saves a method and charges nothing; until then the saved one is charged. "
+        "202 without one when the payment provider has not answered yet: request it again. 200 without one: nothing "
+        "more is charged to the saved method, and the page of the next renewal saves the new one.",
         request=None,
         responses={200: SubscriptionCheckout, 202: SubscriptionCheckout},
         tags=["subscriptions"],
@@ -221,7 +222,7 @@ class PaymentMethod(APIView):
         checkout = payment_methods.request_replacement(
             user_id=user_id_of(request), payment_id=result_id, cause=cause_of(request), at=timezone.now()
         )
-        is_waiting = checkout.payment is not None and not checkout.payment_url
+        is_waiting = (checkout.has_setup or checkout.payment is not None) and not checkout.payment_url
         return Response(serialize_checkout(checkout), status=202 if is_waiting else 200)
 
     @extend_schema(

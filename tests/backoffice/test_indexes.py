@@ -20,10 +20,11 @@ from connect.transfers import transfer_refresh, transfer_requests
 from marketplace.order_payments import cancel_order
 from marketplace.tasks import review_refund_applications, review_restrictions
 from payments import tasks
+from payments.collection.method_deletions import is_saved_again
 from payments.collection.saved_methods import saves_method
 from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.opening_balances import carry_forward
-from payments.models import LedgerClosing, Payment
+from payments.models import LedgerClosing, MethodDeletion, Payment
 from subscriptions.saved_methods import method_revoked
 from subscriptions.tasks import run_due_subscriptions
 from tests.buying import BY_BUYER, deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
@@ -55,7 +56,7 @@ INDEXES = {
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
     "payments.reconcile": "dispute_due payment_unsettled provider_call_latest refund_unsettled",
-    "payments.resend": "method_deletion_due payment_due refund_due",
+    "payments.resend": "method_deletion_due method_setup_due payment_due refund_due",
     "payments.close_unpaid": "payment_to_close",
     "payments.retry_deliveries": "webhook_due",
     "payments.clean_webhook_log": "webhook_received",
@@ -71,6 +72,7 @@ INDEXES = {
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
+    "a method to delete": "method_setup_story",
     "a payment that saves a method": "payments_revokedmandate_payment_method_id_69488553",
     "GET orders": "order_buyer_newest_first payment_purpose",
     "GET licenses": "license_holder_newest_first",
@@ -175,6 +177,9 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "a webhook of a refund": lambda: deliver_refund(refund),
         "late money for a licence": lambda: deliver_payment(payment_of(late_order)),
         "a mandate that ended": lambda: method_revoked("pm_1", cause=BY_BUYER, at=order.created_at),
+        "a method to delete": lambda: is_saved_again(
+            MethodDeletion(payment_method_id="pm_1", correlation_id=order.pk, requested_at=order.created_at)
+        ),
         "a payment that saves a method": lambda: saves_method(
             Payment(payment_method_id="pm_1", created_at=order.created_at)
         ),

@@ -39,6 +39,7 @@ BEATS_OF = {
     "refunds.resend": "payments.resend",
     "disputes.resend": "payments.resend",
     "methods.resend": "payments.resend",
+    "setups.resend": "payments.resend",
     "refunds.reconcile": "payments.reconcile",
     "orphans.reconcile": "payments.reconcile",
     "disputes.reconcile": "payments.reconcile",
