@@ -225,6 +225,12 @@ ALWAYS = (
         "Set CURRENCIES to codes of ISO 4217 that both providers list, such as EUR,USD.",
         lambda config: any(not _is_moved_by_both(currency) for currency in config.CURRENCIES),
     ),
+    Rule(
+        "E032",
+        "PRICE_CHANGE_NOTICE is shorter than SUBSCRIPTION_REMINDER_BEFORE: a reminder could name the old price.",
+        "Set PRICE_CHANGE_NOTICE to at least SUBSCRIPTION_REMINDER_BEFORE, such as 30d.",
+        lambda config: config.PRICE_CHANGE_NOTICE < config.SUBSCRIPTION_REMINDER_BEFORE,
+    ),
 )
 
 NOT_LIVE = (
