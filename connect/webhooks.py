@@ -21,6 +21,7 @@ from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
+from connect.transfers.transfer_outcomes import adopt_transfer, find_transfer
 from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
@@ -125,6 +126,20 @@ def _schedule_transfer_refresh(
     return HandlingResult(Result.OK, transfer.correlation_id)
 
 
+def _adopt_transfer(
+    payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
+    """Usually the answer to our request said the same. If it was lost, the transfer is booked by this event."""
+    snapshot = parse_transfer(payload)
+    if not snapshot.our_id:
+        return HandlingResult(Result.IGNORED)  # Made outside Veza: the comparison of lists reports it.
+    transfer = find_transfer(snapshot)
+    if transfer is None:
+        return HandlingResult(Result.UNMATCHED)
+    is_adopted = adopt_transfer(transfer, snapshot, cause=cause, at=at)
+    return HandlingResult(Result.OK if is_adopted else Result.STALE, transfer.correlation_id)
+
+
 def _tell_of_bank(
     payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
@@ -188,7 +203,6 @@ def _handler(handle: Callable[..., HandlingResult]) -> Handler:
 _READ_WHEN_NEEDED = "Stripe is asked for a balance when a payout needs it; none is stored."
 # The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
 IGNORED: Mapping[str, str] = {
-    "transfer.created": "The answer to our own request says the same; an external one is found by the backfill.",
     "account.application.authorized": "Veza opens its sellers' accounts itself, and refreshes them.",
     "payout.reconciliation_completed": "Which transactions a payout consists of changes nothing about its amount.",
     "balance.available": _READ_WHEN_NEEDED,
@@ -206,6 +220,7 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _handler(_tell_of_bank),
     ),
+    "transfer.created": _handler(_adopt_transfer),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(

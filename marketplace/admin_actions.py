@@ -119,9 +119,8 @@ def _selected_items(order: Order, params: ActionRequest) -> list[OrderItem]:
 
 def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None) -> list[str]:
     """What a refund of an amount of these items, or of all that is left of them, would do."""
-    all_items = list(order.items.order_by("pk"))
-    remaining, item_ids = remaining_shares(all_items), {item.pk for item in items}
-    selected = [share for share in remaining if share.item_id in item_ids]
+    item_ids = {item.pk for item in items}
+    selected = [share for share in remaining_shares(list(order.items.order_by("pk"))) if share.item_id in item_ids]
     available = sum(share.total_minor for share in selected)
     amount = amount_minor or available
     if amount > available or not available:
@@ -132,16 +131,16 @@ def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None)
         f"Hyperswitch refunds {format_amount(amount, order.currency)} to {order.buyer.email}.",
         *seller_sentences(parts, order.currency),
         f"Our fee decreases by {format_amount(fee, order.currency)}, tax by {format_amount(tax, order.currency)}.",
-        *_license_sentences(order, all_items, remaining, parts),
+        *license_sentences(order, parts),
         "Booked once Hyperswitch reports success; a refund that fails changes nothing.",
     ]
 
 
-def _license_sentences(
-    order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], parts: Sequence[ItemShares]
-) -> list[str]:
+def license_sentences(order: Order, parts: Sequence[ItemShares]) -> list[str]:
     """For each item that gives something, whether the buyer keeps its licence; a free item may follow the others."""
-    after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk), order.currency)
+    items = list(order.items.order_by("pk"))
+    rest = subtract_shares(remaining_shares(items), parts)
+    after = remaining_after_loss(rest, lost_to_disputes(order.pk), order.currency)
     gone_ids = ids_of_nothing_left(items, after)
     rest_minor = {share.item_id: share.total_minor for share in after}
     touched = {part.item_id for part in parts if part.total_minor} | {

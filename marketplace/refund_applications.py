@@ -40,7 +40,7 @@ from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 from veza.core.words import format_date
 
-REFUND_TO_DECIDE = "refund_to_decide"
+REFUND_TO_DECIDE, DECISION_LATE = "refund_to_decide", "refund_decision_late"
 LIMIT_OVER = timedelta(days=30)
 # Of one order: withdrawing a request and making it again costs support and the mail server, and no one is helped.
 MOST_APPLICATIONS = 10
@@ -113,7 +113,7 @@ def open_application(
         RefundApplicationItem(application=application, item_id=part.item_id, amount_minor=part.total_minor)
         for part in parts
     )
-    _open_review(application)
+    open_review_of_application(application)
     write_email(REFUND_APPLICATION_RECEIVED, application, to=order.buyer_id)
     return application
 
@@ -158,6 +158,29 @@ def lock_application(application_id: UUID) -> RefundApplication | None:
     return RefundApplication.objects.select_related("order").get(pk=application_id)
 
 
+def open_review_of_application(application: RefundApplication) -> None:
+    """Ask support to decide about an application, unless that review item is open."""
+    due_at = application.due_at
+    until = f" by {format_date(due_at)}, as the buyer was told" if due_at else ""
+    amount = format_amount(application.amount_minor, application.currency)
+    open_review(
+        REFUND_TO_DECIDE,
+        application,
+        why=f"The buyer requests a refund of {amount}. {_WHY[RefundApplication.Why(application.why)]} Their reason: "
+        f"{application.reason}",
+        what_to_do=f"Support: press “Grant refund” or “Decline refund” on the application's page{until}. The buyer "
+        "keeps the licences meanwhile.",
+        amount_minor=application.amount_minor,
+        currency=application.currency,
+    )
+
+
+def close_reviews_of_application(application: RefundApplication, *, note: str) -> None:
+    """Close what was open about an application: it is decided, or withdrawn."""
+    for kind in (REFUND_TO_DECIDE, DECISION_LATE):
+        close_review(kind, application, note=note)
+
+
 def refuse_if_decided(application: RefundApplication) -> None:
     """Raise ApplicationAlreadyDecided unless support has yet to decide."""
     if application.status != RefundApplicationStatus.REQUESTED:
@@ -167,7 +190,7 @@ def refuse_if_decided(application: RefundApplication) -> None:
 
 def _withdraw(application: RefundApplication, *, note: str, cause: Cause, at: datetime) -> None:
     move(application, RefundApplicationStatus.WITHDRAWN, cause=cause, at=at, decided_at=at)
-    close_review(REFUND_TO_DECIDE, application, note=note)
+    close_reviews_of_application(application, note=note)
 
 
 def _of_status(order: Order, status: RefundApplicationStatus) -> list[RefundApplication]:
@@ -233,20 +256,4 @@ def _self_service_refunds(buyer_id: UUID) -> QuerySet[Refund]:
         source=Refund.Source.BUYER,
         status__in=_GIVEN_BACK,
         created_at__gt=timezone.now() - LIMIT_OVER,
-    )
-
-
-def _open_review(application: RefundApplication) -> None:
-    due_at = application.due_at
-    until = f" by {format_date(due_at)}, as the buyer was told" if due_at else ""
-    amount = format_amount(application.amount_minor, application.currency)
-    open_review(
-        REFUND_TO_DECIDE,
-        application,
-        why=f"The buyer requests a refund of {amount}. {_WHY[RefundApplication.Why(application.why)]} Their reason: "
-        f"{application.reason}",
-        what_to_do=f"Support: press “Grant refund” or “Decline refund” on the application's page{until}. The buyer "
-        "keeps the licences meanwhile.",
-        amount_minor=application.amount_minor,
-        currency=application.currency,
     )

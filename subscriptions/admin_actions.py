@@ -6,8 +6,8 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from payments.admin_actions import BankReferenceForm
 from payments.reconciliation.refresh import open_rows_of, refresh_correlated
+from payments.refund_actions import BankReferenceForm
 from subscriptions import changes, unpaid
 from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.chargebacks import are_charges_stopped, resume_charges

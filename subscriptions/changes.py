@@ -41,16 +41,18 @@ def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscript
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
         write_ended(subscription)
     else:
-        _update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at)
+        invoices.void_upgrade(subscription, cause=cause, at=at)
+        due_at = subscription.period_end_at
+        _update(subscription, cancel_at_period_end=True, ending_refund=None, due_at=due_at)
     return subscription
 
 
 @writes.atomic()
-def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
+def change_plan(*, user_id: UUID, plan_id: UUID, cause: Cause, at: datetime) -> Subscription:
     """Change the plan when this period ends; the current plan cancels an earlier change.
 
-    A cancellation at the period's end is undone. Raises NoSubscription, PlanNotFound, PlanReplaced,
-    SubscriptionPaymentRequired.
+    A cancellation at the period's end is undone, and an unpaid upgrade withdrawn. Raises NoSubscription, PlanNotFound,
+    PlanReplaced, SubscriptionPaymentRequired.
     """
     subscription = lock_live(user_id)
     # Theirs may not be offered any more: it undoes a change all the same.
@@ -61,7 +63,8 @@ def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
     reminds = not plan.is_free or announced_change(plan) is not None
     due_at = renewal_due_at(subscription.period_end_at, reminds=reminds, at=at)
     next_plan = None if plan.pk == subscription.plan_id else plan
-    _update(subscription, next_plan=next_plan, cancel_at_period_end=False, due_at=due_at)
+    invoices.void_upgrade(subscription, cause=cause, at=at)
+    _update(subscription, next_plan=next_plan, cancel_at_period_end=False, ending_refund=None, due_at=due_at)
     return subscription
 
 

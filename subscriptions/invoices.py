@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from payments.collection.expiry import close_pages_soon
 from payments.collection.payment_requests import open_payment
 from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
 from payments.ledger.postings import post_applied
@@ -56,9 +57,26 @@ def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInv
 
 
 def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
-    """The newest invoice that is still to be paid."""
-    payable = subscription.invoices.filter(status__in=PAYABLE).select_related("plan")
+    """The newest invoice that is still to be paid. An upgrade's is not: it need not be paid."""
+    payable = subscription.invoices.filter(status__in=PAYABLE, is_upgrade=False).select_related("plan")
     return payable.order_by("period_start_at").last()
+
+
+def open_upgrade_of(subscription_id: UUID) -> SubscriptionInvoice | None:
+    """The invoice of an upgrade that may still be paid. There is at most one."""
+    upgrades = SubscriptionInvoice.objects.filter(subscription=subscription_id, is_upgrade=True, status__in=PAYABLE)
+    return upgrades.select_related("plan").first()
+
+
+def void_upgrade(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
+    """Withdraw the unpaid upgrade, if there is one: its page is closed, and what it brings is returned by itself.
+
+    In the caller's transaction, which has locked the subscription and changes what the upgrade was offered for.
+    """
+    assert connection.in_atomic_block, "an upgrade is withdrawn in the commit that takes its place"
+    if (invoice := open_upgrade_of(subscription.pk)) is not None:
+        move(invoice, InvoiceStatus.VOID, cause=cause, at=at)
+        close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
 
 
 def payments_of(invoice_id: UUID) -> list[Payment]:
@@ -146,7 +164,9 @@ def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:
 
 
 def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
-    """What remains of each account's part after disputes and after pending and succeeded refunds."""
+    """What remains of each account's part after disputes, after pending and succeeded refunds, and after the credit
+    that a paid upgrade had for the rest of its period.
+    """
     refunds = payment.refunds.filter(status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
     remaining = allocation_of(invoice)
     for allocation in (
@@ -154,7 +174,18 @@ def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict
         *payment.disputes.values_list("allocation", flat=True),
     ):
         remaining = {account: amount - allocation.get(account, 0) for account, amount in remaining.items()}
-    return remaining
+    credit = _credit_given(invoice)
+    return {account: amount - min(max(0, amount), credit[account]) for account, amount in remaining.items()}
+
+
+def _credit_given(invoice: SubscriptionInvoice) -> dict[str, int]:
+    """What the invoice's rest has paid of an upgrade, by account."""
+    upgrades = SubscriptionInvoice.objects.filter(credited_invoice=invoice, status=InvoiceStatus.PAID)
+    parts = list(upgrades.values_list("credit_net_minor", "credit_tax_minor"))
+    return {
+        SUBSCRIPTION_INCOME: sum(net_minor for net_minor, _ in parts),
+        TAX: sum(tax_minor for _, tax_minor in parts),
+    }
 
 
 def refunded_minor(payment: Payment) -> int:
@@ -168,11 +199,12 @@ def refunded_minor(payment: Payment) -> int:
 
 
 def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
-    """Move the unpaid invoices to `status`: failed may still be paid late, void may not.
+    """Move the unpaid invoices to `status`: failed may still be paid late, void may not. An upgrade is always void.
 
     Nothing is charged any more, so the review item about charges that a dispute stops is closed.
     """
     assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
+    void_upgrade(subscription, cause=cause, at=at)
     unpaid = SubscriptionInvoice.objects.filter(subscription=subscription, status__in=PAYABLE).order_by("pk")
     for invoice in unpaid:
         if invoice.status != status:

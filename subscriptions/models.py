@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from payments.models import Refund
 from subscriptions.states import (
     INVOICE_MOVES,
     LIVE,
@@ -142,6 +143,10 @@ class Subscription(StatefulRow):
     hyperswitch_payment_method_id = models.CharField(max_length=64, blank=True)
     # The last day on which the saved card is valid; NULL: it is no card, or its expiry is not known.
     method_expires_on = models.DateField(null=True, blank=True)
+    # The refund for which it does not renew, until that fails; NULL: it renews, or its subscriber cancelled it.
+    ending_refund = models.ForeignKey(
+        Refund, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     # Disputes that were opened before do not stop charges: staff cleared them.
     disputes_cleared_at = models.DateTimeField(null=True, blank=True)
     # When the sweep processes it next; NULL = never. The sweep's lease as well.
@@ -187,7 +192,10 @@ class Subscription(StatefulRow):
 
 
 class SubscriptionInvoice(StatefulRow):
-    """The invoice of one period of a subscription: price and tax are frozen when it is opened."""
+    """The invoice of one period of a subscription: price and tax are frozen when it is opened.
+
+    An upgrade's is of the price less a credit for the rest of the period before; the credits are beside what is due.
+    """
 
     moves = INVOICE_MOVES
 
@@ -199,6 +207,14 @@ class SubscriptionInvoice(StatefulRow):
     net_minor = models.BigIntegerField()
     tax_minor = models.BigIntegerField()
     total_minor = models.BigIntegerField()
+    # It begins within the period of the invoice before, and replaces it once it is paid.
+    is_upgrade = models.BooleanField(default=False, db_default=False)
+    # What was deducted from the price and from its tax, and the paid invoice whose rest it is; NULL: nothing was paid.
+    credit_net_minor = models.BigIntegerField(default=0, db_default=0)
+    credit_tax_minor = models.BigIntegerField(default=0, db_default=0)
+    credited_invoice = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     currency = models.CharField(max_length=3)
     status = models.CharField(max_length=10, choices=InvoiceStatus, default=InvoiceStatus.PENDING)
     paid_at = models.DateTimeField(null=True, blank=True)
@@ -223,6 +239,11 @@ class SubscriptionInvoice(StatefulRow):
                 condition=Q(net_minor__gte=0, tax_minor__gte=0, total_minor__gt=0), name="invoice_sums_make_sense"
             ),
             models.CheckConstraint(
+                condition=Q(credit_net_minor=0, credit_tax_minor=0)
+                | Q(credit_net_minor__gte=0, credit_tax_minor__gte=0, is_upgrade=True, credited_invoice__isnull=False),
+                name="invoice_credit_is_of_an_upgrade",
+            ),
+            models.CheckConstraint(
                 condition=Q(hyperswitch_payment_id__isnull=True) | ~Q(hyperswitch_payment_id=""),
                 name="invoice_payment_id_not_empty",
             ),
@@ -236,6 +257,11 @@ class SubscriptionInvoice(StatefulRow):
     @property
     def correlation_id(self) -> UUID:
         return self.subscription_id
+
+    @property
+    def credit_minor(self) -> int:
+        """What was deducted in all, in minor units of `currency`."""
+        return self.credit_net_minor + self.credit_tax_minor
 
 
 class UnpaidSubscriptionAudit(KeyedRow):

@@ -1,7 +1,7 @@
 """The saved payment method of a subscription: its subscriber uses another one, or has it removed.
 
 Hyperswitch saves a method with a payment, so another one is saved on the page of the next invoice: now if one is
-unpaid, else when the next period begins. Until then nothing is charged to the old one.
+unpaid, else when the next period begins. Until then nothing is charged to the old one, and Hyperswitch deletes it.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from subscriptions.checkout import Checkout
 from subscriptions.completion import NothingToPay, request_completion
 from subscriptions.models import Subscription
 from subscriptions.prices import plan_at_renewal
-from subscriptions.saved_methods import fields_without_method
+from subscriptions.saved_methods import fields_without_deleted_method
 from subscriptions.states import LIVE
 from veza.core import writes
 from veza.core.causes import Cause
@@ -43,7 +43,7 @@ def forget_for_replacement(*, user_id: UUID, at: datetime) -> Subscription:
     subscription = lock_live(user_id)
     if plan_at_renewal(subscription).is_free:
         raise NothingToPay("A free plan needs no payment method.")
-    writes.update(subscription, **fields_without_method(subscription, at=at))
+    writes.update(subscription, **fields_without_deleted_method(subscription, at=at))
     return subscription
 
 
@@ -55,5 +55,5 @@ def remove(*, user_id: UUID, at: datetime) -> Subscription:
         raise OnlyPaymentMethod(
             "This is the only payment method of your subscription. Cancel the subscription first, or use another card."
         )
-    writes.update(subscription, **fields_without_method(subscription, at=at))
+    writes.update(subscription, **fields_without_deleted_method(subscription, at=at))
     return subscription

@@ -130,7 +130,7 @@ def _told_subscribers(change: PriceChange) -> LockableQuerySet[Subscription]:
     sent_copy = Email.objects.filter(copy_of=OuterRef("pk"), status=EmailStatus.SENT)
     sent_emails = _emails(PRICE_CHANGE, change).filter(Q(status=EmailStatus.SENT) | Exists(sent_copy))
     invoices = SubscriptionInvoice.objects.filter(subscription=OuterRef("pk"), plan=change.new_plan_id)
-    unpaid = invoices.filter(status__in=PAYABLE)
+    unpaid = invoices.filter(status__in=PAYABLE, is_upgrade=False)
     return _subscribers_of(change.plan_id).filter(Exists(sent_emails), ~Exists(unpaid))
 
 

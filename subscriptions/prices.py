@@ -27,6 +27,20 @@ class AnnouncedPrice:
     from_at: datetime
 
 
+@dataclass(frozen=True)
+class Price:
+    """The price of one period before tax, and the tax on top of it, in minor units of `currency`."""
+
+    net_minor: int
+    tax_minor: int
+    currency: str
+
+
+def price_of(plan: Plan) -> Price:
+    """What a whole period of this version of a plan costs."""
+    return Price(plan.price_minor, plan.tax_minor, plan.currency)
+
+
 def plan_at_renewal(subscription: Subscription) -> Plan:
     """The version of a plan that the next period is of, and so its price: the reminder and the charge both ask here."""
     if subscription.period_end_at is None:

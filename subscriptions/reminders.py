@@ -10,7 +10,8 @@ from subscriptions.periods import card_warning_at, renewal_due_at
 from subscriptions.prices import may_be_charged, plan_at_renewal
 from subscriptions.states import RENEWING
 from veza.core import writes
-from veza.core.email.outbox import write_email, write_email_if_changed
+from veza.core.email.outbox import write_email
+from veza.core.email.series import write_email_if_changed
 
 
 @writes.atomic()

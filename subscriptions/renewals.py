@@ -4,7 +4,7 @@
 period is the second, and one open payment for an invoice the third.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,6 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
-from subscriptions.checkout import PAGE_MARGIN
 from subscriptions.closing import end_for_inactive_user
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
@@ -22,13 +21,12 @@ from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
 from subscriptions.prices import announced_change, plan_at_renewal
 from subscriptions.reminders import remind
+from subscriptions.retry_policy import PAGE_MARGIN, REFRESH_AFTER
 from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
 
-# How long a charge may stay without an update before it is refreshed.
-REFRESH_AFTER = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -75,9 +73,9 @@ def finish_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) ->
 
 def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     """Renew a subscription whose period has ended, or end it; a charge is sent after the commit."""
-    unpaid = invoices.payable_invoice(subscription)
-    if unpaid is not None:
-        _refresh_last_payment(unpaid, cause=cause, at=at)
+    for unpaid in (invoices.open_upgrade_of(subscription.pk), invoices.payable_invoice(subscription)):
+        if unpaid is not None:
+            _refresh_last_payment(unpaid, cause=cause, at=at)
     payment = open_renewal(subscription.pk, cause=cause, at=at)
     if payment is not None:
         send_payment(payment.pk, cause=cause)
@@ -108,6 +106,7 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     )
     if not is_due or _is_within_period(subscription, at=at):
         return None  # Refreshing the last payment has just renewed it.
+    invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit was for the period that has ended.
     if subscription.cancel_at_period_end:
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from payments.collection.method_deletions import delete_soon
 from subscriptions.models import Subscription
 from subscriptions.states import SubscriptionStatus
 from veza.core import writes
@@ -24,6 +25,13 @@ def method_revoked(payment_method_id: str, /, *, cause: Cause, at: datetime) -> 
     for subscription in subscriptions:
         writes.update(subscription, **fields_without_method(subscription, at=at))
     return subscriptions[-1].pk if subscriptions else None
+
+
+def fields_without_deleted_method(subscription: Subscription, *, at: datetime) -> dict[str, Any]:
+    """The same, and Hyperswitch is to delete the method, in the caller's transaction."""
+    if subscription.hyperswitch_payment_method_id:
+        delete_soon(subscription.hyperswitch_payment_method_id, correlation_id=subscription.pk)
+    return fields_without_method(subscription, at=at)
 
 
 def fields_without_method(subscription: Subscription, *, at: datetime) -> dict[str, Any]:

@@ -66,11 +66,11 @@ INVOICE_MOVES: Moves = {
     _I.PENDING: {
         _I.PAID: "its payment succeeded",
         _I.FAILED: "an attempt to pay it failed",
-        _I.VOID: "the subscription ended before it was paid",
+        _I.VOID: "the subscription ended, or the upgrade was withdrawn, before it was paid",
     },
     _I.FAILED: {
         _I.PAID: "a later attempt succeeded",
-        _I.VOID: "the subscription ended before it was paid",
+        _I.VOID: "the subscription ended, or the upgrade was withdrawn, before it was paid",
     },
     _I.PAID: {_I.REFUNDED: "all of it was refunded, or lost to a dispute"},
     _I.VOID: {},

@@ -1,17 +1,14 @@
 """The sweeps of due subscriptions and of price changes."""
 
-from datetime import timedelta
-
 from celery import shared_task
 from django.utils import timezone
 
 from subscriptions.models import PriceChange, Subscription
 from subscriptions.price_changes import tell_subscribers
 from subscriptions.renewals import run_due
+from subscriptions.retry_policy import LEASE
 from veza.core.causes import by_sweep
 from veza.core.sweeps import Queue, tick
-
-LEASE = timedelta(minutes=2)
 
 
 @shared_task(name="subscriptions.run_due")

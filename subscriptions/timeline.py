@@ -21,7 +21,10 @@ def lines(correlation_id: UUID) -> list[TimelineLine]:
         total = format_amount(invoice.total_minor, invoice.currency)
         tax = format_amount(invoice.tax_minor, invoice.currency)
         period = f"{invoice.period_start_at:%d %b %Y} to {invoice.period_end_at:%d %b %Y}"
-        sentence = f"An invoice of {total}, incl. {tax} tax, was opened for {invoice.plan.name}, {period}."
+        credit = f" after a credit of {format_amount(invoice.credit_minor, invoice.currency)}"
+        after = credit if invoice.credit_minor else ""
+        kind = "an upgrade to " if invoice.is_upgrade else ""
+        sentence = f"An invoice of {total}, incl. {tax} tax{after}, was opened for {kind}{invoice.plan.name}, {period}."
         entries.append(TimelineLine(invoice.created_at, sentence, "open"))
     return entries
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from sandbox.clock import now, stamp
 
-# What may go wrong with a message: its recipient refused for good or for now, the connection closed before or after
-# the message was stored, a slow answer, the log-in rejected.
-FAULTS = ("refuse", "defer", "drop_before", "drop_after", "slow", "reject_login")
+# What may go wrong with a message: its recipient refused for good or for now, the connection closed instead of the
+# message taken (421), or before or after it was stored, a slow answer, the log-in rejected.
+FAULTS = ("refuse", "defer", "close", "drop_before", "drop_after", "slow", "reject_login")
 
 
 class InvalidMailFault(ValueError):

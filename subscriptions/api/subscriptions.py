@@ -198,7 +198,8 @@ class Change(APIView):
     @extend_schema(
         operation_id="change_subscription",
         summary="Change the plan from the next period on",
-        description="Your current plan undoes an earlier change. A cancellation at the period's end is undone too.",
+        description="Your current plan undoes an earlier change. A cancellation at the period's end is undone too, and "
+        "an upgrade that is not paid yet is withdrawn.",
         request=PlanInput,
         responses=SubscriptionOutput,
         tags=["subscriptions"],
@@ -207,7 +208,9 @@ class Change(APIView):
     def post(self, request: Request, *, result_id: UUID) -> Response:
         payload = input_of(request, PlanInput)
         plan_id = payload["plan_id"]
-        subscription = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
+        subscription = changes.change_plan(
+            user_id=user_id_of(request), plan_id=plan_id, cause=cause_of(request), at=timezone.now()
+        )
         return Response(SubscriptionOutput(subscription).data)
 
 

@@ -7,6 +7,7 @@ from subscriptions.messages.periods import INVOICE_RECEIPT, SUBSCRIPTION_ENDED
 from subscriptions.messages.prices import PRICE_CHANGE, PRICE_CHANGE_WITHDRAWN
 from subscriptions.messages.refunds import REFUND_REQUESTED, REFUNDS
 from subscriptions.messages.renewals import CARD_EXPIRES, RENEWAL_ANNOUNCED, RENEWAL_FAILED
+from subscriptions.messages.upgrades import UPGRADE_FAILED
 from veza.core.email.messages import Message
 
 MESSAGES: Sequence[Message] = (
@@ -16,6 +17,7 @@ MESSAGES: Sequence[Message] = (
     PRICE_CHANGE,
     PRICE_CHANGE_WITHDRAWN,
     CARD_EXPIRES,
+    UPGRADE_FAILED,
     SUBSCRIPTION_ENDED,
     REFUND_REQUESTED,
     *REFUNDS.values(),

@@ -22,7 +22,8 @@ from subscriptions.states import RENEWING, SubscriptionStatus
 from veza.core.email.content import Block, Button, Content, Notice, Outdated, Paragraph
 from veza.core.email.formats import day, money
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import fact_of, write_email
+from veza.core.email.outbox import write_email
+from veza.core.email.series import fact_of
 
 PAYMENT_LINK = TimestampSigner(salt="subscriptions.payment_link")
 
@@ -180,6 +181,7 @@ RENEWAL_ANNOUNCED = Message(
     _renewal,
     lambda: _compose_renewal(sample_plan(), timezone.now() + timedelta(days=3), has_method=True),
     needs_open_account=True,
+    series="renewal",
 )
 RENEWAL_FAILED = Message(
     "renewal_failed",

@@ -7,7 +7,7 @@ from veza.core.migration_operations import Frozen
 class Migration(migrations.Migration):
     """A row of a plan is one version of it, whose price never changes."""
 
-    dependencies = [("subscriptions", "0050_stop_charges")]
+    dependencies = [("subscriptions", "0052_add_upgrades")]
 
     operations = [
         migrations.AddField(

@@ -18,7 +18,7 @@ from connect.reporting.balance import read_balances
 from connect.reversals.reversal_requests import process_due
 from connect.transfers import transfer_refresh, transfer_requests
 from marketplace.order_payments import cancel_order
-from marketplace.tasks import review_restrictions
+from marketplace.tasks import review_refund_applications, review_restrictions
 from payments import tasks
 from payments.collection.saved_methods import saves_method
 from payments.ledger.chart_of_accounts import seller_account
@@ -58,7 +58,7 @@ INDEXES = {
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
     "payments.reconcile": "dispute_due payment_unsettled provider_call_latest refund_unsettled",
-    "payments.resend": "payment_due refund_due",
+    "payments.resend": "method_deletion_due payment_due refund_due",
     "payments.close_unpaid": "payment_to_close",
     "payments.retry_deliveries": "webhook_due",
     "payments.clean_webhook_log": "webhook_received",
@@ -71,6 +71,7 @@ INDEXES = {
     "subscriptions.run_due": "subscription_due",
     "subscriptions.announce_prices": "price_change_due subscription_live_of_plan",
     "marketplace.review_restrictions": "restriction_review_due",
+    "marketplace.review_refund_applications": "refund_application_undecided",
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
@@ -178,6 +179,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "subscriptions.run_due": run_due_subscriptions,
         "subscriptions.announce_prices": announce_prices,
         "marketplace.review_restrictions": review_restrictions,
+        "marketplace.review_refund_applications": review_refund_applications,
         "a webhook of a refund": lambda: deliver_refund(refund),
         "late money for a licence": lambda: deliver_payment(payment_of(late_order)),
         "a mandate that ended": lambda: method_revoked("pm_1", cause=BY_BUYER, at=order.created_at),

@@ -7,6 +7,7 @@ from marketplace.models import Order
 from marketplace.order_payments import cancel_order
 from tests.buying import (
     BY_BUYER,
+    answer_dispute,
     deliver_dispute,
     deliver_payment,
     deliver_refund,
@@ -16,7 +17,7 @@ from tests.buying import (
     refund_of,
     two_sellers_order,
 )
-from tests.emails import composed, texts_to, written_to
+from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.factories import OfferFactory
 from tests.marketplace.unpaid import decline, declined_order, pay_again
 from veza.core.email.content import Outdated
@@ -117,6 +118,26 @@ def test_a_dispute_says_what_it_means_for_the_licences(sandbox):
     (lost,) = texts_to(order.buyer, "order_dispute_lost")
     assert ("Suspended" in opened, "Revoked" in lost) == (True, True)
     assert texts_to(order.buyer, "order_dispute_opened") == []
+
+
+@pytest.mark.parametrize(("first", "then"), [("won", "lost"), ("lost", "won")])
+def test_a_decision_the_bank_changes_twice_is_told_each_time(sandbox, first, then):
+    order = paid(order_of(OfferFactory()))
+    deliver_dispute(payment_of(order), "opened")
+    for status in (first, then, first, first):
+        mark_sent(order.buyer)
+        answer_dispute(payment_of(order), status)
+
+    assert messages_to(order.buyer)[-3:] == [f"order_dispute_{status}" for status in (first, then, first)]
+
+
+def test_a_dispute_is_opened_and_told_again_at_its_next_stage(sandbox):
+    order = paid(order_of(OfferFactory()))
+    for stage in ("dispute", "pre_arbitration"):
+        answer_dispute(payment_of(order), "opened", dispute_stage=stage)
+
+    assert len(written_to(order.buyer, "order_dispute_opened")) == 2
+    assert len(texts_to(order.buyer, "order_dispute_opened")) == 1
 
 
 def test_a_declined_payment_is_told_later_and_only_if_it_was_not_paid_then(sandbox):

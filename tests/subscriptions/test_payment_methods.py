@@ -3,7 +3,9 @@
 import pytest
 from django.utils import timezone
 
-from payments.models import Payment
+from payments.collection.method_deletions import delete_method
+from payments.models import MethodDeletion, Payment
+from payments.tasks import resend
 from subscriptions.models import Subscription
 from tests.emails import texts_to, written_to
 from tests.subscriptions.subscribing import (
@@ -160,3 +162,70 @@ def test_cancelling_again_under_a_key_whose_request_died_returns_it(sandbox):
     )
 
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
+
+
+# --- Deleting it at Hyperswitch
+
+
+def removed(sandbox) -> Subscription:
+    """A subscription that is cancelled, and its saved card removed."""
+    subscription = activate(sandbox, at=timezone.now())
+    client_of(subscription.user).post("/api/v1/subscriptions/cancel")
+    client_of(subscription.user).delete(PATH)
+    return subscription
+
+
+def methods_there(sandbox, subscription: Subscription) -> list[str]:
+    return sandbox.control(f"customers/cus_{subscription.user_id.hex}")["payment_methods"]
+
+
+def test_a_removed_card_is_deleted_at_the_provider(sandbox):
+    subscription = removed(sandbox)
+
+    resend()
+
+    assert methods_there(sandbox, subscription) == []
+    assert MethodDeletion.objects.get().deleted_at is not None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_deletion_without_an_answer_is_repeated(sandbox, when):
+    subscription = removed(sandbox)
+    sandbox.fault("drop", "^/payment_methods", method="DELETE", when=when)
+    resend()
+    deletion = MethodDeletion.objects.get()
+    assert (deletion.deleted_at, deletion.attempts) == (None, 1)
+
+    assert delete_method(deletion.pk) == "deleted"
+
+    assert methods_there(sandbox, subscription) == []
+
+
+def test_a_replaced_card_is_deleted_too(sandbox):
+    subscription = activate(sandbox)
+    client_of(subscription.user).post(PATH)
+
+    resend()
+
+    assert methods_there(sandbox, subscription) == []
+
+
+def test_a_card_that_its_payer_saves_again_is_kept(sandbox):
+    subscription = activate(sandbox)
+    card = subscription.hyperswitch_payment_method_id
+    client_of(subscription.user).post(PATH)
+    run_sweep(subscription, subscription.period_end_at)
+    complete(subscription, at=subscription.period_end_at)
+    press_button(sandbox, "pay", subscription, at=timezone.now())
+    Payment.objects.filter(pk=last_payment(subscription).pk).update(payment_method_id=card)
+
+    assert delete_method(MethodDeletion.objects.get().pk) == "saved again"
+
+    assert card in methods_there(sandbox, subscription)
+
+
+def test_a_removal_that_is_requested_twice_is_one_deletion(sandbox):
+    subscription = removed(sandbox)
+    client_of(subscription.user).delete(PATH)
+
+    assert MethodDeletion.objects.count() == 1

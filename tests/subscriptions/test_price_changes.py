@@ -164,7 +164,7 @@ def test_a_change_of_plan_goes_before_an_announced_price(sandbox):
     subscription, other = activate(sandbox), PlanFactory(price_minor=20_00)
     announce_price(subscription.plan, RAISE, at=NOW - days(9))
 
-    change_plan(user_id=subscription.user_id, plan_id=other.pk, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=NOW)
 
     assert renew(subscription) == 24_00
 
@@ -173,7 +173,7 @@ def test_a_change_that_is_undone_leaves_the_announced_price(sandbox):
     subscription, other = activate(sandbox), PlanFactory(price_minor=20_00)
     announce_price(subscription.plan, RAISE, at=NOW - days(9))
     for plan in (other, subscription.plan):
-        change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=NOW)
+        change_plan(user_id=subscription.user_id, plan_id=plan.pk, cause=BY_USER, at=NOW)
 
     assert renew(subscription) == 60_00
 
@@ -184,7 +184,7 @@ def test_whoever_cancelled_and_returns_is_told_then(sandbox):
     change = announce_price(subscription.plan, RAISE)
     assert written_to(subscription.user, "price_change_announced") == []
 
-    change_plan(user_id=subscription.user_id, plan_id=subscription.plan_id, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=subscription.plan_id, cause=BY_USER, at=NOW)
     tell(change, at=NOW + days(1))
 
     assert len(written_to(subscription.user, "price_change_announced")) == 1
@@ -192,7 +192,7 @@ def test_whoever_cancelled_and_returns_is_told_then(sandbox):
 
 def test_a_change_that_was_agreed_at_the_old_price_is_at_the_old_price(sandbox):
     subscription, other = activate(sandbox), PlanFactory(price_minor=20_00)
-    change_plan(user_id=subscription.user_id, plan_id=other.pk, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=NOW)
     announce_price(other, RAISE)
 
     assert (renew(subscription), subscription.plan) == (24_00, other)

@@ -9,6 +9,7 @@ from subscriptions.plans import retire
 from subscriptions.subscribing import PlanNotFound, PlanReplaced
 from tests.subscriptions.repricing import BY_STAFF, next_version
 from tests.subscriptions.subscribing import (
+    BY_USER,
     NOW,
     PlanFactory,
     activate,
@@ -65,7 +66,7 @@ def test_the_subscribers_of_a_retired_plan_go_on_at_their_price(sandbox):
 
 def test_a_change_to_a_plan_that_is_retired_since_is_kept(sandbox):
     subscription, other = activate(sandbox), PlanFactory(price_minor=20_00)
-    change_plan(user_id=subscription.user_id, plan_id=other.pk, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=NOW)
     retire(plan_id=other.pk, cause=BY_STAFF)
 
     run_sweep(subscription, subscription.period_end_at)
@@ -75,10 +76,10 @@ def test_a_change_to_a_plan_that_is_retired_since_is_kept(sandbox):
 
 def test_a_change_is_undone_by_the_own_plan_though_it_is_retired(sandbox):
     subscription, other = activate(sandbox), PlanFactory()
-    change_plan(user_id=subscription.user_id, plan_id=other.pk, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=NOW)
     retire(plan_id=subscription.plan_id, cause=BY_STAFF)
 
-    change = change_plan(user_id=subscription.user_id, plan_id=subscription.plan_id, at=NOW)
+    change = change_plan(user_id=subscription.user_id, plan_id=subscription.plan_id, cause=BY_USER, at=NOW)
 
     assert change.next_plan is None
 

@@ -33,6 +33,7 @@ from payments.ledger.postings import balances
 from payments.ledger.proof import Entry, Fault, faults_between
 from payments.ledger.statements import accounts_of
 from payments.models import Dispute, LedgerAccount, Payment, Posting, Refund, StatementEntry
+from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
 from veza.backoffice.proof import as_of_now
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -125,24 +126,28 @@ def sign_faults() -> Iterator[tuple[UUID, Fault]]:
     never_above = {*NEVER_ABOVE_ZERO}
     booked = {*StatementEntry.objects.values_list("kind", "currency").distinct()}
     for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, *FILLED_BY):
-        in_doubt = _amounts_in_doubt() if code == PSP_CLEARING else {}
+        explained = _explained_above_zero() if code == PSP_CLEARING else {}
         for currency, total in _balances_of(code).items():
-            balance = total - min(max(total, 0), in_doubt.get(currency, 0))
+            balance = total - min(max(total, 0), explained.get(currency, 0))
             above = code in never_above or any((kind, currency) in booked for kind in FILLED_BY.get(code, ()))
             if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
                 text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
                 yield subject_of(code, currency), Fault(text, abs(balance), currency)
 
 
-def _amounts_in_doubt() -> dict[str, int]:
-    """By currency, what left Hyperswitch in another currency than that of its payment: each has a review item, and its
-    end moves it to the currency in which money came.
+def _explained_above_zero() -> dict[str, int]:
+    """By currency, how far review items explain that more left Hyperswitch than it captured.
+
+    What left in another currency than that of its payment: its end moves it to the currency in which money came. And
+    what was refunded, voided or disputed beyond its payment: we owe it until it is recovered or written off.
     """
     sums: dict[str, int] = defaultdict(int)
     disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+    excesses = ReviewItem.objects.filter(kind__in=(REFUND_EXCESS, DISPUTE_EXCESS), closed_at__isnull=True)
     for currency, amount in (
         *disputes.values_list("currency", "amount_minor"),
         *Refund.objects.in_doubt().values_list("currency", "amount_minor"),
+        *excesses.values_list("currency", "amount_minor"),
     ):
         sums[currency] += amount
     return sums

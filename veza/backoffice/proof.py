@@ -11,17 +11,9 @@ from django.db import connection, models, transaction
 import connect.reporting.proof
 import marketplace.proof
 import subscriptions.proof
-from payments.ledger.proof import (
-    Books,
-    Proof,
-    Term,
-    books_of,
-    explain_payment,
-    faults_between,
-    faults_of_price,
-    overdrawn_funds,
-    terms_of,
-)
+from payments.ledger.equation_proof import terms_of
+from payments.ledger.payment_proof import explain_payment
+from payments.ledger.proof import Books, Proof, Term, books_of, faults_between, faults_of_price, overdrawn_funds
 from payments.ledger.status_proof import contradictions_of_status
 from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
 from payments.timeline import account_names

@@ -317,6 +317,20 @@ class ProviderRate(models.Model):
     next_free_at = models.DateTimeField()
 
 
+class ListComparison(models.Model):
+    """Up to which creation time one of a provider's lists was compared with our rows, at one age of its objects."""
+
+    list_name = models.CharField(max_length=60)
+    age_days = models.PositiveSmallIntegerField()
+    compared_until_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["list_name", "age_days"], name="one_mark_per_list_and_age")]
+
+    def __str__(self) -> str:
+        return f"{self.list_name}, {self.age_days} days"
+
+
 class PlatformSetting(models.Model):
     """A switch that staff turn while Veza runs, such as maintenance mode."""
 
