@@ -15,7 +15,7 @@ from payments.states import PaymentStatus, RefundStatus
 from subscriptions.chargebacks import CHARGES_STOPPED
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
-from subscriptions.prices import plan_at_renewal
+from subscriptions.prices import plan_from
 from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
@@ -53,7 +53,7 @@ def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInv
     """The invoice of the period after the last one; of a period that starts now if the last has not ended."""
     end_at = subscription.period_end_at
     start_at = end_at if end_at is not None and end_at <= at else at
-    return open_invoice(subscription, plan_at_renewal(subscription), start_at=start_at)
+    return open_invoice(subscription, plan_from(subscription, start_at), start_at=start_at)
 
 
 def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:

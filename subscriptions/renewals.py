@@ -19,7 +19,7 @@ from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
-from subscriptions.prices import plan_at_renewal
+from subscriptions.prices import announced_change, plan_at_renewal
 from subscriptions.reminders import remind
 from subscriptions.retry_policy import PAGE_MARGIN, REFRESH_AFTER
 from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
@@ -184,7 +184,7 @@ def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> No
         "next_plan": None,
         "period_start_at": start_at,
         "period_end_at": end_at,
-        "due_at": renewal_due_at(end_at, reminds=False, at=at),
+        "due_at": renewal_due_at(end_at, reminds=announced_change(plan) is not None, at=at),
     }
     if subscription.status == SubscriptionStatus.ACTIVE:
         writes.update(subscription, **fields)

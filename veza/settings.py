@@ -249,6 +249,7 @@ SUBSCRIPTION_CARD_WARNING_BEFORE = duration("SUBSCRIPTION_CARD_WARNING_BEFORE", 
 # Whether the connector behind Hyperswitch saves a payment method without a payment (a zero-amount set-up). Off, another
 # card is saved with the next invoice.
 HYPERSWITCH_METHOD_SETUPS = env.bool("HYPERSWITCH_METHOD_SETUPS", default=True)
+PRICE_CHANGE_NOTICE = duration("PRICE_CHANGE_NOTICE", "30d")
 
 # --- E-mail ---
 # The mail server. If empty, no e-mail is sent: the rows wait.

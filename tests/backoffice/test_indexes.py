@@ -25,13 +25,16 @@ from payments.collection.saved_methods import saves_method
 from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.opening_balances import carry_forward
 from payments.models import LedgerClosing, MethodDeletion, Payment
+from subscriptions.price_changes import announce
 from subscriptions.saved_methods import method_revoked
-from subscriptions.tasks import run_due_subscriptions
+from subscriptions.tasks import announce_prices, run_due_subscriptions
 from tests.buying import BY_BUYER, deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
 from tests.buying import two_sellers_order as place_order
 from tests.explaining import Plans, explained
 from tests.factories import OfferFactory
 from tests.filling import fill_catalogue, fill_orders, fill_postings, fill_transfers
+from tests.subscriptions.repricing import next_version
+from tests.subscriptions.subscribing import PlanFactory
 from veza.backoffice.models import StaffAction
 from veza.backoffice.proof import prove_all
 from veza.backoffice.timeline import timeline_of
@@ -67,6 +70,7 @@ INDEXES = {
     "connect.look_at_stripe": "account_refresh_due transfer_refresh_due",
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
+    "subscriptions.announce_prices": "price_change_due subscription_live_of_plan",
     "marketplace.review_restrictions": "restriction_review_due",
     "marketplace.review_refund_applications": "refund_application_undecided",
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
@@ -133,6 +137,9 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
     fill_orders(buyer, 2_000)
     fill_transfers(seller)
     fill_postings([seller_account(seller.pk), *(seller_account(new_id()) for _ in range(1_000))], 4_000)
+    plan = PlanFactory()
+    next_version(plan, 50_00)
+    announce(price_change_id=new_id(), plan_id=plan.pk, cause=BY_BUYER, at=order.created_at)
     LedgerClosing.objects.create(id=1, closed_before=395)
 
     def get(person, path: str) -> Callable[[], object]:
@@ -172,6 +179,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "connect.look_at_stripe": lambda: (accounts.refresh_due(), transfer_refresh.refresh_due()),
         "connect.move_on_payouts": payouts.advance_due,
         "subscriptions.run_due": run_due_subscriptions,
+        "subscriptions.announce_prices": announce_prices,
         "marketplace.review_restrictions": review_restrictions,
         "marketplace.review_refund_applications": review_refund_applications,
         "a webhook of a refund": lambda: deliver_refund(refund),
