@@ -6,15 +6,26 @@ import pytest
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 from django.db import connection
+from django.test import TransactionTestCase
 
 from payments.inbox.invalid_signatures import invalid_signatures
 from tests.buying import SECRET
+from tests.fresh_database import FreshDatabase, may_skip_triggers
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache
 from veza.core.platform import maintenance
 
 # Fifty people at once must not be turned away by the test server's own queue of ten.
 WSGIServer.request_queue_size = 128
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """The tests' database, which a test that commits leaves as it found it. Without the right to: by Django's flush."""
+    with django_db_blocker.unblock():
+        if may_skip_triggers():
+            fresh = FreshDatabase()
+            TransactionTestCase._fixture_teardown = lambda _test: fresh.restore()
 
 
 @pytest.fixture(autouse=True)
