@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 from django.db import connection
@@ -17,6 +18,10 @@ from veza.core.platform import maintenance
 
 # Fifty people at once must not be turned away by the test server's own queue of ten.
 WSGIServer.request_queue_size = 128
+# The passwords of tests protect nothing, and a real hash takes a quarter of a second.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Every test client loads the middleware: it must not read the whole folder of static files each time.
+settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +62,6 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
     settings.STRIPE_SECRET_KEY = STRIPE_KEY
     settings.STRIPE_BASE_URL = sandbox_process.url
     settings.STRIPE_RATE_PER_SECOND = 10_000
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return sandbox_process
 
 
