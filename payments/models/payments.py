@@ -212,7 +212,7 @@ class Payment(StatefulRow):
         """Whether the payment is one of those `in_doubt()`, as stored."""
         if not self.received_minor and self.contradicted_at is None:
             return False
-        return Payment.objects.in_doubt().filter(pk=self.pk).exists()
+        return bool(_IN_DOUBT(self.pk))
 
     def refundable_minor(self) -> int:
         """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
@@ -257,4 +257,7 @@ class Payment(StatefulRow):
         return captured_minor, self.held_currency
 
 
+# Whether a payment is in doubt is asked at every step of money, by queries that take longer to write than to run.
+_IN_DOUBT = reads.Read(lambda key: Payment.objects.in_doubt().filter(pk=key).values_list("pk"), UUID)
+REST_IN_DOUBT = reads.Read(lambda key: Payment.objects.with_rest_in_doubt().filter(pk=key).values_list("pk"), UUID)
 LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
