@@ -1,16 +1,12 @@
 """The checkout of a subscription: its unpaid invoice and the payment page where it is paid."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from payments.collection.payment_requests import client_secret_of, send_now
 from payments.models import Payment
 from payments.states import PaymentStatus
 from subscriptions.models import Subscription, SubscriptionInvoice
 from veza.core.causes import Cause
-
-# A payment of the last minute may still be reported after its page has closed.
-PAGE_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from payments.states import PaymentStatus, RefundStatus
 from subscriptions.chargebacks import CHARGES_STOPPED
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.money import basis_points_of
 from veza.core.reviews import close_review
 from veza.core.states import move
 
@@ -28,12 +28,11 @@ KEEP_METHOD = "off_session"
 
 
 def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) -> SubscriptionInvoice:
-    """The invoice of the period that starts at `start_at`, at the plan's price and tax of today.
+    """The invoice of the period that starts at `start_at`, at the price and tax of that version of the plan.
 
     There is one for each period: opening it again returns the first.
     """
     assert not plan.is_free, "a free plan has no invoices"
-    tax = basis_points_of(plan.price_minor, plan.tax_basis_points, plan.currency)
     invoice, _ = SubscriptionInvoice.objects.get_or_create(
         subscription=subscription,
         period_start_at=start_at,
@@ -41,8 +40,8 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
             "plan": plan,
             "period_end_at": end_of(start_at, plan.interval, anchor_day=subscription.anchor_day),
             "net_minor": plan.price_minor,
-            "tax_minor": tax,
-            "total_minor": plan.price_minor + tax,
+            "tax_minor": plan.tax_minor,
+            "total_minor": plan.total_minor,
             "currency": plan.currency,
         },
     )
@@ -54,7 +53,7 @@ def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInv
     """The invoice of the period after the last one; of a period that starts now if the last has not ended."""
     end_at = subscription.period_end_at
     start_at = end_at if end_at is not None and end_at <= at else at
-    return open_invoice(subscription, subscription.next_plan or subscription.plan, start_at=start_at)
+    return open_invoice(subscription, plan_at_renewal(subscription), start_at=start_at)
 
 
 def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:

@@ -11,16 +11,22 @@ from django.db.models.functions import Now
 from payments.models import Refund
 from subscriptions.states import INVOICE_MOVES, LIVE, SUBSCRIPTION_MOVES, InvoiceStatus, SubscriptionStatus
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+from veza.core.money import basis_points_of
 
 
 class Plan(KeyedRow):
-    """A plan that creators subscribe to. A price of zero is a free plan."""
+    """One version of a plan that creators subscribe to, with its price. A price of zero is a free plan.
+
+    Its price never changes: another price is another version, for new subscribers. Who is subscribed keeps the version
+    that they agreed to. `active`: it is offered to new subscribers, which one version of a name is at most.
+    """
 
     class Interval(models.TextChoices):
         MONTH = "month"
         YEAR = "year"
 
-    name = models.CharField(max_length=60, unique=True)
+    name = models.CharField(max_length=60)
+    version = models.PositiveSmallIntegerField(default=1, db_default=1)
     # Before tax, which is added on top.
     price_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -34,6 +40,8 @@ class Plan(KeyedRow):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["name", "version"], name="one_plan_per_name_and_version"),
+            models.UniqueConstraint(fields=["name"], condition=Q(active=True), name="one_active_plan_per_name"),
             models.CheckConstraint(condition=Q(price_minor__gte=0), name="plan_price_not_negative"),
             models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="plan_currency_code"),
             models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="plan_tax_at_most_whole"),
@@ -42,6 +50,16 @@ class Plan(KeyedRow):
     @property
     def is_free(self) -> bool:
         return self.price_minor == 0
+
+    @property
+    def tax_minor(self) -> int:
+        """The tax on one period, in minor units of `currency`."""
+        return basis_points_of(self.price_minor, self.tax_basis_points, self.currency)
+
+    @property
+    def total_minor(self) -> int:
+        """What one period costs with tax, in minor units of `currency`."""
+        return self.price_minor + self.tax_minor
 
 
 class Subscription(StatefulRow):

@@ -7,6 +7,7 @@ from uuid import UUID
 from subscriptions.access import EffectivePayment, effective_payment
 from subscriptions.chargebacks import are_charges_stopped
 from subscriptions.models import Subscription
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import LIVE
 
 
@@ -52,5 +53,4 @@ def _renewal_message(subscription: Subscription) -> str:
     day = f"{subscription.period_end_at:%d %b %Y}" if subscription.period_end_at else "the end of the period"
     if subscription.cancel_at_period_end:
         return f"It ends on {day}."
-    next_plan = subscription.next_plan or subscription.plan
-    return f"It renews as {next_plan.name} on {day}."
+    return f"It renews as {plan_at_renewal(subscription).name} on {day}."

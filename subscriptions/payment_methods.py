@@ -17,6 +17,7 @@ from subscriptions.changes import lock_live
 from subscriptions.checkout import Checkout
 from subscriptions.completion import NothingToPay, request_completion
 from subscriptions.models import Plan, Subscription
+from subscriptions.prices import plan_at_renewal
 from subscriptions.saved_methods import fields_without_deleted_method
 from subscriptions.states import LIVE
 from veza.core import writes
@@ -62,7 +63,7 @@ def open_replacement(*, user_id: UUID, setup_id: UUID) -> tuple[Subscription, Me
 
 def _plan_to_pay(subscription: Subscription) -> Plan:
     """The plan of the next period. Raises NothingToPay."""
-    plan = subscription.next_plan or subscription.plan
+    plan = plan_at_renewal(subscription)
     if plan.is_free:
         raise NothingToPay("A free plan needs no payment method.")
     return plan

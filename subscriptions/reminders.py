@@ -7,9 +7,11 @@ from django.conf import settings
 from subscriptions.messages.renewals import CARD_EXPIRES, RENEWAL_ANNOUNCED, renewal_occasion
 from subscriptions.models import Subscription
 from subscriptions.periods import card_warning_at, renewal_due_at
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import RENEWING
 from veza.core import writes
-from veza.core.email.outbox import write_email, write_email_if_changed
+from veza.core.email.outbox import write_email
+from veza.core.email.series import write_email_if_changed
 
 
 @writes.atomic()
@@ -19,7 +21,7 @@ def remind(subscription: Subscription, *, at: datetime) -> None:
     A renewal that changes (another plan, no saved method any more) is announced again, and so is one that changes back.
     """
     subscription = Subscription.objects.locked().get(pk=subscription.pk)
-    plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
+    plan, end_at = plan_at_renewal(subscription), subscription.period_end_at
     if subscription.status not in RENEWING or end_at is None or at >= end_at:
         return  # It was cancelled, or ended, since it was read.
     is_paid_for = not plan.is_free and not subscription.cancel_at_period_end

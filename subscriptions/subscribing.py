@@ -8,11 +8,12 @@ from django.db import IntegrityError
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment
-from subscriptions.checkout import PAGE_MARGIN, Checkout, open_checkout
+from subscriptions.checkout import Checkout, open_checkout
 from subscriptions.completion import request_completion
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Plan, Subscription
 from subscriptions.periods import end_of, renewal_due_at
+from subscriptions.retry_policy import PAGE_MARGIN
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.accounts import lock_open_account

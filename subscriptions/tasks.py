@@ -1,16 +1,13 @@
 """The sweep of due subscriptions."""
 
-from datetime import timedelta
-
 from celery import shared_task
 from django.utils import timezone
 
 from subscriptions.models import Subscription
 from subscriptions.renewals import run_due
+from subscriptions.retry_policy import LEASE
 from veza.core.causes import by_sweep
 from veza.core.sweeps import Queue, tick
-
-LEASE = timedelta(minutes=2)
 
 
 @shared_task(name="subscriptions.run_due")

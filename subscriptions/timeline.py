@@ -4,6 +4,7 @@ from uuid import UUID
 
 from subscriptions.invoices import payable_invoice
 from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import SubscriptionStatus
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
@@ -34,7 +35,7 @@ def next_steps(correlation_id: UUID) -> list[str]:
     if subscription is None or subscription.due_at is None:
         return []
     steps = [f"Veza processes it next on {subscription.due_at:%d %b %Y, %H:%M} UTC."]
-    plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
+    plan, end_at = plan_at_renewal(subscription), subscription.period_end_at
     match subscription.status:
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if end_at is not None:
             change = "ends" if subscription.cancel_at_period_end else f"renews as {plan.name}"

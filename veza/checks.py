@@ -225,6 +225,12 @@ ALWAYS = (
         "Set CURRENCIES to codes of ISO 4217 that both providers list, such as EUR,USD.",
         lambda config: any(not _is_moved_by_both(currency) for currency in config.CURRENCIES),
     ),
+    Rule(
+        "E032",
+        "REVIEW_DIGEST_LANGUAGE is not a language of our e-mails.",
+        "Set REVIEW_DIGEST_LANGUAGE to en or fr.",
+        lambda config: config.REVIEW_DIGEST_LANGUAGE not in dict(config.LANGUAGES),
+    ),
 )
 
 NOT_LIVE = (

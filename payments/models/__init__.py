@@ -1,22 +1,12 @@
 """Payments, refunds, disputes, webhook deliveries, and the ledger. Amounts are minor units of `currency`."""
 
 from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
+from payments.models.disputes import DISPUTES_EXIST, Dispute, DisputeQuerySet
+from payments.models.foreign_receipts import BOOKED_MINOR, ForeignReceipt
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
-from payments.models.payments import (
-    BOOKED_MINOR,
-    DISPUTES_EXIST,
-    LOCKED_PAYMENT,
-    Dispute,
-    DisputeQuerySet,
-    ForeignReceipt,
-    MethodDeletion,
-    MethodSetup,
-    Payment,
-    PaymentQuerySet,
-    Refund,
-    RefundQuerySet,
-    RevokedMandate,
-)
+from payments.models.payments import LOCKED_PAYMENT, Payment, PaymentQuerySet, RevokedMandate
+from payments.models.refunds import Refund, RefundQuerySet
+from payments.models.saved_methods import MethodDeletion, MethodSetup
 
 __all__ = [
     "BOOKED_MINOR",

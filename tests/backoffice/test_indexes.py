@@ -18,7 +18,7 @@ from connect.reporting.balance import read_balances
 from connect.reversals.reversal_requests import process_due
 from connect.transfers import transfer_refresh, transfer_requests
 from marketplace.order_payments import cancel_order
-from marketplace.tasks import review_restrictions
+from marketplace.tasks import review_refund_applications, review_restrictions
 from payments import tasks
 from payments.collection.method_deletions import is_saved_again
 from payments.collection.saved_methods import saves_method
@@ -68,6 +68,7 @@ INDEXES = {
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
     "marketplace.review_restrictions": "restriction_review_due",
+    "marketplace.review_refund_applications": "refund_application_undecided",
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
@@ -172,6 +173,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "connect.move_on_payouts": payouts.advance_due,
         "subscriptions.run_due": run_due_subscriptions,
         "marketplace.review_restrictions": review_restrictions,
+        "marketplace.review_refund_applications": review_refund_applications,
         "a webhook of a refund": lambda: deliver_refund(refund),
         "late money for a licence": lambda: deliver_payment(payment_of(late_order)),
         "a mandate that ended": lambda: method_revoked("pm_1", cause=BY_BUYER, at=order.created_at),

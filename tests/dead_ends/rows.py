@@ -11,6 +11,7 @@ from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import open_reversal
 from connect.worker.retry_policy import fail_permanently
 from marketplace.models import License, Order, RefundApplication
+from marketplace.undecided_refunds import review_undecided
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.refunds.overdue import review_overdue_refunds
 from payments.retry_policy import REPLAY_FOR
@@ -86,6 +87,14 @@ def refund_application(sandbox: Sandbox) -> RefundApplication:
     sandbox.pay(payment_of(first).provider_key)
     deliver_refund(refund_of(first))
     return application_of(paid(order_of(offer, buyer=first.buyer)))
+
+
+def late_refund_application(sandbox: Sandbox) -> RefundApplication:
+    """A refund application whose date has passed undecided."""
+    row = refund_application(sandbox)
+    RefundApplication.objects.update(due_at=ago(days=1))
+    review_undecided()
+    return row
 
 
 def dispute(sandbox: Sandbox, *statuses: str) -> Dispute:

@@ -9,19 +9,13 @@ from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.admin_actions import DeclineRefund, GrantRefund
 from marketplace.models import License, Order, RefundApplication
-from marketplace.refund_applications import REFUND_TO_DECIDE
-from payments.admin_actions import (
-    AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
-    RefreshRefund,
-    RefundMismatchInFull,
-    ReplayWebhook,
-)
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
+from payments.admin_actions import AcceptReceivedAmount, RefreshRefund, RefundMismatchInFull, ReplayWebhook
 from payments.api.webhook import BAD_SIGNATURE
 from payments.inbox.intake import Result
 from payments.inbox.replay import UNSETTLED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refund_actions import EndRefund, EnterConvertedAmount
 from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH, REFUND_OVERDUE
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.core.machines import MACHINES, statuses_of
@@ -90,7 +84,7 @@ WAITING: dict[State, tuple[Way, ...]] = {
     (SellerPayout, "in_transit"): (Worker("connect.move_on_payouts", "next_attempt_at"),),
     (Order, "pending"): (Follows(_payments_of),),
     (Order, "refund_pending"): (Follows(_refunds_of),),
-    (RefundApplication, "requested"): (Review((REFUND_TO_DECIDE,), (GrantRefund, DeclineRefund)),),
+    (RefundApplication, "requested"): (Review((REFUND_TO_DECIDE, DECISION_LATE), (GrantRefund, DeclineRefund)),),
     (License, "suspended"): (
         Follows(_disputes_of),
         Review((AMOUNT_IN_DOUBT,), (EnterConvertedAmount,), of=_facts_of),
