@@ -16,7 +16,7 @@ from django.utils import timezone
 from connect.models import SellerPayout, SellerTransfer
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
-from connect.transfers.transfer_outcomes import adopt_transfer, find_transfer
+from connect.transfers.transfer_outcomes import book_lost_answer, find_transfer
 from connect.transfers.transfer_refresh import refresh_transfer
 from veza.core import writes
 from veza.core.causes import Cause, by_sweep
@@ -86,17 +86,17 @@ def _pages(period: Period, findings: Findings) -> Iterator[tuple[RemoteTransfer,
 
 def _compare_one(snapshot: RemoteTransfer, row: SellerTransfer | None, findings: Findings, *, cause: Cause) -> None:
     if row is None:
-        _adopt(snapshot, findings, cause=cause)
+        _book(snapshot, findings, cause=cause)
     elif row.reversed_minor != snapshot.reversed_minor:
         refresh_transfer(row.pk, cause=cause)
         findings.refreshed += 1
 
 
 @writes.atomic()
-def _adopt(snapshot: RemoteTransfer, findings: Findings, *, cause: Cause) -> None:
+def _book(snapshot: RemoteTransfer, findings: Findings, *, cause: Cause) -> None:
     """Money that left our balance and that no row of ours is about, such as a transfer by hand, is in no book."""
     transfer = find_transfer(snapshot)
-    if transfer is not None and adopt_transfer(transfer, snapshot, cause=cause, at=timezone.now()):
+    if transfer is not None and book_lost_answer(transfer, snapshot, cause=cause, at=timezone.now()):
         findings.imports += 1
     elif transfer is None and snapshot.reversed_minor < snapshot.amount_minor:
         findings.add_failure(f"{snapshot.transfer_id} was made outside Veza and is in no book")

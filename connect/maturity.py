@@ -27,6 +27,7 @@ from marketplace.undecided_refunds import seller_shares_requested
 from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 
 # A transfer is planned in the commit that completes its order; a worker's clock may differ from the database's.
@@ -84,7 +85,11 @@ def payout_after_of(seller_id: UUID) -> timedelta:
 
 @transaction.atomic
 def set_payout_after(*, seller_id: UUID, payout_after: timedelta | None, cause: Cause) -> PayoutTerms:
-    """Set for one seller how old a sale has to be; None: as PAYOUT_AFTER says. It applies to earlier sales too."""
+    """Set for one seller how old a sale has to be; None: as PAYOUT_AFTER says. It applies to earlier sales too.
+
+    Raises OwnAccount.
+    """
+    refuse_own(seller_id, cause)
     return PayoutTerms.objects.create(
         seller_id=seller_id, payout_after=payout_after, reason=cause.reason, set_by=cause.actor
     )

@@ -79,9 +79,11 @@ def find_application(order: Order, application_id: UUID) -> RefundApplication | 
 def why_support_decides(order: Order, items: Collection[OrderItem]) -> RefundApplication.Why | None:
     """Why the buyer of a locked order is not refunded these items without support; None if they are.
 
-    Raises RefundAlreadyRequested while an application for one of them is undecided.
+    Raises RefundAlreadyRequested while an application for one of them is undecided, and RefundDeclined for one that
+    support has declined to refund: the limit may leave room again, and the decision stands.
     """
     _refuse_if_undecided(order, items)
+    _refuse_if_declined(order, [item.pk for item in items])
     if _is_exclusive_given_back_before(order, items):
         return RefundApplication.Why.EXCLUSIVE
     return RefundApplication.Why.LIMIT if _is_limit_reached(order) else None
@@ -92,10 +94,9 @@ def open_application(
 ) -> RefundApplication:
     """Record that the buyer of a locked order applies for a refund, and ask support to decide.
 
-    Raises RefundDeclined for an item that support has declined to refund before, and TooManyApplications.
+    `why_support_decides` was asked before. Raises TooManyApplications.
     """
     assert connection.in_atomic_block, "an application is made under the lock of its order"
-    _refuse_if_declined(order, [part.item_id for part in parts])
     if len(APPLICATIONS_OF(order.pk)) >= MOST_APPLICATIONS:
         raise TooManyApplications("You have requested refunds of this order too often. Contact support.")
     due = settings.REFUND_REQUEST_DUE

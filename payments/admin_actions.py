@@ -19,7 +19,9 @@ from payments.reviews.missing_amounts import enter_received_amount, is_amount_mi
 from payments.states import PaymentStatus, RefundStatus
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units
 from veza.core.causes import Cause
+from veza.core.models import StatefulRow
 from veza.core.money import format_amount
+from veza.core.words import count_of, format_status
 
 _OPEN_PAYMENT = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)
 
@@ -52,10 +54,22 @@ class _RefreshAction(AdminAction[Refreshable]):
 
     def _describe_result(self, row: Refreshable, result: str) -> str:
         before = row.status
-        row.refresh_from_db()
-        if row.status != before:
-            return f"Refreshed 1 item. The {row._meta.verbose_name} went from {before} to {row.status}."
-        return f"Refreshed 1 item. {sentence_of(result)} The {row._meta.verbose_name} is still {row.status}."
+        change = _describe_change(row, before)
+        note = "" if row.status != before else f"{sentence_of(result)} "
+        return f"Refreshed 1 item. {note}{change}"
+
+
+def _describe_change(row: StatefulRow, before: str) -> str:
+    """What became of the status of a row, which is read again."""
+    row.refresh_from_db()
+    change = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
+    return f"The {row._meta.verbose_name} {format_status(change)}."
+
+
+def refresh_purchase(row: StatefulRow, *, cause: Cause) -> str:
+    """Refresh every payment, refund and dispute of an order or subscription, and say what became of it."""
+    before, count = row.status, refresh.refresh_correlated(row.correlation_id, cause=cause)
+    return f"Refreshed {count_of(count, 'item')}. {_describe_change(row, before)}"
 
 
 class RefreshPayment(_RefreshAction[Payment]):

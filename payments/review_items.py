@@ -14,7 +14,7 @@ from payments.states import PaymentStatus, RefundStatus
 from veza.core import reads
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
-from veza.core.reviews import close_review, open_review
+from veza.core.reviews import close_review, open_review, update_review_amount
 
 MISMATCH = "payment_mismatch"
 PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
@@ -166,16 +166,50 @@ def close_review_of_unapplied_funds(payment: Payment) -> None:
             close_review(RETURNED, refund, note="Another refund returned the funds.")
 
 
+def follow_lost_funds(payment: Payment, *, lost_before_minor: int) -> None:
+    """Bring what is open about unapplied funds up to date after a dispute took them, or gave them back to us.
+
+    What a lost dispute took the buyer has from their bank, and the dispute has booked it: it is returned no more. The
+    item closes when nothing is left to return, and is opened again when the bank gives something back.
+    `lost_before_minor` is what disputes had taken before.
+    """
+    lost_minor = lost_unapplied_minor(payment)
+    if lost_minor == lost_before_minor:
+        return
+    funds = funds_to_return(payment)
+    if not funds.allocation:
+        note = f"Lost to a dispute: the buyer has {format_amount(lost_minor, payment.held_currency)} from their bank."
+        close_review(UNAPPLIED_FUNDS, payment, note=note)
+        close_review(RETURNED, *_FAILED_RETURNS_OF(payment.pk), note=note)
+    elif lost_minor > lost_before_minor or _OPEN_UNAPPLIED(payment.pk):
+        update_review_amount(UNAPPLIED_FUNDS, payment, funds.total_minor)
+    elif not payment.has_pending_refund():
+        open_review_of_unapplied_funds(payment, funds, "A dispute had taken it, and the bank gave it back to us.")
+
+
+def lost_unapplied_minor(payment: Payment) -> int:
+    """What lost disputes took of a payment's unapplied funds, in minor units of the currency that it holds."""
+    return _lost_of(payment, payment.held_currency).get(UNAPPLIED, 0)
+
+
 def funds_to_return(payment: Payment) -> Funds:
-    """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
-    the unapplied part of a payment that is decided.
+    """Unapplied funds that should have been returned and are still held, not lost to a dispute: those of the last
+    failed refund of them, or the unapplied part of a payment that is decided.
     """
     for refund in _FAILED_RETURNS_OF(payment.pk):
         remaining = allocations.remaining_in(refund.booked_currency, payment)
+        remaining = allocations.subtract(_lost_of(payment, refund.booked_currency), remaining)
         if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
             return Funds(dict(refund.allocation), refund.booked_currency)
-    is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
-    return Funds(allocations.unapplied_funds(payment) if is_decided else {}, payment.held_currency)
+    if payment.status not in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED):
+        return Funds({}, payment.held_currency)
+    unapplied = allocations.unapplied_funds(payment)
+    taken_by_banks = _lost_of(payment, payment.held_currency) if unapplied else {}
+    return Funds(allocations.subtract(taken_by_banks, unapplied), payment.held_currency)
+
+
+def _lost_of(payment: Payment, currency: str) -> allocations.Allocation:
+    return allocations.disputed_of(payment, currency, Dispute.FundsLocation.BANK)
 
 
 def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:

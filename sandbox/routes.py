@@ -88,6 +88,7 @@ ROUTES = [
     _route(STRIPE, "GET", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.read_reversal),
     _route(STRIPE, "POST", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.update_reversal),
     _route(STRIPE, "POST", "/v1/accounts", accounts.create_account),
+    _route(STRIPE, "GET", "/v1/account", accounts.read_own_account),
     _route(STRIPE, "GET", "/v1/accounts/{account}", accounts.read_account),
     _route(STRIPE, "GET", "/v1/accounts/{account}/capabilities/{capability}", accounts.read_capability),
     _route(STRIPE, "POST", "/v1/account_links", onboarding.create_account_link),

@@ -203,7 +203,7 @@ def _end_refunded(
     if subscription.status in ENTITLING:
         if effective_payment(subscription, at=at) is not None:
             if invoice.is_upgrade:
-                undo_upgrade(subscription, payment)
+                undo_upgrade(subscription, payment, at=at)
             return
         # A sweep closes what is open at Hyperswitch.
         move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=at)

@@ -15,7 +15,7 @@ from payments.states import PaymentStatus, RefundStatus
 from subscriptions.chargebacks import CHARGES_STOPPED
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
-from subscriptions.prices import plan_at_renewal
+from subscriptions.prices import plan_from
 from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
@@ -53,13 +53,19 @@ def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInv
     """The invoice of the period after the last one; of a period that starts now if the last has not ended."""
     end_at = subscription.period_end_at
     start_at = end_at if end_at is not None and end_at <= at else at
-    return open_invoice(subscription, plan_at_renewal(subscription), start_at=start_at)
+    return open_invoice(subscription, plan_from(subscription, start_at), start_at=start_at)
 
 
 def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
     """The newest invoice that is still to be paid. An upgrade's is not: it need not be paid."""
     payable = subscription.invoices.filter(status__in=PAYABLE, is_upgrade=False).select_related("plan")
     return payable.order_by("period_start_at").last()
+
+
+def unpaid_invoices(subscription_id: UUID) -> list[SubscriptionInvoice]:
+    """The invoices that may still be paid, an upgrade's too, by period."""
+    unpaid = SubscriptionInvoice.objects.filter(subscription=subscription_id, status__in=PAYABLE)
+    return list(unpaid.select_related("plan").order_by("period_start_at"))
 
 
 def open_upgrade_of(subscription_id: UUID) -> SubscriptionInvoice | None:

@@ -9,7 +9,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from payments.models import Refund
-from subscriptions.states import INVOICE_MOVES, LIVE, SUBSCRIPTION_MOVES, InvoiceStatus, SubscriptionStatus
+from subscriptions.states import (
+    INVOICE_MOVES,
+    LIVE,
+    PRICE_CHANGE_MOVES,
+    SUBSCRIPTION_MOVES,
+    InvoiceStatus,
+    PriceChangeStatus,
+    SubscriptionStatus,
+)
 from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
 from veza.core.money import basis_points_of
 
@@ -38,6 +46,8 @@ class Plan(KeyedRow):
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 
+    objects: ClassVar[LockableQuerySet["Plan"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["name", "version"], name="one_plan_per_name_and_version"),
@@ -46,6 +56,9 @@ class Plan(KeyedRow):
             models.CheckConstraint(condition=Q(currency__regex="^[A-Z]{3}$"), name="plan_currency_code"),
             models.CheckConstraint(condition=Q(tax_basis_points__lte=10_000), name="plan_tax_at_most_whole"),
         ]
+
+    def __str__(self) -> str:
+        return self.name if self.version == 1 else f"{self.name}, version {self.version}"
 
     @property
     def is_free(self) -> bool:
@@ -60,6 +73,45 @@ class Plan(KeyedRow):
     def total_minor(self) -> int:
         """What one period costs with tax, in minor units of `currency`."""
         return self.price_minor + self.tax_minor
+
+
+class PriceChange(StatefulRow):
+    """The price of a newer version of a plan, announced to the subscribers of an older one.
+
+    It applies to each at the first renewal that is far enough from their e-mail: `prices` decides.
+    """
+
+    moves = PRICE_CHANGE_MOVES
+
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="price_changes", db_index=False)
+    new_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="+", db_index=False)
+    status = models.CharField(max_length=10, choices=PriceChangeStatus, default=PriceChangeStatus.ANNOUNCED)
+    # When the sweep writes to subscribers next; NULL: each has been told. The sweep's lease as well.
+    due_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[LockableQuerySet["PriceChange"]] = LockableQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=PriceChangeStatus.values), name="price_change_status_known"),
+            models.UniqueConstraint(
+                fields=["plan"], condition=Q(status="announced"), name="one_announced_price_change_per_plan"
+            ),
+            models.CheckConstraint(condition=~Q(new_plan=F("plan")), name="price_change_is_to_another_version"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="price_change_due"),
+        ]
+
+    @property
+    def correlation_id(self) -> UUID:
+        return self.pk
+
+    @property
+    def is_raise(self) -> bool:
+        """Whether subscribers pay more than before, with tax."""
+        return self.new_plan.total_minor > self.plan.total_minor
 
 
 class Subscription(StatefulRow):
@@ -126,6 +178,7 @@ class Subscription(StatefulRow):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="subscription_due"),
             models.Index(fields=["user", "-created_at"], name="subscription_user_newest_first"),
+            models.Index(fields=["plan"], condition=Q(status__in=LIVE), name="subscription_live_of_plan"),
             models.Index(
                 fields=["hyperswitch_payment_method_id"],
                 condition=~Q(hyperswitch_payment_method_id=""),

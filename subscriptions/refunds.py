@@ -23,6 +23,7 @@ from subscriptions.invoices import remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.states import LIVE, InvoiceStatus
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.ids import row_id
@@ -34,7 +35,8 @@ def request_refund(
 ) -> Refund:
     """Open a refund of an invoice for support and send it to Hyperswitch. No amount means all that is left.
 
-    Raises NotFound, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    Raises NotFound, OwnAccount, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment,
+    RefundLimitReached.
     """
     refund = place_refund(
         refund_id=refund_id,
@@ -68,6 +70,7 @@ def place_refund(
     invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(payment.payer_id, cause)
     refuse_in_doubt(payment)
     subscription = Subscription.objects.locked().get(pk=invoice.subscription_id)
     invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit is of what is refunded now.
@@ -95,12 +98,13 @@ def refund_from_bank(
     """Book that our bank paid a subscriber back `amount_minor`, in the invoice's currency. Returns the refund,
     succeeded.
 
-    The same id again returns the first. Raises NotFound, PaymentMissing, RefundExceedsPayment, and what
+    The same id again returns the first. Raises NotFound, OwnAccount, PaymentMissing, RefundExceedsPayment, and what
     `open_bank_refund` raises.
     """
     invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(payment.payer_id, cause)
     refund = open_bank_refund(
         refund_id=refund_id,
         payment=payment,

@@ -19,7 +19,7 @@ from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
-from subscriptions.prices import plan_at_renewal
+from subscriptions.prices import announced_change, plan_at_renewal
 from subscriptions.reminders import remind
 from subscriptions.retry_policy import PAGE_MARGIN, REFRESH_AFTER
 from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
@@ -73,9 +73,8 @@ def finish_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) ->
 
 def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     """Renew a subscription whose period has ended, or end it; a charge is sent after the commit."""
-    for unpaid in (invoices.open_upgrade_of(subscription.pk), invoices.payable_invoice(subscription)):
-        if unpaid is not None:
-            _refresh_last_payment(unpaid, cause=cause, at=at)
+    for unpaid in invoices.unpaid_invoices(subscription.pk):
+        _refresh_last_payment(unpaid, cause=cause, at=at)
     payment = open_renewal(subscription.pk, cause=cause, at=at)
     if payment is not None:
         send_payment(payment.pk, cause=cause)
@@ -106,13 +105,15 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     )
     if not is_due or _is_within_period(subscription, at=at):
         return None  # Refreshing the last payment has just renewed it.
-    invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit was for the period that has ended.
+    payable = invoices.unpaid_invoices(subscription.pk)
+    if any(invoice.is_upgrade for invoice in payable):
+        invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit was for the period that has ended.
     if subscription.cancel_at_period_end:
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
         write_ended(subscription)
         return None
-    unpaid = invoices.payable_invoice(subscription)
+    unpaid = next((invoice for invoice in reversed(payable) if not invoice.is_upgrade), None)
     plan = plan_at_renewal(subscription)
     if unpaid is None and plan.is_free:
         _renew_free(subscription, cause=cause, at=at)
@@ -183,7 +184,7 @@ def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> No
         "next_plan": None,
         "period_start_at": start_at,
         "period_end_at": end_at,
-        "due_at": renewal_due_at(end_at, reminds=False, at=at),
+        "due_at": renewal_due_at(end_at, reminds=announced_change(plan) is not None, at=at),
     }
     if subscription.status == SubscriptionStatus.ACTIVE:
         writes.update(subscription, **fields)

@@ -22,6 +22,12 @@ class InvoiceStatus(TextChoices):
     REFUNDED = "refunded"
 
 
+class PriceChangeStatus(TextChoices):
+    ANNOUNCED = "announced"
+    WITHDRAWN = "withdrawn"
+    COMPLETED = "completed"
+
+
 _S = SubscriptionStatus
 SUBSCRIPTION_MOVES: Moves = {
     _S.PENDING_PAYMENT: {
@@ -72,3 +78,13 @@ INVOICE_MOVES: Moves = {
 }
 # An invoice that a payment may still pay.
 PAYABLE = (_I.PENDING, _I.FAILED)
+
+_P = PriceChangeStatus
+PRICE_CHANGE_MOVES: Moves = {
+    _P.ANNOUNCED: {
+        _P.WITHDRAWN: "staff withdrew it before it applied to every subscriber",
+        _P.COMPLETED: "every subscriber pays the new price, has another plan, or has left",
+    },
+    _P.WITHDRAWN: {},
+    _P.COMPLETED: {},
+}

@@ -35,7 +35,7 @@ def upgraded_fields(subscription: Subscription, invoice: SubscriptionInvoice) ->
     return fields
 
 
-def undo_upgrade(subscription: Subscription, payment: Payment) -> None:
+def undo_upgrade(subscription: Subscription, payment: Payment, *, at: datetime) -> None:
     """Give the subscription back the plan and the period that the upgrade paid by `payment` replaced.
 
     After a refund it ends with that period. After a lost dispute it renews when charges are resumed.
@@ -53,7 +53,9 @@ def undo_upgrade(subscription: Subscription, payment: Payment) -> None:
         period_end_at=before.period_end_at,
         # One of the two days is the anchor; the other may be the last day of a shorter month.
         anchor_day=max(before.period_start_at.day, before.period_end_at.day),
-        due_at=before.period_end_at,
+        due_at=renewal_due_at(
+            before.period_end_at, reminds=not ends, at=at, card_expires_on=subscription.method_expires_on
+        ),
         **ends,
     )
 
@@ -63,7 +65,8 @@ def redo_upgrade(subscription: Subscription, invoice: SubscriptionInvoice, *, at
     start_at = subscription.period_start_at
     is_behind = start_at is not None and start_at < invoice.period_start_at
     if subscription.status in ENTITLING and is_behind and at < invoice.period_end_at:
-        due_at = renewal_due_at(invoice.period_end_at, reminds=True, at=at)
+        expires_on = subscription.method_expires_on
+        due_at = renewal_due_at(invoice.period_end_at, reminds=True, at=at, card_expires_on=expires_on)
         writes.update(
             subscription,
             plan=invoice.plan,

@@ -231,6 +231,12 @@ ALWAYS = (
         "Set REVIEW_DIGEST_LANGUAGE to en or fr.",
         lambda config: config.REVIEW_DIGEST_LANGUAGE not in dict(config.LANGUAGES),
     ),
+    Rule(
+        "E033",
+        "PRICE_CHANGE_NOTICE is shorter than SUBSCRIPTION_REMINDER_BEFORE: a reminder could name the old price.",
+        "Set PRICE_CHANGE_NOTICE to at least SUBSCRIPTION_REMINDER_BEFORE, such as 30d.",
+        lambda config: config.PRICE_CHANGE_NOTICE < config.SUBSCRIPTION_REMINDER_BEFORE,
+    ),
 )
 
 NOT_LIVE = (

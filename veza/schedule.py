@@ -38,6 +38,7 @@ SWEEPS: dict[str, tuple[bool, timedelta | crontab]] = {
     "marketplace.review_restrictions": (True, timedelta(hours=1)),
     "marketplace.review_refund_applications": (True, timedelta(hours=1)),
     "subscriptions.run_due": (settings.SUBSCRIPTION_WORKER_ENABLED, settings.SUBSCRIPTION_CHECK_INTERVAL),
+    "subscriptions.announce_prices": (True, timedelta(minutes=1)),
     "backoffice.add_up": (True, timedelta(minutes=1)),
     "backoffice.write_digest": (bool(settings.REVIEW_DIGEST_ADDRESS), daily(hour=6, minute=0)),
     "backoffice.verify_ledger": (True, daily(hour=4, minute=10)),

@@ -246,6 +246,10 @@ SUBSCRIPTION_RETRY_AFTER = [
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
 SUBSCRIPTION_PROCESSING_GRACE = duration("SUBSCRIPTION_PROCESSING_GRACE", "10d")
 SUBSCRIPTION_CARD_WARNING_BEFORE = duration("SUBSCRIPTION_CARD_WARNING_BEFORE", "30d")
+# Whether the connector behind Hyperswitch saves a payment method without a payment (a zero-amount set-up). Off, another
+# card is saved with the next invoice.
+HYPERSWITCH_METHOD_SETUPS = env.bool("HYPERSWITCH_METHOD_SETUPS", default=True)
+PRICE_CHANGE_NOTICE = duration("PRICE_CHANGE_NOTICE", "30d")
 
 # --- E-mail ---
 # The mail server. If empty, no e-mail is sent: the rows wait.

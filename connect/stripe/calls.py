@@ -26,10 +26,12 @@ from veza.core.outcomes import Accepted, Call, NotSent, Outcome, Refused, Unknow
 from veza.core.rate import wait_for_turn
 from veza.core.wire_amounts import Inexpressible, WireTable
 
-# Our own word for a 403 on a call about one connected account: it is closed, or the seller took our access away.
+# Our own word for what Stripe says of an account that is closed, or whose seller took our access away.
 ACCOUNT_DISCONNECTED = "account_gone"
 # What is said of it, kept and shown: Stripe's own words name our key.
 ACCOUNT_DISCONNECTED_SENTENCE = "Stripe lets us do nothing with this account any more. Ask support what to do."
+# How Stripe's sentence about such an account ends.
+ACCESS_REVOKED = "Application access may have been revoked."
 # Our own word: Stripe has no integer for this amount.
 AMOUNT_NOT_EXACT = "amount_not_exact"
 # With which Stripe definitely did nothing.
@@ -81,7 +83,7 @@ def ask(
     *,
     of_account: bool = False,
 ) -> Outcome[Snapshot]:
-    """Wait for our turn, call, and judge the answer. `of_account`: a 403 is about that account, not about our key."""
+    """Wait for our turn, call, and judge the answer. `of_account`: a 403 may be about that account, not our key."""
     if not settings.STRIPE_SECRET_KEY:
         return NotSent("Stripe is switched off: set STRIPE_SECRET_KEY", Call("stripe", method, path, 0, 0))
     wait_for_turn("stripe", per_second=settings.STRIPE_RATE_PER_SECOND)
@@ -94,10 +96,26 @@ def ask(
     try:
         return Accepted(read(perform(client).to_dict()), call(200))
     except stripe.StripeError as error:
-        return _judge(error, call(error.http_status or 0), of_account=of_account)
+        outcome = _judge(error, call(error.http_status or 0), of_account=of_account)
+        return _confirm(outcome) if isinstance(outcome, Refused) and outcome.code == ACCOUNT_DISCONNECTED else outcome
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         # Valid JSON of another shape makes the SDK fail after the answer has come: money may have moved.
         return Unknown(f"the answer could not be read: {error}"[:300], call(200))
+
+
+def _confirm(refusal: Refused) -> Outcome[Any]:
+    """`account_invalid` is also what a wrong key gets, for every account: our own account is read with the same key
+    before a seller is believed to be gone.
+    """
+    own = ask("GET", "/v1/account", lambda client: client.v1.accounts.retrieve_current(), lambda payload: payload["id"])
+    if isinstance(own, Accepted):
+        return refusal
+    return NotSent("Stripe rejected our key: it reads neither the account nor our own", refusal.call)
+
+
+def _is_revoked(error: stripe.StripeError, code: str) -> bool:
+    """Whether Stripe says that the account is gone. Any other 403 says only what our key may not do."""
+    return code == "account_invalid" or str(error.user_message or "").endswith(ACCESS_REVOKED)
 
 
 def _judge(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcome[Any]:
@@ -105,10 +123,10 @@ def _judge(error: stripe.StripeError, call: Call, *, of_account: bool) -> Outcom
         if never_connected(error.__cause__):
             return NotSent("Stripe could not be reached", call)
         return Unknown(str(error.user_message), call)
-    if call.status == 403 and of_account:
-        return Refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, call)
     payload = error.error
     code = str((payload.code if payload else error.code) or "")
+    if call.status == 403 and of_account and _is_revoked(error, code):
+        return Refused(ACCOUNT_DISCONNECTED, ACCOUNT_DISCONNECTED_SENTENCE, call)
     status_class = classify_status(call.status, refusals=_REFUSALS)
     if status_class is StatusClass.AUTH_REJECTED:
         return NotSent(f"Stripe rejected our key ({call.status} {code}): check STRIPE_SECRET_KEY", call)

@@ -94,13 +94,13 @@ def find_transfer(snapshot: RemoteTransfer) -> SellerTransfer | None:
     return SellerTransfer.objects.locked().filter(pk=key).first()
 
 
-def adopt_transfer(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> bool:
+def book_lost_answer(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> bool:
     """Book a transfer that Stripe has and whose answer never reached us. Whether it was booked.
 
     The caller holds the row's lock. One that is not the transfer we asked for opens a review item: the seller may have
     been paid twice.
     """
-    assert connection.in_atomic_block, "a transfer is adopted in the transaction that holds its lock"
+    assert connection.in_atomic_block, "a transfer is booked in the transaction that holds its lock"
     if transfer.stripe_transfer_id == snapshot.transfer_id:
         return False
     request = (transfer.sent_minor, transfer.currency, transfer.destination)

@@ -14,7 +14,7 @@ from connect.reversals.reversal_outcomes import REVERSED_TWICE
 from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
-from connect.transfers.transfer_outcomes import SENT_TWICE, adopt_transfer
+from connect.transfers.transfer_outcomes import SENT_TWICE, book_lost_answer
 from connect.worker.retry_policy import REFRESH_LEASE, update_fields
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
@@ -70,7 +70,7 @@ def _search(transfer: SellerTransfer, *, cause: Cause) -> Outcome[RemoteTransfer
     with writes.atomic():
         row = LOCKED_TRANSFER.get(transfer.pk)
         for snapshot in matches:
-            adopt_transfer(row, snapshot, cause=cause, at=timezone.now())
+            book_lost_answer(row, snapshot, cause=cause, at=timezone.now())
     return Accepted(matches[0], page.call) if matches else None
 
 

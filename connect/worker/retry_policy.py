@@ -36,6 +36,8 @@ LEASE = timedelta(minutes=2)
 BATCH = 20
 # The same for reading an account or a transfer, where nothing is in doubt meanwhile.
 REFRESH_LEASE = timedelta(minutes=5)
+# An account is read again so long after several seemed to be gone at once.
+READ_AGAIN_AFTER = timedelta(hours=1)
 # How often Veza reads what a bank still works on, whether or not webhooks arrive.
 REFRESH_AFTER = timedelta(hours=6)
 # The worker reads an unanswered attempt this long, ever less often; then only support's actions and webhooks do.

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
-from payments.models import MethodDeletion, Payment
+from payments.models import MethodDeletion, MethodSetup, Payment
 from payments.retry_policy import REFUSED_DELETION_AFTER, retry_after
 from veza.core import calls, writes
 from veza.core.outcomes import Accepted, Outcome, Refused
@@ -36,7 +36,7 @@ def delete_method(deletion_id: UUID) -> str:
     deletion = MethodDeletion.objects.get(pk=deletion_id)
     if deletion.next_attempt_at is None:
         return "nothing to delete"
-    if _is_saved_again(deletion):
+    if is_saved_again(deletion):
         MethodDeletion.objects.filter(pk=deletion_id).update(next_attempt_at=None)
         return "saved again"
     outcome = client.delete_payment_method(deletion.payment_method_id)
@@ -44,10 +44,12 @@ def delete_method(deletion_id: UUID) -> str:
     return HEALTH.stop_reason(outcome) or (DELETED if _is_gone(outcome) else "not deleted")
 
 
-def _is_saved_again(deletion: MethodDeletion) -> bool:
+def is_saved_again(deletion: MethodDeletion) -> bool:
+    """Whether its payer has saved the method since the deletion was requested."""
     pages = Payment.objects.filter(correlation_id=deletion.correlation_id, off_session=False)
-    saved = pages.filter(payment_method_id=deletion.payment_method_id)
-    return saved.filter(succeeded_at__gt=deletion.requested_at).exists()
+    paid = pages.filter(payment_method_id=deletion.payment_method_id, succeeded_at__gt=deletion.requested_at)
+    setups = MethodSetup.objects.filter(correlation_id=deletion.correlation_id, finished_at__gt=deletion.requested_at)
+    return paid.exists() or setups.filter(payment_method_id=deletion.payment_method_id).exists()
 
 
 def _is_gone(outcome: Outcome[object]) -> bool:

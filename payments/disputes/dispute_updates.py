@@ -20,7 +20,12 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
 from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
-from payments.review_items import DISPUTE_STATUS_UNKNOWN, DISPUTE_TO_ANSWER
+from payments.review_items import (
+    DISPUTE_STATUS_UNKNOWN,
+    DISPUTE_TO_ANSWER,
+    follow_lost_funds,
+    lost_unapplied_minor,
+)
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core import writes
 from veza.core.causes import Cause
@@ -76,7 +81,9 @@ def _apply(
         return Result.OK
     assert dispute.payment_id == payment.pk, "a dispute stays with its payment"
     dispute.payment = payment
+    lost_before_minor = lost_unapplied_minor(payment)
     book_disputes(payment, at=at)
+    follow_lost_funds(payment, lost_before_minor=lost_before_minor)
     follow_emptied(payment, cause=cause, at=at)
     _update_review_of_answer(dispute)
     purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)

@@ -13,12 +13,12 @@ def explain_conversion(row: Refund | Dispute, entries: Iterable[Entry], received
     no share, but from what was received in its own (`received`: {currency: minor units}).
     """
     held_currency = row.payment.held_currency
-    batches = len({entry.number for entry in entries})
-    if row.converted_minor is not None and batches != row.posting_batches:
-        amount = format_amount(row.amount_minor, row.currency)
-        text = (
-            f"{row._meta.verbose_name} {row.pk} of {amount}: {batches} of its {row.posting_batches} batches are posted"
-        )
+    numbers = {entry.number for entry in entries}
+    # A dispute of nothing is posted in a batch without lines.
+    is_exact = isinstance(row, Refund) or row.converted_minor is not None
+    if max(numbers, default=0) > row.posting_batches or (is_exact and len(numbers) != row.posting_batches):
+        what = f"{row._meta.verbose_name} {row.pk} of {format_amount(row.amount_minor, row.currency)}"
+        text = f"{what}: {len(numbers)} of its {row.posting_batches} batches are posted"
         return [Fault(text, row.amount_minor, row.currency)]
     if row.converted_minor is not None and row.currency == held_currency:
         text = f"{row._meta.verbose_name} {row.pk}: its amount was converted, and is in {held_currency} itself"

@@ -4,13 +4,15 @@ from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
 from payments.models.disputes import DISPUTES_EXIST, Dispute, DisputeQuerySet
 from payments.models.foreign_receipts import BOOKED_MINOR, ForeignReceipt
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
-from payments.models.payments import LOCKED_PAYMENT, MethodDeletion, Payment, PaymentQuerySet, RevokedMandate
+from payments.models.methods import MethodDeletion, MethodSetup, RevokedMandate
+from payments.models.payments import LOCKED_PAYMENT, REST_IN_DOUBT, Payment, PaymentQuerySet
 from payments.models.refunds import Refund, RefundQuerySet
 
 __all__ = [
     "BOOKED_MINOR",
     "DISPUTES_EXIST",
     "LOCKED_PAYMENT",
+    "REST_IN_DOUBT",
     "Dispute",
     "DisputeQuerySet",
     "ForeignReceipt",
@@ -18,6 +20,7 @@ __all__ = [
     "LedgerAccount",
     "LedgerClosing",
     "MethodDeletion",
+    "MethodSetup",
     "OpeningBalance",
     "Payment",
     "PaymentQuerySet",

@@ -32,6 +32,7 @@ class Dispute(StatefulRow):
         BANK = "bank"
 
     moves = DISPUTE_MOVES
+    begins_with_default = False
     other_currencies: ClassVar = {"converted_minor": "payment.held_currency"}
 
     payment = models.ForeignKey("payments.Payment", on_delete=models.PROTECT, related_name="disputes")

@@ -15,7 +15,7 @@ from payments.models.refunds import Refund
 from payments.states import PAYMENT_MOVES, PAYMENT_OPEN, PaymentStatus, RefundStatus
 from veza.core import reads
 from veza.core.ids import provider_id
-from veza.core.models import KeyedRow, LockableQuerySet, StatefulRow
+from veza.core.models import LockableQuerySet, StatefulRow
 
 # A page that closes sooner is too short to send a buyer to.
 SHORTEST_VISIT = timedelta(minutes=1)
@@ -199,8 +199,9 @@ class Payment(StatefulRow):
         return (self.first_sent_at or self.created_at) + timedelta(seconds=self.session_seconds)
 
     def is_page_open(self, *, at: datetime) -> bool:
-        """Whether its page stays open long enough for a buyer who is sent there at `at`."""
-        return not self.off_session and at < self.page_closes_at - SHORTEST_VISIT
+        """Whether its page stays open long enough for a buyer who is sent there at `at`: it is not due to be closed."""
+        is_closing = self.closing_started_at is not None or (self.close_due_at is not None and self.close_due_at <= at)
+        return not self.off_session and not is_closing and at < self.page_closes_at - SHORTEST_VISIT
 
     @property
     def customer_key(self) -> str:
@@ -211,7 +212,7 @@ class Payment(StatefulRow):
         """Whether the payment is one of those `in_doubt()`, as stored."""
         if not self.received_minor and self.contradicted_at is None:
             return False
-        return Payment.objects.in_doubt().filter(pk=self.pk).exists()
+        return bool(_IN_DOUBT(self.pk))
 
     def refundable_minor(self) -> int:
         """What was received and is neither refunded, disputed, nor reserved by a pending refund."""
@@ -256,42 +257,7 @@ class Payment(StatefulRow):
         return captured_minor, self.held_currency
 
 
+# Whether a payment is in doubt is asked at every step of money, by queries that take longer to write than to run.
+_IN_DOUBT = reads.Read(lambda key: Payment.objects.in_doubt().filter(pk=key).values_list("pk"), UUID)
+REST_IN_DOUBT = reads.Read(lambda key: Payment.objects.with_rest_in_doubt().filter(pk=key).values_list("pk"), UUID)
 LOCKED_PAYMENT = reads.Read(lambda key: Payment.objects.locked().filter(pk=key), UUID, is_kept=True)
-
-
-class RevokedMandate(KeyedRow):
-    """A payer's consent that has ended: its saved method is not charged, unless a later payment saves it again."""
-
-    mandate_id = models.CharField(max_length=64, unique=True)
-    payment_method_id = models.CharField(max_length=64, db_index=True)
-    revoked_at = models.DateTimeField(db_default=Now())
-
-
-class MethodDeletion(KeyedRow):
-    """A saved method that Hyperswitch is to delete: its payer does not want to pay by it any more.
-
-    It is over once `next_attempt_at` is NULL: deleted, or saved again by its payer before that.
-    """
-
-    correlation_id = models.UUIDField()
-    payment_method_id = models.CharField(max_length=64)
-    requested_at = models.DateTimeField(db_default=Now())
-    # When Hyperswitch confirmed that it does not have the method any more.
-    deleted_at = models.DateTimeField(null=True, blank=True)
-    next_attempt_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["payment_method_id"],
-                condition=Q(next_attempt_at__isnull=False),
-                name="one_deletion_under_way_per_method",
-            ),
-            models.CheckConstraint(condition=~Q(payment_method_id=""), name="deletion_names_its_method"),
-        ]
-        indexes = [
-            models.Index(
-                fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="method_deletion_due"
-            )
-        ]

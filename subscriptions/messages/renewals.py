@@ -162,7 +162,6 @@ def _compose_card_expires(subscription: Subscription, expires_on: date) -> Conte
         blocks=[
             Paragraph(_("The card that pays for your subscription to %(plan)s expires on %(day)s.") % about),
             Notice(_("If your bank sends you a new one, or you want to use another, replace it in your account.")),
-            Paragraph(_("The next renewal then asks you to pay with it, and saves it for the ones after.")),
         ],
     )
 

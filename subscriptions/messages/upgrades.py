@@ -16,8 +16,8 @@ from veza.core.email.outbox import write_email
 
 
 def write_upgrade_failed(invoice: SubscriptionInvoice, payment: Payment) -> None:
-    """Tell the subscriber, once for each payment that failed, that their plan is as it was. A page that was left
-    unpaid is no news.
+    """Tell the subscriber, once for each payment that failed, that their plan is as it was. Not for a page that was
+    left unpaid.
     """
     if payment.status == PaymentStatus.FAILED:
         write_email(UPGRADE_FAILED, invoice, to=payment.payer_id, occasion=str(payment.pk))

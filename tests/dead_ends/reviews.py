@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from connect.accounts import DISCONNECTED
+from connect.accounts import DISCONNECTED, SEVERAL_DISCONNECTED
 from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
 from connect.admin_actions import (
     DisconnectAccount,
@@ -119,6 +119,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     NOT_READABLE: Act(RefreshTransfer),
     UNLISTED: Act(RefreshTransfer),
     DISCONNECTED: Act(DisconnectAccount),
+    SEVERAL_DISCONNECTED: Task("connect.look_at_stripe"),
     ACCOUNT_STATUS_UNKNOWN: Task("connect.look_at_stripe"),
     PAYOUT_NOT_READABLE: Task("connect.move_on_payouts"),
     PAYOUT_STATUS_UNKNOWN: Task("connect.move_on_payouts"),

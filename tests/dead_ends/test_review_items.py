@@ -192,7 +192,7 @@ def of_transfer(kind: str, transfer: SellerTransfer | None = None):
 
 
 def revoked_account(sandbox):
-    revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
+    revoke_access(ConnectedAccount.objects.get(seller=make_seller()), at=timezone.now())
 
 
 def disputed_subscription(sandbox):

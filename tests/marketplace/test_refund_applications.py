@@ -318,6 +318,26 @@ def test_a_declined_request_is_not_made_again(application, order):
         ask_refund(order, requested_by=order.buyer)
 
 
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_declined_refund_is_not_given_when_the_limit_leaves_room(settings, application, order, most):
+    decline(application)
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = most
+
+    with pytest.raises(RefundDeclined, match="downloaded and printed"):
+        ask_refund(order, requested_by=order.buyer)
+
+
+def test_a_declined_item_keeps_no_other_item_from_being_given_back(sandbox, settings, buyer):
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    given_back(sandbox, buyer)
+    order = bought(sandbox, OfferFactory(), OfferFactory(), buyer=buyer)
+    first, second = order.items.all()
+    decline(application_of(order, item_ids=[first.pk]))
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 2
+
+    assert refund_of(order, item_ids=[second.pk]).amount_minor == 12_00
+
+
 def test_support_can_refund_what_it_declined(application, order):
     decline(application)
 

@@ -14,6 +14,7 @@ from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from subscriptions.changes import cancel, change_plan
+from subscriptions.chargebacks import ChargesNotStopped, resume_charges
 from subscriptions.completion import PaymentUnderWay, open_completion
 from subscriptions.models import Subscription
 from subscriptions.refunds import place_refund
@@ -22,7 +23,7 @@ from subscriptions.saved_methods import method_revoked
 from subscriptions.subscribing import AlreadySubscribed, open_subscription
 from subscriptions.unpaid import expire_unpaid
 from subscriptions.upgrades import QuoteChanged, open_upgrade, preview_upgrade
-from tests.buying import deliver_payment
+from tests.buying import deliver_dispute, deliver_payment
 from tests.crowd import before_commit
 from tests.factories import PersonFactory
 from tests.subscriptions.subscribing import (
@@ -187,6 +188,31 @@ def test_a_second_refund_of_an_invoice_waits_for_the_first(sandbox):
 
     assert isinstance(rival.result(), RefundAlreadyRequested)
     assert Refund.objects.get() == first
+
+
+def test_a_refund_of_the_last_period_waits_for_a_cancellation(sandbox):
+    subscription = activate(sandbox)
+    request = {"invoice_id": last_invoice(subscription).pk, "amount_minor": None, "reason": "Left.", "cause": BY_USER}
+
+    _, rival = before_commit(
+        lambda: cancel_now(subscription),
+        lambda: place_refund(refund_id=new_id(), requested_by_id=subscription.user_id, at=NOW, **request),
+    )
+
+    subscription.refresh_from_db()
+    assert isinstance(rival.result(), Refund)
+    assert (subscription.cancel_at_period_end, subscription.due_at) == (False, NOW)
+
+
+def test_charges_are_resumed_by_one_of_two(sandbox):
+    subscription = activate(sandbox)
+    deliver_dispute(last_payment(subscription), "opened")
+
+    _, rival = before_commit(
+        *[lambda: resume_charges(subscription_id=subscription.pk, cause=BY_USER, at=timezone.now())] * 2
+    )
+
+    assert isinstance(rival.result(), ChargesNotStopped)
 
 
 def test_a_subscription_that_is_paid_meanwhile_is_not_expired_as_unpaid(sandbox):

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
@@ -30,8 +29,8 @@ from payments.ledger.chart_of_accounts import (
 )
 from payments.ledger.opening_balances import postings_of, seller_balances
 from payments.ledger.postings import balances
-from payments.ledger.proof import Entry, Fault, faults_between
-from payments.ledger.statements import accounts_of
+from payments.ledger.proof import Fault
+from payments.ledger.statement_proof import statement_faults
 from payments.models import Dispute, LedgerAccount, Payment, Posting, Refund, StatementEntry
 from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
 from veza.backoffice.proof import as_of_now
@@ -51,7 +50,7 @@ def account_faults(chunk: int = 500) -> Iterator[Fault]:
     with as_of_now():
         yield from _unpaid_orders()
         yield from _unearned_transfers(chunk)
-        yield from _statement_faults(chunk)
+        yield from statement_faults(chunk)
         yield from _unreviewed_sign_faults()
     yield from _seller_faults(chunk)
 
@@ -77,29 +76,6 @@ def _unearned_transfers(chunk: int) -> Iterator[Fault]:
         amount = format_amount(row.amount_minor, row.currency)
         text = f"transfer {row.pk} of {amount} is {row.status}, and order {row.order_id} was never fulfilled or paid"
         yield Fault(text, row.amount_minor, row.currency)
-
-
-def _statement_faults(chunk: int) -> Iterator[Fault]:
-    """Each statement entry has its one posting, and no other posting is without a payment."""
-    entries = StatementEntry.objects.order_by("pk").iterator(chunk_size=chunk)
-    while batch := list(islice(entries, chunk)):
-        rows = Posting.objects.filter(kind=Posting.Kind.STATEMENT, subject_id__in=[one.pk for one in batch])
-        actual = [_entry(row) for row in rows]
-        yield from faults_between([_expected(one) for one in batch], actual)
-    loose = Posting.objects.filter(payment__isnull=True).exclude(
-        kind=Posting.Kind.STATEMENT, subject_id__in=StatementEntry.objects.values("pk")
-    )
-    for row in loose.order_by("pk").iterator(chunk_size=chunk):
-        yield _entry(row).fault("posted and explained by nothing")
-
-
-def _expected(one: StatementEntry) -> Entry:
-    debit, credit = accounts_of(one)
-    return Entry(Posting.Kind.STATEMENT, one.pk, 0, debit, credit, abs(one.amount_minor), one.currency)
-
-
-def _entry(row: Posting) -> Entry:
-    return Entry(row.kind, row.subject_id, row.number, row.debit_id, row.credit_id, row.amount_minor, row.currency)
 
 
 def subject_of(code: str, currency: str) -> UUID:

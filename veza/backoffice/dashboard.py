@@ -39,6 +39,7 @@ BEATS_OF = {
     "refunds.resend": "payments.resend",
     "disputes.resend": "payments.resend",
     "methods.resend": "payments.resend",
+    "setups.resend": "payments.resend",
     "refunds.reconcile": "payments.reconcile",
     "orphans.reconcile": "payments.reconcile",
     "disputes.reconcile": "payments.reconcile",
@@ -226,7 +227,7 @@ def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Numbe
 
 
 def _services(at: datetime) -> Card:
-    services = state()
+    current = state()
     tones = {"ok": "good", "degraded": "bad", "disabled": "plain"}
     calls = {"hyperswitch", "stripe", "smtp"}
     numbers = [
@@ -236,12 +237,12 @@ def _services(at: datetime) -> Card:
             to_list("core_providercall", provider=name) if name in calls else to_list("core_heartbeat"),
             tones[service["status"]],
         )
-        for name, service in services["services"].items()
+        for name, service in current["services"].items()
     ]
     switch = reverse("admin:core_platformsetting_change", args=["maintenance"])
-    on = services["maintenance"]
+    on = current["maintenance"]
     numbers.append(Number("maintenance", "on" if on else "off", switch, "bad" if on else "good"))
-    return Card("Dependencies", numbers, f"Version {services['version']}, {services['environment']}.")
+    return Card("Dependencies", numbers, f"Version {current['version']}, {current['environment']}.")
 
 
 def _count(

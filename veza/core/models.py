@@ -55,6 +55,8 @@ class StatefulRow(KeyedRow):
     """A row whose `status` is moved by `core.states.move` along the edges in `moves`, and by nothing else."""
 
     moves: ClassVar[Moves]
+    # Whether every row begins with the default of `status`. Others are inserted as a provider reports them.
+    begins_with_default: ClassVar[bool] = True
     status: Any
     correlation_id: Any
 

@@ -296,5 +296,5 @@ def test_a_message_that_names_our_key_is_replaced(raw):
 
     payload = stripe_api.read_account("acct_1")
 
-    assert isinstance(payload, Refused)
-    assert (payload.code, "sk_live" in payload.message) == ("account_gone", False)
+    assert isinstance(payload, NotSent)
+    assert "sk_live" not in payload.why

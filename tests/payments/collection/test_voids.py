@@ -44,14 +44,6 @@ pytestmark = pytest.mark.django_db
 VOIDED = pytest.mark.parametrize("status", ["cancelled_post_capture", "failed"])
 
 
-@pytest.fixture
-def order(sandbox):
-    """18.00 with tax, of two sellers, paid."""
-    order = two_sellers_order()
-    sandbox.pay(payment_of(order).provider_key)
-    return paid(order)
-
-
 def send_transfers(sandbox, order) -> None:
     for transfer in order.transfers.all():
         account = sandbox.create_account()
