@@ -22,7 +22,7 @@ from tests.buying import (
 )
 from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.factories import OfferFactory
-from tests.marketplace.test_dashboard_refunds import refund_at_dashboard
+from tests.marketplace.dashboard import refund_at_dashboard
 from tests.marketplace.unpaid import decline, declined_order, pay_again
 from tests.payments.builders import make_deliveries_due
 from veza.core.email.content import Outdated

@@ -50,6 +50,7 @@ LABELS = (
     gettext_noop("Transfer not readable"),
     gettext_noop("Reversals cannot be listed"),
     gettext_noop("Account gone"),
+    gettext_noop("Accounts gone"),
     gettext_noop("Account status unknown"),
     gettext_noop("Payout not readable"),
     gettext_noop("Payout status unknown"),
