@@ -29,6 +29,7 @@ def main(arguments: list[str]) -> int:
     options = _build_parser().parse_args(arguments)
     screen = Screen()
     os.chdir(places.ROOT)
+    keep_bytecode()
     try:
         with Processes() as processes:
             return _run(options, processes, screen)
@@ -40,6 +41,14 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The reader has closed the pipe: write no more.
         return 1
+
+
+def keep_bytecode() -> None:
+    """Have every process keep what it compiles, also where PYTHONDONTWRITEBYTECODE is set, as in many images.
+
+    pip compiles nothing (`environment.py`), and one run starts a hundred processes. Compiling Django takes two seconds.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _run(options: argparse.Namespace, processes: Processes, screen: Screen) -> int:

@@ -21,7 +21,8 @@ from marketplace.order_payments import cancel_order, request_payment
 from marketplace.refund_decisions import decline_refund, grant_refund
 from marketplace.refunds import MAY_REFUND, REFUNDABLE, RefundRequest, request_refund
 from marketplace.states import PAYABLE_AGAIN, OrderStatus, RefundApplicationStatus
-from payments.reconciliation.refresh import open_rows_of, refresh_correlated
+from payments.admin_actions import refresh_purchase
+from payments.reconciliation.refresh import open_rows_of
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units, reason_field
 from veza.core.causes import Cause
 from veza.core.models import User
@@ -225,11 +226,7 @@ class RefreshOrder(AdminAction[Order]):
         ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
-        before, count = row.status, refresh_correlated(row.pk, cause=cause)
-        row.refresh_from_db()
-        items = "1 item" if count == 1 else f"{count} items"
-        change = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
-        return f"Refreshed {items}. The order {change}.".replace("_", " ")
+        return refresh_purchase(row, cause=cause)
 
 
 class GetPaymentLink(AdminAction[Order]):

@@ -66,6 +66,7 @@ _LINES_OF = reads.Read(
 _IN_DOUBT_OF_LOSS = reads.Read(
     lambda order_id: payment_applied_to(order_id).in_doubt_of_loss().values_list("pk"), UUID, is_kept=True
 )
+_IN_DOUBT_OF = reads.Read(lambda order_id: payment_applied_to(order_id).in_doubt().values_list("pk"), UUID)
 MONEY_OF = (ITEMS_OF, _DISPUTES_OF, _REFUNDS_OF, _LINES_OF, _IN_DOUBT_OF_LOSS)
 
 
@@ -244,7 +245,7 @@ def is_disputed(order_id: UUID) -> bool:
 
 def is_on_hold(order_id: UUID) -> bool:
     """Whether the sellers of this order wait: a dispute is open, or a payment is in doubt."""
-    return is_disputed(order_id) or payment_applied_to(order_id).in_doubt().exists()
+    return is_disputed(order_id) or bool(_IN_DOUBT_OF(order_id))
 
 
 def is_loss_in_doubt(order_id: UUID) -> bool:

@@ -9,7 +9,7 @@ from django import forms
 from marketplace.admin_actions import ItemsForm, license_sentences, seller_sentences
 from marketplace.bank_refunds import BankTransfer, is_refundable_from_bank, refund_from_bank, split_bank_transfer
 from marketplace.models import Order
-from payments.admin_actions import BankReferenceForm
+from payments.refund_actions import BankReferenceForm
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed

@@ -3,18 +3,34 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.servers.basehttp import WSGIServer
 from django.db import connection
+from django.test import TransactionTestCase
 
 from payments.inbox.invalid_signatures import invalid_signatures
 from tests.buying import SECRET
+from tests.fresh_database import FreshDatabase, may_skip_triggers
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache
 from veza.core.platform import maintenance
 
 # Fifty people at once must not be turned away by the test server's own queue of ten.
 WSGIServer.request_queue_size = 128
+# The passwords of tests protect nothing, and a real hash takes a quarter of a second.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Every test client loads the middleware: it must not read the whole folder of static files each time.
+settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> None:
+    """The tests' database, which a test that commits leaves as it found it. Without the right to: by Django's flush."""
+    with django_db_blocker.unblock():
+        if may_skip_triggers():
+            fresh = FreshDatabase()
+            TransactionTestCase._fixture_teardown = lambda _test: fresh.restore()
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +62,6 @@ def sandbox(sandbox_process: Sandbox, settings) -> Sandbox:
     settings.STRIPE_SECRET_KEY = STRIPE_KEY
     settings.STRIPE_BASE_URL = sandbox_process.url
     settings.STRIPE_RATE_PER_SECOND = 10_000
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return sandbox_process
 
 

@@ -225,6 +225,18 @@ ALWAYS = (
         "Set CURRENCIES to codes of ISO 4217 that both providers list, such as EUR,USD.",
         lambda config: any(not _is_moved_by_both(currency) for currency in config.CURRENCIES),
     ),
+    Rule(
+        "E032",
+        "REVIEW_DIGEST_LANGUAGE is not a language of our e-mails.",
+        "Set REVIEW_DIGEST_LANGUAGE to en or fr.",
+        lambda config: config.REVIEW_DIGEST_LANGUAGE not in dict(config.LANGUAGES),
+    ),
+    Rule(
+        "E033",
+        "PRICE_CHANGE_NOTICE is shorter than SUBSCRIPTION_REMINDER_BEFORE: a reminder could name the old price.",
+        "Set PRICE_CHANGE_NOTICE to at least SUBSCRIPTION_REMINDER_BEFORE, such as 30d.",
+        lambda config: config.PRICE_CHANGE_NOTICE < config.SUBSCRIPTION_REMINDER_BEFORE,
+    ),
 )
 
 NOT_LIVE = (

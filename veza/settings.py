@@ -59,8 +59,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 SET_EXPLICITLY = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
-STATE_OF_SERVICES = "veza.status.state"
-WORKERS = "veza.celery.app"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",
@@ -248,6 +246,10 @@ SUBSCRIPTION_RETRY_AFTER = [
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
 SUBSCRIPTION_PROCESSING_GRACE = duration("SUBSCRIPTION_PROCESSING_GRACE", "10d")
 SUBSCRIPTION_CARD_WARNING_BEFORE = duration("SUBSCRIPTION_CARD_WARNING_BEFORE", "30d")
+# Whether the connector behind Hyperswitch saves a payment method without a payment (a zero-amount set-up). Off, another
+# card is saved with the next invoice.
+HYPERSWITCH_METHOD_SETUPS = env.bool("HYPERSWITCH_METHOD_SETUPS", default=True)
+PRICE_CHANGE_NOTICE = duration("PRICE_CHANGE_NOTICE", "30d")
 
 # --- E-mail ---
 # The mail server. If empty, no e-mail is sent: the rows wait.
@@ -267,6 +269,8 @@ EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
 EMAIL_LINK_ORIGINS = env.list("EMAIL_LINK_ORIGINS", default=[]) or [PUBLIC_BASE_URL, HYPERSWITCH_BASE_URL]
 # Who gets the daily digest of open review items. If empty, it is not written.
 REVIEW_DIGEST_ADDRESS = env.str("REVIEW_DIGEST_ADDRESS", default="")
+# The language of the digest: en or fr.
+REVIEW_DIGEST_LANGUAGE = env.str("REVIEW_DIGEST_LANGUAGE", default="en")
 
 # --- Workers ---
 # How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as
@@ -325,7 +329,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["veza.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["veza.core.api.inputs.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "veza.core.api.pages.NewestFirst",
     "EXCEPTION_HANDLER": "veza.core.api.errors.as_problem",

@@ -29,6 +29,9 @@ from connect.stripe.objects import (
     parse_transfer,
     parse_transfer_page,
 )
+from connect.stripe.objects import (
+    Page as PageOfTransfers,
+)
 from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
 
 # Of the sender, whoever that is for the call: our platform for a transfer, the seller for a reversal.
@@ -134,6 +137,17 @@ def list_transfers(
             return Accepted(transfers, page.call)
         filters = {**filters, "starting_after": transfers[-1].transfer_id}
     return Unknown(f"more than {_PAGE * _MAX_PAGES} transfers: narrow the window", page.call)
+
+
+def list_transfers_of_period(
+    *, made_from: datetime, made_until: datetime, starting_after: str = ""
+) -> Outcome[PageOfTransfers]:
+    """One page of the platform's transfers made from one time to another, newest first."""
+    window = {"gte": int(made_from.timestamp()), "lte": int(made_until.timestamp())}
+    filters: dict[str, Any] = {"limit": _PAGE, "created": window}
+    if starting_after:
+        filters["starting_after"] = starting_after
+    return ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), parse_transfer_page)
 
 
 def create_reversal(

@@ -16,15 +16,16 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments.collection.charges import AWAITS_PAYER, UNCONFIRMED_AFTER
-from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.charges import AWAITS_PAYER
+from payments.collection.payment_changes import STATUS_OF
+from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
 from payments.ports import purchase_of
-from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, retry_after
+from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, UNCONFIRMED_AFTER, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
 from veza.core.accounts import is_open

@@ -19,7 +19,7 @@ from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemoteRefund
 from payments.ledger.allocations import Funds, disputed_of, remaining_in
-from payments.models import Payment, Refund
+from payments.models import REST_IN_DOUBT, Payment, Refund
 from payments.ports import purchase_of
 from payments.refunds.refund_updates import acknowledge_refund, apply_refund, book_failure, fail_refund
 from payments.retry_policy import DOUBT_RECHECK_AFTER, retry_after
@@ -130,7 +130,7 @@ def refuse_in_doubt(payment: Payment) -> None:
 
 def is_in_doubt(payment: Payment) -> bool:
     """Whether no refund of the payment is opened or sent now: it is not known how much of it is left."""
-    return Payment.objects.with_rest_in_doubt().filter(pk=payment.pk).exists()
+    return bool(REST_IN_DOUBT(payment.pk))
 
 
 def is_covered(payment: Payment) -> bool:

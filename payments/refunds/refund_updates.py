@@ -31,11 +31,12 @@ from payments.refunds.refund_postings import (
     allocate,
     allocate_finally,
     change_amount,
+    cover_excess,
     post_back,
     post_other_amount,
     post_out,
 )
-from payments.review_items import (
+from payments.refunds.refund_reviews import (
     open_review_of_refund_in_doubt,
     open_review_of_returned_refund,
     update_reviews_after_failure,
@@ -291,6 +292,7 @@ def book_money_back(refund: Refund, *, cause: Cause, at: datetime) -> None:
     post_back(refund, at=at)
     if excess_minor := refund.allocation.get(RECOVERABLE, 0):
         recover_losses(refund, up_to_minor=excess_minor, at=at)
+    cover_excess(refund.payment, refund.booked_currency, at=at)
     open_review_of_returned_refund(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)

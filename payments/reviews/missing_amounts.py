@@ -1,5 +1,6 @@
 """Payments that succeeded at Hyperswitch without an amount: finance enters what its dashboard shows."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from django.utils import timezone
 
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch import client
+from payments.ledger.proof import Fault
 from payments.models import Payment
 from payments.review_items import PAYMENT_AMOUNT_MISSING
 from veza.core import calls, writes
@@ -14,6 +16,7 @@ from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted
 
 
@@ -29,6 +32,22 @@ def is_amount_missing(payment: Payment) -> bool:
     """Whether a review item asks for the amount of this payment."""
     items = ReviewItem.objects.filter(kind=PAYMENT_AMOUNT_MISSING, subject_id=payment.pk, closed_at__isnull=True)
     return payment.amount_missing_since is not None and items.exists()
+
+
+def unbooked_successes(payments: Iterable[Payment]) -> Iterator[tuple[UUID, Fault]]:
+    """By payment, those that Hyperswitch reports as succeeded without an amount: it holds money that no book has.
+
+    An open review item says that finance is asked for the amount.
+    """
+    rows = {payment.pk: payment for payment in payments if payment.amount_missing_since is not None}
+    if not rows:
+        return
+    reviewed = ReviewItem.objects.filter(kind=PAYMENT_AMOUNT_MISSING, subject_id__in=rows, closed_at__isnull=True)
+    for pk in rows.keys() - set(reviewed.values_list("subject_id", flat=True)):
+        payment = rows[pk]
+        price = format_amount(payment.amount_minor, payment.currency)
+        text = f"Hyperswitch reports that it succeeded, and no amount: nothing of its price of {price} is booked"
+        yield pk, Fault(text, payment.amount_minor, payment.currency)
 
 
 def enter_received_amount(*, payment_id: UUID, amount_minor: int, cause: Cause) -> str:

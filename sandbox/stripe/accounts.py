@@ -50,6 +50,12 @@ def create_account(world: World, request: Request) -> Answer:
     return as_json(account.as_json())
 
 
+def read_own_account(_world: World, request: Request) -> Answer:
+    """`GET /v1/account`: the platform's own account."""
+    read_params(decode(request.query_pairs()), {})
+    return as_json({"id": "acct_sandbox_platform", "object": "account", "country": "DE", "default_currency": "eur"})
+
+
 def read_account(world: World, _request: Request, account_id: str) -> Answer:
     return as_json(find_reachable(world, account_id).as_json())
 

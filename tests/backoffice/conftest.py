@@ -23,11 +23,6 @@ def browser(person: User) -> Client:
     return client
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings):
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def boss(client):
     client.force_login(User.objects.create_superuser("boss@staff.example", "a-long-password"))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from django.core.cache import cache
 from rest_framework.test import APIClient
 
 from veza.core.models import User
@@ -14,11 +13,8 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered(settings) -> Iterator[None]:
+def nothing_remembered() -> Iterator[None]:
     """What a process keeps between requests must not travel from one test to the next."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    cache.clear()
-    maintenance.forget()
     state.forget()
     yield
     maintenance.forget()

@@ -10,12 +10,11 @@ from typing import Any
 
 from django.conf import settings
 
-from connect.accounts import DISCONNECTED
+from connect.accounts import DISCONNECTED, SEVERAL_DISCONNECTED
 from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
 from connect.admin_actions import (
     DisconnectAccount,
     PayOutForSeller,
-    RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
     RetryTransfer,
@@ -25,6 +24,7 @@ from connect.closing import DEBT, OWED
 from connect.debts.write_offs import WRITTEN_OFF
 from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
 from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
+from connect.refresh_actions import RefreshTransfer
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.stripe.health import HEALTH as STRIPE
 from connect.transfers.transfer_outcomes import SENT_TWICE
@@ -38,22 +38,19 @@ from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
     EnterReceivedAmount,
-    MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
     ReplayWebhook,
     RetryReturnOfFunds,
-    WriteOffShortfall,
 )
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
-from payments.inbox.replay import UNSETTLED
+from payments.inbox.replay import UNKNOWN_PROFILE, UNSETTLED
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from payments.refund_actions import EndRefund, EnterConvertedAmount, MarkRefundExpected, WriteOffShortfall
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
-from tests.core.test_status_writers import FLOORS
+from tests.docs.pages import source_files
 from veza.backoffice.account_actions import ReopenAccount
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
@@ -103,7 +100,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),
     kinds.DISPUTE_STATUS_UNKNOWN: Task("payments.compare_lists"),
-    kinds.UNKNOWN_PROFILE: Act(ReplayWebhook),
+    UNKNOWN_PROFILE: Act(ReplayWebhook),
     UNSETTLED: Act(ReplayWebhook),
     UNKNOWN_EVENT: Act(ReplayWebhook),
     UNREADABLE_EVENT: Act(ReplayWebhook),
@@ -122,6 +119,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     NOT_READABLE: Act(RefreshTransfer),
     UNLISTED: Act(RefreshTransfer),
     DISCONNECTED: Act(DisconnectAccount),
+    SEVERAL_DISCONNECTED: Task("connect.look_at_stripe"),
     ACCOUNT_STATUS_UNKNOWN: Task("connect.look_at_stripe"),
     PAYOUT_NOT_READABLE: Task("connect.move_on_payouts"),
     PAYOUT_STATUS_UNKNOWN: Task("connect.move_on_payouts"),
@@ -138,12 +136,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
 
 def kinds_in(call_names: tuple[str, ...]) -> set[str]:
     """The kinds that the source passes to one of these functions: constants, names of them, and choices of names."""
-    found: set[str] = set()
-    for floor in FLOORS:
-        for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
-            if "migrations" not in path.parts:
-                found |= set(_kinds_in_file(path, call_names))
-    return found
+    return {kind for path in source_files() for kind in _kinds_in_file(path, call_names)}
 
 
 def _kinds_in_file(path: Path, call_names: tuple[str, ...]) -> Iterator[str]:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from dev import commands
@@ -43,3 +45,11 @@ def test_workers_must_be_a_number_of_processes(monkeypatch: pytest.MonkeyPatch, 
 def test_processes_that_would_share_a_broker_are_refused(two_cores: None, arguments: list[str]):
     with pytest.raises(Failure, match="WORKERS=2"):
         commands.count_workers(["tests/core", *arguments])
+
+
+def test_processes_keep_what_they_compile(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    commands.keep_bytecode()
+
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ

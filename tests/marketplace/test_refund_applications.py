@@ -261,6 +261,13 @@ def test_a_request_made_in_the_window_is_granted_after_it(application, order):
     assert grant(application).status == "pending"
 
 
+def test_the_buyer_hears_of_a_granted_request_by_its_refund(application, buyer):
+    deliver_refund(grant(application))
+
+    assert "Your refund request was granted" in texts_to(buyer, "order_refund_requested")[-1]
+    assert texts_to(buyer, "order_refund_sent")
+
+
 def test_granting_twice_opens_one_refund(application):
     assert grant(application) == grant(application)
     assert Refund.objects.filter(pk=application.pk).count() == 1

@@ -61,6 +61,8 @@ MISTAKES = [
     ("development", "CURRENCIES", "EUR,HRK", "E031"),
     ("sandbox", "CURRENCIES", "eur", "E031"),
     ("live", "CURRENCIES", "EUR,SSP", "E031"),
+    ("development", "PRICE_CHANGE_NOTICE", "2d", "E033"),
+    ("development", "REVIEW_DIGEST_LANGUAGE", "de", "E032"),
     ("sandbox", "STRIPE_SECRET_KEY", "sk_live_0123456789abcdef", "E020"),
     ("development", "STRIPE_SECRET_KEY", "rk_live_0123456789abcdef", "E020"),
     ("sandbox", "HYPERSWITCH_API_KEY", "prd_0123456789abcdef", "E021"),

@@ -115,6 +115,11 @@ class Sandbox:
         emails: list[dict[str, Any]] = self._call("GET", "/_truth/emails")["emails"]
         return emails
 
+    def message_ids(self) -> list[str]:
+        """The Message-ID of every message that the mail server accepted, oldest first."""
+        message_ids: list[str] = self._call("GET", "/_truth/message_ids")["message_ids"]
+        return message_ids
+
     def webhooks(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self._call("GET", "/_control/webhooks")["events"]
         return events

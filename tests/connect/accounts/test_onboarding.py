@@ -29,13 +29,6 @@ def seller():
     return SellerFactory()
 
 
-@pytest.fixture
-def api(seller):
-    api = APIClient()
-    api.force_authenticate(seller)
-    return api
-
-
 def ask(api, country="DE"):
     return api.post(ADDRESS, {"country": country}, format="json")
 

@@ -25,13 +25,6 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def seller():
-    seller = make_seller()
-    ConnectedAccount.objects.update(payouts_enabled=True)
-    return seller
-
-
-@pytest.fixture
 def sale(stripe, seller):
     """A sale of the given age, of which Stripe has the transfer."""
 

@@ -27,6 +27,7 @@ from payments.refunds.refund_requests import (
 )
 from payments.reviews.bank_refunds import book_bank_return_of_funds, is_bank_return_possible
 from tests.buying import deliver_dispute, deliver_refund, order_of, paid, payment_of, refund_of
+from tests.emails import composed
 from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.backoffice.verification import faults_of_ledger
@@ -213,8 +214,9 @@ def test_hyperswitch_alone_returns_its_own_refunds(order):
 def test_the_buyer_is_told_of_a_bank_transfer_once(order):
     refund = refund_by_bank(old(order), order.total_minor)
 
-    messages = Email.objects.filter(subject_id=refund.pk).values_list("message", flat=True)
-    assert list(messages) == ["order_refund_sent"]
+    (email,) = Email.objects.filter(subject_id=refund.pk)
+    assert email.message == "order_refund_sent"
+    assert "We have sent you the money by bank transfer." in composed(email).text
 
 
 def test_unapplied_funds_that_came_back_are_paid_from_our_bank(sandbox):
