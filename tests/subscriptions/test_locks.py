@@ -13,7 +13,7 @@ from django.utils import timezone
 from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
-from subscriptions.changes import cancel, change_plan
+from subscriptions.changes import NoSubscription, cancel, change_plan
 from subscriptions.chargebacks import ChargesNotStopped, resume_charges
 from subscriptions.completion import PaymentUnderWay, open_completion
 from subscriptions.models import Subscription
@@ -139,6 +139,19 @@ def test_a_cancellation_waits_for_a_renewal_into_another_plan(sandbox):
     )
 
     assert (rival.result().plan, rival.result().due_at) == (other, last_invoice(subscription).period_end_at)
+
+
+def test_a_change_of_plan_waits_for_a_cancellation_and_is_refused(sandbox):
+    subscription, plan = activate(sandbox), PlanFactory()
+
+    _, rival = before_commit(
+        lambda: cancel_now(subscription),
+        lambda: change_plan(user_id=subscription.user_id, plan_id=plan.pk, cause=BY_USER, at=NOW),
+    )
+
+    subscription.refresh_from_db()
+    assert isinstance(rival.result(), NoSubscription)
+    assert subscription.next_plan is None
 
 
 def test_subscribing_again_waits_for_the_payment_of_the_first(sandbox):
