@@ -16,6 +16,7 @@ from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapability
+from connect.stripe.regions import COUNTRIES, capabilities_under, service_agreement
 from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
 from connect.worker.retry_policy import READ_AGAIN_AFTER, REFRESH_LEASE
 from marketplace.catalogue import NotASeller
@@ -47,6 +48,10 @@ class AccountNotDisconnected(NotAllowed):
 
 class AccountRefused(NotAllowed):
     code = "account_refused"
+
+
+class CountryNotServed(NotAllowed):
+    code = "country_not_served"
 
 
 class StripeUnavailable(NotAllowed):
@@ -85,7 +90,7 @@ def account_status_of(account: ConnectedAccount | None) -> AccountStatus:
 def start_onboarding(*, seller: User, country: str) -> Onboarding:
     """Open the seller's account at Stripe, if they have none yet, and create a link to its forms.
 
-    The link is for one visit within minutes. Raises NotASeller, AccountRefused, StripeUnavailable.
+    The link is for one visit within minutes. Raises NotASeller, CountryNotServed, AccountRefused, StripeUnavailable.
     """
     if seller.seller_since_at is None:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
@@ -103,15 +108,18 @@ def start_onboarding(*, seller: User, country: str) -> Onboarding:
 def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     """Open the seller's account at Stripe, or refresh the one they have. `country` is two letters.
 
-    Repeating it after an answer was lost is the same request under the same key.
+    Repeating it after an answer was lost is the same request under the same key. Raises CountryNotServed.
     """
     account = open_account(seller_id=seller_id, country=country)
     if account.stripe_account_id:
         return refresh_account(seller_id=seller_id)
+    agreement = service_agreement(account.country, platform_country=settings.STRIPE_PLATFORM_COUNTRY)
     outcome = client.create_account(
         account_id=account.pk,
         email=account.seller.email,
         country=account.country,
+        service_agreement=agreement,
+        capabilities=capabilities_under(agreement, settings.STRIPE_CAPABILITIES),
         idempotency_key=f"{account.pk}:account:{account.key_epoch}",
     )
     if isinstance(outcome, Accepted):
@@ -125,14 +133,24 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
-    The country stays until Stripe has refused it: a request without an answer is repeated as it was.
+    The country stays until Stripe has refused it: a request without an answer is repeated as it was. Raises
+    CountryNotServed.
     """
     seller = User.objects.get(pk=seller_id)
+    own = ConnectedAccount.objects.filter(seller=seller).exclude(country="").first()
+    if own is None:
+        _refuse_country_not_served(country)
     account, _ = ConnectedAccount.objects.get_or_create(seller=seller, defaults={"country": country})
     if not account.country:
         ConnectedAccount.objects.filter(pk=account.pk, country="").update(country=country)
         account.refresh_from_db()
     return account
+
+
+def _refuse_country_not_served(country: str) -> None:
+    if not service_agreement(country, platform_country=settings.STRIPE_PLATFORM_COUNTRY):
+        countries = ", ".join(sorted(COUNTRIES))
+        raise CountryNotServed(f"Stripe pays no sellers in {country} for us. These countries are served: {countries}.")
 
 
 def _allow_another_request(account: ConnectedAccount) -> None:

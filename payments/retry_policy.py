@@ -30,6 +30,8 @@ LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
 # A saved method that Hyperswitch refuses to delete is tried again this much later.
 REFUSED_DELETION_AFTER = timedelta(days=1)
+# A set-up of a method whose bank has not answered when its page closes is read again this much later.
+UNDECIDED_SETUP_AFTER = timedelta(hours=6)
 
 # Reconciliation: the first pause after a refresh without an answer; it doubles up to RECONCILE_INTERVAL.
 FIRST_PAUSE = timedelta(minutes=1)

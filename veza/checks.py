@@ -17,6 +17,7 @@ from django.core.validators import validate_email
 from django.http.request import validate_host
 
 from connect.stripe.currencies import STRIPE_AMOUNTS
+from connect.stripe.regions import COUNTRIES
 from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
 
 TAG = "start"
@@ -236,6 +237,18 @@ ALWAYS = (
         "PRICE_CHANGE_NOTICE is shorter than SUBSCRIPTION_REMINDER_BEFORE: a reminder could name the old price.",
         "Set PRICE_CHANGE_NOTICE to at least SUBSCRIPTION_REMINDER_BEFORE, such as 30d.",
         lambda config: config.PRICE_CHANGE_NOTICE < config.SUBSCRIPTION_REMINDER_BEFORE,
+    ),
+    Rule(
+        "E034",
+        "STRIPE_PLATFORM_COUNTRY is no country of a region that Stripe pays sellers in.",
+        "Set STRIPE_PLATFORM_COUNTRY to the country of your account at Stripe, two letters: FR.",
+        lambda config: config.STRIPE_PLATFORM_COUNTRY not in COUNTRIES,
+    ),
+    Rule(
+        "E035",
+        "STRIPE_CAPABILITIES does not name transfers: no seller could be paid.",
+        "Set STRIPE_CAPABILITIES=transfers,card_payments.",
+        lambda config: "transfers" not in config.STRIPE_CAPABILITIES,
     ),
 )
 

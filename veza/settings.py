@@ -190,6 +190,9 @@ STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").r
 STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
 # How many calls one worker makes at once. More hides Stripe's latency; STRIPE_RATE still applies.
 STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
+# Where the platform's own account is (veza.E034), and what is requested for sellers' accounts in its region.
+STRIPE_PLATFORM_COUNTRY = env.str("STRIPE_PLATFORM_COUNTRY", default="DE")
+STRIPE_CAPABILITIES = env.list("STRIPE_CAPABILITIES", default=["transfers", "card_payments"])
 
 # --- The marketplace's rules ---
 # The currencies of sellers' offers. One that a provider does not know stops the start (veza.E031).

@@ -3,6 +3,7 @@
 `connect.stripe.calls` decides what an answer means for money.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -186,8 +187,16 @@ def create_reversal(
     return about(outcome, lambda snapshot: (snapshot.transfer_id, snapshot.amount_minor) == request)
 
 
-def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[RemoteAccount]:
-    """Open an account for a seller who is only ever paid: the one capability requested is `transfers`.
+def create_account(
+    *,
+    account_id: UUID,
+    email: str,
+    country: str,
+    service_agreement: str,
+    capabilities: Sequence[str],
+    idempotency_key: str,
+) -> Outcome[RemoteAccount]:
+    """Open an account for a seller who is only ever paid.
 
     Stripe pays out on request only: by its own schedule it would empty the account every day, young sales included.
     """
@@ -196,8 +205,9 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
         "type": "express",
         "country": country,
         "email": email,
-        "capabilities": {"transfers": {"requested": True}},
+        "capabilities": {name: {"requested": True} for name in capabilities},
         "settings": {"payouts": {"schedule": {"interval": "manual"}}},
+        "tos_acceptance": {"service_agreement": service_agreement},
         "metadata": {"account_id": str(account_id)},
     }
     return ask(

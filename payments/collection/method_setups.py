@@ -6,7 +6,7 @@ when the worker has closed its page after the session.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from payments.hyperswitch.objects import RemotePayment
 from payments.inbox.intake import HandlingResult, Result
 from payments.models import MethodSetup, RevokedMandate
 from payments.ports import saved_methods
-from payments.retry_policy import CLOSE_GRACE, retry_after
+from payments.retry_policy import CLOSE_GRACE, UNDECIDED_SETUP_AFTER, retry_after
 from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
@@ -124,7 +124,7 @@ def _postpone_or_end(setup: MethodSetup, outcome: Outcome[RemotePayment]) -> Non
         rows.filter(finished_at=None).update(finished_at=Now())
         rows.update(next_attempt_at=None)
         return
-    wait = timedelta(hours=6) if is_undecided else retry_after(setup.attempts)
+    wait = UNDECIDED_SETUP_AFTER if is_undecided else retry_after(setup.attempts)
     rows.update(attempts=min(setup.attempts + 1, 1_000), next_attempt_at=Now() + wait)
 
 

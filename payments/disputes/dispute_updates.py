@@ -13,6 +13,7 @@ from django.db import connection, models
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
+from payments.contradictions import waits_for_receipt
 from payments.disputes.dispute_postings import book_disputes
 from payments.emptied_payments import follow_emptied
 from payments.hyperswitch.objects import RemoteDispute, Unreadable
@@ -50,8 +51,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
-    if payment.received_minor == 0:
-        writes.update(payment, has_waiting_deliveries=True)
+    if waits_for_receipt(payment, at=at):
         return HandlingResult(Result.WAITING, payment.correlation_id)
     status = _status_of(snapshot.status)
     if status is None:

@@ -4,9 +4,9 @@ from payments.models.deliveries import InvalidSignatureCount, WebhookDelivery
 from payments.models.disputes import DISPUTES_EXIST, Dispute, DisputeQuerySet
 from payments.models.foreign_receipts import BOOKED_MINOR, ForeignReceipt
 from payments.models.ledger import LedgerAccount, LedgerClosing, OpeningBalance, Posting, StatementEntry, WriteOff
-from payments.models.methods import MethodDeletion, MethodSetup, RevokedMandate
 from payments.models.payments import LOCKED_PAYMENT, REST_IN_DOUBT, Payment, PaymentQuerySet
 from payments.models.refunds import Refund, RefundQuerySet
+from payments.models.saved_methods import MethodDeletion, MethodSetup, RevokedMandate
 
 __all__ = [
     "BOOKED_MINOR",

@@ -54,7 +54,7 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     assert all(within), "a refund takes no more from an account than it has: the rest is recoverable"
     # An amount in doubt may belong to the payment: nothing of it is an excess yet.
     excess_minor = refund.allocation.get(RECOVERABLE, 0)
-    if excess_minor and payment.has_received(refund.booked_currency):
+    if excess_minor and (payment.has_received(refund.booked_currency) or not payment.received_minor):
         _open_review_of_refund_excess(refund, excess_minor)
 
 

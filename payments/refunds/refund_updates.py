@@ -17,6 +17,7 @@ from payments.contradictions import (
     latest_clock,
     must_wait,
     remember,
+    waits_for_receipt,
 )
 from payments.disputes.dispute_postings import book_disputes
 from payments.emptied_payments import follow_emptied
@@ -70,9 +71,7 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
     payment, refund = _lock(snapshot)
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
-    if payment.received_minor == 0:
-        # Faster than the payment's own update: it is applied once there is something to refund.
-        writes.update(payment, has_waiting_deliveries=True)
+    if waits_for_receipt(payment, at=at):
         return HandlingResult(Result.WAITING, payment.correlation_id)
     if refund is None and snapshot.amount_minor == 0:
         return HandlingResult(Result.IGNORED, payment.correlation_id)

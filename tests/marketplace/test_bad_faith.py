@@ -142,7 +142,7 @@ def test_a_buyer_whose_account_is_closed_is_refunded_what_support_grants(sandbox
     assert (order.status, order.licenses.get().status) == ("refunded", "revoked")
 
 
-def test_an_order_is_paid_again_at_its_price_only_within_the_limit_of_open_ones(sandbox, settings, buyer):
+def test_paying_again_stays_within_the_limit_of_open_orders(sandbox, settings, buyer):
     """Otherwise declined orders would be a way to any number of payment pages."""
     settings.OPEN_ORDERS_PER_BUYER = 2
     order = declined_order(sandbox)

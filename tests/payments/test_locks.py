@@ -497,6 +497,18 @@ def test_a_statements_line_that_two_correct_is_corrected_once():
     assert Posting.objects.count() == 2
 
 
+def test_the_reconciler_passes_over_a_stuck_payment_that_is_being_changed(captured_order):
+    make_older(Payment, days=1)
+    Payment.objects.update(next_attempt_at=None)
+    rival = Rival(lambda: refresh.run(cause=refresh.by_reconciler())["payments"].done)
+
+    with transaction.atomic():
+        Payment.objects.locked().get(pk=payment_of(captured_order).pk)
+        rival.begin()
+
+    assert (rival.waited, rival.result()) == (False, 0)
+
+
 def test_an_account_that_two_open_at_once_is_one_account():
     def open_it() -> None:
         with transaction.atomic():

@@ -131,7 +131,10 @@ class Sandbox:
 
     def create_account(self, *, active: bool = True, country: str = "DE", **fields: str) -> str:
         """A connected account that can be paid at once; returns its id."""
-        data = {"country": country, "capabilities[transfers][requested]": "true", **fields}
+        names = ["transfers"]
+        if fields.get("tos_acceptance[service_agreement]") != "recipient":
+            names.append("card_payments")
+        data = {"country": country, **{f"capabilities[{name}][requested]": "true" for name in names}, **fields}
         response = self.stripe("POST", "/v1/accounts", data=data)
         account_id: str = response.json()["id"]
         if active:

@@ -42,6 +42,7 @@ def test_half_a_period_is_credited_half_of_the_price_and_of_its_tax(sandbox):
         (timedelta(days=28, seconds=-1), 0),
         (timedelta(days=7), 7_50),
         (timedelta(days=1), 9_64),
+        (timedelta(days=2), 9_29),
     ],
 )
 def test_the_credit_is_by_the_second_and_by_largest_remainder(sandbox, after, credit):

@@ -237,7 +237,14 @@ def test_an_empty_key_or_id_is_our_bug(raw, ask, missing, empty):
 
 def test_an_account_without_an_idempotency_key_is_our_bug(raw):
     with pytest.raises(ValueError, match="idempotency_key"):
-        create_account(account_id=new_id(), email="a@example.com", country="DE", idempotency_key="")
+        create_account(
+            account_id=new_id(),
+            email="a@example.com",
+            country="DE",
+            service_agreement="full",
+            capabilities=["transfers"],
+            idempotency_key="",
+        )
 
 
 def test_a_list_is_read_to_its_end(raw, monkeypatch):

@@ -219,19 +219,41 @@ def test_the_buyer_is_told_of_a_bank_transfer_once(order):
     assert "We have sent you the money by bank transfer." in composed(email).text
 
 
+def return_by_bank(payment: Payment, *, refund_id=None) -> Refund:
+    return book_bank_return_of_funds(
+        refund_id=refund_id or new_id(),
+        payment_id=payment.pk,
+        bank_reference="TRF-7",
+        booked_by_id=support().pk,
+        cause=BY_FINANCE,
+    )
+
+
+def test_unapplied_funds_on_their_way_back_are_not_paid_from_our_bank_too(sandbox):
+    order = old(paid_in_vain())
+
+    with pytest.raises(RefundAlreadyRequested):
+        return_by_bank(payment_of(order))
+
+
+def test_a_bank_return_under_the_same_id_is_booked_once(sandbox):
+    order = old(paid_in_vain())
+    Refund.objects.update(status="failed")
+    refund_id = new_id()
+
+    first, second = (return_by_bank(payment_of(order), refund_id=refund_id) for _ in range(2))
+
+    assert first == second
+    assert balances()[BANK, "EUR"] == 12_00
+
+
 def test_unapplied_funds_that_came_back_are_paid_from_our_bank(sandbox):
     order = paid_in_vain()
     returned = Refund.objects.get()
     deliver_refund(returned)
     deliver_refund(returned, status="failed")
 
-    book_bank_return_of_funds(
-        refund_id=new_id(),
-        payment_id=returned.payment_id,
-        bank_reference="TRF-7",
-        booked_by_id=support().pk,
-        cause=BY_FINANCE,
-    )
+    return_by_bank(returned.payment)
 
     assert balances()[BANK, "EUR"] == 12_00
     assert prove_payment(payment_of(order)).is_balanced

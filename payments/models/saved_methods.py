@@ -1,4 +1,4 @@
-"""Saved payment methods at Hyperswitch: consents that ended, pages to save another one, and those to be deleted."""
+"""Saved payment methods: consents that ended, methods that are to be deleted, and pages on which others are saved."""
 
 from django.conf import settings
 from django.db import models
