@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -111,26 +112,35 @@ def may_sell(user_id: UUID, at: datetime) -> bool:
     return payment is not None and payment.plan.can_sell_on_marketplace
 
 
-def ids_of_sellers(at: datetime) -> RawSQL:
-    """The users for whom `may_sell` is true at `at`, as a part of a query: for a page of the works of many sellers.
+class SellingMoments(NamedTuple):
+    """What decides at a moment which subscriptions sell: a period that ended after `paid_after` gives access by grace,
+    and one that ended after `processed_after` while the renewal is with the payer's bank.
+    """
+
+    at: datetime
+    paid_after: datetime
+    processed_after: datetime
+
+
+def selling_moments(at: datetime) -> SellingMoments:
+    return SellingMoments(at, at - settings.SUBSCRIPTION_GRACE, at - settings.SUBSCRIPTION_PROCESSING_GRACE)
+
+
+def ids_of_sellers(moments: SellingMoments) -> RawSQL:
+    """The users for whom `may_sell` is true `at` a moment, as a part of a query: for works of many sellers.
 
     The rule of `effective_payment` in SQL; a test compares the two over every subscription that it can think of. The
     text is built once in a process: Django needs more time for it than PostgreSQL for the page that it is part of.
     """
     text, params = _text_of_sellers()
-    moments: dict[object, datetime] = {
-        "at": at,
-        "paid after": at - settings.SUBSCRIPTION_GRACE,
-        "processed after": at - settings.SUBSCRIPTION_PROCESSING_GRACE,
-    }
-    return RawSQL(text, [moments.get(value, value) for value in params])  # noqa: S611  # Django's own text.
+    named: dict[object, datetime] = dict(zip(SellingMoments._fields, moments, strict=True))
+    return RawSQL(text, [named.get(value, value) for value in params])  # noqa: S611  # Django's own text.
 
 
 @cache
 def _text_of_sellers() -> tuple[str, tuple[object, ...]]:
-    """The SQL, and its parameters, in which "at", "paid after" and "processed after" stand for moments."""
-    names = ("at", "paid after", "processed after")
-    marks = {datetime(9000 + number, 1, 1, tzinfo=UTC): name for number, name in enumerate(names)}
+    """The SQL, and its parameters, in which the names of `SellingMoments` stand for moments."""
+    marks = {datetime(9000 + number, 1, 1, tzinfo=UTC): name for number, name in enumerate(SellingMoments._fields)}
     text, params = _selling_subscriptions(*marks).values("user").query.sql_with_params()
     return text, tuple(marks[value] if isinstance(value, datetime) else value for value in params)
 

@@ -12,6 +12,7 @@ from subscriptions.access import (
     may_sell,
     refuse_unless_may_distribute,
     refuse_unless_may_sell,
+    selling_moments,
 )
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.states import InvoiceStatus, SubscriptionStatus
@@ -196,7 +197,7 @@ def make_situation(situation) -> Subscription:
 
 
 def selling(at=NOW) -> set[object]:
-    return set(User.objects.filter(pk__in=ids_of_sellers(at)).values_list("pk", flat=True))
+    return set(User.objects.filter(pk__in=ids_of_sellers(selling_moments(at))).values_list("pk", flat=True))
 
 
 def test_the_query_of_sellers_says_what_the_gate_says():

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from subscriptions.changes import cancel, change_plan
 from subscriptions.models import Subscription
@@ -346,3 +347,23 @@ def test_the_overview_of_a_subscriber_who_leaves_has_no_announced_price(sandbox)
     cancel(user_id=subscription.user_id, now=False, cause=BY_USER, at=NOW)
 
     assert overview_of(subscription.user_id, at=NOW).price_change is None
+
+
+def test_the_api_shows_the_own_price_and_the_announced_one(sandbox, user, api):
+    subscription = activate(sandbox, user=user, at=timezone.now())
+    announce_price(subscription.plan, RAISE, at=timezone.now())
+
+    body = api.get("/api/v1/me/subscription").json()
+
+    assert (body["subscription"]["plan"]["version"], body["subscription"]["plan"]["total_minor"]) == (1, 12_00)
+    change = body["price_change"]
+    assert (change["price_minor"], change["total_minor"], change["currency"]) == (50_00, 60_00, "EUR")
+
+
+def test_the_api_refuses_the_id_of_an_older_version(user, api):
+    plan = PlanFactory()
+    next_version(plan, RAISE)
+
+    answer = api.post("/api/v1/subscriptions/subscribe", {"plan_id": str(plan.pk)}, format="json")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "plan_replaced")

@@ -20,6 +20,7 @@ def play_both_sides(world: World) -> str | None:
     seller, puppet = world.rng.choice(list(zip(world.sellers, world.puppets, strict=True)))
     own = [offer for offer in world.offers if offer.product.seller_id == seller.pk]
     order_id, ordered = _buy(world, puppet, world.rng.choice(own))
+    world.sweep()
     days = world.rng.choice((0, 0, *DAYS))
     world.pass_time(timedelta(days=days))
     taken = take_out(world, seller)
@@ -42,7 +43,6 @@ def _buy(world: World, puppet: User, offer: LicenseOffer) -> tuple[UUID, str]:
     result = place_order(puppet, offer, order_id=order_id)
     world.pay_order(order_id)
     world.deliver_all()
-    world.sweep()
     return order_id, result
 
 

@@ -4,11 +4,13 @@ For the flows that run with every webhook. Everywhere else a queryset is as good
 """
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.models import BooleanField, F, Func, Value
 from django.db.models.query import ModelIterable
 from psycopg import sql
 
@@ -16,7 +18,8 @@ from veza.core import writes
 from veza.core.statements import send, send_first, sent_together
 
 Row = TypeVar("Row")
-_Parameter = type[UUID] | type[str]
+# A tuple is one of keys, of any number: see `is_any_of`.
+_Parameter = type[UUID] | type[str] | type[datetime] | type[tuple[UUID, ...]]
 
 
 class _Compiled(NamedTuple):
@@ -78,7 +81,8 @@ class Read(Statement, Generic[Row]):
 
     def bind(self, parameters: Sequence[Any]) -> tuple[str, Sequence[Any]]:
         compiled = self._compiled
-        return compiled.text, [parameters[position] for position in compiled.positions]
+        values = [list(value) if isinstance(value, tuple) else value for value in parameters]
+        return compiled.text, [values[position] for position in compiled.positions]
 
     def rows_of(self, cursor: Any) -> list[Row]:
         make = self._compiled.make
@@ -110,9 +114,19 @@ class Query(NamedTuple):
     parameters: tuple[Any, ...]
 
 
-def _mark(place: int, kind: _Parameter) -> UUID | str:
+def is_any_of(column: str, keys: tuple[UUID, ...]) -> Func:
+    """A condition for `filter`: `column IN keys`, in a text that is the same for any number of keys."""
+    return Func(F(column), Value(keys), template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField())
+
+
+def _mark(place: int, kind: _Parameter) -> UUID | str | datetime | tuple[UUID, ...]:
     """A value that stands for a parameter while the text is compiled."""
-    return UUID(int=(1 << 128) - 1 - place) if kind is UUID else f"\ue000{place}"
+    key = UUID(int=(1 << 128) - 1 - place)
+    if kind is UUID:
+        return key
+    if kind is datetime:
+        return datetime(9000 + place, 1, 1, tzinfo=UTC)
+    return f"\ue000{place}" if kind is str else (key,)
 
 
 def _maker(queryset: Any, compiler: Any) -> Callable[[Sequence[Any]], Any]:

@@ -16,15 +16,18 @@ Row = TypeVar("Row", bound=StatefulRow)
 def contradicted(rows: Collection[Row]) -> Iterator[tuple[Row, str]]:
     """Each of `rows` whose status is not the one that its status changes lead to, with that one. In one query.
 
-    The order of the changes does not matter: a row is where it came to once more than it left.
+    The order of the changes does not matter: a row is where it came to once more than it left. Rows of two machines may
+    have one id, as a refund and the request that it was granted to.
     """
-    visits: dict[UUID, Counter[str]] = defaultdict(Counter)
+    visits: dict[tuple[str, UUID], Counter[str]] = defaultdict(Counter)
     changes = StatusChange.objects.filter(subject_id__in=[row.pk for row in rows])
-    for subject_id, start, end in changes.values_list("subject_id", "from_status", "to_status").iterator():
-        visits[subject_id].update([end])
-        visits[subject_id].subtract([start])
+    for machine, subject_id, start, end in changes.values_list(
+        "machine", "subject_id", "from_status", "to_status"
+    ).iterator():
+        visits[machine, subject_id].update([end])
+        visits[machine, subject_id].subtract([start])
     for row in rows:
-        own = visits[row.pk]
+        own = visits[row._meta.label_lower, row.pk]
         own.update([_first_status(row, own)])
         ends = sorted(status for status, count in own.items() if count)
         if ends != [row.status] or own[row.status] != 1:
