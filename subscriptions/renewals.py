@@ -118,7 +118,8 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     if unpaid is None and plan.is_free:
         _renew_free(subscription, cause=cause, at=at)
         return None
-    return _charge(subscription, unpaid or invoices.next_invoice(subscription, at=at), cause=cause, at=at)
+    invoice = unpaid or invoices.open_invoice(subscription, plan, start_at=subscription.period_end_at or at)
+    return _charge(subscription, invoice, cause=cause, at=at)
 
 
 def _payable_invoice_ids(subscription_id: UUID) -> list[UUID]:

@@ -241,7 +241,7 @@ ALWAYS = (
     Rule(
         "E034",
         "STRIPE_PLATFORM_COUNTRY is no country of a region that Stripe pays sellers in.",
-        "Set STRIPE_PLATFORM_COUNTRY to the country of your account at Stripe, two letters: FR.",
+        "Set STRIPE_PLATFORM_COUNTRY to the country of your account at Stripe by ISO 3166: FR.",
         lambda config: config.STRIPE_PLATFORM_COUNTRY not in COUNTRIES,
     ),
     Rule(

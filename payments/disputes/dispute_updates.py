@@ -83,8 +83,8 @@ def _apply(
     dispute.payment = payment
     lost_before_minor = lost_unapplied_minor(payment)
     book_disputes(payment, at=at)
-    follow_lost_funds(payment, lost_before_minor=lost_before_minor)
     follow_emptied(payment, cause=cause, at=at)
+    follow_lost_funds(payment, lost_before_minor=lost_before_minor)
     _update_review_of_answer(dispute)
     purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
     return Result.OK

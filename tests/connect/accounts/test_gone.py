@@ -47,7 +47,7 @@ def test_a_key_without_a_permission_says_nothing_about_the_seller(sandbox, selle
     assert not access_revoked(seller.connected_account)
 
 
-def test_a_key_that_cannot_read_our_own_account_says_nothing_about_a_seller(sandbox, seller):
+def test_a_key_that_cannot_read_our_own_account_proves_nothing(sandbox, seller):
     leave(sandbox, seller)
     sandbox.fault("status", "^/v1/account$", method="GET", status=401, times=0)
 

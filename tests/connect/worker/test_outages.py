@@ -79,6 +79,7 @@ def test_a_long_outage_fails_no_transfer(stripe, settings):
     for _ in range(6):
         planned()
     stripe.will("create_transfer", *[times_out()] * 200)
+    stripe.will("list_transfers", *[times_out()] * 200)
 
     for _ in range(30):
         SellerTransfer.objects.update(next_retry_at=F("next_retry_at") - timedelta(hours=1))
