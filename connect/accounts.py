@@ -16,21 +16,26 @@ from connect.models import ConnectedAccount, SellerTransfer, WaitingFor
 from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.objects import OnboardingLink, RemoteAccount, RemoteCapability
+from connect.stripe.regions import COUNTRIES, capabilities_under, service_agreement
 from connect.stripe.restrictions import bars_transfers, may_receive, unknown_values
-from connect.worker.retry_policy import REFRESH_LEASE
+from connect.worker.retry_policy import READ_AGAIN_AFTER, REFRESH_LEASE
 from marketplace.catalogue import NotASeller
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.models import ReviewItem, User
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
-from veza.core.reviews import close_review, close_review_by_hand, open_review
+from veza.core.reviews import close_review, close_review_by_hand, close_reviews, open_review, open_review_of
 from veza.core.sweeps import TICK_FOR, Queue, Tally, tick
 
 SWEEP = "connect.look_at_accounts"
 
 # The review item of an account that was closed, or that revoked our access.
 DISCONNECTED = "account_gone"
+# That of several such accounts within an hour, about all of them.
+SEVERAL_DISCONNECTED = "accounts_gone"
+SEVERAL = 3
+_ALL_ACCOUNTS = UUID(int=0)
 # That of an account about which Stripe says something that Veza does not know.
 STATUS_UNKNOWN = "account_status_unknown"
 
@@ -43,6 +48,10 @@ class AccountNotDisconnected(NotAllowed):
 
 class AccountRefused(NotAllowed):
     code = "account_refused"
+
+
+class CountryNotServed(NotAllowed):
+    code = "country_not_served"
 
 
 class StripeUnavailable(NotAllowed):
@@ -81,7 +90,7 @@ def account_status_of(account: ConnectedAccount | None) -> AccountStatus:
 def start_onboarding(*, seller: User, country: str) -> Onboarding:
     """Open the seller's account at Stripe, if they have none yet, and create a link to its forms.
 
-    The link is for one visit within minutes. Raises NotASeller, AccountRefused, StripeUnavailable.
+    The link is for one visit within minutes. Raises NotASeller, CountryNotServed, AccountRefused, StripeUnavailable.
     """
     if seller.seller_since_at is None:
         raise NotASeller("Become a seller first: POST /api/v1/me/creator.")
@@ -99,15 +108,18 @@ def start_onboarding(*, seller: User, country: str) -> Onboarding:
 def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
     """Open the seller's account at Stripe, or refresh the one they have. `country` is two letters.
 
-    Repeating it after an answer was lost is the same request under the same key.
+    Repeating it after an answer was lost is the same request under the same key. Raises CountryNotServed.
     """
     account = open_account(seller_id=seller_id, country=country)
     if account.stripe_account_id:
         return refresh_account(seller_id=seller_id)
+    agreement = service_agreement(account.country, platform_country=settings.STRIPE_PLATFORM_COUNTRY)
     outcome = client.create_account(
         account_id=account.pk,
         email=account.seller.email,
         country=account.country,
+        service_agreement=agreement,
+        capabilities=capabilities_under(agreement, settings.STRIPE_CAPABILITIES),
         idempotency_key=f"{account.pk}:account:{account.key_epoch}",
     )
     if isinstance(outcome, Accepted):
@@ -121,14 +133,24 @@ def request_account(*, seller_id: UUID, country: str) -> Outcome[RemoteAccount]:
 def open_account(*, seller_id: UUID, country: str) -> ConnectedAccount:
     """Commit that a seller is to have an account, before Stripe is asked for it.
 
-    The country stays until Stripe has refused it: a request without an answer is repeated as it was.
+    The country stays until Stripe has refused it: a request without an answer is repeated as it was. Raises
+    CountryNotServed.
     """
     seller = User.objects.get(pk=seller_id)
+    own = ConnectedAccount.objects.filter(seller=seller).exclude(country="").first()
+    if own is None:
+        _refuse_country_not_served(country)
     account, _ = ConnectedAccount.objects.get_or_create(seller=seller, defaults={"country": country})
     if not account.country:
         ConnectedAccount.objects.filter(pk=account.pk, country="").update(country=country)
         account.refresh_from_db()
     return account
+
+
+def _refuse_country_not_served(country: str) -> None:
+    if not service_agreement(country, platform_country=settings.STRIPE_PLATFORM_COUNTRY):
+        countries = ", ".join(sorted(COUNTRIES))
+        raise CountryNotServed(f"Stripe pays no sellers in {country} for us. These countries are served: {countries}.")
 
 
 def _allow_another_request(account: ConnectedAccount) -> None:
@@ -147,7 +169,7 @@ def refresh_account(*, seller_id: UUID) -> Outcome[RemoteAccount]:
     if isinstance(outcome, Accepted):
         apply_account(seller_id=seller_id, snapshot=outcome.value, at=read_at)
     elif isinstance(outcome, Refused) and outcome.code == ACCOUNT_DISCONNECTED:
-        revoke_access(account)
+        revoke_access(account, at=read_at)
     return outcome
 
 
@@ -160,6 +182,8 @@ def refresh_due() -> Tally:
 def _refresh_row(row: ConnectedAccount) -> None:
     due_at = ConnectedAccount.objects.get(pk=row.pk).refresh_due_at
     outcome = refresh_account(seller_id=row.seller_id)
+    if isinstance(outcome, Accepted):
+        close_reviews(SEVERAL_DISCONNECTED, note="Stripe shows us accounts again.")
     if isinstance(outcome, Accepted | Refused):
         # Only this refresh is over: Stripe may have reported another change while we read.
         ConnectedAccount.objects.filter(pk=row.pk, refresh_due_at=due_at).update(refresh_due_at=None)
@@ -247,14 +271,31 @@ def wake_transfers(seller_id: UUID) -> None:
 
 
 @transaction.atomic
-def revoke_access(account: ConnectedAccount) -> None:
-    """Record that Stripe gives us no access to the account: it was closed, or the seller revoked our access.
+def revoke_access(account: ConnectedAccount, *, at: datetime) -> None:
+    """Record that Stripe gave us no access to the account at this time: it was closed, or the seller revoked it.
 
-    Nothing is recorded when it was disconnected meanwhile: the seller may have opened another one.
+    Nothing is recorded when it was disconnected meanwhile: the seller may have opened another one. Nor when several
+    sellers seem to be gone at once: that is rather our key, or our platform, and one review item asks about all.
     """
     own = ConnectedAccount.objects.filter(pk=account.pk, stripe_account_id=account.stripe_account_id)
-    if not own.update(transfers_active=False, payouts_enabled=False, updated_at=Now()):
+    row = own.locked().first()
+    if row is None or is_stale(row, at) or access_revoked(row):
         return
+    if _several_are_gone(at):
+        open_review_of(
+            SEVERAL_DISCONNECTED,
+            subject="connect.connectedaccount",
+            subject_id=_ALL_ACCOUNTS,
+            correlation_id=None,
+            why=f"Stripe gives us no access to more than {SEVERAL} sellers' accounts within an hour.",
+            what_to_do="Ops: check in Stripe's dashboard whether our key and our platform are in order. The accounts "
+            "are read again hourly, and nothing is recorded about them until then.",
+            amount_minor=0,
+            currency="",
+        )
+        own.update(refresh_due_at=at + READ_AGAIN_AFTER)
+        return
+    own.update(transfers_active=False, payouts_enabled=False, snapshot_at=_to_the_second(at), updated_at=Now())
     open_review(
         DISCONNECTED,
         account,
@@ -262,6 +303,11 @@ def revoke_access(account: ConnectedAccount) -> None:
         what_to_do="Ask the seller. Transfers to them wait until our access is restored. If it never will be, use "
         "“Disconnect account” on its page: the seller then opens another one.",
     )
+
+
+def _several_are_gone(at: datetime) -> bool:
+    recent = ReviewItem.objects.filter(kind=DISCONNECTED, opened_at__gt=at - READ_AGAIN_AFTER)
+    return recent.count() >= SEVERAL
 
 
 def access_revoked(account: ConnectedAccount) -> bool:

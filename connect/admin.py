@@ -9,7 +9,6 @@ from connect import maturity
 from connect.admin_actions import (
     DisconnectAccount,
     PayOutForSeller,
-    RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
     RetryTransfer,
@@ -17,6 +16,7 @@ from connect.admin_actions import (
     WriteOffDebt,
 )
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, SetOff, TransferReversal
+from connect.refresh_actions import RefreshAccount, RefreshPayout, RefreshReversal, RefreshTransfer
 from connect.states import TRANSFER_UNSENT, TransferStatus
 from connect.stripe.restrictions import describe
 from veza.core.admin_base import HistoryAdmin, MoneySite, ReadOnlyAdmin, others
@@ -93,6 +93,7 @@ class TransferReversalAdmin(HistoryAdmin):
     list_select_related = ("transfer__seller",)
     search_keys = ("id", "transfer", "correlation_id", "stripe_reversal_id")
     facts = (person("transfer.seller", "seller"), amount, age)
+    row_actions = (RefreshReversal(),)
     empty = "No transfer has been reversed yet."
 
 
@@ -117,7 +118,7 @@ class ConnectedAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_keys = ("id", "stripe_account_id", "seller__email")
     facts = (person("seller"), at_stripe, moment("updated_at"))
-    row_actions = (SetPayoutAfter(), DisconnectAccount(), PayOutForSeller())
+    row_actions = (RefreshAccount(), SetPayoutAfter(), DisconnectAccount(), PayOutForSeller())
     empty = "No seller has an account at Stripe yet: sellers open one from their own pages."
 
     def page_context(self, row: ConnectedAccount) -> dict[str, Any]:
@@ -148,6 +149,7 @@ class SellerPayoutAdmin(ReadOnlyAdmin):
     list_select_related = ("seller",)
     search_keys = ("id", "external_payout_id", "seller__email")
     facts = (person("seller"), amount, age, payout_next)
+    row_actions = (RefreshPayout(),)
     empty = "No seller has asked for a payout yet, or nothing matches."
 
     def page_context(self, row: SellerPayout) -> dict[str, Any]:

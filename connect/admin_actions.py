@@ -15,13 +15,12 @@ from connect.reversals import reversal_requests
 from connect.reversals.reversal_refresh import find_unanswered
 from connect.settlement import reissues
 from connect.states import TransferStatus
-from connect.transfers import transfer_refresh, transfer_requests
+from connect.transfers import transfer_requests
 from veza.core.accounts import refuse_own
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units
 from veza.core.causes import Cause
 from veza.core.durations import parse_duration
 from veza.core.money import format_amount
-from veza.core.outcomes import Accepted
 from veza.core.words import count_of, format_status
 
 # Stripe itself pays out what has been in an account for so long (two years in the United States).
@@ -65,27 +64,6 @@ class RetryReversal(AdminAction[SellerTransfer]):
         if transfer.status != TransferStatus.REVERSAL_PENDING:
             return "Stripe had reversed it already, and that is booked now. Nothing is left to reverse."
         return "The worker reverses the transfer within a minute."
-
-
-class RefreshTransfer(AdminAction[SellerTransfer]):
-    label, permission = "Refresh from Stripe", "payments.ask_provider"
-
-    def is_available(self, row: SellerTransfer) -> bool:
-        return bool(row.stripe_transfer_id)
-
-    def preview(self, row: SellerTransfer, *, params: ActionRequest) -> list[str]:
-        return [
-            f"{row.stripe_transfer_id} is read from Stripe now. This moves no money.",
-            "Reversals that Veza has not booked are booked. Without an answer nothing changes.",
-        ]
-
-    def perform(self, row: SellerTransfer, *, cause: Cause, params: ActionRequest) -> str:
-        outcome = transfer_refresh.refresh_transfer(row.pk, cause=cause)
-        if not isinstance(outcome, Accepted):
-            return "Stripe does not show the transfer now. Nothing has changed."
-        row.refresh_from_db()
-        amount = format_amount(row.reversed_minor, row.currency)
-        return f"Refreshed 1 item. {amount} of {row.amount()} is reversed."
 
 
 class ReissueTransfer(AdminAction[SellerTransfer]):

@@ -2,7 +2,8 @@
 
 The transfer of a sale is made at once, so that a reversal finds it. But a share stays in the seller's account at Stripe
 until its sale is as old as PAYOUT_AFTER, or as finance has set for this seller: then its buyer cannot give it back any
-more by themselves. Of an older sale, what is disputed, in a pending refund, to be reversed or owed stays as well.
+more by themselves. Of an older sale, what is disputed, in a pending refund, in a refund that support has yet to decide
+about, to be reversed or owed stays as well.
 
 Only young sales and what is at stake are read, never a seller's whole history.
 """
@@ -22,9 +23,11 @@ from django.db.models.functions import Greatest, TruncDate
 from connect.models import PayoutTerms, SellerTransfer
 from connect.states import TransferStatus
 from marketplace.models import Order
+from marketplace.undecided_refunds import seller_shares_requested
 from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Dispute, Payment, Refund
 from payments.states import RefundStatus
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 
 # A transfer is planned in the commit that completes its order; a worker's clock may differ from the database's.
@@ -82,7 +85,11 @@ def payout_after_of(seller_id: UUID) -> timedelta:
 
 @transaction.atomic
 def set_payout_after(*, seller_id: UUID, payout_after: timedelta | None, cause: Cause) -> PayoutTerms:
-    """Set for one seller how old a sale has to be; None: as PAYOUT_AFTER says. It applies to earlier sales too."""
+    """Set for one seller how old a sale has to be; None: as PAYOUT_AFTER says. It applies to earlier sales too.
+
+    Raises OwnAccount.
+    """
+    refuse_own(seller_id, cause)
     return PayoutTerms.objects.create(
         seller_id=seller_id, payout_after=payout_after, reason=cause.reason, set_by=cause.actor
     )
@@ -159,9 +166,10 @@ def _sum_at_stripe(amount: Any) -> Any:
 
 
 def _at_stake(seller_id: UUID) -> dict[UUID, int | None]:
-    """By order, how much of the seller's share an open dispute or a pending refund asks for; None: that is not
-    known."""
-    account, sums = seller_account(seller_id), Counter[UUID]()
+    """By order, how much of the seller's share an open dispute, a pending refund, or a refund that support has yet to
+    decide about asks for; None: that is not known.
+    """
+    account, sums = seller_account(seller_id), Counter(seller_shares_requested(seller_id))
     of_orders = {"payment__purpose": Payment.Purpose.ORDER, "allocation__has_key": account}
     disputes = Dispute.objects.filter(funds_location=Dispute.FundsLocation.SUSPENSE, **of_orders)
     refunds = Refund.objects.filter(status=RefundStatus.PENDING, **of_orders)

@@ -30,7 +30,7 @@ from connect.stripe import client
 from connect.stripe.calls import ACCOUNT_DISCONNECTED
 from connect.stripe.health import HEALTH
 from connect.stripe.objects import RemotePayout, Unreadable
-from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, REFRESH_AFTER
+from connect.worker.retry_policy import KEY_IS_SAFE_FOR, LEASE, MAY_BE_RETURNED_FOR, REFRESH_AFTER, REFRESH_PAID_AFTER
 from marketplace.standing import is_money_held
 from payments.inbox.intake import HandlingResult, Result
 from veza.core import calls, writes
@@ -44,8 +44,6 @@ from veza.core.sweeps import Queue, Tally, tick
 SWEEP = "connect.move_on_payouts"
 NOT_READABLE = "payout_not_readable"
 STATUS_UNKNOWN = "payout_status_unknown"
-# How long a bank may still return what was paid: five of its own days.
-MAY_BE_RETURNED_FOR = timedelta(days=8)
 _STATUS = {
     "pending": PayoutStatus.PENDING,
     "in_transit": PayoutStatus.IN_TRANSIT,
@@ -343,4 +341,4 @@ def _next_refresh(payout: SellerPayout, status: str, *, at: datetime) -> Any:
     if status in PAYOUT_OPEN:
         return Now() + REFRESH_AFTER
     is_young = at - payout.created_at < MAY_BE_RETURNED_FOR
-    return Now() + timedelta(days=1) if status == PayoutStatus.PAID and is_young else None
+    return Now() + REFRESH_PAID_AFTER if status == PayoutStatus.PAID and is_young else None

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from connect import accounts, closed_balances, closing, payouts
+from connect import accounts, closed_balances, closing, comparison, payouts
 from connect.reversals import reversal_requests
 from connect.transfers import transfer_refresh, transfer_requests
 from veza.core.backlog import helpers_for
@@ -44,3 +44,9 @@ def refresh_from_stripe(**_newer: object) -> None:
 def advance_payouts(**_newer: object) -> None:
     """Send again the payouts without an answer, and refresh those that the bank has."""
     payouts.advance_due()
+
+
+@shared_task(name="connect.compare_lists", soft_time_limit=1_500, time_limit=1_600)
+def compare_lists(**_newer: object) -> None:
+    """Compare Stripe's list of transfers with our rows."""
+    comparison.compare()

@@ -16,15 +16,15 @@ from typing import Any
 from django.conf import settings
 from django.db.models.functions import Now
 
-from connect.accounts import apply_account, apply_capability, is_stale, revoke_access
+from connect.accounts import access_revoked, apply_account, apply_capability, is_stale, revoke_access
 from connect.messages.accounts import write_bank_email
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import apply_payout
 from connect.stripe.objects import Unreadable, parse_account, parse_capability, parse_payout, parse_transfer
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from connect.transfers.transfer_outcomes import book_lost_answer, find_transfer
+from payments.inbox.intake import Event, Handler, HandlingResult, Result, ignore_event, read_envelope
 from payments.inbox.unknown_events import UnreadableEvent
 from veza.core.causes import Cause
-from veza.core.strict_json import strict_json
 
 # How far a signature's time may be from ours, either way: against replay attacks.
 TOLERANCE = timedelta(seconds=300)
@@ -57,12 +57,7 @@ def read_event(raw: bytes) -> Event:
 
     Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
     """
-    try:
-        envelope = strict_json(raw)
-    except ValueError as error:
-        raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping):
-        raise UnreadableEvent("the body is not an object")
+    envelope = read_envelope(raw)
     event_id, event_type = envelope.get("id"), envelope.get("type")
     if envelope.get("object") != "event":
         raise UnreadableEvent("the body is not an event", event_id=event_id, event_type=event_type)
@@ -79,10 +74,11 @@ def _apply_account(
     snapshot = parse_account(payload)
     account = _account(snapshot.account_id)
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     created_at = _created_at(envelope, at=at)
-    stale = is_stale(account, created_at)
-    apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
+    stale = is_stale(account, created_at) or access_revoked(account)
+    if not stale:  # Of an account whose access was revoked only our own read is believed.
+        apply_account(seller_id=account.seller_id, snapshot=snapshot, at=created_at)
     return _schedule_refresh(account, stale=stale)
 
 
@@ -94,9 +90,9 @@ def _apply_capability(
         return HandlingResult(Result.IGNORED)
     account = _account(capability.account_id or str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     created_at = _created_at(envelope, at=at)
-    stale = is_stale(account, created_at)
+    stale = is_stale(account, created_at) or access_revoked(account)
     if not stale:
         apply_capability(account, capability, at=created_at)
     return _schedule_refresh(account, stale=stale)
@@ -107,8 +103,8 @@ def _revoke_access(
 ) -> HandlingResult:
     account = _account(str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
-    revoke_access(account)
+        return HandlingResult(_result_of_unknown_account())
+    revoke_access(account, at=_created_at(envelope, at=at))
     return HandlingResult(Result.OK, account.seller_id)
 
 
@@ -125,13 +121,27 @@ def _schedule_transfer_refresh(
     return HandlingResult(Result.OK, transfer.correlation_id)
 
 
+def _book_lost_answer(
+    payload: Mapping[str, Any], _envelope: Mapping[str, Any], *, cause: Cause, at: datetime
+) -> HandlingResult:
+    """Usually the answer to our request said the same. If it was lost, the transfer is booked by this event."""
+    snapshot = parse_transfer(payload)
+    if not snapshot.our_id:
+        return HandlingResult(Result.IGNORED)  # Made outside Veza: the comparison of lists reports it.
+    transfer = find_transfer(snapshot)
+    if transfer is None:
+        return HandlingResult(Result.UNMATCHED)
+    is_booked = book_lost_answer(transfer, snapshot, cause=cause, at=at)
+    return HandlingResult(Result.OK if is_booked else Result.STALE, transfer.correlation_id)
+
+
 def _tell_of_bank(
     payload: Mapping[str, Any], envelope: Mapping[str, Any], *, cause: Cause, at: datetime
 ) -> HandlingResult:
     """Sellers change their bank in Stripe's own pages. The first one, during the onboarding, is no change."""
     account = _account(str(envelope.get("account") or ""))
     if account is None:
-        return HandlingResult(Result.UNMATCHED)
+        return HandlingResult(_result_of_unknown_account())
     if not account.details_submitted:
         return HandlingResult(Result.IGNORED, account.seller_id)
     digits = str(payload.get("last4") or "")
@@ -153,6 +163,14 @@ def _apply_payout(
 def _schedule_refresh(account: ConnectedAccount, *, stale: bool) -> HandlingResult:
     ConnectedAccount.objects.filter(pk=account.pk).update(refresh_due_at=Now())
     return HandlingResult(Result.STALE if stale else Result.OK, account.seller_id)
+
+
+def _result_of_unknown_account() -> Result:
+    """An account of another platform's, or of another environment with the same endpoint, is none of ours. While a
+    request to open one has no answer, it may be that one: the event is replayed.
+    """
+    unanswered = ConnectedAccount.objects.filter(stripe_account_id__isnull=True).exclude(country="")
+    return Result.UNMATCHED if unanswered.exists() else Result.IGNORED
 
 
 def _account(stripe_account_id: str) -> ConnectedAccount | None:
@@ -188,7 +206,6 @@ def _handler(handle: Callable[..., HandlingResult]) -> Handler:
 _READ_WHEN_NEEDED = "Stripe is asked for a balance when a payout needs it; none is stored."
 # The types of which nothing of ours follows, each with the reason. Any other type is unknown: a review item.
 IGNORED: Mapping[str, str] = {
-    "transfer.created": "The answer to our own request says the same; an external one is found by the backfill.",
     "account.application.authorized": "Veza opens its sellers' accounts itself, and refreshes them.",
     "payout.reconciliation_completed": "Which transactions a payout consists of changes nothing about its amount.",
     "balance.available": _READ_WHEN_NEEDED,
@@ -206,6 +223,7 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         _handler(_tell_of_bank),
     ),
+    "transfer.created": _handler(_book_lost_answer),
     "transfer.reversed": _handler(_schedule_transfer_refresh),
     "transfer.updated": _handler(_schedule_transfer_refresh),
     **dict.fromkeys(

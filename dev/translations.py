@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
@@ -33,6 +34,9 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "gettext_lazy": None,
     "ngettext": (1, 2),
 }
+
+
+_LOOSE_MARK = re.compile(r" [:;!?»]|« ")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +60,7 @@ def problems_of(language: str) -> list[str]:
     problems = [f"{language}: not in the catalogue: {each!r}" for each in sorted(map(str, ids - _ids(catalog)))]
     problems += [f"{language}: not in the code any more: {each!r}" for each in sorted(map(str, _ids(catalog) - ids))]
     problems += [f"{language}: not translated: {message.id!r}" for message in catalog if not _is_translated(message)]
+    problems += [f"{language}: a no-break space is missing: {each.id!r}" for each in catalog if _may_break(each)]
     problems += [f"{language}: other placeholders: {message.id!r}" for message in catalog if list(message.check())]
     mo_file = po_file(language).with_suffix(".mo")
     if not mo_file.exists() or _strings(read_mo(io.BytesIO(mo_file.read_bytes()))) != _strings(catalog):
@@ -128,11 +133,17 @@ def _ids(catalog: Catalog) -> set[object]:
     return {message.id for message in catalog if message.id}
 
 
-def _is_translated(message: object) -> bool:
-    identity, text = message.id, message.string  # type: ignore[attr-defined]  # A Message of Babel's.
-    if not identity:
-        return True
-    return all(text) if isinstance(text, tuple | list) else bool(text)
+def _is_translated(message: Message) -> bool:
+    return not message.id or all(_texts(message))
+
+
+def _may_break(message: Message) -> bool:
+    """Whether a mark that French sets apart may come to stand at the beginning of a line."""
+    return bool(message.id) and any(_LOOSE_MARK.search(text) for text in _texts(message))
+
+
+def _texts(message: Message) -> list[str]:
+    return list(message.string) if isinstance(message.string, tuple | list) else [str(message.string)]
 
 
 if __name__ == "__main__":

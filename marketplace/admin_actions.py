@@ -21,7 +21,8 @@ from marketplace.order_payments import cancel_order, request_payment
 from marketplace.refund_decisions import decline_refund, grant_refund
 from marketplace.refunds import MAY_REFUND, REFUNDABLE, RefundRequest, request_refund
 from marketplace.states import PAYABLE_AGAIN, OrderStatus, RefundApplicationStatus
-from payments.reconciliation.refresh import open_rows_of, refresh_correlated
+from payments.admin_actions import refresh_purchase
+from payments.reconciliation.refresh import open_rows_of
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction, minor_units, reason_field
 from veza.core.causes import Cause
 from veza.core.models import User
@@ -119,9 +120,8 @@ def _selected_items(order: Order, params: ActionRequest) -> list[OrderItem]:
 
 def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None) -> list[str]:
     """What a refund of an amount of these items, or of all that is left of them, would do."""
-    all_items = list(order.items.order_by("pk"))
-    remaining, item_ids = remaining_shares(all_items), {item.pk for item in items}
-    selected = [share for share in remaining if share.item_id in item_ids]
+    item_ids = {item.pk for item in items}
+    selected = [share for share in remaining_shares(list(order.items.order_by("pk"))) if share.item_id in item_ids]
     available = sum(share.total_minor for share in selected)
     amount = amount_minor or available
     if amount > available or not available:
@@ -132,16 +132,16 @@ def _effects(order: Order, items: Sequence[OrderItem], amount_minor: int | None)
         f"Hyperswitch refunds {format_amount(amount, order.currency)} to {order.buyer.email}.",
         *seller_sentences(parts, order.currency),
         f"Our fee decreases by {format_amount(fee, order.currency)}, tax by {format_amount(tax, order.currency)}.",
-        *_license_sentences(order, all_items, remaining, parts),
+        *license_sentences(order, parts),
         "Booked once Hyperswitch reports success; a refund that fails changes nothing.",
     ]
 
 
-def _license_sentences(
-    order: Order, items: Sequence[OrderItem], remaining: Sequence[ItemShares], parts: Sequence[ItemShares]
-) -> list[str]:
+def license_sentences(order: Order, parts: Sequence[ItemShares]) -> list[str]:
     """For each item that gives something, whether the buyer keeps its licence; a free item may follow the others."""
-    after = remaining_after_loss(subtract_shares(remaining, parts), lost_to_disputes(order.pk), order.currency)
+    items = list(order.items.order_by("pk"))
+    rest = subtract_shares(remaining_shares(items), parts)
+    after = remaining_after_loss(rest, lost_to_disputes(order.pk), order.currency)
     gone_ids = ids_of_nothing_left(items, after)
     rest_minor = {share.item_id: share.total_minor for share in after}
     touched = {part.item_id for part in parts if part.total_minor} | {
@@ -226,11 +226,7 @@ class RefreshOrder(AdminAction[Order]):
         ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:
-        before, count = row.status, refresh_correlated(row.pk, cause=cause)
-        row.refresh_from_db()
-        items = "1 item" if count == 1 else f"{count} items"
-        change = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
-        return f"Refreshed {items}. The order {change}.".replace("_", " ")
+        return refresh_purchase(row, cause=cause)
 
 
 class GetPaymentLink(AdminAction[Order]):

@@ -248,8 +248,11 @@ def is_on_hold(order_id: UUID) -> bool:
     return is_disputed(order_id) or bool(_IN_DOUBT_OF(order_id))
 
 
-def is_suspended(order_id: UUID) -> bool:
-    """Whether the licences of this order wait: a dispute is open, or the buyer or the bank has an unknown part."""
+def is_loss_in_doubt(order_id: UUID) -> bool:
+    """Whether the buyer may get more of this order back: a dispute is open, or they or their bank have an unknown part.
+
+    Its licences are suspended meanwhile.
+    """
     return is_disputed(order_id) or bool(_IN_DOUBT_OF_LOSS(order_id))
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django import forms
 
-from marketplace.admin_actions import ItemsForm, seller_sentences
+from marketplace.admin_actions import ItemsForm, license_sentences, seller_sentences
 from marketplace.bank_refunds import BankTransfer, is_refundable_from_bank, refund_from_bank, split_bank_transfer
 from marketplace.models import Order
-from payments.admin_actions import BankReferenceForm
+from payments.refund_actions import BankReferenceForm
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
@@ -49,7 +49,7 @@ class BookBankRefundOfOrder(AdminAction[Order]):
         return [
             f"{amount} is booked as paid to {row.buyer.email} from our bank account. Hyperswitch is not called.",
             *seller_sentences(parts, row.currency),
-            "Licences of items refunded in full are revoked.",
+            *license_sentences(row, parts),
         ]
 
     def perform(self, row: Order, *, cause: Cause, params: ActionRequest) -> str:

@@ -14,6 +14,7 @@ from payments.models import Payment, Refund
 from payments.refunds.bank_refunds import book_bank_refund, is_bank_refund_possible, open_bank_refund
 from payments.refunds.refund_requests import PaymentMissing, RefundExceedsPayment, refuse_unpayable_amount
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.money import format_amount
 
@@ -34,7 +35,7 @@ def refund_from_bank(
     """Book that our bank paid a buyer back: licences and sellers' shares follow. Returns the refund, succeeded.
 
     The same id again returns the first. Raises PaymentMissing, OrderNotRefundable, ItemNotInOrder,
-    RefundExceedsPayment, AmountNotPayable, and what `open_bank_refund` raises.
+    RefundExceedsPayment, AmountNotPayable, OwnAccount, and what `open_bank_refund` raises.
     """
     payment = payment_to_refund(order_id, is_locked=True)
     order = Order.objects.locked().get(pk=order_id)
@@ -42,6 +43,7 @@ def refund_from_bank(
         raise PaymentMissing("No payment of this order has been received, so there is nothing to refund.")
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(order.buyer_id, cause)
     if order.status != OrderStatus.COMPLETED:
         raise OrderNotRefundable(f"Only a completed order can be refunded; this one is {order.status}.")
     parts = split_bank_transfer(order, bank_transfer)

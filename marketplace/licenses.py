@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from marketplace.allocation import ItemShares, is_suspended
+from marketplace.allocation import ItemShares, is_loss_in_doubt
 from marketplace.models import License, LicenseKind, LicenseOffer, Order, OrderItem, Product
 from marketplace.states import HELD_STATUSES, LicenseStatus
 from veza.core import reads, writes
@@ -54,7 +54,7 @@ def update_licenses(
     assert connection.in_atomic_block, "licences change in the transaction that moves their order's money"
     assert not any(share.is_negative for share in remaining), "what remains of an item is never negative"
     gone_ids = ids_of_nothing_left(items, remaining)
-    status_of_others = LicenseStatus.SUSPENDED if is_suspended(order.pk) else LicenseStatus.ACTIVE
+    status_of_others = LicenseStatus.SUSPENDED if is_loss_in_doubt(order.pk) else LicenseStatus.ACTIVE
     changes: dict[LicenseStatus, list[License]] = defaultdict(list)
     rows = LICENSES_OF(order.pk)
     unpaid_rows = [row for row in rows if row.item_id in gone_ids]

@@ -40,7 +40,7 @@ from veza.core.reviews import close_review, open_review
 from veza.core.states import move
 from veza.core.words import format_date
 
-REFUND_TO_DECIDE = "refund_to_decide"
+REFUND_TO_DECIDE, DECISION_LATE = "refund_to_decide", "refund_decision_late"
 LIMIT_OVER = timedelta(days=30)
 # Of one order: withdrawing a request and making it again costs support and the mail server, and no one is helped.
 MOST_APPLICATIONS = 10
@@ -79,9 +79,11 @@ def find_application(order: Order, application_id: UUID) -> RefundApplication | 
 def why_support_decides(order: Order, items: Collection[OrderItem]) -> RefundApplication.Why | None:
     """Why the buyer of a locked order is not refunded these items without support; None if they are.
 
-    Raises RefundAlreadyRequested while an application for one of them is undecided.
+    Raises RefundAlreadyRequested while an application for one of them is undecided, and RefundDeclined for one that
+    support has declined to refund: the limit may leave room again, and the decision stands.
     """
     _refuse_if_undecided(order, items)
+    _refuse_if_declined(order, [item.pk for item in items])
     if _is_exclusive_given_back_before(order, items):
         return RefundApplication.Why.EXCLUSIVE
     return RefundApplication.Why.LIMIT if _is_limit_reached(order) else None
@@ -92,10 +94,9 @@ def open_application(
 ) -> RefundApplication:
     """Record that the buyer of a locked order applies for a refund, and ask support to decide.
 
-    Raises RefundDeclined for an item that support has declined to refund before, and TooManyApplications.
+    `why_support_decides` was asked before. Raises TooManyApplications.
     """
     assert connection.in_atomic_block, "an application is made under the lock of its order"
-    _refuse_if_declined(order, [part.item_id for part in parts])
     if len(APPLICATIONS_OF(order.pk)) >= MOST_APPLICATIONS:
         raise TooManyApplications("You have requested refunds of this order too often. Contact support.")
     due = settings.REFUND_REQUEST_DUE
@@ -113,7 +114,7 @@ def open_application(
         RefundApplicationItem(application=application, item_id=part.item_id, amount_minor=part.total_minor)
         for part in parts
     )
-    _open_review(application)
+    open_review_of_application(application)
     write_email(REFUND_APPLICATION_RECEIVED, application, to=order.buyer_id)
     return application
 
@@ -158,6 +159,29 @@ def lock_application(application_id: UUID) -> RefundApplication | None:
     return RefundApplication.objects.select_related("order").get(pk=application_id)
 
 
+def open_review_of_application(application: RefundApplication) -> None:
+    """Ask support to decide about an application, unless that review item is open."""
+    due_at = application.due_at
+    until = f" by {format_date(due_at)}, as the buyer was told" if due_at else ""
+    amount = format_amount(application.amount_minor, application.currency)
+    open_review(
+        REFUND_TO_DECIDE,
+        application,
+        why=f"The buyer requests a refund of {amount}. {_WHY[RefundApplication.Why(application.why)]} Their reason: "
+        f"{application.reason}",
+        what_to_do=f"Support: press “Grant refund” or “Decline refund” on the application's page{until}. The buyer "
+        "keeps the licences meanwhile.",
+        amount_minor=application.amount_minor,
+        currency=application.currency,
+    )
+
+
+def close_reviews_of_application(application: RefundApplication, *, note: str) -> None:
+    """Close what was open about an application: it is decided, or withdrawn."""
+    for kind in (REFUND_TO_DECIDE, DECISION_LATE):
+        close_review(kind, application, note=note)
+
+
 def refuse_if_decided(application: RefundApplication) -> None:
     """Raise ApplicationAlreadyDecided unless support has yet to decide."""
     if application.status != RefundApplicationStatus.REQUESTED:
@@ -167,7 +191,7 @@ def refuse_if_decided(application: RefundApplication) -> None:
 
 def _withdraw(application: RefundApplication, *, note: str, cause: Cause, at: datetime) -> None:
     move(application, RefundApplicationStatus.WITHDRAWN, cause=cause, at=at, decided_at=at)
-    close_review(REFUND_TO_DECIDE, application, note=note)
+    close_reviews_of_application(application, note=note)
 
 
 def _of_status(order: Order, status: RefundApplicationStatus) -> list[RefundApplication]:
@@ -233,20 +257,4 @@ def _self_service_refunds(buyer_id: UUID) -> QuerySet[Refund]:
         source=Refund.Source.BUYER,
         status__in=_GIVEN_BACK,
         created_at__gt=timezone.now() - LIMIT_OVER,
-    )
-
-
-def _open_review(application: RefundApplication) -> None:
-    due_at = application.due_at
-    until = f" by {format_date(due_at)}, as the buyer was told" if due_at else ""
-    amount = format_amount(application.amount_minor, application.currency)
-    open_review(
-        REFUND_TO_DECIDE,
-        application,
-        why=f"The buyer requests a refund of {amount}. {_WHY[RefundApplication.Why(application.why)]} Their reason: "
-        f"{application.reason}",
-        what_to_do=f"Support: press “Grant refund” or “Decline refund” on the application's page{until}. The buyer "
-        "keeps the licences meanwhile.",
-        amount_minor=application.amount_minor,
-        currency=application.currency,
     )

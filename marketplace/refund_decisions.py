@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from marketplace.messages.refund_applications import REFUND_APPLICATION_DECLINED
 from marketplace.models import RefundApplication
-from marketplace.refund_applications import REFUND_TO_DECIDE, lock_application, refuse_if_decided
+from marketplace.refund_applications import close_reviews_of_application, lock_application, refuse_if_decided
 from marketplace.refunds import place_granted_refund, refuse_own_order
 from marketplace.states import RefundApplicationStatus
 from payments.models import Refund
@@ -15,7 +15,6 @@ from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.email.outbox import write_email
 from veza.core.models import User
-from veza.core.reviews import close_review
 from veza.core.states import move
 
 
@@ -68,4 +67,4 @@ def _decide(application: RefundApplication, status: RefundApplicationStatus, *, 
     at = timezone.now()
     fields = {"decided_by": cause.actor, "decision_reason": cause.reason[:500], "decided_at": at}
     move(application, status, cause=cause, at=at, **fields)
-    close_review(REFUND_TO_DECIDE, application, note=f"Support {status} the refund.")
+    close_reviews_of_application(application, note=f"Support {status} the refund.")

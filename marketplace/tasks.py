@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from marketplace import restrictions
+from marketplace import restrictions, undecided_refunds
 from veza.core.sweeps import Tally, beat
 
 
@@ -10,3 +10,9 @@ from veza.core.sweeps import Tally, beat
 def review_restrictions(**_newer: object) -> None:
     """Open a review item for each suspension and hold whose review date has come."""
     beat("marketplace.review_restrictions", Tally(done=restrictions.open_due_reviews()))
+
+
+@shared_task(name="marketplace.review_refund_applications")
+def review_refund_applications(**_newer: object) -> None:
+    """Open a review item for each refund application that waits unseen, or for too long."""
+    undecided_refunds.review_undecided()

@@ -10,24 +10,27 @@ from django.utils.html import format_html
 
 from payments.admin_actions import (
     AcceptReceivedAmount,
-    BookBankReturnOfFunds,
-    EndRefund,
-    EnterConvertedAmount,
     EnterReceivedAmount,
-    ImportExternalRefund,
-    MarkBankRefundReturned,
-    MarkRefundExpected,
+    RefreshDispute,
     RefreshPayment,
     RefreshRefund,
     RefundMismatchInFull,
     ReplayWebhook,
     RetryReturnOfFunds,
-    WriteOffShortfall,
 )
-from payments.collection.payment_updates import NOTES
+from payments.collection.payment_changes import NOTES
 from payments.ledger.chart_of_accounts import ACCOUNT_NAMES, SELLER, SYSTEM_ACCOUNTS, seller_of
 from payments.ledger.opening_balances import postings_of
 from payments.models import Dispute, Payment, Posting, Refund, WebhookDelivery
+from payments.refund_actions import (
+    BookBankReturnOfFunds,
+    EndRefund,
+    EnterConvertedAmount,
+    ImportExternalRefund,
+    MarkBankRefundReturned,
+    MarkRefundExpected,
+    WriteOffShortfall,
+)
 from payments.states import PaymentStatus, RefundStatus
 from payments.webhooks import HANDLERS
 from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
@@ -131,7 +134,7 @@ class DisputeAdmin(HistoryAdmin):
     list_select_related = ("payment__payer",)
     search_keys = ("id", "hyperswitch_dispute_id", "correlation_id", "payment__payer__email")
     facts = (person("payment.payer", "buyer"), amount, moment("evidence_due_at"), age)
-    row_actions = (WriteOffShortfall(), EnterConvertedAmount())
+    row_actions = (RefreshDispute(), WriteOffShortfall(), EnterConvertedAmount())
     empty = "No dispute matches."
 
 

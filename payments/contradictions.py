@@ -15,6 +15,7 @@ from payments.models import Payment, Refund
 from payments.ports import purchase_of
 from payments.retry_policy import CONFIRM_AFTER
 from payments.review_items import close_review_of_contradiction, open_review_of_contradiction
+from payments.states import PaymentStatus
 from veza.core import writes
 from veza.core.causes import Cause
 
@@ -40,6 +41,28 @@ def must_wait(snapshot: Snapshot, row: Reported, *, is_adverse: bool) -> bool:
     `is_adverse`: it lowers an amount, or undoes a success.
     """
     return _must_be_confirmed(snapshot, row, is_adverse=is_adverse) and not _is_confirmed(snapshot, row)
+
+
+def waits_for_receipt(payment: Payment, *, at: datetime) -> bool:
+    """Whether a report of a refund or dispute comes before that of its locked payment, and is applied later.
+
+    A payment that ended may have lost what it captured before we heard of the capture: then nothing is received any
+    more. It is read once; if it ended there too, the report is not kept waiting: what it takes is ours to recover.
+    """
+    if payment.received_minor:
+        return False
+    has_ended = payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
+    if has_ended and payment.has_waiting_deliveries and payment.last_read_at is not None:
+        return False
+    changes: dict[str, Any] = {}
+    if not payment.has_waiting_deliveries:
+        changes["has_waiting_deliveries"] = True
+        if has_ended:
+            changes["last_read_at"] = None  # A read from before this report does not count.
+    if has_ended and payment.next_attempt_at is None:
+        changes["next_attempt_at"] = at
+    _set(payment, changes)
+    return True
 
 
 def _must_be_confirmed(snapshot: Snapshot, row: Reported, *, is_adverse: bool) -> bool:

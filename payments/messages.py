@@ -15,14 +15,20 @@ from veza.core.words import format_status
 
 @dataclass(frozen=True)
 class PaidFor:
-    """What was paid for: a noun phrase in the reader's language, and the part of each item in a refund."""
+    """What was paid for: a noun phrase in the reader's language, and the part of each item in a refund.
+
+    `is_granted` if support granted the refund, which the buyer had requested and was told so.
+    """
 
     name: str
     items: Sequence[Line] = ()
+    is_granted: bool = False
 
 
 def refund_requested(refund: Refund, of: PaidFor) -> Content | Outdated:
     """The acknowledgement of a request, with its time. It stays true whatever becomes of the refund."""
+    if of.is_granted:
+        return _refund_granted(refund, of)
     amount = money(refund.amount_minor, refund.currency)
     if refund.source == Refund.Source.LATE_PAYMENT:
         intro = _("You paid for something that is not available any more. We are returning %(amount)s to you.")
@@ -43,15 +49,35 @@ def refund_requested(refund: Refund, of: PaidFor) -> Content | Outdated:
                     Line(_("Refund"), refund.shown_id),
                 ]
             ),
-            Paragraph(
-                _(
-                    "The money goes to the payment method that you paid with. "
-                    "We will write again when it has been sent. "
-                    "Keep this e-mail: it confirms when we received the request."
-                )
-            ),
+            Paragraph(_where_it_goes()),
+            Paragraph(_("Keep this e-mail: it confirms when we received the request.")),
         ],
     )
+
+
+def _refund_granted(refund: Refund, of: PaidFor) -> Content:
+    amount = money(refund.amount_minor, refund.currency)
+    return Content(
+        subject_line=_("Refund granted: %(of)s") % {"of": of.name},
+        headline=_("Your refund request was granted"),
+        amount=amount,
+        blocks=[
+            Notice(_("We have passed the refund on to our payment provider."), "good"),
+            *_items(of),
+            Table(
+                [
+                    Line(_("Granted on"), moment(refund.created_at)),
+                    Line(_("For"), of.name),
+                    Line(_("Refund"), refund.shown_id),
+                ]
+            ),
+            Paragraph(_where_it_goes()),
+        ],
+    )
+
+
+def _where_it_goes() -> str:
+    return _("The money goes to the payment method that you paid with. We will write again when it has been sent.")
 
 
 def refund_sent(refund: Refund, of: PaidFor) -> Content | Outdated:

@@ -7,7 +7,7 @@ provider.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -46,6 +46,12 @@ class AllocateRefund(Protocol):
 
 class FollowRevocation(Protocol):
     def __call__(self, payment_method_id: str, /, *, cause: Cause, at: datetime) -> UUID | None: ...
+
+
+class FollowSetup(Protocol):
+    def __call__(
+        self, correlation_id: UUID, payment_method_id: str, card_expires_on: date | None, /, *, at: datetime
+    ) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,14 @@ def purchase_of(payment: Payment) -> Purchase:
 
 @dataclass(frozen=True)
 class SavedMethods:
-    """What follows when a payer revokes a saved method: it is not charged again.
+    """What follows when a payer revokes a saved method, which is not charged again, or saves one without paying.
 
     `method_revoked` returns the correlation id of what the method was charged for, None if it was not in use.
+    `method_saved` returns whether the method will be charged.
     """
 
     method_revoked: FollowRevocation
+    method_saved: FollowSetup
 
 
 _saved_methods: list[SavedMethods] = []

@@ -22,11 +22,22 @@ RECONCILE_LEASE = timedelta(minutes=5)
 CLOSE_GRACE = timedelta(minutes=5)
 CLOSE_AGAIN_AFTER = timedelta(minutes=5)
 
+# Hyperswitch inserts a charge before it confirms it: one that was sent this long ago is not being confirmed any more.
+UNCONFIRMED_AFTER = timedelta(minutes=5)
+
 # A payment that Hyperswitch does not know was cancelled: a delayed call may still make it, so it is read again.
 LOOK_AGAIN_AFTER = timedelta(minutes=5)
 
+# A saved method that Hyperswitch refuses to delete is tried again this much later.
+REFUSED_DELETION_AFTER = timedelta(days=1)
+# A set-up of a method whose bank has not answered when its page closes is read again this much later.
+UNDECIDED_SETUP_AFTER = timedelta(hours=6)
+
 # Reconciliation: the first pause after a refresh without an answer; it doubles up to RECONCILE_INTERVAL.
 FIRST_PAUSE = timedelta(minutes=1)
+
+# A payment that Hyperswitch's staff have not decided about is read this often.
+UNDECIDED_PAYMENT_INTERVAL = timedelta(days=1)
 
 # Two reads this far apart have to agree before one takes away money or undoes a success.
 CONFIRM_AFTER = timedelta(minutes=1)
@@ -36,7 +47,7 @@ AMOUNT_MISSING_FOR = timedelta(hours=1)
 # Disputes are refreshed daily while they are open or young: a bank may reopen one that has ended. One whose refresh
 # brought no answer is refreshed sooner.
 DISPUTE_REFRESH_INTERVAL = timedelta(days=1)
-DISPUTE_REFRESH_FOR = timedelta(days=180)
+DISPUTE_REFRESH_FOR = timedelta(days=540)
 UNANSWERED_DISPUTE_AFTER = timedelta(minutes=10)
 
 

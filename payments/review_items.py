@@ -1,21 +1,20 @@
-"""Review items about payments, refunds and disputes: opened by one update, closed when another one resolves them.
+"""Review items about payments: opened by one update, closed when another one resolves them.
 
-The kinds, as they are stored, are named here and nowhere else.
+The kinds about refunds and disputes are named here too, as they are stored, and nowhere else; their rooms write the
+items.
 """
 
 from uuid import UUID
 
-from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.ledger import allocations
 from payments.ledger.allocations import Funds
 from payments.ledger.chart_of_accounts import UNAPPLIED
-from payments.models import Dispute, Payment, Refund, WebhookDelivery
-from payments.states import DisputeStatus, PaymentStatus, RefundStatus
+from payments.models import Dispute, Payment, Refund
+from payments.states import PaymentStatus, RefundStatus
 from veza.core import reads
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
-from veza.core.reviews import close_review, open_review
-from veza.core.words import format_date
+from veza.core.reviews import close_review, open_review, update_review_amount
 
 MISMATCH = "payment_mismatch"
 PAYMENT_STATUS_UNKNOWN = "payment_status_unknown"
@@ -35,7 +34,7 @@ DISPUTE_TO_ANSWER = "dispute_to_answer"
 DISPUTE_EXCESS = "dispute_exceeds_payment"
 DISPUTE_STATUS_UNKNOWN = "dispute_status_unknown"
 
-_RETRY_RETURN = (
+RETRY_RETURN = (
     "Finance: press “Retry return of funds” on the payment's page. Where Hyperswitch cannot refund it any more, pay "
     "the buyer from our bank account, then press “Book bank refund”."
 )
@@ -52,10 +51,8 @@ _OPEN_UNAPPLIED = reads.Read(
     ).values_list("pk"),
     UUID,
 )
-_RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
-
-
-# --- Payments
+# What to do about money that was taken beyond a payment.
+RECOVER = "Finance: recover it from the buyer or through Hyperswitch, or write it off."
 
 
 def open_review_of_mismatch(payment: Payment, why: str) -> None:
@@ -154,7 +151,7 @@ def open_review_of_unapplied_funds(payment: Payment, funds: Funds, why: str) -> 
         UNAPPLIED_FUNDS,
         payment,
         why=f"{amount} received from the buyer pays for nothing and was not returned. {why}",
-        what_to_do=_RETRY_RETURN,
+        what_to_do=RETRY_RETURN,
         amount_minor=funds.total_minor,
         currency=funds.currency,
     )
@@ -169,168 +166,50 @@ def close_review_of_unapplied_funds(payment: Payment) -> None:
             close_review(RETURNED, refund, note="Another refund returned the funds.")
 
 
+def follow_lost_funds(payment: Payment, *, lost_before_minor: int) -> None:
+    """Bring what is open about unapplied funds up to date after a dispute took them, or gave them back to us.
+
+    What a lost dispute took the buyer has from their bank, and the dispute has booked it: it is returned no more. The
+    item closes when nothing is left to return, and is opened again when the bank gives something back.
+    `lost_before_minor` is what disputes had taken before.
+    """
+    lost_minor = lost_unapplied_minor(payment)
+    if lost_minor == lost_before_minor:
+        return
+    funds = funds_to_return(payment)
+    if not funds.allocation:
+        note = f"Lost to a dispute: the buyer has {format_amount(lost_minor, payment.held_currency)} from their bank."
+        close_review(UNAPPLIED_FUNDS, payment, note=note)
+        close_review(RETURNED, *_FAILED_RETURNS_OF(payment.pk), note=note)
+    elif lost_minor > lost_before_minor or _OPEN_UNAPPLIED(payment.pk):
+        update_review_amount(UNAPPLIED_FUNDS, payment, funds.total_minor)
+    elif not payment.has_pending_refund():
+        open_review_of_unapplied_funds(payment, funds, "A dispute had taken it, and the bank gave it back to us.")
+
+
+def lost_unapplied_minor(payment: Payment) -> int:
+    """What lost disputes took of a payment's unapplied funds, in minor units of the currency that it holds."""
+    return _lost_of(payment, payment.held_currency).get(UNAPPLIED, 0)
+
+
 def funds_to_return(payment: Payment) -> Funds:
-    """Unapplied funds that should have been returned and are still held: those of the last failed refund of them, or
-    the unapplied part of a payment that is decided.
+    """Unapplied funds that should have been returned and are still held, not lost to a dispute: those of the last
+    failed refund of them, or the unapplied part of a payment that is decided.
     """
     for refund in _FAILED_RETURNS_OF(payment.pk):
         remaining = allocations.remaining_in(refund.booked_currency, payment)
+        remaining = allocations.subtract(_lost_of(payment, refund.booked_currency), remaining)
         if all(remaining.get(account, 0) >= amount for account, amount in refund.allocation.items()):
             return Funds(dict(refund.allocation), refund.booked_currency)
-    is_decided = payment.status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED)
-    return Funds(allocations.unapplied_funds(payment) if is_decided else {}, payment.held_currency)
+    if payment.status not in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED, PaymentStatus.CANCELLED):
+        return Funds({}, payment.held_currency)
+    unapplied = allocations.unapplied_funds(payment)
+    taken_by_banks = _lost_of(payment, payment.held_currency) if unapplied else {}
+    return Funds(allocations.subtract(taken_by_banks, unapplied), payment.held_currency)
 
 
-# --- Refunds
-
-
-def update_reviews_after_failure(refund: Refund) -> None:
-    """A refund of unapplied funds was not requested by hand: finance would not notice that it failed."""
-    for kind in (IN_DOUBT, REFUND_OVERDUE):
-        close_review(kind, refund, note="The refund failed.")
-    if refund.source == Refund.Source.LATE_PAYMENT:
-        error = " ".join(filter(None, (refund.error_code, refund.error_message))) or "Hyperswitch gave no reason"
-        close_review(UNAPPLIED_FUNDS, refund.payment, note="Retried; the refund failed again.")
-        funds = Funds(refund.allocation, refund.booked_currency)
-        open_review_of_unapplied_funds(refund.payment, funds, f"The refund that should return it failed: {error}.")
-
-
-def update_reviews_after_success(refund: Refund) -> None:
-    """Close what was in doubt about the refund. If it is external, support has to know."""
-    for kind in (IN_DOUBT, RETURNED, REFUND_OVERDUE):
-        close_review(kind, refund, note="The refund succeeded.")
-    close_review_of_unapplied_funds(refund.payment)
-    if refund.source == Refund.Source.VOID:
-        _open_review_of_void(refund)
-    else:
-        _close_reviews_of_repeated(refund)
-    _update_review_of_difference(refund)
-    update_review_of_doubt(refund, is_in_doubt=refund.is_in_doubt())
-    if refund.source == Refund.Source.EXTERNAL:
-        amount = format_amount(refund.amount_minor, refund.currency)
-        open_review(
-            EXTERNAL_REFUND,
-            refund,
-            why=f"{amount} was refunded in Hyperswitch's dashboard instead of in Veza.",
-            what_to_do="The books are up to date. Support: mark the refund as expected, and refund in Veza next time, "
-            "where sellers are notified.",
-            amount_minor=refund.amount_minor,
-            currency=refund.currency,
-        )
-
-
-def _open_review_of_void(refund: Refund) -> None:
-    """Money went away at the provider, and with it licences and sellers' shares: support has to know."""
-    amount = format_amount(refund.amount_minor, refund.currency)
-    open_review(
-        PAYMENT_VOIDED,
-        refund,
-        why=f"{amount} of a payment is not there any more. {refund.reason}",
-        what_to_do="The books, licences and sellers' shares are up to date. Support: tell the buyer, then mark the "
-        "refund as expected.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
-
-
-def _close_reviews_of_repeated(refund: Refund) -> None:
-    """Refunds that the bank had returned are resolved by one requested since, as far as its amount covers theirs."""
-    rest_minor = refund.amount_minor
-    returned = Refund.objects.filter(payment=refund.payment_id, status=RefundStatus.BOUNCED, currency=refund.currency)
-    items = ReviewItem.objects.filter(kind=RETURNED, closed_at__isnull=True, opened_at__lt=refund.created_at)
-    for item in items.filter(subject_id__in=returned.values("pk")).order_by("pk"):
-        if item.amount_minor <= rest_minor:
-            rest_minor -= item.amount_minor
-            close_review(RETURNED, returned.get(pk=item.subject_id), note="The buyer was refunded again.")
-
-
-def _update_review_of_difference(refund: Refund) -> None:
-    """Open a review item when another amount was refunded than was requested; close an earlier one first."""
-    close_review(REFUND_DIFFERS, refund, note="The refund is booked with the amount that Hyperswitch reports now.")
-    if refund.requested_minor is None:
-        return
-    requested = format_amount(refund.requested_minor, refund.payment.held_currency)
-    amount = format_amount(refund.amount_minor, refund.currency)
-    is_same_currency = refund.currency == refund.payment.held_currency
-    difference_minor = abs(refund.requested_minor - (refund.amount_minor if is_same_currency else 0))
-    open_review(
-        REFUND_DIFFERS,
-        refund,
-        why=f"{requested} was requested, and Hyperswitch refunded {amount}. The refund is booked as it is.",
-        what_to_do="Finance: compare it with Hyperswitch's dashboard, refund what is missing on the page of the order "
-        "or invoice, and mark the refund as expected.",
-        amount_minor=difference_minor,
-        currency=refund.payment.held_currency,
-    )
-
-
-def open_review_of_returned_refund(refund: Refund) -> None:
-    """The bank returned the money: support has to pay the buyer another way. After a void it is just there again."""
-    if refund.source == Refund.Source.VOID:
-        for kind in (PAYMENT_VOIDED, REFUND_EXCESS):
-            close_review(kind, refund, note="The money is there again.")
-        return
-    for kind in (IN_DOUBT, AMOUNT_IN_DOUBT, REFUND_EXCESS, REFUND_DIFFERS, EXTERNAL_REFUND):
-        close_review(kind, refund, note="The refund was returned by the buyer's bank.")
-    what_to_do = (
-        "Support: ask the buyer where they want to be paid. Finance: pay them from our bank account, then press “Book "
-        "bank refund” on the page of the order or invoice. The buyer has what they bought meanwhile."
-    )
-    if refund.source == Refund.Source.LATE_PAYMENT:
-        close_review(UNAPPLIED_FUNDS, refund.payment, note="The refund was returned by the buyer's bank.")
-        what_to_do = _RETRY_RETURN
-    open_review(
-        RETURNED,
-        refund,
-        why="The refund had succeeded and was then returned by the buyer's bank.",
-        what_to_do=what_to_do,
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
-
-
-def open_review_of_refund_in_doubt(refund: Refund, why: str) -> None:
-    """Hyperswitch reports something about the refund that only its own staff can resolve."""
-    open_review(
-        IN_DOUBT,
-        refund,
-        why=why,
-        what_to_do="Finance: check the refund in Hyperswitch's dashboard. It stays pending here until Hyperswitch "
-        "decides.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
-
-
-def open_review_of_overdue_refund(refund: Refund) -> None:
-    """The refund is pending for days: banks take hours, and some providers never report an end."""
-    amount = format_amount(refund.amount_minor, refund.currency)
-    open_review(
-        REFUND_OVERDUE,
-        refund,
-        why=f"A refund of {amount} has been pending since {format_date(refund.created_at)}. Its amount stays promised "
-        "to the buyer; whatever else is left of the payment can be refunded meanwhile.",
-        what_to_do="Finance: press “Refresh from Hyperswitch” on the refund's page. If it stays pending, ask "
-        "Hyperswitch's staff; once they have confirmed that it will not be made, press “End refund”, and refund again.",
-        amount_minor=refund.amount_minor,
-        currency=refund.currency,
-    )
-
-
-def open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
-    """More was refunded than remained: the excess is ours to recover."""
-    assert excess_minor > 0, "an excess is what was refunded beyond the payment"
-    open_review(
-        REFUND_EXCESS,
-        refund,
-        why=f"{format_amount(excess_minor, refund.booked_currency)} more was refunded than remained of the payment.",
-        what_to_do=_RECOVER,
-        amount_minor=excess_minor,
-        currency=refund.booked_currency,
-    )
-
-
-# --- Refunds and disputes in another currency
+def _lost_of(payment: Payment, currency: str) -> allocations.Allocation:
+    return allocations.disputed_of(payment, currency, Dispute.FundsLocation.BANK)
 
 
 def update_review_of_doubt(row: Refund | Dispute, *, is_in_doubt: bool) -> None:
@@ -357,72 +236,4 @@ def open_review_of_doubt(row: Refund | Dispute) -> None:
         f"and press “Enter converted amount” on the {name}'s page.",
         amount_minor=row.amount_minor,
         currency=row.currency,
-    )
-
-
-# --- Disputes
-
-
-def update_review_of_answer(dispute: Dispute) -> None:
-    """Open a review item while the dispute waits for our evidence; close it afterwards."""
-    if dispute.status != DisputeStatus.OPENED:
-        close_review(DISPUTE_TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
-        return
-    deadline = f" by {format_date(dispute.evidence_due_at)}" if dispute.evidence_due_at else ""
-    amount = format_amount(dispute.amount_minor, dispute.currency)
-    open_review(
-        DISPUTE_TO_ANSWER,
-        dispute,
-        why=f"The buyer's bank asks for {amount} back ({dispute.reason or 'no reason given'}).",
-        what_to_do=f"Support: submit evidence or accept the dispute in Hyperswitch's dashboard{deadline}.",
-        amount_minor=dispute.amount_minor,
-        currency=dispute.currency,
-    )
-
-
-def update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None:
-    """Open a review item for what the bank takes beyond the payment; close an earlier one first."""
-    assert excess_minor >= 0, "an excess is what is disputed beyond the payment"
-    excess, amount = (format_amount(minor, dispute.booked_currency) for minor in (excess_minor, dispute.booked_minor))
-    close_review(DISPUTE_EXCESS, dispute, note=f"Not covered now: {excess}.")
-    if not excess_minor:
-        return
-    open_review(
-        DISPUTE_EXCESS,
-        dispute,
-        why=f"The bank takes {amount}, of which {excess} is not covered by what remains of the payment.",
-        what_to_do=_RECOVER,
-        amount_minor=excess_minor,
-        currency=dispute.booked_currency,
-    )
-
-
-def open_review_of_dispute_status(
-    payment: Payment, *, hyperswitch_dispute_id: str, remote_status: str, amount_minor: int, currency: str
-) -> None:
-    """The dispute is not booked: Veza does not know what its status means."""
-    open_review(
-        DISPUTE_STATUS_UNKNOWN,
-        payment,
-        why=f"Hyperswitch reports the status {remote_status!r} for dispute {hyperswitch_dispute_id}, which Veza does "
-        "not know.",
-        what_to_do="Support: check the dispute in Hyperswitch's dashboard. Its amount is not booked.",
-        amount_minor=amount_minor,
-        currency=currency,
-    )
-
-
-# --- Webhooks
-
-
-def open_review_of_unknown_profile(delivery: WebhookDelivery, owner: str) -> None:
-    """One review item stands for all such deliveries: Hyperswitch's configuration is wrong, not an event."""
-    if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
-        return
-    open_review(
-        UNKNOWN_PROFILE,
-        delivery,
-        why=f"A delivery was signed with our secret and is about {owner[:200]}.",
-        what_to_do="Ops: check at Hyperswitch which profiles send webhooks to Veza, and whether another one uses our "
-        "secret. If the profile is ours, correct our setting and replay the webhook.",
     )

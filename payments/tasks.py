@@ -8,34 +8,39 @@ from celery import shared_task
 from django.conf import settings
 from django.db import models
 
-from payments.collection import expiry
+from payments.collection import expiry, method_deletions, method_setups
 from payments.disputes import dispute_updates
 from payments.hyperswitch.health import HEALTH
 from payments.inbox import replay, retention
 from payments.ledger import opening_balances
-from payments.models import Payment, Refund
+from payments.models import MethodDeletion, MethodSetup, Payment, Refund
 from payments.reconciliation import listings, refresh
 from payments.refunds import overdue
 from payments.retry_policy import CLOSE_AGAIN_AFTER, LEASE
 from veza.core.backlog import go_on, helpers_for
 from veza.core.causes import by_sweep
-from veza.core.models import StatefulRow
+from veza.core.models import KeyedRow
 from veza.core.provider_health import must_stop
 from veza.core.sweeps import TICK_FOR, Queue, tick
 
-Row = TypeVar("Row", bound=StatefulRow)
-# Payments, refunds and disputes share a tick's time.
-KINDS = 3
+Row = TypeVar("Row", bound=KeyedRow)
+# Payments, refunds, disputes, methods to delete and set-ups of methods share a tick's time.
+KINDS = 5
 
 
 @shared_task(name="payments.resend")
 def resend(**_newer: object) -> None:
-    """Send what was never sent and refresh what is unanswered: payments first, then refunds, then disputes."""
+    """Send what was never sent and refresh what is unanswered: payments first, then refunds, disputes, methods
+    to delete, and the pages of set-ups.
+    """
     cause = by_sweep("payments.resend")
     refresh_dispute = partial(refresh.refresh_dispute, cause=refresh.by_reconciler())
     _advance("payments.resend", Payment.objects.all(), partial(refresh.advance_payment, cause=cause))
     _advance("refunds.resend", Refund.objects.all(), partial(refresh.advance_refund, cause=cause))
     _advance("disputes.resend", dispute_updates.due(), lambda dispute: refresh_dispute(dispute.pk))
+    _advance("methods.resend", MethodDeletion.objects.all(), lambda row: method_deletions.delete_method(row.pk))
+    finish = partial(method_setups.finish_setup, cause=cause)
+    _advance("setups.resend", MethodSetup.objects.all(), lambda setup: finish(setup.pk))
     HEALTH.close_review_if_accepted()
 
 

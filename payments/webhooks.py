@@ -14,21 +14,30 @@ from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
 
+from payments.collection.method_setups import apply_setup, is_setup
 from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import apply_mandate
 from payments.disputes.dispute_updates import apply_dispute
-from payments.hyperswitch.objects import Unreadable, parse_dispute, parse_mandate, parse_payment, parse_refund
-from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event
+from payments.hyperswitch.objects import (
+    RemotePayment,
+    Unreadable,
+    parse_dispute,
+    parse_mandate,
+    parse_payment,
+    parse_refund,
+)
+from payments.inbox.intake import Event, Handler, HandlingResult, NotAnEvent, Result, ignore_event, read_envelope
+from payments.inbox.replay import UNKNOWN_PROFILE
 from payments.inbox.unknown_events import UnreadableEvent
 from payments.models import LOCKED_PAYMENT, WebhookDelivery
 from payments.refunds import refund_updates
 from payments.refunds.refund_updates import apply_refund
-from payments.review_items import open_review_of_unknown_profile
 from payments.states import DisputeStatus
 from veza.core import reads
 from veza.core.causes import Cause
 from veza.core.ids import new_id, row_id
-from veza.core.strict_json import strict_json
+from veza.core.models import ReviewItem
+from veza.core.reviews import open_review
 
 
 class Remote(Protocol):
@@ -66,12 +75,7 @@ def read_event(raw: bytes) -> Event:
 
     Raises NotAnEvent for what is no JSON, UnreadableEvent with a sentence that says what the envelope lacks.
     """
-    try:
-        envelope = strict_json(raw)
-    except ValueError as error:
-        raise NotAnEvent(str(error)) from error
-    if not isinstance(envelope, Mapping):
-        raise UnreadableEvent("the body is not an object")
+    envelope = read_envelope(raw)
     event_id, event_type = envelope.get("event_id"), envelope.get("event_type")
     if not isinstance(event_id, str) or not 0 < len(event_id) <= 100:
         raise UnreadableEvent("the body has no event_id", event_type=event_type)
@@ -100,7 +104,7 @@ def apply_ours(
 ) -> HandlingResult:
     """Apply an object from a webhook or a list, if it belongs to our merchant and profile."""
     if owner := _other_owner(snapshot.profile_id, merchant_id):
-        open_review_of_unknown_profile(WebhookDelivery(pk=cause.id or new_id()), owner)
+        _open_review_of_unknown_profile(WebhookDelivery(pk=cause.id or new_id()), owner)
         return HandlingResult(Result.IGNORED)
     return apply(snapshot, cause=cause, at=at)
 
@@ -141,7 +145,27 @@ def _other_owner(profile_id: str, merchant_id: str) -> str:
     return ""
 
 
-_apply_payment = _handler(lambda event: parse_payment(event.payload, heard_at=event.received_at), apply_payment)
+def _open_review_of_unknown_profile(delivery: WebhookDelivery, owner: str) -> None:
+    """One review item stands for all such deliveries: Hyperswitch's configuration is wrong, not an event."""
+    if ReviewItem.objects.filter(kind=UNKNOWN_PROFILE, closed_at__isnull=True).exists():
+        return
+    open_review(
+        UNKNOWN_PROFILE,
+        delivery,
+        why=f"A delivery was signed with our secret and is about {owner[:200]}.",
+        what_to_do="Ops: check at Hyperswitch which profiles send webhooks to Veza, and whether another one uses our "
+        "secret. If the profile is ours, correct our setting and replay the webhook.",
+    )
+
+
+def _apply_payment_or_setup(snapshot: RemotePayment, /, *, cause: Cause, at: datetime) -> HandlingResult:
+    apply = apply_setup if is_setup(snapshot.payment_id) else apply_payment
+    return apply(snapshot, cause=cause, at=at)
+
+
+_apply_payment = _handler(
+    lambda event: parse_payment(event.payload, heard_at=event.received_at), _apply_payment_or_setup
+)
 _apply_refund = _handler(lambda event: parse_refund(event.payload, heard_at=event.received_at), apply_refund)
 _apply_dispute = _handler(lambda event: parse_dispute(event.payload), apply_dispute)
 _apply_mandate = _handler(lambda event: parse_mandate(event.payload), apply_mandate)

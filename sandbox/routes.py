@@ -13,7 +13,7 @@ from sandbox.control import state, webhooks
 from sandbox.control import stripe as dashboard
 from sandbox.control.door import ControlDoor
 from sandbox.exchange import Answer, Execute, Request
-from sandbox.hyperswitch import disputes, lists, payment_page, payments, refunds
+from sandbox.hyperswitch import disputes, lists, methods, payment_page, payments, refunds
 from sandbox.hyperswitch.door import HyperswitchDoor
 from sandbox.mail import pages as mail
 from sandbox.stripe import accounts, onboarding, payouts, reversals, transfers
@@ -77,6 +77,7 @@ ROUTES = [
     _route(HYPERSWITCH, "POST", "/refunds/{refund_id}", refunds.update_refund),
     _route(HYPERSWITCH, "GET", "/disputes/list", disputes.list_disputes),
     _route(HYPERSWITCH, "GET", "/disputes/{dispute_id}", disputes.read_dispute),
+    _route(HYPERSWITCH, "DELETE", "/payment_methods/{method_id}", methods.delete_method),
     # Stripe
     _route(STRIPE, "POST", "/v1/transfers", transfers.create_transfer),
     _route(STRIPE, "GET", "/v1/transfers", transfers.list_transfers),
@@ -87,6 +88,7 @@ ROUTES = [
     _route(STRIPE, "GET", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.read_reversal),
     _route(STRIPE, "POST", "/v1/transfers/{transfer}/reversals/{reversal}", reversals.update_reversal),
     _route(STRIPE, "POST", "/v1/accounts", accounts.create_account),
+    _route(STRIPE, "GET", "/v1/account", accounts.read_own_account),
     _route(STRIPE, "GET", "/v1/accounts/{account}", accounts.read_account),
     _route(STRIPE, "GET", "/v1/accounts/{account}/capabilities/{capability}", accounts.read_capability),
     _route(STRIPE, "POST", "/v1/account_links", onboarding.create_account_link),
@@ -124,6 +126,7 @@ ROUTES = [
     _route(CONTROL, "GET", "/_truth/calls", state.show_calls),
     _route(CONTROL, "GET", "/_truth/objects", state.show_objects),
     _route(CONTROL, "GET", "/_truth/emails", mail.show_emails),
+    _route(CONTROL, "GET", "/_truth/message_ids", mail.show_message_ids),
 ]
 
 

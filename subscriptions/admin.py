@@ -17,11 +17,14 @@ from subscriptions.admin_actions import (
 from subscriptions.models import (
     DistributionSubmission,
     Plan,
+    PriceChange,
     Subscription,
     SubscriptionInvoice,
     UnpaidSubscriptionAudit,
 )
-from subscriptions.states import SubscriptionStatus
+from subscriptions.plan_actions import AddVersion, AnnouncePrice, CreatePlan, RetirePlan, WithdrawPriceChange
+from subscriptions.price_changes import in_words
+from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core.admin_base import HistoryAdmin, ReadOnlyAdmin
 from veza.core.admin_columns import NOTHING, Panel, age, column, moment, money, panel, person, short_id, status, when
 from veza.core.admin_lists import AgeFilter, CurrencyFilter, StuckFilter, TotalFilter
@@ -32,25 +35,70 @@ def tax_rate(row: Plan) -> str:
     return f"{row.tax_basis_points / 100:g} %"
 
 
+@column("offered")
+def is_offered(row: Plan) -> str:
+    return "to new subscribers" if row.active else "no"
+
+
+@column("version")
+def version(row: Plan) -> str:
+    return str(row)
+
+
+@column("subscribers")
+def subscribers(row: Plan) -> int:
+    return Subscription.objects.filter(plan=row, status__in=LIVE).count()
+
+
+@column("plan")
+def plan(row: Subscription | SubscriptionInvoice | PriceChange | UnpaidSubscriptionAudit) -> str:
+    return str(row.plan)
+
+
 @admin.register(Plan)
 class PlanAdmin(ReadOnlyAdmin):
     list_display = (
         "name",
+        "version",
         money("price", "price before tax"),
         "interval",
         tax_rate,
         "trial_days",
         "can_sell_on_marketplace",
         "can_distribute",
-        "active",
+        is_offered,
     )
+    list_filter = ("active",)
     search_keys = ("id", "name")
-    empty = "There are no plans. load_demo creates a few."
+    facts = (money("price", "price before tax"), money("total", "with tax"), is_offered, subscribers)
+    create_action = CreatePlan()
+    row_actions = (AddVersion(), AnnouncePrice(), RetirePlan())
+    empty = "There are no plans. “Add plan” makes one."
+
+    def panels(self, row: Plan) -> Sequence[Panel]:
+        versions = Plan.objects.filter(name=row.name).order_by("-version")
+        columns = [version, money("price", "price before tax"), tax_rate, is_offered, subscribers]
+        changes = row.price_changes.select_related("plan", "new_plan").order_by("-pk")
+        return [
+            panel("Versions", versions, columns),
+            panel("Price changes", changes, [short_id, price_change, status, age], empty="None was announced."),
+        ]
 
 
-@column("plan")
-def plan(row: Subscription | SubscriptionInvoice) -> str:
-    return row.plan.name
+@column("price, with tax")
+def price_change(row: PriceChange) -> str:
+    return in_words(row)
+
+
+@admin.register(PriceChange)
+class PriceChangeAdmin(HistoryAdmin):
+    list_display = (short_id, plan, price_change, status, age, moment("due_at", "next e-mails"))
+    list_filter = ("status",)
+    list_select_related = ("plan", "new_plan")
+    search_keys = ("id",)
+    facts = (plan, price_change, age, moment("due_at", "next e-mails"))
+    row_actions = (WithdrawPriceChange(),)
+    empty = "No price was announced. “Announce price” on an older version of a plan does so."
 
 
 @column("next")

@@ -6,8 +6,9 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
-from payments.admin_actions import BankReferenceForm
-from payments.reconciliation.refresh import open_rows_of, refresh_correlated
+from payments.admin_actions import refresh_purchase
+from payments.reconciliation.refresh import open_rows_of
+from payments.refund_actions import BankReferenceForm
 from subscriptions import changes, unpaid
 from subscriptions.access import effective_payment, is_in_doubt
 from subscriptions.chargebacks import are_charges_stopped, resume_charges
@@ -34,11 +35,7 @@ class RefreshSubscription(AdminAction[Subscription]):
         ]
 
     def perform(self, row: Subscription, *, cause: Cause, params: ActionRequest) -> str:
-        before, count = row.status, refresh_correlated(row.pk, cause=cause)
-        row.refresh_from_db()
-        items = "1 item" if count == 1 else f"{count} items"
-        change = f"went from {before} to {row.status}" if row.status != before else f"is still {row.status}"
-        return f"Refreshed {items}. The subscription {change}.".replace("_", " ")
+        return refresh_purchase(row, cause=cause)
 
 
 class GetPaymentLink(AdminAction[Subscription]):

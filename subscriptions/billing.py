@@ -27,9 +27,17 @@ from subscriptions.messages.disputes import write_dispute_email
 from subscriptions.messages.periods import INVOICE_RECEIPT, write_ended
 from subscriptions.messages.refunds import REFUND_REQUESTED, write_refund_email
 from subscriptions.messages.renewals import write_renewal_failed
+from subscriptions.messages.upgrades import write_upgrade_failed
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, renewal_due_at
 from subscriptions.states import ENTITLING, LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
+from subscriptions.upgrade_periods import (
+    is_quote_over,
+    redo_upgrade,
+    renew_after_failed_refund,
+    undo_upgrade,
+    upgraded_fields,
+)
 from veza.core import reads, writes
 from veza.core.accounts import is_open
 from veza.core.causes import Cause
@@ -61,9 +69,13 @@ def may_collect(payment: Payment, /) -> bool:
     subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         return False
+    if invoice.is_upgrade and is_quote_over(invoice):
+        return False
     if not payment.off_session:
         return _may_begin_period(subscription)
-    if subscription.status not in ENTITLING or subscription.cancel_at_period_end:
+    # Whoever cancels withdraws an upgrade; one that was requested afterwards is wanted.
+    is_leaving = subscription.cancel_at_period_end and not invoice.is_upgrade
+    if subscription.status not in ENTITLING or is_leaving:
         return False
     # A charge of a method that was revoked is sent: payments refuses it, which fails it with the reason.
     is_same_method = payment.payment_method_id == subscription.hyperswitch_payment_method_id
@@ -96,12 +108,19 @@ def payment_succeeded(payment: Payment, /, *, cause: Cause, at: datetime) -> Non
 
 
 def payment_failed(payment: Payment, /, *, cause: Cause, at: datetime) -> None:
-    """A payment of an invoice failed: the first one ends the subscription, a renewal makes it past due."""
+    """A payment of an invoice failed: the first one ends the subscription, a renewal makes it past due.
+
+    After that of an upgrade the plan and its period stay as they are.
+    """
     subscription, invoice = lock_invoice(payment)
     if invoice.status not in PAYABLE:
         return
     if invoice.status == InvoiceStatus.PENDING:
         move(invoice, InvoiceStatus.FAILED, cause=cause, at=at)
+    if invoice.is_upgrade:
+        _drop_unusable_method(subscription, payment)
+        write_upgrade_failed(invoice, payment)
+        return
     match subscription.status:
         case SubscriptionStatus.PENDING_PAYMENT:
             move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=None)
@@ -157,23 +176,34 @@ def _update_invoice(payment: Payment, *, cause: Cause, at: datetime) -> Subscrip
     subscription, invoice = lock_invoice(payment)
     if invoice.hyperswitch_payment_id != payment.provider_key:
         return subscription  # Another payment paid it; this one is refunded on its own.
+    invoices.void_upgrade(subscription, cause=cause, at=at)  # It was offered for what was paid before.
+    renew_after_failed_refund(subscription, at=at)
     is_refunded_in_full = invoices.refunded_minor(payment) >= invoice.total_minor
     if is_refunded_in_full and invoice.status == InvoiceStatus.PAID:
         move(invoice, InvoiceStatus.REFUNDED, cause=cause, at=at)
-        _end_refunded(subscription, cause=cause, at=at)
+        _end_refunded(subscription, invoice, payment, cause=cause, at=at)
     elif not is_refunded_in_full and invoice.status == InvoiceStatus.REFUNDED:
         move(invoice, InvoiceStatus.PAID, cause=cause, at=at)
         may_resume = subscription.status == SubscriptionStatus.EXPIRED and _may_begin_period(subscription)
         if may_resume and at < invoice.period_end_at:
             due_at = _renewal_due_at(subscription, invoice, at=at)
             move(subscription, SubscriptionStatus.ACTIVE, cause=cause, at=at, ended_at=None, due_at=due_at)
+        elif invoice.is_upgrade:
+            redo_upgrade(subscription, invoice, at=at)
     return subscription
 
 
-def _end_refunded(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
-    """End a subscription whose last period was refunded: a charge in flight does not bring it back, it is returned."""
+def _end_refunded(
+    subscription: Subscription, invoice: SubscriptionInvoice, payment: Payment, *, cause: Cause, at: datetime
+) -> None:
+    """End a subscription whose last period was refunded: a charge in flight does not bring it back, it is returned.
+
+    After an upgrade was refunded, the period before it goes on, if it has not ended.
+    """
     if subscription.status in ENTITLING:
         if effective_payment(subscription, at=at) is not None:
+            if invoice.is_upgrade:
+                undo_upgrade(subscription, payment, at=at)
             return
         # A sweep closes what is open at Hyperswitch.
         move(subscription, SubscriptionStatus.EXPIRED, cause=cause, at=at, ended_at=at, due_at=at)
@@ -272,7 +302,10 @@ def _begin_period(
         if not payment.off_session:
             fields["method_expires_on"] = subscription.method_expires_on = payment.card_expires_on
     current_end_at = subscription.period_end_at if subscription.status in ENTITLING else None
-    if current_end_at is None or invoice.period_end_at > current_end_at:
+    if invoice.is_upgrade:
+        subscription.cancel_at_period_end = False  # Whoever pays for another plan wants it to go on.
+        fields |= _period_fields(subscription, invoice, at=at) | upgraded_fields(subscription, invoice)
+    elif current_end_at is None or invoice.period_end_at > current_end_at:
         fields |= _period_fields(subscription, invoice, at=at) | {"anchor_day": anchor_day}
     if subscription.status == SubscriptionStatus.ACTIVE:
         writes.update(subscription, **fields)

@@ -9,6 +9,7 @@ from subscriptions.access import SubscriptionPaymentRequired, effective_payment
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription
 from subscriptions.periods import renewal_due_at
+from subscriptions.prices import announced_change
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from subscriptions.subscribing import active_plan
 from veza.core import writes
@@ -40,24 +41,31 @@ def cancel(*, user_id: UUID, now: bool, cause: Cause, at: datetime) -> Subscript
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
         write_ended(subscription)
     else:
-        _update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at)
+        invoices.void_upgrade(subscription, cause=cause, at=at)
+        due_at = subscription.period_end_at
+        _update(subscription, cancel_at_period_end=True, ending_refund=None, due_at=due_at)
     return subscription
 
 
 @writes.atomic()
-def change_plan(*, user_id: UUID, plan_id: UUID, at: datetime) -> Subscription:
+def change_plan(*, user_id: UUID, plan_id: UUID, cause: Cause, at: datetime) -> Subscription:
     """Change the plan when this period ends; the current plan cancels an earlier change.
 
-    A cancellation at the period's end is undone. Raises NoSubscription, PlanNotFound, SubscriptionPaymentRequired.
+    A cancellation at the period's end is undone, and an unpaid upgrade withdrawn. Raises NoSubscription, PlanNotFound,
+    PlanReplaced, SubscriptionPaymentRequired.
     """
     subscription = lock_live(user_id)
-    plan = active_plan(plan_id)
+    # Theirs may not be offered any more: it undoes a change all the same.
+    plan = subscription.plan if plan_id == subscription.plan_id else active_plan(plan_id)
     is_past_due = subscription.status == SubscriptionStatus.PAST_DUE
     if is_past_due or effective_payment(subscription, at=at) is None or subscription.period_end_at is None:
         raise SubscriptionPaymentRequired("Pay for your current plan before you change it.")
-    due_at = renewal_due_at(subscription.period_end_at, reminds=not plan.is_free, at=at)
+    reminds = not plan.is_free or announced_change(plan) is not None
+    expires_on = subscription.method_expires_on
+    due_at = renewal_due_at(subscription.period_end_at, reminds=reminds, at=at, card_expires_on=expires_on)
     next_plan = None if plan.pk == subscription.plan_id else plan
-    _update(subscription, next_plan=next_plan, cancel_at_period_end=False, due_at=due_at)
+    invoices.void_upgrade(subscription, cause=cause, at=at)
+    _update(subscription, next_plan=next_plan, cancel_at_period_end=False, ending_refund=None, due_at=due_at)
     return subscription
 
 

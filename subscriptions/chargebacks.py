@@ -1,8 +1,8 @@
 """A subscriber whose bank disputes a payment is not charged without being asked.
 
 An open dispute over any payment of a subscription, or a lost one, stops the charges of its saved method, until staff
-clear it, the bank decides for us, or the subscriber pays on a page again. Whether charges are stopped is read from the
-disputes each time, so that no update can leave it wrong.
+clear it, the bank decides for us, or the subscriber pays on a page again, also on one that was open already. Whether
+charges are stopped is read from the disputes each time, so that no update can leave it wrong.
 """
 
 from datetime import datetime
@@ -18,6 +18,7 @@ from subscriptions.states import ENTITLING, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
+from veza.core.models import StatusChange
 from veza.core.money import format_amount
 from veza.core.reviews import close_review, open_review
 
@@ -33,13 +34,18 @@ class ChargesNotStopped(NotAllowed):
 
 def stopping_disputes(subscription: Subscription) -> QuerySet[Dispute]:
     """The disputes for which the saved method of the subscription is not charged, oldest first."""
+    disputed_at = OuterRef("created_at")
+    # A bank debit was agreed to when it began to be processed, not when the bank answered.
+    begun_before = StatusChange.objects.filter(
+        subject_id=OuterRef("pk"), to_status=PaymentStatus.PROCESSING, at__lte=OuterRef(OuterRef("created_at"))
+    )
     paid_since = Payment.objects.filter(
+        Q(created_at__gt=disputed_at) | Q(succeeded_at__gt=disputed_at) & ~Exists(begun_before),
         purpose=Payment.Purpose.INVOICE,
         correlation_id=subscription.pk,
         off_session=False,
         status=PaymentStatus.SUCCEEDED,
-        created_at__gt=OuterRef("created_at"),
-    )
+    ).exclude(pk=OuterRef("payment"))
     is_lost = Q(status__in=DISPUTE_LOST) & ~Q(stage=_INQUIRY)
     disputes = Dispute.objects.filter(Q(status__in=DISPUTE_UNDER_WAY) | is_lost, ~Exists(paid_since))
     if subscription.disputes_cleared_at is not None:

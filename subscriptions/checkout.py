@@ -1,16 +1,12 @@
 """The checkout of a subscription: its unpaid invoice and the payment page where it is paid."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from payments.collection.payment_requests import client_secret_of, send_now
 from payments.models import Payment
 from payments.states import PaymentStatus
 from subscriptions.models import Subscription, SubscriptionInvoice
 from veza.core.causes import Cause
-
-# A payment of the last minute may still be reported after its page has closed.
-PAGE_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -21,12 +17,15 @@ class Checkout:
     invoice: SubscriptionInvoice | None = None
     payment: Payment | None = None
     client_secret: str = ""
+    # The page on which a method is saved without a payment, and whether there will be one.
+    setup_url: str = ""
+    has_setup: bool = False
 
     @property
     def payment_url(self) -> str:
         """Where to pay; empty when there is nothing to pay, or while Hyperswitch has not answered yet."""
         is_payable = self.payment is not None and self.payment.status == PaymentStatus.PENDING
-        return self.payment.payment_url if self.payment is not None and is_payable else ""
+        return self.payment.payment_url if self.payment is not None and is_payable else self.setup_url
 
 
 def open_checkout(

@@ -12,6 +12,7 @@ from subscriptions.access import effective_payment
 from subscriptions.checkout import Checkout, open_checkout
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import LIVE, SubscriptionStatus
 from veza.core import writes
 from veza.core.accounts import lock_open_account
@@ -96,7 +97,7 @@ def _invoice_to_pay(subscription: Subscription, *, at: datetime) -> Subscription
         raise NothingToPay("You have another subscription.")
     if invoice := invoices.payable_invoice(subscription):
         return invoice
-    plan = subscription.next_plan or subscription.plan
+    plan = plan_at_renewal(subscription)
     if subscription.status not in LIVE or plan.is_free or effective_payment(subscription, at=at) is not None:
         raise NothingToPay("This subscription has nothing to pay.")
     return invoices.next_invoice(subscription, at=at)

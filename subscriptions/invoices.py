@@ -6,6 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from payments.collection.expiry import close_pages_soon
 from payments.collection.payment_requests import open_payment
 from payments.ledger.chart_of_accounts import SUBSCRIPTION_INCOME, TAX
 from payments.ledger.postings import post_applied
@@ -14,10 +15,10 @@ from payments.states import PaymentStatus, RefundStatus
 from subscriptions.chargebacks import CHARGES_STOPPED
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of
+from subscriptions.prices import plan_from
 from subscriptions.states import PAYABLE, InvoiceStatus
 from veza.core.causes import Cause
 from veza.core.ids import new_id
-from veza.core.money import basis_points_of
 from veza.core.reviews import close_review
 from veza.core.states import move
 
@@ -27,12 +28,11 @@ KEEP_METHOD = "off_session"
 
 
 def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) -> SubscriptionInvoice:
-    """The invoice of the period that starts at `start_at`, at the plan's price and tax of today.
+    """The invoice of the period that starts at `start_at`, at the price and tax of that version of the plan.
 
     There is one for each period: opening it again returns the first.
     """
     assert not plan.is_free, "a free plan has no invoices"
-    tax = basis_points_of(plan.price_minor, plan.tax_basis_points, plan.currency)
     invoice, _ = SubscriptionInvoice.objects.get_or_create(
         subscription=subscription,
         period_start_at=start_at,
@@ -40,8 +40,8 @@ def open_invoice(subscription: Subscription, plan: Plan, *, start_at: datetime) 
             "plan": plan,
             "period_end_at": end_of(start_at, plan.interval, anchor_day=subscription.anchor_day),
             "net_minor": plan.price_minor,
-            "tax_minor": tax,
-            "total_minor": plan.price_minor + tax,
+            "tax_minor": plan.tax_minor,
+            "total_minor": plan.total_minor,
             "currency": plan.currency,
         },
     )
@@ -53,13 +53,36 @@ def next_invoice(subscription: Subscription, *, at: datetime) -> SubscriptionInv
     """The invoice of the period after the last one; of a period that starts now if the last has not ended."""
     end_at = subscription.period_end_at
     start_at = end_at if end_at is not None and end_at <= at else at
-    return open_invoice(subscription, subscription.next_plan or subscription.plan, start_at=start_at)
+    return open_invoice(subscription, plan_from(subscription, start_at), start_at=start_at)
 
 
 def payable_invoice(subscription: Subscription) -> SubscriptionInvoice | None:
-    """The newest invoice that is still to be paid."""
-    payable = subscription.invoices.filter(status__in=PAYABLE).select_related("plan")
+    """The newest invoice that is still to be paid. An upgrade's is not: it need not be paid."""
+    payable = subscription.invoices.filter(status__in=PAYABLE, is_upgrade=False).select_related("plan")
     return payable.order_by("period_start_at").last()
+
+
+def unpaid_invoices(subscription_id: UUID) -> list[SubscriptionInvoice]:
+    """The invoices that may still be paid, an upgrade's too, by period."""
+    unpaid = SubscriptionInvoice.objects.filter(subscription=subscription_id, status__in=PAYABLE)
+    return list(unpaid.select_related("plan").order_by("period_start_at"))
+
+
+def open_upgrade_of(subscription_id: UUID) -> SubscriptionInvoice | None:
+    """The invoice of an upgrade that may still be paid. There is at most one."""
+    upgrades = SubscriptionInvoice.objects.filter(subscription=subscription_id, is_upgrade=True, status__in=PAYABLE)
+    return upgrades.select_related("plan").first()
+
+
+def void_upgrade(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
+    """Withdraw the unpaid upgrade, if there is one: its page is closed, and what it brings is returned by itself.
+
+    In the caller's transaction, which has locked the subscription and changes what the upgrade was offered for.
+    """
+    assert connection.in_atomic_block, "an upgrade is withdrawn in the commit that takes its place"
+    if (invoice := open_upgrade_of(subscription.pk)) is not None:
+        move(invoice, InvoiceStatus.VOID, cause=cause, at=at)
+        close_pages_soon(Payment.Purpose.INVOICE, invoice.pk)
 
 
 def payments_of(invoice_id: UUID) -> list[Payment]:
@@ -147,7 +170,9 @@ def allocation_of(invoice: SubscriptionInvoice) -> dict[str, int]:
 
 
 def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict[str, int]:
-    """What remains of each account's part after disputes and after pending and succeeded refunds."""
+    """What remains of each account's part after disputes, after pending and succeeded refunds, and after the credit
+    that a paid upgrade had for the rest of its period.
+    """
     refunds = payment.refunds.filter(status__in=(RefundStatus.PENDING, RefundStatus.SUCCEEDED))
     remaining = allocation_of(invoice)
     for allocation in (
@@ -155,7 +180,18 @@ def remaining_allocation(invoice: SubscriptionInvoice, payment: Payment) -> dict
         *payment.disputes.values_list("allocation", flat=True),
     ):
         remaining = {account: amount - allocation.get(account, 0) for account, amount in remaining.items()}
-    return remaining
+    credit = _credit_given(invoice)
+    return {account: amount - min(max(0, amount), credit[account]) for account, amount in remaining.items()}
+
+
+def _credit_given(invoice: SubscriptionInvoice) -> dict[str, int]:
+    """What the invoice's rest has paid of an upgrade, by account."""
+    upgrades = SubscriptionInvoice.objects.filter(credited_invoice=invoice, status=InvoiceStatus.PAID)
+    parts = list(upgrades.values_list("credit_net_minor", "credit_tax_minor"))
+    return {
+        SUBSCRIPTION_INCOME: sum(net_minor for net_minor, _ in parts),
+        TAX: sum(tax_minor for _, tax_minor in parts),
+    }
 
 
 def refunded_minor(payment: Payment) -> int:
@@ -169,11 +205,12 @@ def refunded_minor(payment: Payment) -> int:
 
 
 def close_invoices(subscription: Subscription, status: InvoiceStatus, *, cause: Cause, at: datetime) -> None:
-    """Move the unpaid invoices to `status`: failed may still be paid late, void may not.
+    """Move the unpaid invoices to `status`: failed may still be paid late, void may not. An upgrade is always void.
 
     Nothing is charged any more, so the review item about charges that a dispute stops is closed.
     """
     assert connection.in_atomic_block, "invoices are closed in the transaction that ends their subscription"
+    void_upgrade(subscription, cause=cause, at=at)
     unpaid = SubscriptionInvoice.objects.filter(subscription=subscription, status__in=PAYABLE).order_by("pk")
     for invoice in unpaid:
         if invoice.status != status:

@@ -1,12 +1,13 @@
 """A user's subscription at a glance: its plan, whether it gives access, and whether it needs a payment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from subscriptions.access import EffectivePayment, effective_payment
 from subscriptions.chargebacks import are_charges_stopped
 from subscriptions.models import Subscription
+from subscriptions.prices import AnnouncedPrice, announced_price, plan_at_renewal
 from subscriptions.states import LIVE
 
 
@@ -21,6 +22,7 @@ class SubscriptionOverview:
     effective_payment: EffectivePayment | None
     needs_payment: bool
     message: str
+    price_change: AnnouncedPrice | None = None
 
     @property
     def will_be_charged(self) -> bool:
@@ -36,6 +38,11 @@ def overview_of(user_id: UUID, *, at: datetime) -> SubscriptionOverview:
     live = Subscription.objects.filter(user=user_id, status__in=LIVE).select_related("plan", "next_plan").first()
     if live is None:
         return SubscriptionOverview(None, None, needs_payment=False, message="You have no subscription.")
+    overview = _with_message(live, at=at)
+    return replace(overview, price_change=announced_price(live, at=at))
+
+
+def _with_message(live: Subscription, *, at: datetime) -> SubscriptionOverview:
     payment = effective_payment(live, at=at)
     request = f"pay with POST /api/v1/subscriptions/complete/{live.pk}"
     if payment is None:
@@ -52,5 +59,4 @@ def _renewal_message(subscription: Subscription) -> str:
     day = f"{subscription.period_end_at:%d %b %Y}" if subscription.period_end_at else "the end of the period"
     if subscription.cancel_at_period_end:
         return f"It ends on {day}."
-    next_plan = subscription.next_plan or subscription.plan
-    return f"It renews as {next_plan.name} on {day}."
+    return f"It renews as {plan_at_renewal(subscription).name} on {day}."

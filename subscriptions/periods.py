@@ -22,13 +22,14 @@ def renewal_due_at(
 ) -> datetime:
     """When a period's end has to be processed: ahead of it if the subscriber is to be reminded, else when it comes.
 
-    Sooner if their card expires before it.
+    Sooner if their card expires before it: immediately if that is very soon. Once they are warned, the caller names
+    no expiry any more.
     """
     if not reminds:
         return period_end_at
     reminds_at = period_end_at - settings.SUBSCRIPTION_REMINDER_BEFORE
     warns_at = card_warning_at(card_expires_on)
-    if warns_at is not None and at < warns_at:
+    if warns_at is not None:
         reminds_at = min(reminds_at, warns_at)
     return max(at, reminds_at)
 

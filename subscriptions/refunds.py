@@ -3,6 +3,7 @@ not.
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -22,6 +23,7 @@ from subscriptions.invoices import remaining_allocation
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.states import LIVE, InvoiceStatus
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
 from veza.core.ids import row_id
@@ -33,7 +35,8 @@ def request_refund(
 ) -> Refund:
     """Open a refund of an invoice for support and send it to Hyperswitch. No amount means all that is left.
 
-    Raises NotFound, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment, RefundLimitReached.
+    Raises NotFound, OwnAccount, PaymentMissing, PaymentInDoubt, RefundAlreadyRequested, RefundExceedsPayment,
+    RefundLimitReached.
     """
     refund = place_refund(
         refund_id=refund_id,
@@ -67,7 +70,10 @@ def place_refund(
     invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(payment.payer_id, cause)
     refuse_in_doubt(payment)
+    subscription = Subscription.objects.locked().get(pk=invoice.subscription_id)
+    invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit is of what is refunded now.
     remaining = {account: part for account, part in remaining_allocation(invoice, payment).items() if part}
     allocation = _split_request(remaining, payment, amount_minor)
     refund = open_refund(
@@ -81,7 +87,7 @@ def place_refund(
     )
     assert refund.currency == payment.currency == invoice.currency, "invoice, payment and refund have one currency"
     if allocation == remaining:
-        _stop_renewing(invoice, cause=cause, at=at)
+        _stop_renewing(subscription, invoice, refund, cause=cause, at=at)
     return refund
 
 
@@ -92,12 +98,13 @@ def refund_from_bank(
     """Book that our bank paid a subscriber back `amount_minor`, in the invoice's currency. Returns the refund,
     succeeded.
 
-    The same id again returns the first. Raises NotFound, PaymentMissing, RefundExceedsPayment, and what
+    The same id again returns the first. Raises NotFound, OwnAccount, PaymentMissing, RefundExceedsPayment, and what
     `open_bank_refund` raises.
     """
     invoice, payment = _lock_payment(invoice_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(payment.payer_id, cause)
     refund = open_bank_refund(
         refund_id=refund_id,
         payment=payment,
@@ -130,14 +137,21 @@ def _lock_payment(invoice_id: UUID) -> tuple[SubscriptionInvoice, Payment]:
     return invoice, payment
 
 
-def _stop_renewing(invoice: SubscriptionInvoice, *, cause: Cause, at: datetime) -> None:
-    """If this is the last period that was paid: what a charge in flight brings is returned, and no other is made."""
-    subscription = Subscription.objects.locked().get(pk=invoice.subscription_id)
+def _stop_renewing(
+    subscription: Subscription, invoice: SubscriptionInvoice, refund: Refund, *, cause: Cause, at: datetime
+) -> None:
+    """If this is the last period that was paid: what a charge in flight brings is returned, and no other is made.
+
+    Should the refund fail, it renews again, unless its subscriber has cancelled it.
+    """
     later = subscription.invoices.filter(status=InvoiceStatus.PAID, period_start_at__gt=invoice.period_start_at)
     if subscription.status not in LIVE or later.exists():
         return
     invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
-    writes.update(subscription, cancel_at_period_end=True, due_at=subscription.period_end_at or at)
+    fields: dict[str, Any] = {"cancel_at_period_end": True, "due_at": subscription.period_end_at or at}
+    if not subscription.cancel_at_period_end:
+        fields["ending_refund"] = refund
+    writes.update(subscription, **fields)
 
 
 def _split_request(remaining: dict[str, int], payment: Payment, amount_minor: int | None) -> dict[str, int]:

@@ -4,7 +4,7 @@
 period is the second, and one open payment for an invoice the third.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +13,20 @@ from payments.models import Payment, PaymentQuerySet
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from subscriptions import invoices
 from subscriptions.billing import mark_past_due
-from subscriptions.checkout import PAGE_MARGIN
 from subscriptions.closing import end_for_inactive_user
 from subscriptions.dunning import charge_due_at, processing_ends_at
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.messages.periods import write_ended
 from subscriptions.models import Subscription, SubscriptionInvoice
 from subscriptions.periods import end_of, grace_ends_at, renewal_due_at
+from subscriptions.prices import announced_change, plan_at_renewal
 from subscriptions.reminders import remind
+from subscriptions.retry_policy import PAGE_MARGIN, REFRESH_AFTER
 from subscriptions.states import LIVE, PAYABLE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.states import move
 
-# How long a charge may stay without an update before it is refreshed.
-REFRESH_AFTER = timedelta(hours=1)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -74,8 +73,7 @@ def finish_subscription(subscription_id: UUID, *, cause: Cause, at: datetime) ->
 
 def _renew(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     """Renew a subscription whose period has ended, or end it; a charge is sent after the commit."""
-    unpaid = invoices.payable_invoice(subscription)
-    if unpaid is not None:
+    for unpaid in invoices.unpaid_invoices(subscription.pk):
         _refresh_last_payment(unpaid, cause=cause, at=at)
     payment = open_renewal(subscription.pk, cause=cause, at=at)
     if payment is not None:
@@ -107,13 +105,16 @@ def open_renewal(subscription_id: UUID, *, cause: Cause, at: datetime) -> Paymen
     )
     if not is_due or _is_within_period(subscription, at=at):
         return None  # Refreshing the last payment has just renewed it.
+    payable = invoices.unpaid_invoices(subscription.pk)
+    if any(invoice.is_upgrade for invoice in payable):
+        invoices.void_upgrade(subscription, cause=cause, at=at)  # Its credit was for the period that has ended.
     if subscription.cancel_at_period_end:
         move(subscription, SubscriptionStatus.CANCELLED, cause=cause, at=at, ended_at=at, due_at=at)
         invoices.close_invoices(subscription, InvoiceStatus.VOID, cause=cause, at=at)
         write_ended(subscription)
         return None
-    unpaid = invoices.payable_invoice(subscription)
-    plan = subscription.next_plan or subscription.plan
+    unpaid = next((invoice for invoice in reversed(payable) if not invoice.is_upgrade), None)
+    plan = plan_at_renewal(subscription)
     if unpaid is None and plan.is_free:
         _renew_free(subscription, cause=cause, at=at)
         return None
@@ -175,7 +176,7 @@ def _expire(subscription: Subscription, *, cause: Cause, at: datetime, closes_at
 
 def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> None:
     """Begin a free plan's next period, which has no invoice, where the last one ends."""
-    plan, start_at = subscription.next_plan or subscription.plan, subscription.period_end_at or at
+    plan, start_at = plan_at_renewal(subscription), subscription.period_end_at or at
     assert plan.is_free, "only a free plan is renewed without an invoice"
     end_at = end_of(start_at, plan.interval, anchor_day=subscription.anchor_day)
     fields: dict[str, Any] = {
@@ -183,7 +184,7 @@ def _renew_free(subscription: Subscription, *, cause: Cause, at: datetime) -> No
         "next_plan": None,
         "period_start_at": start_at,
         "period_end_at": end_at,
-        "due_at": renewal_due_at(end_at, reminds=False, at=at),
+        "due_at": renewal_due_at(end_at, reminds=announced_change(plan) is not None, at=at),
     }
     if subscription.status == SubscriptionStatus.ACTIVE:
         writes.update(subscription, **fields)

@@ -22,6 +22,12 @@ class InvoiceStatus(TextChoices):
     REFUNDED = "refunded"
 
 
+class PriceChangeStatus(TextChoices):
+    ANNOUNCED = "announced"
+    WITHDRAWN = "withdrawn"
+    COMPLETED = "completed"
+
+
 _S = SubscriptionStatus
 SUBSCRIPTION_MOVES: Moves = {
     _S.PENDING_PAYMENT: {
@@ -60,11 +66,11 @@ INVOICE_MOVES: Moves = {
     _I.PENDING: {
         _I.PAID: "its payment succeeded",
         _I.FAILED: "an attempt to pay it failed",
-        _I.VOID: "the subscription ended before it was paid",
+        _I.VOID: "the subscription ended, or the upgrade was withdrawn, before it was paid",
     },
     _I.FAILED: {
         _I.PAID: "a later attempt succeeded",
-        _I.VOID: "the subscription ended before it was paid",
+        _I.VOID: "the subscription ended, or the upgrade was withdrawn, before it was paid",
     },
     _I.PAID: {_I.REFUNDED: "all of it was refunded, or lost to a dispute"},
     _I.VOID: {},
@@ -72,3 +78,13 @@ INVOICE_MOVES: Moves = {
 }
 # An invoice that a payment may still pay.
 PAYABLE = (_I.PENDING, _I.FAILED)
+
+_P = PriceChangeStatus
+PRICE_CHANGE_MOVES: Moves = {
+    _P.ANNOUNCED: {
+        _P.WITHDRAWN: "staff withdrew it before it applied to every subscriber",
+        _P.COMPLETED: "every subscriber pays the new price, has another plan, or has left",
+    },
+    _P.WITHDRAWN: {},
+    _P.COMPLETED: {},
+}

@@ -8,11 +8,12 @@ from django.db import IntegrityError
 
 from subscriptions import invoices
 from subscriptions.access import effective_payment
-from subscriptions.checkout import PAGE_MARGIN, Checkout, open_checkout
+from subscriptions.checkout import Checkout, open_checkout
 from subscriptions.completion import request_completion
 from subscriptions.invoices import PAYMENT_DEAD
 from subscriptions.models import Plan, Subscription
 from subscriptions.periods import end_of, renewal_due_at
+from subscriptions.retry_policy import PAGE_MARGIN
 from subscriptions.states import LIVE, InvoiceStatus, SubscriptionStatus
 from veza.core import writes
 from veza.core.accounts import lock_open_account
@@ -20,11 +21,17 @@ from veza.core.causes import Cause
 from veza.core.errors import NotAllowed, NotFound
 from veza.core.ids import new_id
 from veza.core.models import User
+from veza.core.money import format_amount
 from veza.core.states import move
 
 
 class PlanNotFound(NotFound):
     code = "plan_not_found"
+
+
+class PlanReplaced(NotAllowed):
+    code = "plan_replaced"
+    http_status = 409
 
 
 class AlreadySubscribed(NotAllowed):
@@ -41,7 +48,8 @@ def request_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, ca
     """Subscribe and, if there is something to pay, get the payment page.
 
     Requesting again with the same id returns the first subscription, with another page if its first payment is dead.
-    Raises PlanNotFound, AlreadySubscribed, SubscribingMeanwhile, NothingToPay, PaymentUnderWay, AccountClosed.
+    Raises PlanNotFound, PlanReplaced, AlreadySubscribed, SubscribingMeanwhile, NothingToPay, PaymentUnderWay,
+    AccountClosed.
     """
     subscription = open_subscription(subscription_id=subscription_id, user=user, plan_id=plan_id, cause=cause, at=at)
     invoice = invoices.payable_invoice(subscription)
@@ -75,11 +83,15 @@ def open_subscription(*, subscription_id: UUID, user: User, plan_id: UUID, cause
 
 
 def active_plan(plan_id: UUID) -> Plan:
-    """A plan that can be subscribed to. Raises PlanNotFound."""
-    plan = Plan.objects.filter(pk=plan_id, active=True).first()
-    if plan is None:
-        raise PlanNotFound("There is no such plan.")
-    return plan
+    """A version of a plan that can be subscribed to. Raises PlanNotFound, PlanReplaced."""
+    plan = Plan.objects.filter(pk=plan_id).first()
+    if plan is not None and plan.active:
+        return plan
+    newer = Plan.objects.filter(name=plan.name, active=True).first() if plan is not None else None
+    if newer is not None:
+        total = format_amount(newer.total_minor, newer.currency)
+        raise PlanReplaced(f"{newer.name} costs {total} now: read the plans again.")
+    raise PlanNotFound("There is no such plan.")
 
 
 def _end_replaced(user: User, plan: Plan, *, cause: Cause, at: datetime) -> None:

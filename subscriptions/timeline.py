@@ -4,6 +4,7 @@ from uuid import UUID
 
 from subscriptions.invoices import payable_invoice
 from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import SubscriptionStatus
 from veza.core.money import format_amount
 from veza.core.timeline import TimelineLine
@@ -20,7 +21,10 @@ def lines(correlation_id: UUID) -> list[TimelineLine]:
         total = format_amount(invoice.total_minor, invoice.currency)
         tax = format_amount(invoice.tax_minor, invoice.currency)
         period = f"{invoice.period_start_at:%d %b %Y} to {invoice.period_end_at:%d %b %Y}"
-        sentence = f"An invoice of {total}, incl. {tax} tax, was opened for {invoice.plan.name}, {period}."
+        credit = f" after a credit of {format_amount(invoice.credit_minor, invoice.currency)}"
+        after = credit if invoice.credit_minor else ""
+        kind = "an upgrade to " if invoice.is_upgrade else ""
+        sentence = f"An invoice of {total}, incl. {tax} tax{after}, was opened for {kind}{invoice.plan.name}, {period}."
         entries.append(TimelineLine(invoice.created_at, sentence, "open"))
     return entries
 
@@ -31,7 +35,7 @@ def next_steps(correlation_id: UUID) -> list[str]:
     if subscription is None or subscription.due_at is None:
         return []
     steps = [f"Veza processes it next on {subscription.due_at:%d %b %Y, %H:%M} UTC."]
-    plan, end_at = subscription.next_plan or subscription.plan, subscription.period_end_at
+    plan, end_at = plan_at_renewal(subscription), subscription.period_end_at
     match subscription.status:
         case SubscriptionStatus.TRIALING | SubscriptionStatus.ACTIVE if end_at is not None:
             change = "ends" if subscription.cancel_at_period_end else f"renews as {plan.name}"

@@ -17,6 +17,7 @@ from django.core.validators import validate_email
 from django.http.request import validate_host
 
 from connect.stripe.currencies import STRIPE_AMOUNTS
+from connect.stripe.regions import COUNTRIES
 from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
 
 TAG = "start"
@@ -224,6 +225,30 @@ ALWAYS = (
         "A currency of CURRENCIES cannot be both collected by Hyperswitch and transferred by Stripe.",
         "Set CURRENCIES to codes of ISO 4217 that both providers list, such as EUR,USD.",
         lambda config: any(not _is_moved_by_both(currency) for currency in config.CURRENCIES),
+    ),
+    Rule(
+        "E032",
+        "REVIEW_DIGEST_LANGUAGE is not a language of our e-mails.",
+        "Set REVIEW_DIGEST_LANGUAGE to en or fr.",
+        lambda config: config.REVIEW_DIGEST_LANGUAGE not in dict(config.LANGUAGES),
+    ),
+    Rule(
+        "E033",
+        "PRICE_CHANGE_NOTICE is shorter than SUBSCRIPTION_REMINDER_BEFORE: a reminder could name the old price.",
+        "Set PRICE_CHANGE_NOTICE to at least SUBSCRIPTION_REMINDER_BEFORE, such as 30d.",
+        lambda config: config.PRICE_CHANGE_NOTICE < config.SUBSCRIPTION_REMINDER_BEFORE,
+    ),
+    Rule(
+        "E034",
+        "STRIPE_PLATFORM_COUNTRY is no country of a region that Stripe pays sellers in.",
+        "Set STRIPE_PLATFORM_COUNTRY to the country of your account at Stripe, two letters: FR.",
+        lambda config: config.STRIPE_PLATFORM_COUNTRY not in COUNTRIES,
+    ),
+    Rule(
+        "E035",
+        "STRIPE_CAPABILITIES does not name transfers: no seller could be paid.",
+        "Set STRIPE_CAPABILITIES=transfers,card_payments.",
+        lambda config: "transfers" not in config.STRIPE_CAPABILITIES,
     ),
 )
 

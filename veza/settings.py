@@ -4,30 +4,40 @@ Importing this with an empty environment works: what is missing is reported by a
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from veza.core.durations import parse_duration
 from veza.core.logs import logging_config
+from veza.core.money import parse_amounts
 
+Value = TypeVar("Value")
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
 
+def _parsed(name: str, default: str, parse: Callable[[str], Value]) -> Value:
+    """The value of a setting. One that cannot be read stops the start with a sentence, before any request."""
+    try:
+        return parse(env.str(name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}.") from None
+
+
 def duration(name: str, default: str) -> timedelta:
-    return parse_duration(env.str(name, default=default))
+    return _parsed(name, default, parse_duration)
 
 
 def amounts(name: str, default: str) -> dict[str, int]:
-    """Minor units by currency, such as `EUR:50,USD:50`; none of `off`."""
-    text = env.str(name, default=default)
-    pairs = [] if text == "off" else [entry.partition(":") for entry in text.split(",")]
-    return {currency.strip().upper(): int(minor) for currency, _, minor in pairs}
+    return _parsed(name, default, parse_amounts)
 
 
 # --- The process ---
@@ -49,8 +59,6 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 SET_EXPLICITLY = frozenset({"DATABASE_URL", "TRUSTED_PROXIES"} & os.environ.keys())
 ROOT_URLCONF = "veza.urls"
 WSGI_APPLICATION = "veza.wsgi.application"
-STATE_OF_SERVICES = "veza.status.state"
-WORKERS = "veza.celery.app"
 
 INSTALLED_APPS = [
     "veza.apps.WiringConfig",
@@ -182,6 +190,9 @@ STRIPE_BASE_URL = env.str("STRIPE_BASE_URL", default="https://api.stripe.com").r
 STRIPE_RATE_PER_SECOND = env.int("STRIPE_RATE", default=80)
 # How many calls one worker makes at once. More hides Stripe's latency; STRIPE_RATE still applies.
 STRIPE_CALLS_AT_ONCE = env.int("STRIPE_CALLS_AT_ONCE", default=8)
+# Where the platform's own account is (veza.E034), and what is requested for sellers' accounts in its region.
+STRIPE_PLATFORM_COUNTRY = env.str("STRIPE_PLATFORM_COUNTRY", default="DE")
+STRIPE_CAPABILITIES = env.list("STRIPE_CAPABILITIES", default=["transfers", "card_payments"])
 
 # --- The marketplace's rules ---
 # The currencies of sellers' offers. One that a provider does not know stops the start (veza.E031).
@@ -238,6 +249,10 @@ SUBSCRIPTION_RETRY_AFTER = [
 SUBSCRIPTION_GRACE = duration("SUBSCRIPTION_GRACE", "7d")
 SUBSCRIPTION_PROCESSING_GRACE = duration("SUBSCRIPTION_PROCESSING_GRACE", "10d")
 SUBSCRIPTION_CARD_WARNING_BEFORE = duration("SUBSCRIPTION_CARD_WARNING_BEFORE", "30d")
+# Whether the connector behind Hyperswitch saves a payment method without a payment (a zero-amount set-up). Off, another
+# card is saved with the next invoice.
+HYPERSWITCH_METHOD_SETUPS = env.bool("HYPERSWITCH_METHOD_SETUPS", default=True)
+PRICE_CHANGE_NOTICE = duration("PRICE_CHANGE_NOTICE", "30d")
 
 # --- E-mail ---
 # The mail server. If empty, no e-mail is sent: the rows wait.
@@ -257,6 +272,8 @@ EMAIL_CHECK_INTERVAL = duration("EMAIL_CHECK_INTERVAL", "30s")
 EMAIL_LINK_ORIGINS = env.list("EMAIL_LINK_ORIGINS", default=[]) or [PUBLIC_BASE_URL, HYPERSWITCH_BASE_URL]
 # Who gets the daily digest of open review items. If empty, it is not written.
 REVIEW_DIGEST_ADDRESS = env.str("REVIEW_DIGEST_ADDRESS", default="")
+# The language of the digest: en or fr.
+REVIEW_DIGEST_LANGUAGE = env.str("REVIEW_DIGEST_LANGUAGE", default="en")
 
 # --- Workers ---
 # How many more workers join one that meets a backlog of transfers, reversals or stuck rows. More drain it sooner, as
@@ -315,7 +332,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["veza.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["veza.core.api.inputs.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "veza.core.api.pages.NewestFirst",
     "EXCEPTION_HANDLER": "veza.core.api.errors.as_problem",

@@ -22,7 +22,7 @@ from payments.inbox.replay import WebhookProvider, assign_providers
 from payments.models import Payment
 from payments.ports import Purchase, SavedMethods, assign_purchases, assign_saved_methods
 from subscriptions import billing as invoices
-from subscriptions.saved_methods import method_revoked
+from subscriptions.saved_methods import method_revoked, method_saved
 from veza.backoffice import account_messages, digest
 from veza.core.email.messages import Message, assign_messages
 
@@ -57,7 +57,7 @@ PURCHASES: Mapping[Payment.Purpose, Purchase] = {
     ),
 }
 
-SAVED_METHODS = SavedMethods(method_revoked=method_revoked)
+SAVED_METHODS = SavedMethods(method_revoked=method_revoked, method_saved=method_saved)
 
 SELLERS = Sellers(
     order_completed=plan_transfers,

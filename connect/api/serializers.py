@@ -83,7 +83,8 @@ class BalanceOutput(serializers.Serializer[Any]):
     matures_at = serializers.DateTimeField(allow_null=True, help_text="When the first of it may be paid out.")
     maturing = MaturingOutput(many=True, help_text="By day, the earliest first.")
     held_minor = serializers.IntegerField(
-        help_text="Disputed, in a refund that is pending, to be reversed, or in a payout that Stripe has not answered."
+        help_text="Disputed, in a refund that is pending or that our support has yet to decide about, to be reversed, "
+        "or in a payout that Stripe has not answered."
     )
     unsent_minor = serializers.IntegerField(
         help_text="Waits to be sent to your account at Stripe. It may be maturing as well."

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from connect.messages.transfers import write_withheld_email
 from connect.models import SellerTransfer, SetOff, TransferReversal, WaitingFor
 from connect.reversals.reversal_outcomes import resume
 from connect.states import ReversalStatus, TransferStatus
@@ -73,6 +74,7 @@ def complete_by_set_off(transfer: SellerTransfer, *, cause: Cause, at: datetime,
     rest: dict[str, Any] = {"completed_at": at, "next_retry_at": None, "waiting_for": WaitingFor.NOTHING}
     move(transfer, TransferStatus.COMPLETED, cause=cause, at=at, **rest, last_error="", **fields)
     close_review(TRANSFER_FAILED, transfer, note="All of it paid a debt.")
+    write_withheld_email(transfer)
 
 
 def _totals(transfer: SellerTransfer, debts: list[SellerTransfer]) -> int:

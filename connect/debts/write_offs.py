@@ -11,6 +11,7 @@ from connect.reversals.reversal_refresh import decide_unanswered, find_unanswere
 from connect.states import ReversalStatus
 from connect.worker.retry_policy import REVERSAL_FAILED, update_fields
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -36,9 +37,11 @@ def write_off(*, transfer_id: UUID, cause: Cause) -> int:
 
     It counts as recovered without a reversal. Its review item names who decided it and why. If the last attempt to
     reverse it was never answered, the transfer is read at Stripe first. Returns the minor units written off, in the
-    transfer's currency; 0 when Stripe had reversed it after all. Raises NothingToWriteOff, TransferNotReadable.
+    transfer's currency; 0 when Stripe had reversed it after all. Raises OwnAccount, NothingToWriteOff,
+    TransferNotReadable.
     """
     before = SellerTransfer.objects.get(pk=transfer_id)
+    refuse_own(before.seller_id, cause)
     decide_unanswered(transfer_id, cause=cause)
     transfer = SellerTransfer.objects.get(pk=transfer_id)
     if transfer.reversed_minor > before.reversed_minor and not transfer.outstanding_minor:

@@ -12,23 +12,26 @@ from connect.stripe.restrictions import bars_transfers
 from veza.core.email.content import Content, Line, Notice, Outdated, Paragraph, Table
 from veza.core.email.formats import moment
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import fact_of, write_email, write_email_if_changed
+from veza.core.email.outbox import write_email
+from veza.core.email.series import fact_of, write_email_if_changed
 
 # Stripe reports several changes within minutes while a seller fills in its forms.
 SETTLES_WITHIN = timedelta(minutes=15)
 
 
 def write_attention_email(account_id: UUID) -> None:
-    """Tell the seller what Stripe needs, once for each set of requirements, and again when it is back after another.
+    """Tell the seller what Stripe needs, and that it has all it needs once they were told so.
 
-    The caller has just stored a snapshot. A seller who has not finished the forms yet knows that.
+    Each set of requirements is told once, and again when it is back. The caller has locked the account and just stored
+    a snapshot. A seller who has not finished the forms yet knows that.
     """
     account = ConnectedAccount.objects.get(pk=account_id)
-    if account.details_submitted and _needs_attention(account):
-        occasion = _requirements_of(account)
-        write_email_if_changed(
-            ACCOUNT_NEEDS_ATTENTION, account, to=account.seller_id, occasion=occasion, after=SETTLES_WITHIN
-        )
+    if not account.details_submitted:
+        return
+    message, occasion = ACCOUNT_IN_ORDER, ""
+    if _needs_attention(account):
+        message, occasion = ACCOUNT_NEEDS_ATTENTION, _requirements_of(account)
+    write_email_if_changed(message, account, to=account.seller_id, occasion=occasion, after=SETTLES_WITHIN)
 
 
 def write_bank_email(account: ConnectedAccount, *, event_id: str, last_digits: str, at: datetime) -> None:
@@ -68,6 +71,23 @@ def _compose_attention(account: ConnectedAccount) -> Content:
             Notice(f"{_reason(account.disabled_reason)} {consequence}".strip(), "plain" if is_paid else "bad"),
             *([Table([Line(wish) for wish in wishes], title=_("What Stripe asks for"))] if wishes else []),
             Paragraph(_("Open your seller's page and continue to Stripe to complete your account.")),
+        ],
+    )
+
+
+def _in_order(account_id: UUID, _occasion: str, /) -> Content | Outdated:
+    if _needs_attention(ConnectedAccount.objects.get(pk=account_id)):
+        return Outdated("Stripe needs something again.")
+    return _compose_in_order()
+
+
+def _compose_in_order() -> Content:
+    return Content(
+        subject_line=_("Your Stripe account is in order again"),
+        headline=_("Stripe has all it needs"),
+        blocks=[
+            Notice(_("There is nothing you need to do."), "good"),
+            Paragraph(_("Stripe accepts what you gave it: your account can receive your money.")),
         ],
     )
 
@@ -153,6 +173,17 @@ ACCOUNT_NEEDS_ATTENTION = Message(
     _attention,
     lambda: _compose_attention(_sample_account()),
     needs_open_account=True,
+    series="stripe_account",
+)
+ACCOUNT_IN_ORDER = Message(
+    "account_in_order",
+    Audience.SELLER,
+    "Stripe has all that a seller was told it needs; a quarter of an hour later.",
+    _in_order,
+    _compose_in_order,
+    needs_open_account=True,
+    series="stripe_account",
+    is_all_clear=True,
 )
 BANK_CHANGED = Message(
     "bank_account_changed",

@@ -1,5 +1,6 @@
-"""Money that was sent to a seller, reversed, and what the seller owes."""
+"""Money that was sent to a seller, withheld or reversed, what is sent less, and what the seller owes."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from marketplace.models import Order
 from veza.core.email.content import Content, Line, Notice, Outdated, Paragraph, Table
 from veza.core.email.formats import moment, money
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
+from veza.core.email.outbox import draft, write_email, write_emails
 
 
 def write_transfer_email(transfer: SellerTransfer) -> None:
@@ -25,9 +26,31 @@ def write_reversal_email(transfer: SellerTransfer, reversal: TransferReversal) -
     write_email(REVERSAL, reversal, to=transfer.seller_id)
 
 
-def write_debt_email(transfer: SellerTransfer) -> None:
-    """Tell the seller what they owe, once for each amount: Stripe refuses the same reversal again and again."""
-    write_email(DEBT, transfer, to=transfer.seller_id, occasion=str(transfer.reversal_target_minor))
+def write_withheld_email(transfer: SellerTransfer) -> None:
+    """Tell the seller that all of a transfer paid an earlier debt."""
+    write_email(WITHHELD, transfer, to=transfer.seller_id)
+
+
+def write_reduced_emails(reduced: Mapping[SellerTransfer, int]) -> None:
+    """Tell sellers that less of a sale is theirs, before anything was sent: transfers with the amount that is gone."""
+    write_emails(
+        [
+            draft(REDUCED, row, to=row.seller_id, occasion=f"{gone_minor} {_left_minor(row)}")
+            for row, gone_minor in reduced.items()
+        ]
+    )
+
+
+def _left_minor(transfer: SellerTransfer) -> int:
+    return 0 if transfer.status == TransferStatus.CANCELLED else transfer.amount_minor
+
+
+def write_debt_email(transfer: SellerTransfer, *, owed_since: UUID | None) -> None:
+    """Tell the seller what they owe, once for each amount and time: Stripe refuses the same reversal again and again.
+
+    `owed_since` is the key of the status change that made it due.
+    """
+    write_email(DEBT, transfer, to=transfer.seller_id, occasion=f"{transfer.reversal_target_minor} {owed_since or ''}")
 
 
 def _transfer(transfer_id: UUID, _occasion: str, /) -> Content | Outdated:
@@ -61,6 +84,61 @@ def _compose_transfer(transfer: SellerTransfer, at: datetime) -> Content:
     )
 
 
+def _withheld(transfer_id: UUID, _occasion: str, /) -> Content | Outdated:
+    return _compose_withheld(SellerTransfer.objects.select_related("order").get(pk=transfer_id))
+
+
+def _compose_withheld(transfer: SellerTransfer) -> Content:
+    about = {"number": transfer.order.shown_id}
+    return Content(
+        subject_line=_("Your share of order %(number)s paid an earlier debt") % about,
+        headline=_("A sale paid an earlier debt"),
+        amount=money(transfer.amount_minor, transfer.currency),
+        blocks=[
+            Notice(_("You owed us money for an earlier order that was refunded or disputed.")),
+            Table(
+                [
+                    Line(_("Your share of order %(number)s") % about, money(transfer.amount_minor, transfer.currency)),
+                    Line(_("Withheld for an earlier debt"), money(-transfer.withheld_minor, transfer.currency)),
+                ],
+                [Line(_("Transferred"), money(transfer.sent_minor, transfer.currency))],
+            ),
+        ],
+    )
+
+
+def _reduced(transfer_id: UUID, occasion: str, /) -> Content | Outdated:
+    transfer = SellerTransfer.objects.select_related("order").get(pk=transfer_id)
+    gone_minor, left_minor = map(int, occasion.split())
+    return _compose_reduced(transfer, gone_minor, left_minor)
+
+
+def _compose_reduced(transfer: SellerTransfer, gone_minor: int, left_minor: int) -> Content:
+    """It stays true whatever follows: it tells one change, and the next tells the next."""
+    about = {"number": transfer.order.shown_id}
+    return Content(
+        subject_line=_("Order %(number)s was refunded before your share was sent") % about,
+        headline=_("A sale was refunded or disputed"),
+        amount=money(-gone_minor, transfer.currency),
+        blocks=[
+            Notice(
+                _(
+                    "Order %(number)s was refunded or disputed, in full or in part, before your share of it was "
+                    "transferred. So less is transferred."
+                )
+                % about
+            ),
+            Table(
+                [
+                    Line(_("Your share so far"), money(gone_minor + left_minor, transfer.currency)),
+                    Line(_("Refunded or disputed"), money(-gone_minor, transfer.currency)),
+                ],
+                [Line(_("Left for you"), money(left_minor, transfer.currency))],
+            ),
+        ],
+    )
+
+
 def _reversal(reversal_id: UUID, _occasion: str, /) -> Content | Outdated:
     reversal = TransferReversal.objects.select_related("transfer__order").get(pk=reversal_id)
     return _compose_reversal(reversal, reversal.transfer)
@@ -71,7 +149,7 @@ def _compose_reversal(reversal: TransferReversal, transfer: SellerTransfer) -> C
     left_minor = transfer.sent_minor - transfer.reversed_minor
     return Content(
         subject_line=_("A transfer for order %(number)s was reversed") % about,
-        headline=_("Part of a sale was refunded"),
+        headline=_("A sale was refunded or disputed"),
         amount=money(-reversal.amount_minor, reversal.currency),
         blocks=[
             Notice(
@@ -95,7 +173,7 @@ def _compose_reversal(reversal: TransferReversal, transfer: SellerTransfer) -> C
 
 def _debt(transfer_id: UUID, occasion: str, /) -> Content | Outdated:
     transfer = SellerTransfer.objects.select_related("order").get(pk=transfer_id)
-    if transfer.waiting_for != WaitingFor.DEBT or str(transfer.reversal_target_minor) != occasion:
+    if transfer.waiting_for != WaitingFor.DEBT or str(transfer.reversal_target_minor) != occasion.split()[0]:
         return Outdated("The seller does not owe this amount any more.")
     return _compose_debt(transfer)
 
@@ -133,11 +211,11 @@ def _compose_debt(transfer: SellerTransfer) -> Content:
     )
 
 
-def _sample_transfer() -> SellerTransfer:
+def _sample_transfer(*, withheld_minor: int = 5_00) -> SellerTransfer:
     return SellerTransfer(
         order=Order(),
         amount_minor=45_00,
-        withheld_minor=5_00,
+        withheld_minor=withheld_minor,
         reversal_target_minor=20_00,
         reversed_minor=8_00,
         currency="EUR",
@@ -157,6 +235,20 @@ TRANSFER_SENT = Message(
     _transfer,
     lambda: _compose_transfer(_sample_transfer(), timezone.now()),
     optional=True,
+)
+WITHHELD = Message(
+    "share_withheld",
+    Audience.SELLER,
+    "A transfer paid a debt of the seller's with all of its amount: nothing was sent.",
+    _withheld,
+    lambda: _compose_withheld(_sample_transfer(withheld_minor=45_00)),
+)
+REDUCED = Message(
+    "share_reduced",
+    Audience.SELLER,
+    "A refund or dispute left a seller less of a sale before it was transferred.",
+    _reduced,
+    lambda: _compose_reduced(_sample_transfer(), 20_00, 25_00),
 )
 REVERSAL = Message(
     "transfer_reversed",

@@ -14,6 +14,7 @@ class TransferReversal(StatefulRow):
     """The intent to bring a transfer from `from_minor` reversed to `to_minor`, committed before the call."""
 
     moves = REVERSAL_MOVES
+    begins_with_default = False
 
     transfer = models.ForeignKey(SellerTransfer, on_delete=models.PROTECT, related_name="reversals")
     correlation_id = models.UUIDField()

@@ -50,7 +50,8 @@ class Balance:
 
     `available_minor` may be paid out to the seller's bank now; None while Stripe does not say. `maturing` are shares of
     sales that are too young for that, by day, sent to their account at Stripe or not; the first of them matures at
-    `matures_at`. `held_minor` is disputed, in a pending refund, to be reversed, or in a payout without an answer.
+    `matures_at`. `held_minor` is disputed, in a pending or undecided refund, to be reversed, or in a payout without an
+    answer.
     `unsent_minor` waits to be sent to the account, and may be maturing as well. `debt_minor` is what they owe us.
 
     `debts` lists the debts transfer by transfer. They may come to more than `debt_minor`: what waits to be sent

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.db.models import F
 
-from connect.models import SellerTransfer, SetOff, TransferReversal
-from connect.states import ReversalStatus, TransferStatus
+from connect.models import ConnectedAccount, SellerTransfer, SetOff, TransferReversal
+from connect.states import TRANSFER_UNSENT, ReversalStatus, TransferStatus
 from marketplace.proof import OrderFacts
 from payments.ledger.chart_of_accounts import STRIPE_BALANCE, seller_account
 from payments.ledger.proof import Books, Entry, Fault, Term, faults_between
@@ -20,6 +20,8 @@ from payments.models import Posting, WriteOff
 from veza.core.money import format_amount
 
 Kind = Posting.Kind
+_SENT = (TransferStatus.COMPLETED, TransferStatus.REVERSAL_PENDING, TransferStatus.REVERSED)
+_UNSENT = (*TRANSFER_UNSENT, TransferStatus.CANCELLED)
 
 
 @dataclass
@@ -32,6 +34,7 @@ class TransferFacts:
     offset_undone_minor: int = 0
     covered_by_offset_minor: int = 0
     lost_minor: int = 0
+    is_misdirected: bool = False
 
     @property
     def is_sent(self) -> bool:
@@ -65,11 +68,23 @@ class TransferFacts:
 
     def faults(self) -> list[Fault]:
         """Where the transfer contradicts its own rows."""
-        return [*self._faults_of_id(), *self._faults_of_sums()]
+        return [*self._faults_of_sending(), *self._faults_of_sums()]
 
-    def _faults_of_id(self) -> Iterator[Fault]:
-        """Money that Stripe sent has an id there, and a transfer that was never sent has none."""
+    def _faults_of_sending(self) -> Iterator[Fault]:
+        """Money that Stripe sent has an id there and a status that says so; a transfer that was never sent has none.
+
+        It went to an account of its own seller.
+        """
         row, amount = self.row, self.row.amount()
+        if row.status in _SENT and not self.is_sent:
+            text = f"transfer {row.pk} of {amount} is {row.status}, and was never sent"
+            yield Fault(text, row.sent_minor or row.amount_minor, row.currency)
+        if row.status in _UNSENT and self.is_sent:
+            text = f"transfer {row.pk} of {amount} is {row.status}, and was sent"
+            yield Fault(text, row.sent_minor or row.amount_minor, row.currency)
+        if self.is_misdirected:
+            text = f"transfer {row.pk} of {amount} is for {row.destination}, the account of another seller"
+            yield Fault(text, row.sent_minor, row.currency)
         if self.is_sent and row.sent_minor and not row.stripe_transfer_id:
             text = f"transfer {row.pk}: {amount} was sent, and it has no id at Stripe"
             yield Fault(text, row.sent_minor, row.currency)
@@ -86,7 +101,10 @@ class TransferFacts:
             "covered by offsets and losses": (self.covered_by_offset_minor + self.lost_minor, row.offset_minor),
             "written off": (self.lost_minor, row.written_off_minor),
         }
-        return [
+        unmade_minor = row.external_reversed_minor - self.reversed_minor
+        unmade = format_amount(unmade_minor, currency)
+        text = f"transfer {row.pk}: {unmade} of it counts as reversed in Stripe's dashboard, and no reversal was made"
+        return [Fault(text, unmade_minor, currency)] * (unmade_minor > 0) + [
             Fault(
                 f"transfer {row.pk}: {format_amount(fact, currency)} of it counts as {what}, and its row says "
                 f"{format_amount(stored, currency)}",
@@ -114,6 +132,11 @@ def transfer_facts(order_ids: Collection[UUID]) -> dict[UUID, list[TransferFacts
         facts[offset.debt_id].covered_by_offset_minor += offset.amount_minor - offset.unwound_minor
     for loss in WriteOff.objects.filter(subject="connect.sellertransfer", subject_id__in=facts):
         facts[loss.subject_id].lost_minor += loss.lost_minor
+    destinations = {fact.row.destination for fact in facts.values()} - {""}
+    accounts = ConnectedAccount.objects.filter(stripe_account_id__in=destinations)
+    owners = dict(accounts.values_list("stripe_account_id", "seller_id"))
+    for fact in facts.values():
+        fact.is_misdirected = owners.get(fact.row.destination, fact.row.seller_id) != fact.row.seller_id
     return by_order
 
 

@@ -245,25 +245,28 @@ def _record_success(
 def _record_refusal(
     transfer: SellerTransfer, intent: TransferReversal, refusal: Refused, *, cause: Cause, at: datetime
 ) -> None:
-    earlier = _refusals_of_this_debt(transfer)
+    owed_since = _owed_since(transfer)
+    earlier = _refusals_of_debt(transfer, owed_since)
     close_attempt(intent, refusal.code, refusal.message, cause=cause, at=at)
     why = f"{refusal.code} {refusal.message}".strip()
     epoch = transfer.key_epoch + 1
     if refusal.code in BALANCE_TOO_LOW:
         wait_for(transfer, WaitingFor.DEBT, recheck_after=debt_backoff(earlier), why=why, key_epoch=epoch)
-        write_debt_email(transfer)
+        write_debt_email(transfer, owed_since=owed_since)
     else:
         fail_permanently(transfer, why, cause=cause, at=at, key_epoch=epoch)
 
 
-def _refusals_of_this_debt(transfer: SellerTransfer) -> int:
-    """How often the seller's balance was too low since the transfer last became due for reversal."""
+def _owed_since(transfer: SellerTransfer) -> UUID | None:
+    """The key of the status change that last made the transfer due for reversal. Keys begin with their time."""
     starts = StatusChange.objects.filter(subject_id=transfer.pk, to_status=TransferStatus.REVERSAL_PENDING)
+    return starts.order_by("-pk").values_list("pk", flat=True).first()
+
+
+def _refusals_of_debt(transfer: SellerTransfer, owed_since: UUID | None) -> int:
+    """How often the seller's balance was too low since then."""
     refusals = transfer.reversals.filter(error_code__in=BALANCE_TOO_LOW)
-    if (last := starts.order_by("-pk").first()) is not None:
-        # Keys begin with their time.
-        refusals = refusals.filter(pk__gt=last.pk)
-    return refusals.count()
+    return (refusals.filter(pk__gt=owed_since) if owed_since else refusals).count()
 
 
 def close_attempt(intent: TransferReversal, code: str, message: str, *, cause: Cause, at: datetime) -> None:

@@ -4,7 +4,7 @@ A reversal that failed without an answer may have been made. Until Stripe shows 
 be offset nor written off: the worker reads the transfer, and support's actions read it first.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -19,6 +19,7 @@ from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
 from connect.worker.retry_policy import (
     LEASE,
+    READ_UNANSWERED_FOR,
     REFRESH_AFTER,
     REFRESH_LEASE,
     REVERSAL_FAILED,
@@ -32,8 +33,6 @@ from veza.core.outcomes import Accepted
 from veza.core.reviews import open_review
 
 log = structlog.get_logger(__name__)
-# The worker reads an unanswered attempt this long, ever less often; then only support's actions and webhooks do.
-READ_UNANSWERED_FOR = timedelta(days=7)
 
 
 class TransferNotReadable(NotAllowed):

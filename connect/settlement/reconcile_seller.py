@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models.functions import Now
 
+from connect.messages.transfers import write_reduced_emails
 from connect.models import SellerTransfer, SetOff, WaitingFor
 from connect.postings import post_recovered
 from connect.settlement.locked_transfers import LockedTransfers, lock_transfers
@@ -39,12 +40,13 @@ _AMOUNTS = [
 @dataclass
 class Plan:
     """What is going to be written. `transfers` and `set_offs` hold the rows whose amounts change, `recoveries` by
-    transfer what is no loss of ours any more.
+    transfer what is no loss of ours any more, `reduced` how much less is sent of those that were never sent.
     """
 
     transfers: dict[UUID, SellerTransfer] = field(default_factory=dict)
     set_offs: dict[UUID, SetOff] = field(default_factory=dict)
     recoveries: dict[UUID, int] = field(default_factory=dict)
+    reduced: dict[SellerTransfer, int] = field(default_factory=dict)
     to_cancel: list[SellerTransfer] = field(default_factory=list)
     to_reverse: dict[UUID, SellerTransfer] = field(default_factory=dict)
     to_complete: list[SellerTransfer] = field(default_factory=list)
@@ -127,6 +129,8 @@ def _send_less(surplus: int, row: SellerTransfer, plan: Plan) -> int:
         return 0
     amount = min(surplus, net_paid(row), row.sent_minor)
     assert amount >= 0, "a transfer that was never sent pays no less than nothing"
+    if amount:
+        plan.reduced[row] = amount
     if amount and amount == row.amount_minor:
         plan.to_cancel.append(row)
     elif amount:
@@ -243,6 +247,7 @@ def _write(plan: Plan, *, cause: Cause, at: datetime) -> None:
         due = {**rest, "next_retry_at": Now()}
         move(list(plan.to_reverse.values()), TransferStatus.REVERSAL_PENDING, cause=cause, at=at, **due)
     writes.insert(plan.new)
+    write_reduced_emails(plan.reduced)
 
 
 def _write_amounts(plan: Plan, *, at: datetime) -> None:

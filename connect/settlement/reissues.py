@@ -15,6 +15,7 @@ from connect.settlement.reconcile_seller import Plan, settle_plan, unwind
 from marketplace.models import Order
 from payments.models import Payment
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -30,8 +31,9 @@ def reissue_transfer(*, transfer_id: UUID, cause: Cause) -> int:
 
     It lowers what they owe for the order first; the rest is a new transfer. Where it was reversed after a later
     transfer had paid the same debt, that one's order pays the seller again. Returns the minor units, in the transfer's
-    currency. Raises NothingToReissue.
+    currency. Raises OwnAccount, NothingToReissue.
     """
+    refuse_own(SellerTransfer.objects.get(pk=transfer_id).seller_id, cause)
     amount = _reissue_mistake(transfer_id, cause=cause)
     # Each in a commit of its own: it locks another order. Stopping loses nothing, the rest can be reissued later.
     for set_off_id in list(_set_offs_in_force(transfer_id).order_by("-pk").values_list("pk", flat=True)):

@@ -3,6 +3,7 @@
 `connect.stripe.calls` decides what an answer means for money.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -28,6 +29,9 @@ from connect.stripe.objects import (
     parse_reversal_page,
     parse_transfer,
     parse_transfer_page,
+)
+from connect.stripe.objects import (
+    Page as PageOfTransfers,
 )
 from veza.core.outcomes import Accepted, Outcome, Refused, Unknown
 
@@ -136,6 +140,17 @@ def list_transfers(
     return Unknown(f"more than {_PAGE * _MAX_PAGES} transfers: narrow the window", page.call)
 
 
+def list_transfers_of_period(
+    *, made_from: datetime, made_until: datetime, starting_after: str = ""
+) -> Outcome[PageOfTransfers]:
+    """One page of the platform's transfers made from one time to another, newest first."""
+    window = {"gte": int(made_from.timestamp()), "lte": int(made_until.timestamp())}
+    filters: dict[str, Any] = {"limit": _PAGE, "created": window}
+    if starting_after:
+        filters["starting_after"] = starting_after
+    return ask("GET", "/v1/transfers", partial(_page_of_transfers, filters), parse_transfer_page)
+
+
 def create_reversal(
     *,
     stripe_transfer_id: str,
@@ -172,8 +187,16 @@ def create_reversal(
     return about(outcome, lambda snapshot: (snapshot.transfer_id, snapshot.amount_minor) == request)
 
 
-def create_account(*, account_id: UUID, email: str, country: str, idempotency_key: str) -> Outcome[RemoteAccount]:
-    """Open an account for a seller who is only ever paid: the one capability requested is `transfers`.
+def create_account(
+    *,
+    account_id: UUID,
+    email: str,
+    country: str,
+    service_agreement: str,
+    capabilities: Sequence[str],
+    idempotency_key: str,
+) -> Outcome[RemoteAccount]:
+    """Open an account for a seller who is only ever paid.
 
     Stripe pays out on request only: by its own schedule it would empty the account every day, young sales included.
     """
@@ -182,8 +205,9 @@ def create_account(*, account_id: UUID, email: str, country: str, idempotency_ke
         "type": "express",
         "country": country,
         "email": email,
-        "capabilities": {"transfers": {"requested": True}},
+        "capabilities": {name: {"requested": True} for name in capabilities},
         "settings": {"payouts": {"schedule": {"interval": "manual"}}},
+        "tos_acceptance": {"service_agreement": service_agreement},
         "metadata": {"account_id": str(account_id)},
     }
     return ask(

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -54,10 +56,10 @@ class TransferAttempt:
     key: str
     destination: str
     amount_minor: int
-    # Which attempt of the row this is, and whether nothing may have reached Stripe before it.
+    # Which attempt of the row this is, whether nothing may have reached Stripe before it, and whether to look there.
     number: int
     is_first: bool
-    key_may_be_forgotten: bool
+    search_first: bool
 
 
 @writes.atomic()
@@ -81,6 +83,33 @@ def record_transfer(attempt: TransferAttempt, outcome: Outcome[RemoteTransfer], 
             _record_not_sent(transfer, attempt, outcome, cause=cause, at=at)
         case Unknown(why=why):
             retry_unanswered(transfer, why, transfer_policy(), cause=cause, at=at)
+
+
+def find_transfer(snapshot: RemoteTransfer) -> SellerTransfer | None:
+    """Our row of a transfer at Stripe, locked: the one that it names. None when Veza did not make it."""
+    try:
+        key = UUID(snapshot.our_id)
+    except ValueError:
+        return None
+    return SellerTransfer.objects.locked().filter(pk=key).first()
+
+
+def book_lost_answer(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> bool:
+    """Book a transfer that Stripe has and whose answer never reached us. Whether it was booked.
+
+    The caller holds the row's lock. One that is not the transfer we asked for opens a review item: the seller may have
+    been paid twice.
+    """
+    assert connection.in_atomic_block, "a transfer is booked in the transaction that holds its lock"
+    if transfer.stripe_transfer_id == snapshot.transfer_id:
+        return False
+    request = (transfer.sent_minor, transfer.currency, transfer.destination)
+    is_same = (snapshot.amount_minor, snapshot.currency, snapshot.destination) == request
+    if transfer.stripe_transfer_id or transfer.in_doubt_since is None or not is_same:
+        _open_duplicate_review(transfer, snapshot)
+        return False
+    _record_success(transfer, snapshot, cause=cause, at=at)
+    return True
 
 
 def _record_success(transfer: SellerTransfer, snapshot: RemoteTransfer, *, cause: Cause, at: datetime) -> None:

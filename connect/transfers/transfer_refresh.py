@@ -14,7 +14,7 @@ from connect.reversals.reversal_outcomes import REVERSED_TWICE
 from connect.reversals.reversal_refresh import apply_reversals, schedule_refresh
 from connect.stripe import client
 from connect.stripe.objects import RemoteTransfer
-from connect.transfers.transfer_outcomes import SENT_TWICE
+from connect.transfers.transfer_outcomes import SENT_TWICE, book_lost_answer
 from connect.worker.retry_policy import REFRESH_LEASE, update_fields
 from veza.core import calls, writes
 from veza.core.causes import Cause, by_sweep
@@ -41,10 +41,13 @@ def refresh_due() -> Tally:
 
 
 def refresh_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer] | None:
-    """Read one transfer at Stripe and book what was reversed. None when Stripe never had it."""
+    """Read one transfer at Stripe and book what was reversed. None when Stripe does not have it.
+
+    One whose answer was lost is looked for, and booked when it is there.
+    """
     transfer = SellerTransfer.objects.get(pk=transfer_id)
     if not transfer.stripe_transfer_id:
-        return None
+        return _search(transfer, cause=cause) if transfer.in_doubt_since is not None else None
     read_at = timezone.now()
     outcome = client.read_transfer(transfer.stripe_transfer_id)
     calls.record(outcome, subject=transfer, our_id=transfer.stripe_transfer_id)
@@ -56,6 +59,19 @@ def refresh_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransf
     else:
         _postpone(transfer_id)
     return outcome
+
+
+def _search(transfer: SellerTransfer, *, cause: Cause) -> Outcome[RemoteTransfer] | None:
+    page = client.list_transfers(transfer_group=str(transfer.order_id))
+    calls.record(page, subject=transfer, our_id=str(transfer.order_id))
+    if not isinstance(page, Accepted):
+        return page
+    matches = [snapshot for snapshot in page.value if snapshot.our_id == str(transfer.pk)]
+    with writes.atomic():
+        row = LOCKED_TRANSFER.get(transfer.pk)
+        for snapshot in matches:
+            book_lost_answer(row, snapshot, cause=cause, at=timezone.now())
+    return Accepted(matches[0], page.call) if matches else None
 
 
 @writes.atomic()

@@ -26,6 +26,7 @@ from connect.transfers.transfer_outcomes import (
     record_transfer,
 )
 from connect.worker.retry_policy import (
+    ATTEMPTS_BEFORE_SEARCH,
     KEY_IS_SAFE_FOR,
     drain,
     due_from,
@@ -91,7 +92,7 @@ def send_transfer(transfer_id: UUID, *, cause: Cause) -> Outcome[RemoteTransfer]
     attempt = claim_transfer(transfer_id, cause=cause)
     if attempt is None:
         return None
-    outcome = _find(attempt) if attempt.key_may_be_forgotten else None
+    outcome = _find(attempt) if attempt.search_first else None
     if outcome is None:
         outcome = _explain(attempt, _send(attempt))
     record_transfer(attempt, outcome, cause=cause)
@@ -111,6 +112,7 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None
     if transfer.status not in TRANSFER_UNSENT:
         return None
     doubted_at, now = transfer.in_doubt_since, timezone.now()
+    is_repeated = doubted_at is not None and transfer.send_attempts >= ATTEMPTS_BEFORE_SEARCH
     doubt = _freeze(transfer, account, debts, cause=cause, at=now) if doubted_at is None else {}
     if doubt is None:
         return None
@@ -123,7 +125,7 @@ def claim_transfer(transfer_id: UUID, *, cause: Cause) -> TransferAttempt | None
         amount_minor=transfer.sent_minor,
         number=transfer.send_attempts,
         is_first=doubted_at is None,
-        key_may_be_forgotten=doubted_at is not None and now - doubted_at > KEY_IS_SAFE_FOR,
+        search_first=is_repeated or (doubted_at is not None and now - doubted_at > KEY_IS_SAFE_FOR),
     )
 
 
@@ -183,7 +185,7 @@ def _send(attempt: TransferAttempt) -> Outcome[RemoteTransfer]:
 
 
 def _find(attempt: TransferAttempt) -> Outcome[RemoteTransfer] | None:
-    """Look for a transfer whose answer was lost too long ago for its key. None when Stripe has none."""
+    """Look at Stripe for a transfer whose answers were lost. None when Stripe has none: it is sent again."""
     transfer = attempt.transfer
     page = client.list_transfers(transfer_group=str(transfer.order_id))
     calls.record(page, subject=transfer, our_id=attempt.key)

@@ -36,11 +36,20 @@ LEASE = timedelta(minutes=2)
 BATCH = 20
 # The same for reading an account or a transfer, where nothing is in doubt meanwhile.
 REFRESH_LEASE = timedelta(minutes=5)
+# An account is read again so long after several seemed to be gone at once.
+READ_AGAIN_AFTER = timedelta(hours=1)
 # How often Veza reads what a bank still works on, whether or not webhooks arrive.
 REFRESH_AFTER = timedelta(hours=6)
+# The worker reads an unanswered attempt this long, ever less often; then only support's actions and webhooks do.
+READ_UNANSWERED_FOR = timedelta(days=7)
+# How long a bank may still return a payout that was paid, five of its own days, and how often it is read meanwhile.
+MAY_BE_RETURNED_FOR = timedelta(days=8)
+REFRESH_PAID_AFTER = timedelta(days=1)
 # Stripe forgets an idempotency key after at least 24 hours; then the same request is a second one. The hour between
 # allows for clocks that differ and for a call that is still under way.
 KEY_IS_SAFE_FOR = timedelta(hours=23)
+# After so many attempts without an answer, Stripe is asked for the transfer before it is sent again.
+ATTEMPTS_BEFORE_SEARCH = 2
 _WHEN_UNANSWERED = (
     "Stripe may have reversed it: the worker reads the transfer there until it shows whether it did. “Retry reversal” "
     "and “Write off debt” read it first."

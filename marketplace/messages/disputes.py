@@ -13,18 +13,20 @@ from payments.messages import DISPUTE_TEXTS, LOST, OPENED, WON, PaidFor, dispute
 from payments.models import Dispute
 from veza.core.email.content import Content, Line, Outdated
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
+from veza.core.email.series import fact_of, write_email_if_changed
 
 
 def write_dispute_email(dispute: Dispute) -> None:
-    """Tell the buyer what a dispute means for the licences, once for each stage and decision."""
+    """Tell the buyer what a dispute means for the licences, each time it changes, at each stage."""
     message = DISPUTES[dispute_turn(dispute)]
-    write_email(message, dispute, to=dispute.payment.payer_id, occasion=dispute_occasion(dispute))
+    write_email_if_changed(message, dispute, to=dispute.payment.payer_id, occasion=dispute_occasion(dispute))
 
 
 def _about(turn: str) -> Callable[[UUID, str], Content | Outdated]:
-    def compose(dispute_id: UUID, _occasion: str, /) -> Content | Outdated:
+    def compose(dispute_id: UUID, occasion: str, /) -> Content | Outdated:
         dispute = Dispute.objects.select_related("payment").get(pk=dispute_id)
+        if dispute_occasion(dispute) != fact_of(occasion):
+            return Outdated("The dispute is at another stage now.")
         order = Order.objects.get(pk=dispute.payment.purpose_id)
         licenses = License.objects.filter(order=order).select_related("item").order_by("item")
         lines = [Line(row.item.title, license_status(row.status)) for row in licenses]
@@ -49,7 +51,7 @@ def _message(turn: str, when: str, status: str) -> Message:
         assert isinstance(content, Content), "a sample is of the status that its message is about"
         return content
 
-    return Message(f"order_dispute_{turn}", Audience.BUYER, when, _about(turn), sample)
+    return Message(f"order_dispute_{turn}", Audience.BUYER, when, _about(turn), sample, series="order_dispute")
 
 
 DISPUTES: Mapping[str, Message] = {

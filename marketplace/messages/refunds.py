@@ -1,12 +1,13 @@
 """The refunds of an order: requested, sent, failed, or returned by the buyer's bank."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from marketplace.messages.samples import sample_order
 from marketplace.messages.wording import order_name
-from marketplace.models import Order, RefundLine
+from marketplace.models import Order, RefundApplication, RefundLine
 from payments import messages as shared
 from payments.messages import REFUND_TEXTS, ComposeRefund, PaidFor
 from payments.models import Refund
@@ -28,7 +29,8 @@ def _about(compose: ComposeRefund) -> Callable[[UUID, str], Content | Outdated]:
         order = Order.objects.get(pk=refund.payment.purpose_id)
         lines = RefundLine.objects.filter(refund=refund).select_related("item").order_by("item")
         items = [Line(line.item.title, money(line.total_minor, order.currency)) for line in lines]
-        return compose(refund, _paid_for(order, items))
+        is_granted = RefundApplication.objects.filter(pk=refund.pk).exists()
+        return compose(refund, replace(_paid_for(order, items), is_granted=is_granted))
 
     return compose_for_order
 

@@ -88,6 +88,9 @@ class RefundApplication(StatefulRow):
                 condition=~Q(status="declined") | ~Q(decision_reason=""), name="declined_refund_has_a_reason"
             ),
         ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(status="requested"), name="refund_application_undecided"),
+        ]
 
     @property
     def correlation_id(self) -> UUID:

@@ -5,17 +5,14 @@ payer, on a page of its own. It is closed at Hyperswitch. Should it succeed all 
 payment.
 """
 
-from datetime import timedelta
-
 from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
+from payments.retry_policy import UNCONFIRMED_AFTER
 from payments.states import PaymentStatus
 
 # In `error_code`, where Hyperswitch reports no code of its own.
 AUTHENTICATION_REQUIRED = "authentication_required"
 NOT_CONFIRMED = "not_confirmed"
-# Hyperswitch inserts a charge before it confirms it: one that was sent this long ago is not being confirmed any more.
-UNCONFIRMED_AFTER = timedelta(minutes=5)
 # Hyperswitch's statuses in which a payment can still be paid by a payer who has its page or its bank's request.
 AWAITS_PAYER = frozenset({"requires_payment_method", "requires_confirmation", "requires_customer_action"})
 _MAY_FAIL = (PaymentStatus.CREATED, PaymentStatus.PENDING, PaymentStatus.PROCESSING)

@@ -12,18 +12,20 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from payments.collection.charges import AWAITS_PAYER, UNCONFIRMED_AFTER
-from payments.collection.payment_updates import STATUS_OF, apply_payment
+from payments.collection.charges import AWAITS_PAYER
+from payments.collection.payment_changes import STATUS_OF
+from payments.collection.payment_updates import apply_payment
 from payments.collection.saved_methods import may_charge
 from payments.hyperswitch import client
 from payments.hyperswitch.health import HEALTH
 from payments.hyperswitch.objects import RemotePayment
 from payments.models import Payment
 from payments.ports import purchase_of
-from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, retry_after
+from payments.retry_policy import CLOSE_GRACE, LOOK_AGAIN_AFTER, UNCONFIRMED_AFTER, retry_after
 from payments.states import PAYMENT_OPEN, PaymentStatus
 from veza.core import calls, writes
 from veza.core.accounts import is_open
@@ -225,12 +227,12 @@ def _secret_in(outcome: Outcome[RemotePayment] | None) -> str:
 @writes.atomic()
 def _mark_sent(payment_id: UUID) -> tuple[Payment | None, bool]:
     """Commit that it is about to be sent, and say whether it is wanted; no payment if it has ended, or is a page
-    that the payer may not have any more.
+    that the payer may not have any more: their account was closed, or the page is due to be closed.
 
     This is the last commit before the call: under the locks of the payment and its purchase.
     """
     payment = Payment.objects.locked().get(pk=payment_id)
-    if payment.status not in PAYMENT_OPEN or not (payment.off_session or is_open(payment.payer_id)):
+    if payment.status not in PAYMENT_OPEN or not (payment.off_session or _may_have_page(payment)):
         return None, False
     if not purchase_of(payment).may_collect(payment):
         Payment.objects.filter(pk=payment_id).update(next_attempt_at=Now() + retry_after(payment.attempts))
@@ -243,6 +245,12 @@ def _mark_sent(payment_id: UUID) -> tuple[Payment | None, bool]:
         attempts=payment.attempts + 1,
     )
     return payment, True
+
+
+def _may_have_page(payment: Payment) -> bool:
+    """Sending a page begins its session, so one that is due to be closed would live on: its work was sold, perhaps."""
+    closing = Q(close_due_at__lte=Now()) | Q(closing_started_at__isnull=False)
+    return is_open(payment.payer_id) and not Payment.objects.filter(closing, pk=payment.pk).exists()
 
 
 def _fields(payment: Payment) -> Mapping[str, Any]:

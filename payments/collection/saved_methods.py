@@ -10,7 +10,7 @@ from django.db import connection
 
 from payments.hyperswitch.objects import RemoteMandate, Unreadable
 from payments.inbox.intake import HandlingResult, Result
-from payments.models import Payment, RevokedMandate
+from payments.models import MethodSetup, Payment, RevokedMandate
 from payments.ports import saved_methods
 from veza.core.causes import Cause
 
@@ -52,5 +52,8 @@ def may_charge(payment: Payment) -> bool:
     last = RevokedMandate.objects.filter(payment_method_id=payment.payment_method_id).order_by("revoked_at").last()
     if last is None:
         return True
-    own = Payment.objects.filter(payer=payment.payer_id, payment_method_id=payment.payment_method_id)
-    return own.filter(off_session=False, succeeded_at__isnull=False, created_at__gt=last.revoked_at).exists()
+    pages = Payment.objects.filter(payer=payment.payer_id, payment_method_id=payment.payment_method_id)
+    if pages.filter(off_session=False, succeeded_at__isnull=False, created_at__gt=last.revoked_at).exists():
+        return True
+    setups = MethodSetup.objects.filter(correlation_id=payment.correlation_id, requested_at__gt=last.revoked_at)
+    return setups.filter(payment_method_id=payment.payment_method_id).exists()

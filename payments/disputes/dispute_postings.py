@@ -16,9 +16,11 @@ from payments.ledger.allocations import Allocation
 from payments.ledger.chart_of_accounts import DISPUTE_SUSPENSE, PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
 from payments.models import Dispute, Payment, Posting
-from payments.review_items import update_review_of_dispute_excess, update_review_of_doubt
+from payments.review_items import DISPUTE_EXCESS, RECOVER, update_review_of_doubt
 from payments.states import DISPUTE_LOST, DISPUTE_UNDER_WAY
 from veza.core import writes
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 
 FundsLocation = Dispute.FundsLocation
 
@@ -71,7 +73,7 @@ def update_reviews_of_amount(dispute: Dispute) -> None:
     excess_minor = dispute.allocation.get(RECOVERABLE, 0)
     written_off_minor = lost_minor(dispute) if excess_minor else 0
     assert written_off_minor <= excess_minor, "no more is written off than the bank took beyond the payment"
-    update_review_of_dispute_excess(dispute, 0 if is_in_doubt else excess_minor - written_off_minor)
+    _update_review_of_dispute_excess(dispute, 0 if is_in_doubt else excess_minor - written_off_minor)
 
 
 def _location_for(dispute: Dispute) -> FundsLocation:
@@ -155,3 +157,20 @@ def _differences(old: Mapping[str, int], new: Mapping[str, int]) -> list[posting
             surplus -= part
             debtors = allocations.subtract({debtor: part}, debtors)
     return lines
+
+
+def _update_review_of_dispute_excess(dispute: Dispute, excess_minor: int) -> None:
+    """Open a review item for what the bank takes beyond the payment; close an earlier one first."""
+    assert excess_minor >= 0, "an excess is what is disputed beyond the payment"
+    excess, amount = (format_amount(minor, dispute.booked_currency) for minor in (excess_minor, dispute.booked_minor))
+    close_review(DISPUTE_EXCESS, dispute, note=f"Not covered now: {excess}.")
+    if not excess_minor:
+        return
+    open_review(
+        DISPUTE_EXCESS,
+        dispute,
+        why=f"The bank takes {amount}, of which {excess} is not covered by what remains of the payment.",
+        what_to_do=RECOVER,
+        amount_minor=excess_minor,
+        currency=dispute.booked_currency,
+    )

@@ -13,6 +13,7 @@ from django.db import connection, models
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 
+from payments.contradictions import waits_for_receipt
 from payments.disputes.dispute_postings import book_disputes
 from payments.emptied_payments import follow_emptied
 from payments.hyperswitch.objects import RemoteDispute, Unreadable
@@ -20,13 +21,20 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment
 from payments.ports import purchase_of
 from payments.retry_policy import DISPUTE_REFRESH_FOR, DISPUTE_REFRESH_INTERVAL
-from payments.review_items import DISPUTE_STATUS_UNKNOWN, open_review_of_dispute_status, update_review_of_answer
+from payments.review_items import (
+    DISPUTE_STATUS_UNKNOWN,
+    DISPUTE_TO_ANSWER,
+    follow_lost_funds,
+    lost_unapplied_minor,
+)
 from payments.states import DISPUTE_ENDS, DISPUTE_UNDER_WAY, DisputeStatus
 from veza.core import writes
 from veza.core.causes import Cause
 from veza.core.ids import row_id
-from veza.core.reviews import close_review
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 from veza.core.states import move
+from veza.core.words import format_date
 
 _STAGE_LENGTH = 30
 _FORWARDS = (DisputeStatus.OPENED, DisputeStatus.CHALLENGED)
@@ -43,8 +51,7 @@ def apply_dispute(snapshot: RemoteDispute, /, *, cause: Cause, at: datetime, is_
     payment = Payment.objects.locked().filter(pk=key).first() if key else None
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
-    if payment.received_minor == 0:
-        writes.update(payment, has_waiting_deliveries=True)
+    if waits_for_receipt(payment, at=at):
         return HandlingResult(Result.WAITING, payment.correlation_id)
     status = _status_of(snapshot.status)
     if status is None:
@@ -74,9 +81,11 @@ def _apply(
         return Result.OK
     assert dispute.payment_id == payment.pk, "a dispute stays with its payment"
     dispute.payment = payment
+    lost_before_minor = lost_unapplied_minor(payment)
     book_disputes(payment, at=at)
+    follow_lost_funds(payment, lost_before_minor=lost_before_minor)
     follow_emptied(payment, cause=cause, at=at)
-    update_review_of_answer(dispute)
+    _update_review_of_answer(dispute)
     purchase_of(payment).dispute_changed(dispute, cause=cause, at=at)
     return Result.OK
 
@@ -136,7 +145,7 @@ def _fields_of(snapshot: RemoteDispute) -> dict[str, Any]:
 
 
 def _open_review_of_status(payment: Payment, snapshot: RemoteDispute) -> None:
-    open_review_of_dispute_status(
+    _open_review_of_dispute_status(
         payment,
         hyperswitch_dispute_id=snapshot.dispute_id,
         remote_status=snapshot.status,
@@ -152,3 +161,35 @@ def refresh_later(dispute_id: UUID) -> None:
     )
     later = Case(When(is_worth_it, then=Now() + DISPUTE_REFRESH_INTERVAL), default=Value(None, models.DateTimeField()))
     Dispute.objects.filter(pk=dispute_id).update(next_attempt_at=later)
+
+
+def _update_review_of_answer(dispute: Dispute) -> None:
+    """Open a review item while the dispute waits for our evidence; close it afterwards."""
+    if dispute.status != DisputeStatus.OPENED:
+        close_review(DISPUTE_TO_ANSWER, dispute, note=f"The dispute is {dispute.status}.")
+        return
+    deadline = f" by {format_date(dispute.evidence_due_at)}" if dispute.evidence_due_at else ""
+    amount = format_amount(dispute.amount_minor, dispute.currency)
+    open_review(
+        DISPUTE_TO_ANSWER,
+        dispute,
+        why=f"The buyer's bank asks for {amount} back ({dispute.reason or 'no reason given'}).",
+        what_to_do=f"Support: submit evidence or accept the dispute in Hyperswitch's dashboard{deadline}.",
+        amount_minor=dispute.amount_minor,
+        currency=dispute.currency,
+    )
+
+
+def _open_review_of_dispute_status(
+    payment: Payment, *, hyperswitch_dispute_id: str, remote_status: str, amount_minor: int, currency: str
+) -> None:
+    """The dispute is not booked: Veza does not know what its status means."""
+    open_review(
+        DISPUTE_STATUS_UNKNOWN,
+        payment,
+        why=f"Hyperswitch reports the status {remote_status!r} for dispute {hyperswitch_dispute_id}, which Veza does "
+        "not know.",
+        what_to_do="Support: check the dispute in Hyperswitch's dashboard. Its amount is not booked.",
+        amount_minor=amount_minor,
+        currency=currency,
+    )

@@ -8,9 +8,9 @@ the amount captured", not "duplicate"), so a refusal is believed only when readi
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import requests
@@ -41,6 +41,14 @@ Snapshot = TypeVar("Snapshot")
 Timed = TypeVar("Timed", RemotePayment, RemoteRefund)
 Fields = Mapping[str, Any]
 Answer = Any  # What the JSON held: an object, or a list of them.
+
+
+@dataclass(frozen=True)
+class Page(Generic[Snapshot]):
+    """One page of a list, and where the next one starts; "" after the last."""
+
+    entries: list[Snapshot | Unreadable]
+    next_start: str
 
 
 def create_payment(fields: Mapping[str, Any], *, idempotency_key: str) -> Outcome[RemotePayment]:
@@ -88,35 +96,53 @@ def read_dispute(dispute_id: str) -> Outcome[RemoteDispute]:
     return _parse_answer(outcome, parse_dispute, dispute_id, lambda snapshot: snapshot.dispute_id)
 
 
-def list_refunds(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteRefund | Unreadable]]:
-    """One page of the refunds made between two times; one with fewer than PAGE rows is the last."""
+def delete_payment_method(payment_method_id: str) -> Outcome[Answer]:
+    """Delete a saved method. Refused with HE_02 means that Hyperswitch does not have it, or not any more."""
+    return _call("DELETE", f"/payment_methods/{quote(payment_method_id, safe='')}")
+
+
+def list_payments(*, since: datetime, until: datetime, start: str = "") -> Outcome[Page[RemotePayment]]:
+    """One page of the payments made between two times, newest first; the next one starts after the last id."""
+    bounds = {"created.gte": _format_time(since), "created.lte": _format_time(until), "limit": PAGE}
+    params = urlencode(bounds | ({"starting_after": start} if start else {}))
+    outcome = _call("GET", f"/payments/list?{params}")
+    return _with_times(_parse_list(outcome, "data", parse_payment, lambda rows: str(rows[-1].get("payment_id", ""))))
+
+
+def list_refunds(*, since: datetime, until: datetime, start: str = "") -> Outcome[Page[RemoteRefund]]:
+    """One page of the refunds made between two times; the next one starts at an offset."""
+    offset = int(start or 0)
     params = {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
     outcome = _call("POST", "/refunds/list", body=params)
-    return _with_times(_parse_list(outcome, "data", parse_refund))
+    return _with_times(_parse_list(outcome, "data", parse_refund, lambda rows: str(offset + len(rows))))
 
 
-def list_disputes(*, since: datetime, until: datetime, offset: int) -> Outcome[list[RemoteDispute | Unreadable]]:
-    """One page of the disputes opened between two times; one with fewer than PAGE rows is the last."""
+def list_disputes(*, since: datetime, until: datetime, start: str = "") -> Outcome[Page[RemoteDispute]]:
+    """One page of the disputes opened between two times; the next one starts at an offset."""
+    offset = int(start or 0)
     params = urlencode(
         {"start_time": _format_time(since), "end_time": _format_time(until), "limit": PAGE, "offset": offset}
     )
-    return _parse_list(_call("GET", f"/disputes/list?{params}"), None, parse_dispute)
+    outcome = _call("GET", f"/disputes/list?{params}")
+    return _parse_list(outcome, None, parse_dispute, lambda rows: str(offset + len(rows)))
 
 
 def _parse_list(
-    outcome: Outcome[Answer], key: str | None, parse: Callable[[Fields], Snapshot]
-) -> Outcome[list[Snapshot | Unreadable]]:
+    outcome: Outcome[Answer],
+    key: str | None,
+    parse: Callable[[Fields], Snapshot],
+    next_start: Callable[[list[Any]], str],
+) -> Outcome[Page[Snapshot]]:
     if not isinstance(outcome, Accepted):
         return outcome
     rows = outcome.value.get(key) if key and isinstance(outcome.value, Mapping) else outcome.value
-    if not isinstance(rows, list):
-        return Unknown("the answer is not a list", outcome.call)
-    return Accepted([_parse_entry(row, parse) for row in rows], outcome.call)
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        return Unknown("the answer is not a list of objects", outcome.call)
+    entries = [_parse_entry(row, parse) for row in rows]
+    return Accepted(Page(entries, next_start(rows) if len(rows) >= PAGE else ""), outcome.call)
 
 
-def _parse_entry(row: Answer, parse: Callable[[Fields], Snapshot]) -> Snapshot | Unreadable:
-    if not isinstance(row, Mapping):
-        return Unreadable("an entry of the list is not an object")
+def _parse_entry(row: Fields, parse: Callable[[Fields], Snapshot]) -> Snapshot | Unreadable:
     try:
         return parse(row)
     except Unreadable as error:
@@ -150,13 +176,13 @@ def _with_time(outcome: Outcome[Timed]) -> Outcome[Timed]:
     return Accepted(replace(outcome.value, read_at=_time_of(outcome.call)), outcome.call)
 
 
-def _with_times(outcome: Outcome[list[RemoteRefund | Unreadable]]) -> Outcome[list[RemoteRefund | Unreadable]]:
-    """The same for every refund of a list: each of them was read."""
+def _with_times(outcome: Outcome[Page[Timed]]) -> Outcome[Page[Timed]]:
+    """The same for every object of a list: each of them was read."""
     if not isinstance(outcome, Accepted):
         return outcome
     read_at = _time_of(outcome.call)
-    entries = [one if isinstance(one, Unreadable) else replace(one, read_at=read_at) for one in outcome.value]
-    return Accepted(entries, outcome.call)
+    entries = [one if isinstance(one, Unreadable) else replace(one, read_at=read_at) for one in outcome.value.entries]
+    return Accepted(replace(outcome.value, entries=entries), outcome.call)
 
 
 def _time_of(call: Call) -> datetime:

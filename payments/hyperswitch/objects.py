@@ -5,6 +5,7 @@ integers (a bool is not; a dispute's amount is text), currencies those of ISO 42
 century; anything else is an Unreadable, never a guess, and never a value that our columns cannot hold.
 """
 
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,7 +15,6 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
-from payments.hyperswitch.declines import card_expires_on, decline_details
 from veza.core.money import MAX_MINOR
 from veza.core.wire_amounts import Inexpressible
 
@@ -22,6 +22,8 @@ from veza.core.wire_amounts import Inexpressible
 _ID_LENGTH = 64
 # PostgreSQL and Python disagree about the years at either end of the calendar.
 _YEARS = range(2000, 2100)
+# The longest that `decline_details` may be; a word that does not fit is left out.
+_DETAILS_LENGTH = 200
 # How far Hyperswitch's clock may be ahead of ours.
 _AHEAD = timedelta(minutes=5)
 
@@ -112,8 +114,8 @@ def parse_payment(payload: Mapping[str, Any], *, heard_at: datetime | None = Non
         payment_method_id=_optional(payload, "payment_method_id")[:_ID_LENGTH],
         error_code=_optional(payload, "error_code")[:100],
         error_message=_optional(payload, "error_message")[:500],
-        decline_details=decline_details(payload),
-        card_expires_on=card_expires_on(payload),
+        decline_details=_decline_details(payload),
+        card_expires_on=_card_expires_on(payload),
     )
 
 
@@ -224,10 +226,52 @@ def _time(payload: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _clock(payload: Mapping[str, Any], name: str, heard_at: datetime | None) -> datetime | None:
-    """When Hyperswitch last changed the object: not after we heard of it, or everything later would be old news."""
+    """When Hyperswitch last changed the object: not after we heard of it, or everything later would be outdated."""
     at, heard_at = _time(payload, name), heard_at or timezone.now()
     return heard_at if at is not None and at > heard_at + _AHEAD else at
 
 
 def _describe(value: object) -> str:
     return "missing" if value is None else f"{type(value).__name__} {str(value)[:40]!a}"
+
+
+def _decline_details(payload: Mapping[str, Any]) -> str:
+    """The codes of a decline, each with who reports it: `reason:card_lost_or_stolen advice:do_not_retry issuer:41`.
+
+    Beside the connector's own `error_code` there is what the issuer, the network and Hyperswitch's own comparison of
+    connectors say (`error_details` of a `PaymentsResponse`), as words that the floors above can look up.
+    """
+    details = _inner(payload, "error_details")
+    unified, issuer = _inner(details, "unified_details"), _inner(details, "issuer_details")
+    words = {
+        "reason": unified.get("standardised_code"),
+        "advice": unified.get("recommended_action"),
+        "issuer": issuer.get("code") or payload.get("issuer_error_code"),
+        "network": _inner(issuer, "network_details").get("advice_code"),
+    }
+    text = " ".join(f"{source}:{word}" for source, word in words.items() if _is_word(word))
+    return text[:_DETAILS_LENGTH]
+
+
+def _card_expires_on(payload: Mapping[str, Any]) -> date | None:
+    """The last day on which the payment's card is valid; None if it is no card, or Hyperswitch does not say."""
+    card = _inner(_inner(payload, "payment_method_data"), "card")
+    month, year = _number(card.get("card_exp_month")), _number(card.get("card_exp_year"))
+    year += 2000 if year < 100 else 0
+    if not (1 <= month <= 12 and 2000 < year < 2100):
+        return None
+    return date(year, month, monthrange(year, month)[1])
+
+
+def _inner(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = payload.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 45 and value.isascii() and value.replace("_", "").isalnum()
+
+
+def _number(value: object) -> int:
+    """The number that a text of up to four digits writes; 0 for anything else."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 4 else 0

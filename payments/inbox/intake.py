@@ -29,6 +29,7 @@ from payments.retry_policy import replay_after
 from veza.core import reads, writes
 from veza.core.causes import Cause
 from veza.core.ids import new_id
+from veza.core.strict_json import strict_json
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,17 @@ class NotAnEvent(ValueError):
     It is answered 400, so that the provider sends it again: its bytes were damaged on the way, or its sender is broken
     and may be repaired. JSON of a shape that we do not know is an UnreadableEvent: it would be the same each time.
     """
+
+
+def read_envelope(raw: bytes) -> Mapping[str, Any]:
+    """The JSON object that a provider sent. Raises NotAnEvent for what is no JSON, UnreadableEvent for no object."""
+    try:
+        envelope = strict_json(raw)
+    except ValueError as error:
+        raise NotAnEvent(str(error)) from error
+    if not isinstance(envelope, Mapping):
+        raise UnreadableEvent("the body is not an object")
+    return envelope
 
 
 def ignore_event(event: Event, /, *, cause: Cause, at: datetime) -> HandlingResult:

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments.collection import payment_requests
+from payments.collection.payment_changes import UNDECIDED_AT_HYPERSWITCH
 from payments.collection.payment_updates import apply_payment
 from payments.disputes import dispute_updates
 from payments.disputes.dispute_updates import apply_dispute
@@ -28,7 +29,13 @@ from payments.inbox.intake import HandlingResult, Result
 from payments.models import Dispute, Payment, Refund
 from payments.refunds import refund_requests
 from payments.refunds.refund_updates import apply_refund
-from payments.retry_policy import CONFIRM_AFTER, FIRST_PAUSE, RECONCILE_LEASE, UNANSWERED_DISPUTE_AFTER
+from payments.retry_policy import (
+    CONFIRM_AFTER,
+    FIRST_PAUSE,
+    RECONCILE_LEASE,
+    UNANSWERED_DISPUTE_AFTER,
+    UNDECIDED_PAYMENT_INTERVAL,
+)
 from payments.states import PAYMENT_OPEN, PaymentStatus, RefundStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
@@ -51,6 +58,11 @@ WAITS_FOR_DOUBT = "waits: payment in doubt"
 _FIELDS_OF_UPDATE = ("status", "stage", "amount_minor", "posting_batches", "next_attempt_at")
 _DUE = Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=Now())
 _OPEN_PAYMENT = (PaymentStatus.PENDING, PaymentStatus.PROCESSING)
+# Hyperswitch's staff, or a capture of the rest, will still change it.
+_UNDECIDED = Q(status=PaymentStatus.MISMATCHED, provider_status__in=UNDECIDED_AT_HYPERSWITCH)
+_UNSETTLED = Q(status__in=[*_OPEN_PAYMENT, PaymentStatus.MISMATCHED]) & (
+    ~Q(status=PaymentStatus.MISMATCHED) | Q(provider_status__in=UNDECIDED_AT_HYPERSWITCH)
+)
 _GIVEN_UP = (PaymentStatus.FAILED, PaymentStatus.CANCELLED)
 
 
@@ -69,9 +81,9 @@ class _StuckRows(Queue[StuckRow]):
 
 
 def stuck_payments() -> models.QuerySet[Payment]:
-    """Payments that Hyperswitch has and that are still open after RECONCILE_ORDER_STUCK_AFTER."""
+    """Payments that Hyperswitch has and that it has not settled after RECONCILE_ORDER_STUCK_AFTER."""
     old = Q(created_at__lte=Now() - settings.RECONCILE_ORDER_STUCK_AFTER)
-    return Payment.objects.filter(old, _DUE, status__in=_OPEN_PAYMENT, hyperswitch_payment_id__isnull=False)
+    return Payment.objects.filter(_UNSETTLED, old, _DUE, hyperswitch_payment_id__isnull=False)
 
 
 def stuck_refunds() -> models.QuerySet[Refund]:
@@ -160,8 +172,7 @@ def refresh_payment(payment_id: UUID, *, cause: Cause) -> str:
     """Read a payment at Hyperswitch and apply it as its webhook would be. Returns the result."""
     payment = Payment.objects.get(pk=payment_id)
     outcome = client.read_payment(payment.provider_key, force_sync=True)
-    postpone = partial(_postpone, still_open=Q(status__in=_OPEN_PAYMENT))
-    result = _apply_answer("payment", payment, outcome, apply_payment, postpone=postpone, cause=cause)
+    result = _apply_answer("payment", payment, outcome, apply_payment, postpone=_postpone_payment, cause=cause)
     if isinstance(outcome, Refused) and outcome.code == client.DOES_NOT_EXIST:
         # It was cancelled, and no delayed call has made it since.
         given_up = Payment.objects.filter(pk=payment_id, hyperswitch_payment_id=None)
@@ -269,6 +280,13 @@ def _postpone(row: Payment | Refund, outcome: Outcome[object], result: str, *, s
         rows.filter(still_open | Q(next_attempt_at__isnull=False)).update(**later)
     if is_answered:  # What one read contradicts, another one confirms.
         rows.filter(contradicted_at__isnull=False).update(next_attempt_at=Now() + CONFIRM_AFTER)
+
+
+def _postpone_payment(payment: Payment, outcome: Outcome[object], result: str) -> None:
+    _postpone(payment, outcome, result, still_open=_UNSETTLED)
+    if isinstance(outcome, Accepted):
+        undecided = Payment.objects.filter(_UNDECIDED, pk=payment.pk, contradicted_at=None)
+        undecided.update(next_attempt_at=Now() + UNDECIDED_PAYMENT_INTERVAL)
 
 
 def _postpone_dispute(dispute: Dispute, outcome: Outcome[object], result: str) -> None:

@@ -17,14 +17,17 @@ from payments.hyperswitch import client
 from payments.hyperswitch.objects import RemoteRefund
 from payments.models import Payment, Refund
 from payments.refunds.refund_updates import apply_refund, book_failure
-from payments.review_items import REFUND_OVERDUE, open_review_of_overdue_refund
+from payments.review_items import REFUND_OVERDUE
 from payments.states import RefundStatus
 from veza.core import calls, writes
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
+from veza.core.money import format_amount
 from veza.core.outcomes import Accepted, Refused
+from veza.core.reviews import open_review
 from veza.core.sweeps import Tally, beat
+from veza.core.words import format_date
 
 WORKER = "payments.review_refunds"
 ENDED_BY_STAFF = "ended_by_staff"
@@ -77,7 +80,7 @@ def _review(refund_id: UUID) -> bool:
     refund = Refund.objects.get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         return False
-    open_review_of_overdue_refund(refund)
+    _open_review_of_overdue_refund(refund)
     return True
 
 
@@ -109,3 +112,18 @@ def _end(refund_id: UUID, outcome: Accepted[RemoteRefund] | Refused, *, cause: C
         error = {"error_code": ENDED_BY_STAFF, "error_message": cause.reason[:500]}
         book_failure(refund, cause=cause, at=at, next_attempt_at=None, **error)
     return refund
+
+
+def _open_review_of_overdue_refund(refund: Refund) -> None:
+    """The refund is pending for days: banks take hours, and some providers never report an end."""
+    amount = format_amount(refund.amount_minor, refund.currency)
+    open_review(
+        REFUND_OVERDUE,
+        refund,
+        why=f"A refund of {amount} has been pending since {format_date(refund.created_at)}. Its amount stays promised "
+        "to the buyer; whatever else is left of the payment can be refunded meanwhile.",
+        what_to_do="Finance: press “Refresh from Hyperswitch” on the refund's page. If it stays pending, ask "
+        "Hyperswitch's staff; once they have confirmed that it will not be made, press “End refund”, and refund again.",
+        amount_minor=refund.amount_minor,
+        currency=refund.currency,
+    )

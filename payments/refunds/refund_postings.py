@@ -1,7 +1,7 @@
 """Posting refunds: out to the buyer, back from the bank, and again when the amount turns out to be another one.
 
 Whose money a refund takes is fixed when it is posted: what it asked for as far as that remains, then as an external
-refund would take it. What exceeds every account is recoverable.
+refund would take it. What exceeds every account is recoverable, until money of the payment comes back.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,13 @@ from django.db import connection
 from payments.ledger import allocations, postings
 from payments.ledger.chart_of_accounts import BANK, PSP_CLEARING, RECOVERABLE
 from payments.ledger.losses import lost_minor, recover_losses
-from payments.models import Posting, Refund
+from payments.models import Payment, Posting, Refund
 from payments.ports import purchase_of
-from payments.review_items import EXTERNAL_REFUND, REFUND_EXCESS, open_review_of_refund_excess
+from payments.review_items import EXTERNAL_REFUND, RECOVER, REFUND_EXCESS
 from payments.states import RefundStatus
 from veza.core import writes
-from veza.core.reviews import close_review
+from veza.core.money import format_amount
+from veza.core.reviews import close_review, open_review
 
 
 def change_amount(refund: Refund, *, amount_minor: int, currency: str) -> None:
@@ -53,8 +54,30 @@ def allocate_finally(refund: Refund, *, is_changed: bool = False) -> None:
     assert all(within), "a refund takes no more from an account than it has: the rest is recoverable"
     # An amount in doubt may belong to the payment: nothing of it is an excess yet.
     excess_minor = refund.allocation.get(RECOVERABLE, 0)
-    if excess_minor and payment.has_received(refund.booked_currency):
-        open_review_of_refund_excess(refund, excess_minor)
+    if excess_minor and (payment.has_received(refund.booked_currency) or not payment.received_minor):
+        _open_review_of_refund_excess(refund, excess_minor)
+
+
+def cover_excess(payment: Payment, currency: str, *, at: datetime) -> None:
+    """Take what refunds of a locked payment took beyond it from what is there of `currency` now, oldest refund first.
+
+    Called whenever money came back to a payment: as long as a refund is not covered, none of it is the sellers' again.
+    """
+    assert connection.in_atomic_block, "an excess is covered in the commit of the money that came back"
+    excessive = payment.refunds.filter(status=RefundStatus.SUCCEEDED, allocation__has_key=RECOVERABLE)
+    for refund in excessive.order_by("pk"):
+        refund.payment = payment
+        available_minor = sum(allocations.remaining_in(currency, payment).values())
+        if available_minor and refund.booked_currency == currency:
+            _cover_excess(refund, min(available_minor, refund.allocation[RECOVERABLE]), at=at)
+
+
+def _cover_excess(refund: Refund, covered_minor: int, *, at: datetime) -> None:
+    recover_losses(refund, up_to_minor=covered_minor, at=at)
+    close_review(REFUND_EXCESS, refund, note="Money of the payment came back and covers more of it.")
+    post_back(refund, at=at)
+    allocate_finally(refund, is_changed=True)
+    post_out(refund, at=at)
 
 
 def allocate(refund: Refund, allocation: Mapping[str, int]) -> None:
@@ -86,10 +109,12 @@ def _source_of_funds(refund: Refund) -> str:
 
 def post_other_amount(refund: Refund, *, amount_minor: int, currency: str, at: datetime) -> None:
     """Post a succeeded refund again, with another amount: the mirror of what is posted, then the new postings."""
+    currency_before = refund.booked_currency
     _begin_again(refund, at=at)
     change_amount(refund, amount_minor=amount_minor, currency=currency)
     allocate_finally(refund, is_changed=True)
     post_out(refund, at=at)
+    cover_excess(refund.payment, currency_before, at=at)
 
 
 def post_converted(refund: Refund, *, converted_minor: int, at: datetime) -> None:
@@ -101,6 +126,7 @@ def post_converted(refund: Refund, *, converted_minor: int, at: datetime) -> Non
     _store_scaled(refund, "converted_minor")
     allocate_finally(refund, is_changed=True)
     post_out(refund, at=at)
+    cover_excess(refund.payment, refund.booked_currency, at=at)
 
 
 def _begin_again(refund: Refund, *, at: datetime) -> None:
@@ -144,4 +170,20 @@ def _post(refund: Refund, lines: list[postings.Line], *, at: datetime) -> None:
         currency=refund.booked_currency,
         correlation_id=refund.correlation_id,
         at=at,
+    )
+
+
+def _open_review_of_refund_excess(refund: Refund, excess_minor: int) -> None:
+    """More was refunded than remained: what of the excess is neither covered nor written off is ours to recover."""
+    assert excess_minor > 0, "an excess is what was refunded beyond the payment"
+    missing_minor = excess_minor - lost_minor(refund)
+    if not missing_minor:
+        return
+    open_review(
+        REFUND_EXCESS,
+        refund,
+        why=f"{format_amount(missing_minor, refund.booked_currency)} more was refunded than remained of the payment.",
+        what_to_do=RECOVER,
+        amount_minor=missing_minor,
+        currency=refund.booked_currency,
     )

@@ -17,6 +17,7 @@ from payments.contradictions import (
     latest_clock,
     must_wait,
     remember,
+    waits_for_receipt,
 )
 from payments.disputes.dispute_postings import book_disputes
 from payments.emptied_payments import follow_emptied
@@ -31,11 +32,12 @@ from payments.refunds.refund_postings import (
     allocate,
     allocate_finally,
     change_amount,
+    cover_excess,
     post_back,
     post_other_amount,
     post_out,
 )
-from payments.review_items import (
+from payments.refunds.refund_reviews import (
     open_review_of_refund_in_doubt,
     open_review_of_returned_refund,
     update_reviews_after_failure,
@@ -69,9 +71,7 @@ def apply_refund(snapshot: RemoteRefund, /, *, cause: Cause, at: datetime) -> Ha
     payment, refund = _lock(snapshot)
     if payment is None:
         return HandlingResult(Result.UNMATCHED)
-    if payment.received_minor == 0:
-        # Faster than the payment's own update: it is applied once there is something to refund.
-        writes.update(payment, has_waiting_deliveries=True)
+    if waits_for_receipt(payment, at=at):
         return HandlingResult(Result.WAITING, payment.correlation_id)
     if refund is None and snapshot.amount_minor == 0:
         return HandlingResult(Result.IGNORED, payment.correlation_id)
@@ -291,6 +291,7 @@ def book_money_back(refund: Refund, *, cause: Cause, at: datetime) -> None:
     post_back(refund, at=at)
     if excess_minor := refund.allocation.get(RECOVERABLE, 0):
         recover_losses(refund, up_to_minor=excess_minor, at=at)
+    cover_excess(refund.payment, refund.booked_currency, at=at)
     open_review_of_returned_refund(refund)
     _follow(refund, cause=cause, at=at)
     purchase_of(refund.payment).refund_returned(refund, cause=cause, at=at)

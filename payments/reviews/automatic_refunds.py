@@ -16,10 +16,16 @@ from payments.refunds.refund_requests import (
     may_be_refunded,
     open_refund,
 )
-from payments.review_items import funds_to_return, open_review_of_unapplied_funds
+from payments.review_items import (
+    UNAPPLIED_FUNDS,
+    follow_lost_funds,
+    funds_to_return,
+    open_review_of_unapplied_funds,
+)
 from veza.core import writes
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
+from veza.core.models import ReviewItem
 
 
 class NothingToReturn(NotAllowed):
@@ -80,3 +86,12 @@ def retry_return_of_funds(*, refund_id: UUID, payment_id: UUID, reason: str) -> 
 def has_returnable_funds(payment: Payment) -> bool:
     """Whether unapplied funds of a payment are held, and a refund of them would be accepted now."""
     return bool(payment.received_minor) and may_be_refunded(payment, funds_to_return(payment))
+
+
+def follow_lost_funds_under_review() -> None:
+    """Close the review items about unapplied funds that a dispute had taken before Veza followed that, in the caller's
+    transaction.
+    """
+    items = ReviewItem.objects.filter(kind=UNAPPLIED_FUNDS, closed_at__isnull=True)
+    for payment in Payment.objects.locked().filter(pk__in=items.values("subject_id"), disputed_minor__gt=0):
+        follow_lost_funds(payment, lost_before_minor=0)

@@ -9,6 +9,7 @@ from payments.refunds.bank_refunds import book_bank_refund, is_bank_refund_possi
 from payments.review_items import funds_to_return
 from payments.reviews.automatic_refunds import NothingToReturn
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 
 
@@ -18,11 +19,12 @@ def book_bank_return_of_funds(
 ) -> Refund:
     """Book that our bank paid the unapplied funds of a payment back to the buyer; all of them, in one transfer.
 
-    The same id again returns the first. Raises NothingToReturn, and what `open_bank_refund` raises.
+    The same id again returns the first. Raises OwnAccount, NothingToReturn, and what `open_bank_refund` raises.
     """
     payment = Payment.objects.locked().get(pk=payment_id)
     if earlier := payment.refunds.filter(pk=refund_id).first():
         return earlier
+    refuse_own(payment.payer_id, cause)
     funds = funds_to_return(payment)
     if not funds.allocation:
         raise NothingToReturn("This payment has no unapplied funds to return.")

@@ -19,6 +19,7 @@ from payments.refunds.refund_updates import follow_success
 from payments.review_items import AMOUNT_IN_DOUBT, open_review_of_doubt
 from payments.states import RefundStatus
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -59,10 +60,11 @@ def enter_converted_amount(row: Refund | Dispute, *, amount_minor: int, cause: C
     """Book a refund or dispute of another currency with its amount in the payment's, with everything that follows.
 
     `amount_minor` is in the currency that the payment holds. Entering another amount replaces the first. Raises
-    AmountNotInDoubt.
+    OwnAccount, AmountNotInDoubt.
     """
     assert 0 < amount_minor <= MAX_MINOR, "what a refund or dispute takes is a positive amount"
     payment = Payment.objects.locked().get(pk=row.payment_id)
+    refuse_own(payment.payer_id, cause)
     current = type(row).objects.get(pk=row.pk)
     current.payment = payment
     if not is_convertible(current):

@@ -21,6 +21,7 @@ from payments.review_items import MISMATCH, UNAPPLIED_FUNDS
 from payments.reviews.automatic_refunds import open_return_of_funds, return_unapplied_funds
 from payments.states import PaymentStatus
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -44,10 +45,11 @@ class NothingUnclaimed(NotAllowed):
 def accept_received_amount(*, payment_id: UUID, cause: Cause) -> Payment:
     """Accept a mismatched payment: its order or invoice is fulfilled, and a surplus is returned automatically.
 
-    What a pending refund is going to return, and what a dispute holds, counts as gone. Raises NotMismatched, and
-    TooLittleReceived when less than the price was received, or remains, or it was received in another currency.
+    What a pending refund is going to return, and what a dispute holds, counts as gone. Raises OwnAccount,
+    NotMismatched, and TooLittleReceived when less than the price was received, or remains, or in another currency.
     """
     payment = _lock_mismatched(payment_id)
+    refuse_own(payment.payer_id, cause)
     if payment.received_minor < payment.amount_minor or payment.held_currency != payment.currency:
         raise TooLittleReceived("Less than the price was received. Refund it in full, and let the buyer pay again.")
     if not is_acceptable(payment):

@@ -12,6 +12,7 @@ from payments.ledger.postings import balances
 from payments.models import Dispute, Payment, Refund
 from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
 from veza.core import writes
+from veza.core.accounts import refuse_own
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.models import ReviewItem
@@ -38,9 +39,11 @@ def open_shortfall(row: Refund | Dispute) -> ReviewItem | None:
 def write_off_shortfall(row: Refund | Dispute, *, cause: Cause) -> int:
     """Book what cannot be recovered of a refund or dispute as our loss and close its review item.
 
-    Returns the minor units written off, in the currency in which the row is booked. Raises NothingToWriteOff.
+    Returns the minor units written off, in the currency in which the row is booked. Raises OwnAccount,
+    NothingToWriteOff.
     """
     payment = Payment.objects.locked().get(pk=row.payment_id)
+    refuse_own(payment.payer_id, cause)
     row = type(row).objects.get(pk=row.pk)
     item = open_shortfall(row)
     amount = shortfall_minor(row)

@@ -24,6 +24,7 @@ def check_create(params: Json) -> None:
         check_id("payment_id", params["payment_id"])
     if params["amount"] < 0:
         raise invalid_format("amount", "a non-negative integer")
+    _check_zero(params)
     if params.get("capture_method") == "scheduled":
         raise HyperswitchError(501, "IR_00", "Scheduled capture is not implemented")
     if params.get("payment_link"):
@@ -34,6 +35,17 @@ def check_create(params: Json) -> None:
     split = (params.get("split_payments") or {}).get("stripe_split_payment") or {}
     if isinstance(split.get("application_fees"), int) and split["application_fees"] > params["amount"]:
         raise invalid_value("application_fees")
+
+
+def _check_zero(params: Json) -> None:
+    """An amount of zero only saves the method of a customer; a set-up has no other amount."""
+    is_setup = params.get("payment_type") == "setup_mandate"
+    if is_setup and params["amount"]:
+        raise HyperswitchError(422, "IR_06", "amount should be 0 for payment_type setup_mandate")
+    if params["amount"] == 0 and params.get("setup_future_usage") != "off_session":
+        raise HyperswitchError(422, "IR_06", "amount 0 needs setup_future_usage off_session")
+    if params["amount"] == 0 and customer_of(params) is None:
+        raise missing("customer_id")
 
 
 def check_amount_to_capture(params: Json) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from typing import Any
 
 from sandbox.clock import now, stamp
 
-# What may go wrong with a message: its recipient refused for good or for now, the connection closed before or after
-# the message was stored, a slow answer, the log-in rejected.
-FAULTS = ("refuse", "defer", "drop_before", "drop_after", "slow", "reject_login")
+# What may go wrong with a message: its recipient refused for good or for now, the connection closed instead of the
+# message taken (421), or before or after it was stored, a slow answer, the log-in rejected.
+FAULTS = ("refuse", "defer", "close", "drop_before", "drop_after", "slow", "reject_login")
 
 
 class InvalidMailFault(ValueError):
@@ -38,6 +39,9 @@ class Mail:
 
     def parsed(self) -> EmailMessage:
         return message_from_bytes(self.content, policy=policy.default)
+
+    def message_id(self) -> str:
+        return str(BytesHeaderParser(policy=policy.default).parsebytes(self.content)["Message-ID"])
 
     def body(self, subtype: str) -> str:
         part = self.parsed().get_body((subtype,))

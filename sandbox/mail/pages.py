@@ -57,6 +57,11 @@ def show_emails(world: World, _request: Request) -> Answer:
     return as_json({"emails": [mail.as_json() for mail in box.mails], **counts})
 
 
+def show_message_ids(world: World, _request: Request) -> Answer:
+    """The Message-ID of every message that was accepted: all of a large mailbox, in an answer of a moment."""
+    return as_json({"message_ids": [mail.message_id() for mail in world.mailbox.mails]})
+
+
 def _find(world: World, number: str) -> Mail | None:
     mails = world.mailbox.mails
     return mails[int(number) - 1] if number.isdecimal() and 0 < int(number) <= len(mails) else None

@@ -11,6 +11,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from sandbox.world import World
 
 _REFUSED = "550 5.1.1 There is no such mailbox"
+_CLOSING = "421 4.7.0 Too many messages in this connection"
 _DEFERRED = "450 4.2.0 Greylisted, try again later"
 
 
@@ -27,6 +28,17 @@ class Receiver:
             self._world.mailbox.connections += 1
         session.host_name = hostname
         return responses
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        with self._world.lock:
+            fault = self._world.mailbox.take("close")
+        if fault is not None:
+            return _CLOSING
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.exchange import Answer, Json, Request, as_json
 from sandbox.ids import new_id
+from sandbox.stripe.agreements import check_agreement
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import bad_parameter, no_access, no_such
 from sandbox.stripe.forms import decode, merge_metadata, read_params
@@ -30,6 +31,9 @@ def create_account(world: World, request: Request) -> Answer:
         raise bad_parameter("Invalid type: must be one of custom, express, or standard", "type")
     at = int(time.time())
     country = params.get("country", "DE")
+    requested = _requested_capabilities(params.get("capabilities") or {})
+    agreement = (params.get("tos_acceptance") or {}).get("service_agreement", "full")
+    check_agreement(agreement, requested)
     account = Account(
         id=new_id("acct_", 16),
         created_at=at,
@@ -39,7 +43,8 @@ def create_account(world: World, request: Request) -> Answer:
         type=kind,
         controller=_build_controller(params.get("controller") or {}, kind),
         metadata=merge_metadata({}, params.get("metadata") or {}),
-        capabilities=_requested_capabilities(params.get("capabilities") or {}),
+        capabilities=requested,
+        service_agreement=agreement,
         requested_at=at,
         currently_due=list(OPEN_REQUIREMENTS),
         disabled_reason="requirements.past_due",
@@ -48,6 +53,12 @@ def create_account(world: World, request: Request) -> Answer:
     if world.settings.activate_accounts:
         activate(world, account, cause=request)
     return as_json(account.as_json())
+
+
+def read_own_account(_world: World, request: Request) -> Answer:
+    """`GET /v1/account`: the platform's own account."""
+    read_params(decode(request.query_pairs()), {})
+    return as_json({"id": "acct_sandbox_platform", "object": "account", "country": "DE", "default_currency": "eur"})
 
 
 def read_account(world: World, _request: Request, account_id: str) -> Answer:

@@ -13,7 +13,7 @@ from sandbox.world import World
 
 TROUBLE = {
     401: ("invalid_request_error", None, "Invalid API Key provided."),
-    403: ("invalid_request_error", "account_invalid", "Application access may have been revoked."),
+    403: ("invalid_request_error", None, "The provided key does not have the required permissions for this endpoint."),
     409: ("idempotency_error", "idempotency_key_in_use", "There is currently another in-progress request."),
     429: ("invalid_request_error", "rate_limit", "Request rate limit exceeded."),
 }

@@ -31,6 +31,7 @@ class Account:
     revoked: bool = False  # the seller revoked the platform's access: 403
     closed: bool = False  # no longer a valid destination
     may_go_negative: bool = False  # reversals may exceed the balance
+    service_agreement: str = "full"
 
     def as_json(self) -> Json:
         return {
@@ -52,7 +53,12 @@ class Account:
             "payouts_enabled": self.payouts_enabled,
             "requirements": self.requirements(),
             "settings": None,
-            "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
+            "tos_acceptance": {
+                "date": None,
+                "ip": None,
+                "service_agreement": self.service_agreement,
+                "user_agent": None,
+            },
             "type": self.type,
         }
 

@@ -6,6 +6,7 @@ import time
 
 from sandbox.exchange import Answer, Request, as_json
 from sandbox.ids import new_id
+from sandbox.stripe.agreements import check_destination
 from sandbox.stripe.amounts import check_amount
 from sandbox.stripe.announcements import announce
 from sandbox.stripe.errors import StripeError, bad_parameter, insufficient_platform_funds, no_such
@@ -108,6 +109,7 @@ def _check_destination(world: World, destination: str) -> None:
     account = world.accounts.get(destination)
     if account is None or account.closed or account.revoked:
         raise no_such("destination", destination, param="destination", status=400)
+    check_destination(account.country, account.service_agreement)
     if not any(account.capabilities.get(name) == "active" for name in ABLE_TO_RECEIVE):
         raise StripeError(
             "Your destination account needs to have at least one of the following capabilities enabled:"

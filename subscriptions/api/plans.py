@@ -9,13 +9,17 @@ from subscriptions.models import Plan
 
 
 class PlanOutput(serializers.ModelSerializer[Plan]):
+    total_minor = serializers.IntegerField(read_only=True, help_text="What one period costs, with tax.")
+
     class Meta:
         model = Plan
         fields = (
             "id",
             "name",
+            "version",
             "price_minor",
             "tax_basis_points",
+            "total_minor",
             "currency",
             "interval",
             "trial_days",

@@ -16,6 +16,7 @@ from subscriptions.api.plans import PlanOutput
 from subscriptions.checkout import Checkout
 from subscriptions.models import Subscription
 from subscriptions.overview import SubscriptionOverview, overview_of
+from subscriptions.prices import AnnouncedPrice
 from subscriptions.states import SubscriptionStatus
 from veza.core.api.idempotency import idempotent
 from veza.core.api.inputs import Input, NoInput, input_of
@@ -76,6 +77,14 @@ class SubscriptionCheckout(SubscriptionOutput):
         )
 
 
+class PriceChangeOutput(serializers.Serializer[AnnouncedPrice]):
+    from_at = serializers.DateTimeField(help_text="The first renewal at the new price, if each is paid on time.")
+    price_minor = serializers.IntegerField(source="plan.price_minor", help_text="The new price before tax.")
+    tax_basis_points = serializers.IntegerField(source="plan.tax_basis_points")
+    total_minor = serializers.IntegerField(source="plan.total_minor", help_text="What one period will cost, with tax.")
+    currency = serializers.CharField(source="plan.currency")
+
+
 class SubscriptionOverviewOutput(serializers.Serializer[SubscriptionOverview]):
     subscription = SubscriptionOutput(allow_null=True)
     active = serializers.BooleanField(help_text="Whether it gives access now.")
@@ -88,6 +97,9 @@ class SubscriptionOverviewOutput(serializers.Serializer[SubscriptionOverview]):
         help_text="Whether the next renewal is charged to the saved payment method. False: you are asked to pay."
     )
     method_expires_on = serializers.DateField(allow_null=True, help_text="The last day of the saved card, if known.")
+    price_change = PriceChangeOutput(
+        allow_null=True, help_text="A price that was announced for your plan. Null: the price of `subscription.plan`."
+    )
     message = serializers.CharField()
 
 
@@ -186,7 +198,8 @@ class Change(APIView):
     @extend_schema(
         operation_id="change_subscription",
         summary="Change the plan from the next period on",
-        description="Your current plan undoes an earlier change. A cancellation at the period's end is undone too.",
+        description="Your current plan undoes an earlier change. A cancellation at the period's end is undone too, and "
+        "an upgrade that is not paid yet is withdrawn.",
         request=PlanInput,
         responses=SubscriptionOutput,
         tags=["subscriptions"],
@@ -195,7 +208,9 @@ class Change(APIView):
     def post(self, request: Request, *, result_id: UUID) -> Response:
         payload = input_of(request, PlanInput)
         plan_id = payload["plan_id"]
-        subscription = changes.change_plan(user_id=user_id_of(request), plan_id=plan_id, at=timezone.now())
+        subscription = changes.change_plan(
+            user_id=user_id_of(request), plan_id=plan_id, cause=cause_of(request), at=timezone.now()
+        )
         return Response(SubscriptionOutput(subscription).data)
 
 
@@ -205,9 +220,10 @@ class PaymentMethod(APIView):
     @extend_schema(
         operation_id="change_payment_method",
         summary="Use another payment method",
-        description="The payment page of the unpaid invoice, if there is one: the method that pays it is saved. "
-        "Otherwise nothing more is charged to the saved method, and the next renewal asks you to pay on a page, which "
-        "saves the new one: `payment_url` is null.",
+        description="`payment_url` is the page of the unpaid invoice, if there is one: the method that pays it is "
+        "saved. Otherwise it is a page that saves a method and charges nothing; until then the saved one is charged. "
+        "202 without one when the payment provider has not answered yet: request it again. 200 without one: nothing "
+        "more is charged to the saved method, and the page of the next renewal saves the new one.",
         request=None,
         responses={200: SubscriptionCheckout, 202: SubscriptionCheckout},
         tags=["subscriptions"],
@@ -218,7 +234,7 @@ class PaymentMethod(APIView):
         checkout = payment_methods.request_replacement(
             user_id=user_id_of(request), payment_id=result_id, cause=cause_of(request), at=timezone.now()
         )
-        is_waiting = checkout.payment is not None and not checkout.payment_url
+        is_waiting = (checkout.has_setup or checkout.payment is not None) and not checkout.payment_url
         return Response(serialize_checkout(checkout), status=202 if is_waiting else 200)
 
     @extend_schema(
@@ -261,5 +277,6 @@ def serialize_overview(overview: SubscriptionOverview) -> dict[str, Any]:
         "complete_url": complete_path if overview.needs_payment else None,
         "will_be_charged": overview.will_be_charged,
         "method_expires_on": subscription.method_expires_on if subscription else None,
+        "price_change": PriceChangeOutput(overview.price_change).data if overview.price_change else None,
         "message": overview.message,
     }

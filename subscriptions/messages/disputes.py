@@ -12,18 +12,20 @@ from subscriptions.messages.wording import paid_for
 from subscriptions.models import SubscriptionInvoice
 from veza.core.email.content import Content, Outdated
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import write_email
+from veza.core.email.series import fact_of, write_email_if_changed
 
 
 def write_dispute_email(dispute: Dispute) -> None:
-    """Tell the subscriber what a dispute means for the subscription, once for each stage."""
+    """Tell the subscriber what a dispute means for the subscription, each time it changes, at each stage."""
     message = DISPUTES[dispute_turn(dispute)]
-    write_email(message, dispute, to=dispute.payment.payer_id, occasion=dispute_occasion(dispute))
+    write_email_if_changed(message, dispute, to=dispute.payment.payer_id, occasion=dispute_occasion(dispute))
 
 
 def _about(turn: str) -> Callable[[UUID, str], Content | Outdated]:
-    def compose(dispute_id: UUID, _occasion: str, /) -> Content | Outdated:
+    def compose(dispute_id: UUID, occasion: str, /) -> Content | Outdated:
         dispute = Dispute.objects.select_related("payment").get(pk=dispute_id)
+        if dispute_occasion(dispute) != fact_of(occasion):
+            return Outdated("The dispute is at another stage now.")
         invoice = SubscriptionInvoice.objects.select_related("plan").get(pk=dispute.payment.purpose_id)
         return _compose(turn, dispute, invoice)
 
@@ -47,7 +49,7 @@ def _message(turn: str, when: str) -> Message:
         assert isinstance(content, Content), "a sample is of the status that its message is about"
         return content
 
-    return Message(f"invoice_dispute_{turn}", Audience.BUYER, when, _about(turn), sample)
+    return Message(f"invoice_dispute_{turn}", Audience.BUYER, when, _about(turn), sample, series="invoice_dispute")
 
 
 DISPUTES: Mapping[str, Message] = {

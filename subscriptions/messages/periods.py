@@ -37,7 +37,13 @@ def _compose_receipt(invoice: SubscriptionInvoice, user: User) -> Content:
         headline=_("Thank you for your payment"),
         amount=money(invoice.total_minor, invoice.currency),
         blocks=[
-            price_table(invoice.plan, invoice.net_minor, invoice.tax_minor, title=invoice.plan.name),
+            price_table(
+                invoice.plan,
+                invoice.net_minor,
+                invoice.tax_minor,
+                title=invoice.plan.name,
+                credit_minor=invoice.credit_net_minor,
+            ),
             Table(
                 [
                     Line(_("Invoice"), invoice.shown_id),

@@ -17,12 +17,13 @@ from subscriptions.messages.samples import sample_invoice, sample_plan, sample_s
 from subscriptions.messages.wording import price_table
 from subscriptions.models import Plan, Subscription, SubscriptionInvoice
 from subscriptions.periods import grace_ends_at
+from subscriptions.prices import plan_at_renewal
 from subscriptions.states import RENEWING, SubscriptionStatus
 from veza.core.email.content import Block, Button, Content, Notice, Outdated, Paragraph
 from veza.core.email.formats import day, money
 from veza.core.email.messages import Audience, Message
-from veza.core.email.outbox import fact_of, write_email
-from veza.core.money import basis_points_of
+from veza.core.email.outbox import write_email
+from veza.core.email.series import fact_of
 
 PAYMENT_LINK = TimestampSigner(salt="subscriptions.payment_link")
 
@@ -36,7 +37,7 @@ def write_renewal_failed(subscription: Subscription, invoice: SubscriptionInvoic
 
 def renewal_occasion(subscription: Subscription) -> str:
     """What is announced: a renewal at this time, to this plan, in this way. If one changes, it is announced again."""
-    end_at, plan_id = subscription.period_end_at, subscription.next_plan_id or subscription.plan_id
+    end_at, plan_id = subscription.period_end_at, plan_at_renewal(subscription).pk
     way = "charge" if is_charged(subscription) else "page"
     return f"{end_at.isoformat() if end_at else ''} {plan_id} {way}"
 
@@ -52,14 +53,13 @@ def _renewal(subscription_id: UUID, occasion: str, /) -> Content | Outdated:
         return Outdated("The subscription does not renew any more.")
     if subscription.period_end_at is None or renewal_occasion(subscription) != fact_of(occasion):
         return Outdated("The plan, the period or the payment method has changed since.")
-    plan = subscription.next_plan or subscription.plan
+    plan = plan_at_renewal(subscription)
     has_method, is_saved = is_charged(subscription), bool(subscription.hyperswitch_payment_method_id)
     return _compose_renewal(plan, subscription.period_end_at, has_method=has_method, is_stopped=is_saved)
 
 
 def _compose_renewal(plan: Plan, renews_at: datetime, *, has_method: bool, is_stopped: bool = False) -> Content:
-    tax_minor = basis_points_of(plan.price_minor, plan.tax_basis_points, plan.currency)
-    total = money(plan.price_minor + tax_minor, plan.currency)
+    total = money(plan.total_minor, plan.currency)
     about = {"plan": plan.name, "day": day(renews_at), "total": total}
     method: Block = Paragraph(_("It will be charged to your saved payment method."))
     if not has_method:
@@ -74,7 +74,7 @@ def _compose_renewal(plan: Plan, renews_at: datetime, *, has_method: bool, is_st
         amount=total,
         blocks=[
             Paragraph(_("On %(day)s your subscription to %(plan)s renews for %(total)s.") % about),
-            price_table(plan, plan.price_minor, tax_minor),
+            price_table(plan, plan.price_minor, plan.tax_minor),
             method,
             Paragraph(_("To stop the renewal, cancel your subscription before that day.")),
         ],
@@ -162,7 +162,6 @@ def _compose_card_expires(subscription: Subscription, expires_on: date) -> Conte
         blocks=[
             Paragraph(_("The card that pays for your subscription to %(plan)s expires on %(day)s.") % about),
             Notice(_("If your bank sends you a new one, or you want to use another, replace it in your account.")),
-            Paragraph(_("The next renewal then asks you to pay with it, and saves it for the ones after.")),
         ],
     )
 
@@ -181,6 +180,7 @@ RENEWAL_ANNOUNCED = Message(
     _renewal,
     lambda: _compose_renewal(sample_plan(), timezone.now() + timedelta(days=3), has_method=True),
     needs_open_account=True,
+    series="renewal",
 )
 RENEWAL_FAILED = Message(
     "renewal_failed",

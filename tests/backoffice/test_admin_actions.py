@@ -199,6 +199,28 @@ def test_the_preview_says_which_licences_the_buyer_keeps(sandbox):
     assert f"{cheap.title}: the personal licence is revoked" in revoked
 
 
+def test_the_preview_of_an_amount_of_the_order_names_every_licence(sandbox):
+    order = paid(two_sellers_order())
+    deliver_refund(refund_of(order, requested_by=staff("support"), item_ids=[order.items.get(net_minor=5_00).pk]))
+
+    page = browser(staff("support", email="b@staff.example")).post(
+        address(order, "refund-for-buyer"), {"reason": "No.", "scope": "rest", "amount": "2.00"}
+    )
+
+    dear, cheap = order.items.order_by("-net_minor")
+    assert f"{dear.title}: the buyer keeps the personal licence, 10.00 EUR of 12.00" in page.content.decode()
+    assert f"{cheap.title}: the" not in page.content.decode()
+
+
+def test_the_preview_of_a_decision_says_which_licence_goes(sandbox, settings):
+    application = applied(settings, sandbox)
+
+    page = browser(staff("support")).post(address(application, "grant-refund"), {"reason": "It does not open."})
+
+    title = application.lines.get().item.title
+    assert f"{title}: the personal licence is revoked, nothing of its price is left." in page.content.decode()
+
+
 def test_another_refund_is_offered_while_one_is_pending(sandbox):
     order = captured_order(sandbox)
     refund_of(order, item_ids=[order.items.get(net_minor=10_00).pk])

@@ -58,6 +58,24 @@ def test_finance_sees_first_whose_money_it_takes(old_order):
     assert not Refund.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("amount", "sentence"),
+    [
+        ("11.99", "the buyer keeps the personal licence, 0.01 EUR of 12.00 EUR stays paid."),
+        ("12.00", "the personal licence is revoked, nothing of its price is left."),
+    ],
+)
+def test_finance_sees_first_what_becomes_of_each_licence(old_order, amount, sentence):
+    dear, cheap = old_order.items.order_by("-net_minor")
+    answers = answers_of(old_order, items=[str(dear.pk)], amount=amount)
+    del answers["confirm"]
+
+    page = press(old_order, "book-bank-refund-of-order", **answers).content.decode()
+
+    assert f"{dear.title}: {sentence}" in page
+    assert f"{cheap.title}: the" not in page
+
+
 @pytest.mark.parametrize("missing", ["items", "amount", "bank_reference", "reason"])
 def test_nothing_is_booked_while_an_answer_is_missing(old_order, missing):
     answers = answers_of(old_order, **{missing: ""})

@@ -6,17 +6,20 @@ Every test fails without the lock that it is about.
 import pytest
 from django.utils import timezone
 
+from marketplace.cart import check_out
 from marketplace.models import License, LicenseOffer, Order
 from marketplace.orders import OrderLine, place_order
 from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.tasks import close_unpaid
+from subscriptions.completion import open_completion
 from subscriptions.models import Plan, Subscription
 from subscriptions.renewals import open_renewal
 from subscriptions.subscribing import open_subscription
-from tests.buying import BY_BUYER, deliver_payment, order_of, payment_of
+from tests.buying import BY_BUYER, deliver_payment, fill_cart, order_of, payment_of
 from tests.crowd import before_commit
 from tests.factories import OfferFactory, PersonFactory
+from tests.marketplace.unpaid import declined_order, pay_again
 from tests.restricting import clerk, closed
 from tests.subscriptions.subscribing import (
     BY_USER,
@@ -64,6 +67,27 @@ def test_an_order_placed_during_the_closing_is_refused(member):
     assert not Order.objects.exists()
 
 
+def test_a_checkout_during_the_closing_is_refused(member):
+    buyer, offer = PersonFactory(), OfferFactory()
+    fill_cart(buyer, offer)
+
+    _, rival = before_commit(
+        lambda: closed(buyer, member=member), lambda: check_out(order_id=new_id(), owner=buyer, cause=BY_BUYER)
+    )
+
+    assert isinstance(rival.result(), AccountClosed)
+    assert not Order.objects.exists()
+
+
+def test_a_request_to_pay_during_the_closing_is_refused(sandbox, member):
+    order = declined_order(sandbox)
+
+    _, rival = before_commit(lambda: closed(order.buyer, member=member), lambda: pay_again(order))
+
+    assert isinstance(rival.result(), AccountClosed)
+    assert Payment.objects.count() == 1
+
+
 def test_a_closing_during_the_placing_of_an_order_finds_the_order(sandbox, member):
     buyer, offer = PersonFactory(), OfferFactory()
 
@@ -80,6 +104,17 @@ def test_a_subscription_during_the_closing_is_refused(sandbox, member):
 
     assert isinstance(rival.result(), AccountClosed)
     assert not Subscription.objects.exists()
+
+
+def test_completing_a_subscription_during_the_closing_is_refused(member):
+    subscription = Subscription.objects.create(user=PersonFactory(), plan=PlanFactory(), anchor_day=1, status="active")
+    params = {"subscription_id": subscription.pk, "payment_id": new_id(), "user_id": subscription.user_id}
+
+    _, rival = before_commit(
+        lambda: closed(subscription.user, member=member), lambda: open_completion(at=timezone.now(), **params)
+    )
+
+    assert isinstance(rival.result(), AccountClosed)
 
 
 def test_a_closing_during_subscribing_ends_what_was_just_opened(sandbox, member):

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from tests.backoffice.conftest import browser, staff
 from tests.buying import order_of, paid
+from tests.dead_ends.reviews import ENDS
 from tests.factories import OfferFactory
 from veza.backoffice.digest import write_digest
+from veza.backoffice.review_labels import LABELS
 from veza.backoffice.timeline import timeline_of
 from veza.core.causes import Cause
 from veza.core.email.messages import all_messages
@@ -17,6 +20,7 @@ from veza.core.email.outbox import resend
 from veza.core.email.sending import send_due
 from veza.core.ids import new_id
 from veza.core.models import Email, ReviewItem
+from veza.core.words import format_status
 
 pytestmark = pytest.mark.django_db
 
@@ -144,3 +148,18 @@ def test_a_digest_of_items_that_were_closed_meanwhile_is_dropped(settings):
     send_due()
 
     assert Email.objects.get().status == "dropped"
+
+
+def test_the_digest_is_in_the_language_of_its_group(settings):
+    settings.REVIEW_DIGEST_ADDRESS, settings.REVIEW_DIGEST_LANGUAGE = "finance@example.com", "fr"
+    ReviewItem.objects.create(kind="refund_returned", subject="x", subject_id=staff("ops").pk, why="", what_to_do="")
+    write_digest(at=timezone.now())
+    send_due()
+
+    assert "Remboursement renvoyé" in Email.objects.get().text
+
+
+def test_every_kind_of_review_item_has_a_label_in_each_language():
+    assert set(LABELS) == {format_status(kind).capitalize() for kind in ENDS}
+    with translation.override("fr"):
+        assert [label for label in LABELS if gettext(label) == label] == []

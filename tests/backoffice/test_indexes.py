@@ -18,19 +18,23 @@ from connect.reporting.balance import read_balances
 from connect.reversals.reversal_requests import process_due
 from connect.transfers import transfer_refresh, transfer_requests
 from marketplace.order_payments import cancel_order
-from marketplace.tasks import review_restrictions
+from marketplace.tasks import review_refund_applications, review_restrictions
 from payments import tasks
+from payments.collection.method_deletions import is_saved_again
 from payments.collection.saved_methods import saves_method
 from payments.ledger.chart_of_accounts import seller_account
 from payments.ledger.opening_balances import carry_forward
-from payments.models import LedgerClosing, Payment
+from payments.models import LedgerClosing, MethodDeletion, Payment
+from subscriptions.price_changes import announce
 from subscriptions.saved_methods import method_revoked
-from subscriptions.tasks import run_due_subscriptions
+from subscriptions.tasks import announce_prices, run_due_subscriptions
 from tests.buying import BY_BUYER, deliver_payment, deliver_refund, order_of, paid, payment_of, refund_of
 from tests.buying import two_sellers_order as place_order
 from tests.explaining import Plans, explained
 from tests.factories import OfferFactory
 from tests.filling import fill_catalogue, fill_orders, fill_postings, fill_transfers
+from tests.subscriptions.repricing import next_version
+from tests.subscriptions.subscribing import PlanFactory
 from veza.backoffice.models import StaffAction
 from veza.backoffice.proof import prove_all
 from veza.backoffice.timeline import timeline_of
@@ -55,7 +59,7 @@ INDEXES = {
         "seller_transfer_reversals_transfer_id_fd09cb3f"
     ),
     "payments.reconcile": "dispute_due payment_unsettled provider_call_latest refund_unsettled",
-    "payments.resend": "payment_due refund_due",
+    "payments.resend": "method_deletion_due method_setup_due payment_due refund_due",
     "payments.close_unpaid": "payment_to_close",
     "payments.retry_deliveries": "webhook_due",
     "payments.clean_webhook_log": "webhook_received",
@@ -66,10 +70,13 @@ INDEXES = {
     "connect.look_at_stripe": "account_refresh_due transfer_refresh_due",
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
+    "subscriptions.announce_prices": "price_change_due subscription_live_of_plan",
     "marketplace.review_restrictions": "restriction_review_due",
+    "marketplace.review_refund_applications": "refund_application_undecided",
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
     "late money for a licence": "licenses_offer_id_ae083f45",
     "a mandate that ended": "subscription_saved_method",
+    "a method to delete": "method_setup_story",
     "a payment that saves a method": "payments_revokedmandate_payment_method_id_69488553",
     "GET orders": "order_buyer_newest_first payment_purpose",
     "GET licenses": "license_holder_newest_first",
@@ -130,6 +137,9 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
     fill_orders(buyer, 2_000)
     fill_transfers(seller)
     fill_postings([seller_account(seller.pk), *(seller_account(new_id()) for _ in range(1_000))], 4_000)
+    plan = PlanFactory()
+    next_version(plan, 50_00)
+    announce(price_change_id=new_id(), plan_id=plan.pk, cause=BY_BUYER, at=order.created_at)
     LedgerClosing.objects.create(id=1, closed_before=395)
 
     def get(person, path: str) -> Callable[[], object]:
@@ -169,10 +179,15 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "connect.look_at_stripe": lambda: (accounts.refresh_due(), transfer_refresh.refresh_due()),
         "connect.move_on_payouts": payouts.advance_due,
         "subscriptions.run_due": run_due_subscriptions,
+        "subscriptions.announce_prices": announce_prices,
         "marketplace.review_restrictions": review_restrictions,
+        "marketplace.review_refund_applications": review_refund_applications,
         "a webhook of a refund": lambda: deliver_refund(refund),
         "late money for a licence": lambda: deliver_payment(payment_of(late_order)),
         "a mandate that ended": lambda: method_revoked("pm_1", cause=BY_BUYER, at=order.created_at),
+        "a method to delete": lambda: is_saved_again(
+            MethodDeletion(payment_method_id="pm_1", correlation_id=order.pk, requested_at=order.created_at)
+        ),
         "a payment that saves a method": lambda: saves_method(
             Payment(payment_method_id="pm_1", created_at=order.created_at)
         ),

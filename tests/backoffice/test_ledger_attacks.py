@@ -1,10 +1,6 @@
 """The proof must be able to fail: the rows are damaged with the triggers off, and each damage is named."""
 
-import io
-
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import connection
 from django.utils import timezone
 
 from connect.models import ConnectedAccount, SellerTransfer
@@ -13,6 +9,7 @@ from connect.transfers.transfer_requests import send_due
 from payments.ledger.statements import StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Refund
 from payments.reviews.conversions import enter_converted_amount
+from tests.backoffice.damage import damage, verify
 from tests.buying import (
     deliver,
     deliver_dispute,
@@ -33,24 +30,6 @@ from veza.core.causes import Cause
 from veza.core.models import Heartbeat, ReviewItem
 
 pytestmark = pytest.mark.django_db
-
-
-def verify() -> tuple[int, str]:
-    err = io.StringIO()
-    try:
-        call_command("verify_ledger", stdout=io.StringIO(), stderr=err)
-    except CommandError as error:
-        return error.returncode, err.getvalue()
-    return 0, err.getvalue()
-
-
-def damage(sql: str, **values: object) -> None:
-    """Run SQL as somebody would who has the database's password: no trigger and no foreign key stops it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(sql, values)
-        assert cursor.rowcount > 0, "the damage was done"
-        cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ from marketplace.models import Order, OrderItem, RefundLine
 from payments.models import Payment, Posting, Refund
 from tests.buying import deliver_refund, paid, refund_of, two_sellers_order
 from tests.operators.production import database_url
+from veza.core.models import StatusChange
 
 pytestmark = pytest.mark.django_db(transaction=True)
 POSTINGS = int(os.environ.get("POSTINGS", "100000"))
-TABLES = (Order, OrderItem, Payment, Refund, RefundLine, SellerTransfer, TransferReversal, Posting)
+TABLES = (Order, OrderItem, Payment, Refund, RefundLine, SellerTransfer, TransferReversal, Posting, StatusChange)
 COPY = """
 INSERT INTO {table}
 SELECT copied.* FROM {table} AS told, generate_series(1, %s) AS n,

@@ -1,6 +1,7 @@
 """The fixtures that the rooms share: Stripe's double, and sellers."""
 
 import pytest
+from rest_framework.test import APIClient
 
 from connect.stripe import client
 from tests.connect.factories import make_seller
@@ -25,3 +26,11 @@ def seller(request) -> User:
     if "sandbox" not in request.fixturenames:
         return make_seller()
     return make_seller(stripe_account_id=request.getfixturevalue("sandbox").create_account())
+
+
+@pytest.fixture
+def api(seller) -> APIClient:
+    """The API as the seller uses it."""
+    api = APIClient()
+    api.force_authenticate(seller)
+    return api

@@ -6,11 +6,12 @@ import pytest
 
 from connect.messages.payouts import write_payout_email
 from connect.models import ConnectedAccount, SellerPayout
-from tests.connect.builders import debt_of, reverse, send
-from tests.connect.factories import make_seller, planned, to_reverse
+from payments.models import Refund
+from tests.connect.builders import debt_of, return_by_bank, reverse, send
+from tests.connect.factories import make_seller, planned, refund, to_reverse
 from tests.connect.stripe_deliveries import SECRET, account_payload, deliver, event, payout_payload
 from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses
-from tests.emails import composed, texts_to, written_to
+from tests.emails import composed, mark_sent, send_what_waits, texts_to, written_to
 from veza.core.email.content import Outdated
 from veza.core.models import Email
 
@@ -71,12 +72,57 @@ def test_a_debt_that_was_paid_is_not_told_any_more(stripe, seller):
     assert composed(email) == Outdated("The seller does not owe this amount any more.")
 
 
+def test_a_debt_that_is_owed_again_is_told_again(stripe, seller):
+    transfer = debt_of(stripe, seller)
+    return_by_bank(Refund.objects.get(), transfer)
+    refund(transfer.order, seller, 9_00)
+    stripe.will("create_reversal", refuses("balance_insufficient"))
+    reverse(transfer)
+
+    assert len(written_to(seller, "seller_debt")) == 2
+
+
+def test_a_sale_that_was_refunded_before_it_was_transferred_is_told(seller):
+    transfer = planned(seller, amount_minor=9_00)
+    for amount_minor in (4_00, 5_00):
+        refund(transfer.order, seller, amount_minor)
+
+    first, second = texts_to(seller, "share_reduced")
+    assert "Your share so far: €9.00" in first
+    assert ("Refunded or disputed: -€5.00" in second, "Left for you: €0.00" in second) == (True, True)
+
+
+def test_a_share_that_paid_a_debt_in_full_is_told(stripe, seller):
+    debt_of(stripe, seller)
+    send(planned(seller, amount_minor=6_00))
+
+    (text,) = texts_to(seller, "share_withheld")
+    assert "Withheld for an earlier debt: -€6.00" in text
+
+
 def test_a_requirement_of_stripe_is_told_in_words(account):
     asks_for(account, "individual.verification.document", "external_account", transfers="inactive")
 
     (text,) = texts_to(account.seller, "account_needs_attention")
     assert "A photo of your identity document" in text
     assert "your money waits with us" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("under_review", "Stripe is reviewing your account."),
+        ("rejected.fraud", "Your account was rejected."),
+        ("something_new", "Stripe has restricted your account."),
+    ],
+)
+def test_why_stripe_restricts_an_account_is_told_in_our_words(account, reason, words):
+    payload = account_payload(account, transfers="inactive", requirements={"disabled_reason": reason})
+    deliver(event("account.updated", payload, created=int(time.time())))
+
+    (text,) = texts_to(account.seller, "account_needs_attention")
+    assert words in text
+    assert reason not in text
 
 
 def test_the_same_requirements_are_told_once_and_others_again(account):
@@ -93,6 +139,42 @@ def test_requirements_that_are_back_after_others_are_told_again(account):
         Email.objects.waiting().update(status="sent", next_attempt_at=None)
 
     assert len(written_to(account.seller, "account_needs_attention")) == 3
+
+
+def test_requirements_that_were_met_and_are_back_are_told_again(account):
+    for requirements in (["external_account"], [], [], ["external_account"]):
+        asks_for(account, *requirements)
+        mark_sent(account.seller)
+
+    attention, in_order = "account_needs_attention", "account_in_order"
+    assert [email.message for email in written_to(account.seller)] == [attention, in_order, attention]
+
+
+def test_what_stripe_asked_and_got_within_minutes_is_not_told(account):
+    for requirements in (["external_account"], []):
+        asks_for(account, *requirements)
+    send_what_waits()
+
+    assert {(email.status, email.last_error) for email in written_to(account.seller)} == {
+        ("dropped", "Stripe's requirements have changed since."),
+        ("dropped", "The recipient was told nothing that this would end."),
+    }
+
+
+def test_what_stripe_takes_back_within_minutes_is_not_told_twice(account):
+    asks_for(account, "external_account")
+    send_what_waits()
+    for requirements in ([], ["external_account"]):
+        asks_for(account, *requirements)
+    send_what_waits()
+
+    assert [email.status for email in written_to(account.seller)] == ["sent", "dropped", "dropped"]
+
+
+def test_an_account_in_order_from_the_start_hears_nothing(account):
+    asks_for(account)
+
+    assert not Email.objects.exists()
 
 
 def test_a_seller_who_is_still_filling_in_the_forms_hears_nothing(account):

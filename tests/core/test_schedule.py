@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from celery.schedules import crontab
 
-from veza.celery import SWEEPS, app, daily
+from veza.celery import app
+from veza.schedule import SWEEPS, daily
 
 DAILY = (
-    "payments.compare_lists",
     "payments.clean_webhook_log",
     "backoffice.verify_ledger",
     "connect.review_closed_balances",

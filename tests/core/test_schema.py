@@ -37,7 +37,8 @@ def test_a_call_that_takes_a_key_says_so(schema):
 
 
 VERBS = (
-    "add|become|cancel|change|check_out|clear|complete|create|delete|get|list|pay|refresh|refund|submit|update|withdraw"
+    "add|become|cancel|change|check_out|clear|complete|create|delete|get|list|pay|preview|refresh|refund|submit|update|"
+    "upgrade|withdraw"
 )
 
 

@@ -3,26 +3,18 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-FLOORS = ["veza", "payments", "subscriptions", "marketplace", "connect"]
+from tests.docs.pages import source_files
+
 # `file:function` that may, and why.
 ALLOWED = {
     "veza/core/states.py:move": "the one place",
     "veza/core/models.py:create_user": "a person has no machine",
 }
 RAW_UPDATE = re.compile(r"\bUPDATE\b.*\bSET\b[^;]*\bstatus\s*=", re.IGNORECASE | re.DOTALL)
-
-
-def source_files() -> Iterator[Path]:
-    for floor in FLOORS:
-        for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
-            inside = path.relative_to(settings.BASE_DIR).as_posix()
-            if "/migrations/" not in inside and not inside.startswith("sandbox/"):
-                yield path
 
 
 def writes_in(tree: ast.AST, function: str = "") -> Iterator[tuple[int, str, str]]:

@@ -10,12 +10,11 @@ from typing import Any
 
 from django.conf import settings
 
-from connect.accounts import DISCONNECTED
+from connect.accounts import DISCONNECTED, SEVERAL_DISCONNECTED
 from connect.accounts import STATUS_UNKNOWN as ACCOUNT_STATUS_UNKNOWN
 from connect.admin_actions import (
     DisconnectAccount,
     PayOutForSeller,
-    RefreshTransfer,
     ReissueTransfer,
     RetryReversal,
     RetryTransfer,
@@ -25,6 +24,7 @@ from connect.closing import DEBT, OWED
 from connect.debts.write_offs import WRITTEN_OFF
 from connect.payouts import NOT_READABLE as PAYOUT_NOT_READABLE
 from connect.payouts import STATUS_UNKNOWN as PAYOUT_STATUS_UNKNOWN
+from connect.refresh_actions import RefreshTransfer
 from connect.reversals.reversal_outcomes import EXTERNAL_REVERSAL, REVERSED_TWICE
 from connect.stripe.health import HEALTH as STRIPE
 from connect.transfers.transfer_outcomes import SENT_TWICE
@@ -32,28 +32,25 @@ from connect.transfers.transfer_refresh import NOT_READABLE, UNLISTED
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.admin_actions import GrantRefund, RefreshOrder, RefundForBuyer
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
-from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
 from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from marketplace.seller_actions import EndHold, ReleaseSeller
 from payments import review_items as kinds
 from payments.admin_actions import (
     AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
     EnterReceivedAmount,
-    MarkRefundExpected,
     RefreshPayment,
     RefreshRefund,
     ReplayWebhook,
     RetryReturnOfFunds,
-    WriteOffShortfall,
 )
 from payments.hyperswitch.health import HEALTH as HYPERSWITCH
-from payments.inbox.replay import UNSETTLED
+from payments.inbox.replay import UNKNOWN_PROFILE, UNSETTLED
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
+from payments.refund_actions import EndRefund, EnterConvertedAmount, MarkRefundExpected, WriteOffShortfall
 from subscriptions.admin_actions import ResumeCharges
 from subscriptions.chargebacks import CHARGES_STOPPED
-from tests.core.test_status_writers import FLOORS
+from tests.docs.pages import source_files
 from veza.backoffice.account_actions import ReopenAccount
 from veza.backoffice.account_proof import WRONG_SIGN
 from veza.backoffice.verification import DIFFERS
@@ -98,11 +95,12 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     kinds.IN_DOUBT: Act(RefreshRefund),
     kinds.REFUND_OVERDUE: Act(EndRefund),
     REFUND_TO_DECIDE: Act(GrantRefund),
+    DECISION_LATE: Act(GrantRefund),
     kinds.AMOUNT_IN_DOUBT: Act(EnterConvertedAmount),
     kinds.DISPUTE_TO_ANSWER: Act(RefreshOrder, on_order=True),
     kinds.DISPUTE_EXCESS: Act(WriteOffShortfall),
     kinds.DISPUTE_STATUS_UNKNOWN: Task("payments.compare_lists"),
-    kinds.UNKNOWN_PROFILE: Act(ReplayWebhook),
+    UNKNOWN_PROFILE: Act(ReplayWebhook),
     UNSETTLED: Act(ReplayWebhook),
     UNKNOWN_EVENT: Act(ReplayWebhook),
     UNREADABLE_EVENT: Act(ReplayWebhook),
@@ -121,6 +119,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
     NOT_READABLE: Act(RefreshTransfer),
     UNLISTED: Act(RefreshTransfer),
     DISCONNECTED: Act(DisconnectAccount),
+    SEVERAL_DISCONNECTED: Task("connect.look_at_stripe"),
     ACCOUNT_STATUS_UNKNOWN: Task("connect.look_at_stripe"),
     PAYOUT_NOT_READABLE: Task("connect.move_on_payouts"),
     PAYOUT_STATUS_UNKNOWN: Task("connect.move_on_payouts"),
@@ -137,12 +136,7 @@ ENDS: dict[str, Act | Task | SameCommit] = {
 
 def kinds_in(call_names: tuple[str, ...]) -> set[str]:
     """The kinds that the source passes to one of these functions: constants, names of them, and choices of names."""
-    found: set[str] = set()
-    for floor in FLOORS:
-        for path in sorted((settings.BASE_DIR / floor).rglob("*.py")):
-            if "migrations" not in path.parts:
-                found |= set(_kinds_in_file(path, call_names))
-    return found
+    return {kind for path in source_files() for kind in _kinds_in_file(path, call_names)}
 
 
 def _kinds_in_file(path: Path, call_names: tuple[str, ...]) -> Iterator[str]:

@@ -11,11 +11,13 @@ from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.reversals.reversal_requests import open_reversal
 from connect.worker.retry_policy import fail_permanently
 from marketplace.models import License, Order, RefundApplication
+from marketplace.undecided_refunds import review_undecided
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.refunds.overdue import review_overdue_refunds
 from payments.retry_policy import REPLAY_FOR
 from payments.tasks import retry_deliveries
-from subscriptions.models import Plan, Subscription, SubscriptionInvoice
+from subscriptions.models import Plan, PriceChange, Subscription, SubscriptionInvoice
+from subscriptions.price_changes import announce
 from tests.buying import (
     ago,
     application_of,
@@ -34,8 +36,10 @@ from tests.connect.factories import BY_TEST, make_seller, planned, to_reverse
 from tests.dead_ends.table import State
 from tests.factories import OfferFactory, PersonFactory
 from tests.sandbox.process import Sandbox
+from tests.subscriptions.repricing import next_version
 from tests.subscriptions.subscribing import PlanFactory, subscribe
 from veza.core.email.sending import send_due
+from veza.core.ids import new_id
 from veza.core.models import Email, User
 
 
@@ -86,6 +90,14 @@ def refund_application(sandbox: Sandbox) -> RefundApplication:
     sandbox.pay(payment_of(first).provider_key)
     deliver_refund(refund_of(first))
     return application_of(paid(order_of(offer, buyer=first.buyer)))
+
+
+def late_refund_application(sandbox: Sandbox) -> RefundApplication:
+    """A refund application whose date has passed undecided."""
+    row = refund_application(sandbox)
+    RefundApplication.objects.update(due_at=ago(days=1))
+    review_undecided()
+    return row
 
 
 def dispute(sandbox: Sandbox, *statuses: str) -> Dispute:
@@ -164,6 +176,12 @@ def _plan(**fields: Any) -> Plan:
     return PlanFactory(**fields)
 
 
+def announced_price() -> PriceChange:
+    plan = paid_subscription().plan
+    next_version(plan, 50_00)
+    return announce(price_change_id=new_id(), plan_id=plan.pk, cause=BY_TEST, at=timezone.now())
+
+
 def past_due_subscription() -> Subscription:
     values = {"user": PersonFactory(), "plan": _plan(), "anchor_day": 1, "due_at": timezone.now()}
     period = {"period_start_at": timezone.now() - timedelta(days=31), "period_end_at": timezone.now()}
@@ -204,6 +222,7 @@ ROWS: dict[State, Callable[[Sandbox], Any]] = {
     (Order, "refund_pending"): lambda sandbox: Order.objects.get(pk=refund(sandbox).correlation_id),
     (RefundApplication, "requested"): refund_application,
     (License, "suspended"): lambda sandbox: License.objects.get(order=dispute(sandbox, "opened").correlation_id),
+    (PriceChange, "announced"): lambda sandbox: announced_price(),
     (Subscription, "pending_payment"): lambda sandbox: unpaid_subscription(),
     (Subscription, "trialing"): lambda sandbox: subscribe(_plan(trial_days=7), at=timezone.now()),
     (Subscription, "active"): lambda sandbox: paid_subscription(),

@@ -9,21 +9,15 @@ from connect.models import SellerPayout, SellerTransfer, TransferReversal
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.admin_actions import DeclineRefund, GrantRefund
 from marketplace.models import License, Order, RefundApplication
-from marketplace.refund_applications import REFUND_TO_DECIDE
-from payments.admin_actions import (
-    AcceptReceivedAmount,
-    EndRefund,
-    EnterConvertedAmount,
-    RefreshRefund,
-    RefundMismatchInFull,
-    ReplayWebhook,
-)
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
+from payments.admin_actions import AcceptReceivedAmount, RefreshRefund, RefundMismatchInFull, ReplayWebhook
 from payments.api.webhook import BAD_SIGNATURE
 from payments.inbox.intake import Result
 from payments.inbox.replay import UNSETTLED
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refund_actions import EndRefund, EnterConvertedAmount
 from payments.review_items import AMOUNT_IN_DOUBT, IN_DOUBT, MISMATCH, REFUND_OVERDUE
-from subscriptions.models import Subscription, SubscriptionInvoice
+from subscriptions.models import PriceChange, Subscription, SubscriptionInvoice
 from tests.core.machines import MACHINES, statuses_of
 from tests.dead_ends.ways import Follows, Review, Way, Worker
 from veza.core.email.outbox import EMAIL_FAILED
@@ -90,11 +84,13 @@ WAITING: dict[State, tuple[Way, ...]] = {
     (SellerPayout, "in_transit"): (Worker("connect.move_on_payouts", "next_attempt_at"),),
     (Order, "pending"): (Follows(_payments_of),),
     (Order, "refund_pending"): (Follows(_refunds_of),),
-    (RefundApplication, "requested"): (Review((REFUND_TO_DECIDE,), (GrantRefund, DeclineRefund)),),
+    (RefundApplication, "requested"): (Review((REFUND_TO_DECIDE, DECISION_LATE), (GrantRefund, DeclineRefund)),),
     (License, "suspended"): (
         Follows(_disputes_of),
         Review((AMOUNT_IN_DOUBT,), (EnterConvertedAmount,), of=_facts_of),
     ),
+    # Staff may withdraw it besides.
+    (PriceChange, "announced"): (Worker("subscriptions.announce_prices", "due_at"),),
     (Subscription, "pending_payment"): (_SUBSCRIPTIONS,),
     (Subscription, "trialing"): (_SUBSCRIPTIONS,),
     (Subscription, "active"): (_SUBSCRIPTIONS,),
@@ -138,6 +134,8 @@ AT_REST: dict[State, str] = {
     (RefundApplication, "withdrawn"): "the buyer does not want it any more, or has the money",
     (License, "active"): "the buyer holds it",
     (License, "revoked"): "its money went back",
+    (PriceChange, "withdrawn"): "it applies to no renewal; who was told of it is told",
+    (PriceChange, "completed"): "every subscriber pays the new price, has another plan, or has left",
     (Subscription, "cancelled"): "the subscriber ended it",
     (Subscription, "expired"): "it was not paid",
     (SubscriptionInvoice, "paid"): "its period is paid",

@@ -18,12 +18,12 @@ from connect.transfers.transfer_requests import send_transfer
 from connect.worker.retry_policy import REVERSAL_FAILED, TRANSFER_FAILED
 from marketplace.licenses import DISPUTED_IN_PART, NOT_RESTORED
 from marketplace.models import License, Order
-from marketplace.refund_applications import REFUND_TO_DECIDE
+from marketplace.refund_applications import DECISION_LATE, REFUND_TO_DECIDE
 from marketplace.restrictions import HOLD_DUE, SUSPENSION_DUE
 from payments import review_items as kinds
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch.objects import parse_dispute
-from payments.inbox.replay import UNSETTLED, replay
+from payments.inbox.replay import UNKNOWN_PROFILE, UNSETTLED, replay
 from payments.inbox.unknown_events import UNKNOWN_EVENT, UNREADABLE_EVENT
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from payments.reconciliation.refresh import refresh_refund
@@ -50,6 +50,7 @@ from tests.dead_ends.rows import (
     any_order,
     failed,
     failed_email,
+    late_refund_application,
     overdue_refund,
     paid_order,
     payment_after,
@@ -62,10 +63,10 @@ from tests.factories import OfferFactory
 from tests.payments.voiding import at_provider, deliver_action, read
 from tests.restricting import closed, due_for_review, held, suspended
 from tests.subscriptions.subscribing import activate, last_payment
-from veza.celery import SWEEPS
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.models import ReviewItem
 from veza.core.reviews import open_review
+from veza.schedule import SWEEPS
 
 pytestmark = pytest.mark.django_db
 WITH_ACTION = [(kind, end) for kind, end in ENDS.items() if isinstance(end, Act)]
@@ -191,7 +192,7 @@ def of_transfer(kind: str, transfer: SellerTransfer | None = None):
 
 
 def revoked_account(sandbox):
-    revoke_access(ConnectedAccount.objects.get(seller=make_seller()))
+    revoke_access(ConnectedAccount.objects.get(seller=make_seller()), at=timezone.now())
 
 
 def disputed_subscription(sandbox):
@@ -221,9 +222,10 @@ MAKE: dict[str, Any] = {
     kinds.IN_DOUBT: refund_in_doubt,
     kinds.REFUND_OVERDUE: overdue_refund,
     REFUND_TO_DECIDE: refund_application,
+    DECISION_LATE: late_refund_application,
     kinds.DISPUTE_TO_ANSWER: lambda sandbox: disputed(sandbox, "opened", amount_minor=5_00),
     kinds.DISPUTE_EXCESS: lambda sandbox: disputed(sandbox, "lost", amount_minor=50_00),
-    kinds.UNKNOWN_PROFILE: unknown_profile,
+    UNKNOWN_PROFILE: unknown_profile,
     kinds.AMOUNT_IN_DOUBT: lambda sandbox: external_refund(sandbox, currency="USD"),
     UNSETTLED: unsettled_delivery,
     UNKNOWN_EVENT: lambda sandbox: deliver(envelope("quite_new", {})),
@@ -294,7 +296,7 @@ def test_a_replay_under_the_right_profile_ends_the_item_about_it(sandbox, settin
 
     replay(WebhookDelivery.objects.get().pk)
 
-    assert ReviewItem.objects.get(kind=kinds.UNKNOWN_PROFILE).status == "closed"
+    assert ReviewItem.objects.get(kind=UNKNOWN_PROFILE).status == "closed"
     assert Payment.objects.get().status == "succeeded"
 
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 from tests.dead_ends.rows import ROWS, VARIANTS
 from tests.dead_ends.table import AT_REST, WAITING, is_covered, states, status_of
 from tests.dead_ends.ways import Follows, Review, Worker
-from veza.celery import SWEEPS, app
+from veza.celery import app
+from veza.schedule import SWEEPS
 
 pytestmark = pytest.mark.django_db
 WAYS = [(state, way) for state, ways in WAITING.items() for way in ways]

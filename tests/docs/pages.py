@@ -1,4 +1,4 @@
-"""The files of the project as git sees them: tracked, or new and not ignored."""
+"""The files of the project: its modules, and everything as git sees it, tracked or new and not ignored."""
 
 import shutil
 import subprocess
@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+FLOORS = ("veza", "payments", "subscriptions", "marketplace", "connect")
+
+
+def source_files(*folders: str) -> list[Path]:
+    """The modules of these folders, or of the whole house, without migrations."""
+    files = [path for folder in folders or FLOORS for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in files if "migrations" not in path.parts]
 
 
 def project_files() -> list[Path]:

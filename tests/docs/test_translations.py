@@ -18,6 +18,14 @@ def test_a_text_that_is_not_in_the_catalogue_is_noticed(monkeypatch):
     assert translations.problems_of("fr") == ["fr: not in the catalogue: 'Quite new'"]
 
 
+def test_a_mark_that_may_begin_a_line_is_noticed(monkeypatch):
+    catalog = translations._read("fr")
+    catalog["Order"].string = "Commande : oui"
+    monkeypatch.setattr(translations, "_read", lambda language: catalog)
+
+    assert "fr: a no-break space is missing: 'Order'" in translations.problems_of("fr")
+
+
 def test_a_catalogue_that_was_not_compiled_is_noticed(monkeypatch, tmp_path):
     catalog = translations._read("fr")
     catalog["Order"].string = "Autre"

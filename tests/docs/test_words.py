@@ -9,16 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, source_files
 
 APPS = ["veza", "payments", "connect", "marketplace", "subscriptions", "acceptance", "probe", "sandbox", "dev"]
-PAGES = ["templates", "docs", "README.md", "CONTRIBUTING.md", ".env.example"]
+# fmt: off
+PAGES = [
+    "templates", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "compose.yaml", "Makefile", ".env.example",
+]
+# fmt: on
 # A word that is out, and what is written in its place.
 REPLACED = {
     r"nobody|somebody|anybody|everybody|a person": "the actor: support, the buyer, the worker, Stripe",
     r"anew": "again",
     r"of it (tax|lost|undone|refunded|in suspense|is owed)": "the thing itself, or incl.",
     r"(take|takes|taken|taking|took)( \w+)? back": "reverse, recover, return",
+    r"(adopt|adopts|adopted|adopting|adoption)": "import, external",
     r"(turn|turns|turned|turning)( \w+)? away": "reject, authentication rejected",
     r"kept back|keeps back": "withheld, offset",
     r"knock|knocks|knocking": "probe",
@@ -27,6 +32,8 @@ REPLACED = {
     r"(give|gives|given|gave|giving) up": "failed, needs review",
     r"stranger|strangers": "unknown profile",
     r"its word|their word": "status, answer",
+    r"(take|takes|taken|taking|took) in (a|an|the|it|them)": "import, apply, accept",
+    r"news": "update, report",
     r"letter|letters": "e-mail, renewal reminder",
     r"(handle|handles|handled) (it |them )?again": "replay, retry",
     r"mend|mends|mended": "fix",
@@ -65,11 +72,6 @@ ALLOWED_NAMES = {
     ("veza/backoffice/verification.py", "failed"),
     ("acceptance/preflight.py", "failed"),  # A key of its JSON.
 }
-
-
-def sources(folder: str) -> list[Path]:
-    files = sorted((ROOT / folder).rglob("*.py"))
-    return [path for path in files if "migrations" not in path.parts]
 
 
 def sentences_in(path: Path) -> Iterator[tuple[int, str]]:
@@ -116,7 +118,7 @@ def names_bound_in(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("folder", APPS)
 def test_the_prose_in_the_source_uses_the_fields_words(folder):
-    found_in = [line for path in sources(folder) for line in complaints(path, sentences_in(path))]
+    found_in = [line for path in source_files(folder) for line in complaints(path, sentences_in(path))]
 
     assert found_in == [], "\n".join(found_in)
 
@@ -135,12 +137,19 @@ def test_pages_use_the_fields_words(page):
 def test_no_name_is_a_lone_participle(folder):
     lone = [
         f"{path.relative_to(ROOT)}:{number}: {name}"
-        for path in sources(folder)
+        for path in source_files(folder)
         for number, name in names_bound_in(path)
         if name.strip("_") in PARTICIPLES and (path.relative_to(ROOT).as_posix(), name) not in ALLOWED_NAMES
     ]
 
     assert lone == [], "\n".join(lone)
+
+
+def test_hardly_any_name_ends_like_a_participle():
+    names = [name for path in source_files(*APPS) for _number, name in names_bound_in(path)]
+    lone = [name for name in names if re.fullmatch(r"_?[a-z]+ed", name)]
+
+    assert len(lone) < len(names) / 100
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,22 @@ def test_fifty_buyers_of_the_last_exclusive_license_make_one_holder(sandbox, ser
     assert Order.objects.filter(status="completed").count() == 1
 
 
+def test_a_crowd_of_orders_of_one_buyer_ends_at_the_limit_of_open_ones(sandbox, server, settings):
+    settings.OPEN_ORDERS_PER_BUYER = 3
+    offer, headers = OfferFactory(), token_of(PersonFactory())
+    body = {"items": [{"product_id": str(offer.product_id), "license": "personal"}]}
+
+    def ask(_number):
+        return requests.post(f"{server}/marketplace/orders", json=body, headers=headers, timeout=60)
+
+    answers = all_at_once(ask, people=20)
+
+    refused = [answer.json() for answer in answers if answer.status_code == 409]
+    assert (Order.objects.count(), Payment.objects.count(), len(refused)) == (3, 3, 17)
+    assert {one["code"] for one in refused} == {"too_many_open_orders"}
+    assert set(refused[0]["open_orders"]) == {str(order.pk) for order in Order.objects.all()}
+
+
 def test_fifty_orders_under_one_key_are_one_order(sandbox, server):
     offer, buyer = OfferFactory(), PersonFactory()
     body = {"items": [{"product_id": str(offer.product_id), "license": "personal"}]}

@@ -9,32 +9,21 @@ from payments.ledger.postings import balances
 from payments.models import Refund
 from payments.refunds.external_refunds import NoRefundToConfirm, mark_refund_expected
 from tests.buying import (
-    ago,
-    deliver,
     deliver_payment,
     deliver_refund,
-    envelope,
     order_of,
     paid,
     payment_of,
     refund_of,
 )
 from tests.factories import OfferFactory
+from tests.marketplace.dashboard import refund_at_dashboard
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
 from veza.core.reviews import ReviewAlreadyClosed, close_review_by_hand
 
 pytestmark = pytest.mark.django_db
-
-
-def refund_at_dashboard(
-    order: Order, amount: int, *, status: str = "succeeded", refund_id: str = "ref_external"
-) -> None:
-    payload = {"refund_id": refund_id, "payment_id": payment_of(order).provider_key, "status": status}
-    payload |= {"amount": amount, "currency": "EUR", "updated_at": ago(seconds=0)}
-    answer = deliver(envelope(f"refund_{status}", payload))
-    assert answer.json() == {"result": "ok"}
 
 
 def test_a_refund_is_marked_as_expected_once(sandbox):

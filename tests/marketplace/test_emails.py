@@ -1,12 +1,16 @@
 """What buyers and sellers of an order are told, once for each fact, and only while it is true."""
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from marketplace.messages.orders import write_unpaid_email
 from marketplace.models import Order
 from marketplace.order_payments import cancel_order
+from payments.tasks import retry_deliveries
 from tests.buying import (
     BY_BUYER,
+    answer_dispute,
     deliver_dispute,
     deliver_payment,
     deliver_refund,
@@ -16,9 +20,11 @@ from tests.buying import (
     refund_of,
     two_sellers_order,
 )
-from tests.emails import composed, texts_to, written_to
+from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.factories import OfferFactory
+from tests.marketplace.dashboard import refund_at_dashboard
 from tests.marketplace.unpaid import decline, declined_order, pay_again
+from tests.payments.builders import make_deliveries_due
 from veza.core.email.content import Outdated
 from veza.core.models import Email, User
 
@@ -52,6 +58,28 @@ def test_a_webhook_that_arrives_again_writes_nothing_more(sandbox):
         deliver_payment(payment_of(order), event_id=event_id)
 
     assert Email.objects.count() == 2
+
+
+def test_a_delivery_that_failed_and_is_replayed_is_told_once(sandbox, monkeypatch):
+    order = order_of(OfferFactory())
+    with monkeypatch.context() as patch:
+        patch.setattr("marketplace.licenses.grant", lambda *_arguments: 1 / 0)
+        deliver_payment(payment_of(order))
+    before = messages_to(order.buyer)
+    for _ in range(2):
+        make_deliveries_due()
+        retry_deliveries()
+
+    assert (before, messages_to(order.buyer)) == ([], ["order_receipt"])
+
+
+def test_a_refund_that_was_made_outside_of_veza_is_told_when_it_was_sent(sandbox):
+    order = bought(sandbox)
+    refund_at_dashboard(order, 4_00)
+
+    (text,) = texts_to(order.buyer, "order_refund_sent")
+    assert "€4.00" in text
+    assert "order_refund_requested" not in messages_to(order.buyer)
 
 
 def test_the_terms_on_a_receipt_are_those_that_were_sold(sandbox):
@@ -119,6 +147,26 @@ def test_a_dispute_says_what_it_means_for_the_licences(sandbox):
     assert texts_to(order.buyer, "order_dispute_opened") == []
 
 
+@pytest.mark.parametrize(("first", "then"), [("won", "lost"), ("lost", "won")])
+def test_a_decision_the_bank_changes_twice_is_told_each_time(sandbox, first, then):
+    order = paid(order_of(OfferFactory()))
+    deliver_dispute(payment_of(order), "opened")
+    for status in (first, then, first, first):
+        mark_sent(order.buyer)
+        answer_dispute(payment_of(order), status)
+
+    assert messages_to(order.buyer)[-3:] == [f"order_dispute_{status}" for status in (first, then, first)]
+
+
+def test_a_dispute_is_opened_and_told_again_at_its_next_stage(sandbox):
+    order = paid(order_of(OfferFactory()))
+    for stage in ("dispute", "pre_arbitration"):
+        answer_dispute(payment_of(order), "opened", dispute_stage=stage)
+
+    assert len(written_to(order.buyer, "order_dispute_opened")) == 2
+    assert len(texts_to(order.buyer, "order_dispute_opened")) == 1
+
+
 def test_a_declined_payment_is_told_later_and_only_if_it_was_not_paid_then(sandbox):
     order = order_of(OfferFactory())
     deliver_payment(payment_of(order), status="failed")
@@ -169,6 +217,39 @@ def test_each_decline_of_an_order_is_told_once_while_it_is_the_last(sandbox):
 
     assert isinstance(outdated, Outdated)
     assert (len(written_to(order.buyer, "order_unpaid")), len(texts_to(order.buyer, "order_unpaid"))) == (2, 1)
+
+
+@pytest.mark.parametrize(("error_code", "told"), [("insufficient_funds", True), ("", False)])
+def test_an_order_that_expires_is_told_if_its_payment_had_trouble(sandbox, error_code, told):
+    order = order_of(OfferFactory())
+    payment = payment_of(order)
+    Order.objects.update(status="expired")
+    payment.error_code, order.status = error_code, "expired"
+
+    with transaction.atomic():
+        write_unpaid_email(order, payment)
+
+    texts = texts_to(order.buyer, "order_unpaid")
+    assert ["It was not paid in time." in text for text in texts] == [True] * told
+
+
+def test_a_receipt_names_what_was_no_longer_available_and_its_refund(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    first, second = order_of(exclusive), order_of(exclusive, OfferFactory())
+    paid(first)
+    sandbox.pay(payment_of(second).provider_key)
+    paid(second)
+
+    (receipt,) = texts_to(second.buyer, "order_receipt")
+    assert "No longer available when your payment arrived: " in receipt
+    assert "not available any more" in texts_to(second.buyer, "order_refund_requested")[0]
+
+
+def test_a_receipt_has_the_tax_and_until_when_it_can_be_given_back(sandbox):
+    (receipt,) = texts_to(paid(order_of(OfferFactory())).buyer, "order_receipt")
+
+    assert "Tax: €2.00" in receipt
+    assert "You can request a refund until " in receipt
 
 
 def test_a_cancelled_order_has_no_way_back(sandbox):

@@ -150,6 +150,20 @@ def test_open_orders_for_the_work_are_cancelled_at_the_provider(sandbox):
     assert [call["path"] for call in sandbox.calls()][-1] == f"/payments/{payment_of(rival).provider_key}/cancel"
 
 
+def test_no_rival_is_sent_to_a_page_that_is_due_to_be_closed(sandbox):
+    exclusive = OfferFactory(license="exclusive")
+    rival = order_of(OfferFactory(product=exclusive.product))
+    paid(order_of(exclusive))
+    api = APIClient()
+    api.force_authenticate(rival.buyer)
+
+    answer = api.post(f"/api/v1/marketplace/orders/{rival.pk}/pay", {}, format="json")
+
+    rival.refresh_from_db()
+    assert (answer.status_code, answer.json()["code"], rival.status) == (409, "order_not_payable", "expired")
+    assert exclusive.product.title in answer.json()["detail"]
+
+
 def test_money_that_arrives_all_the_same_goes_back(sandbox):
     exclusive = OfferFactory(license="exclusive")
     rival = order_of(OfferFactory(product=exclusive.product))

@@ -71,7 +71,7 @@ CONDITIONS: dict[str, Callable[[User], object]] = {
     "plan without selling": lambda _: Plan.objects.update(can_sell_on_marketplace=False),
     "plan in grace": be_in_grace,
     "rejected by Stripe": account(disabled_reason="rejected.fraud", transfers_active=False),
-    "disconnected": lambda seller: revoke_access(seller.connected_account),
+    "disconnected": lambda seller: revoke_access(seller.connected_account, at=timezone.now()),
     "restricted by Stripe": account(disabled_reason="requirements.past_due", transfers_active=False),
     "not onboarded": lambda seller: seller.connected_account.delete(),
 }

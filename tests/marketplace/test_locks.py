@@ -6,28 +6,35 @@ Every test fails without the lock that it is about.
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 
+from marketplace import refund_decisions
 from marketplace.models import License, Order, RefundApplication
 from marketplace.order_limits import TooManyOpenOrders
+from marketplace.refund_applications import ApplicationAlreadyDecided
 from marketplace.refunds import RefundRequest, place_refund
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import PaymentInDoubt, RefundAlreadyRequested
 from tests.buying import (
     BY_BUYER,
+    application_of,
     deliver_payment,
     deliver_refund,
     order_of,
     paid,
     payment_of,
     refund_of,
+    support,
     two_sellers_order,
 )
-from tests.crowd import before_commit
+from tests.crowd import Rival, before_commit
 from tests.factories import OfferFactory, PersonFactory
+from veza.core.causes import Cause
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db(transaction=True)
+BY_SUPPORT = Cause("staff", actor="support", reason="It was downloaded.")
 
 
 def second_payment_of(order: Order) -> Payment:
@@ -157,3 +164,39 @@ def test_a_refund_requested_twice_at_once_is_one_refund(sandbox):
     )
 
     assert rival.result() == first == Refund.objects.get()
+
+
+@pytest.fixture
+def application(sandbox, settings) -> RefundApplication:
+    """A request for the refund of a paid order that support has to decide."""
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    buyer = PersonFactory()
+    deliver_refund(refund_of(paid(order_of(OfferFactory(), buyer=buyer))))
+    return application_of(paid(order_of(OfferFactory(), buyer=buyer)))
+
+
+def grant(application: RefundApplication) -> Refund:
+    """What the database does of a grant, before anything is sent."""
+    return refund_decisions._place(application.pk, support(), cause=BY_SUPPORT)
+
+
+def test_a_request_for_a_refund_is_decided_by_one_of_two(application):
+    staff = support()
+    _, rival = before_commit(
+        lambda: refund_decisions.decline_refund(application_id=application.pk, declined_by=staff, cause=BY_SUPPORT),
+        lambda: grant(application),
+    )
+
+    assert isinstance(rival.result(), ApplicationAlreadyDecided)
+    assert not Refund.objects.filter(pk=application.pk).exists()
+
+
+def test_a_decision_locks_the_payment_before_the_order(application):
+    rival = Rival(lambda: grant(application))
+
+    with transaction.atomic():
+        list(Payment.objects.of("order", application.order_id).locked())
+        rival.begin()
+        Order.objects.locked().get(pk=application.order_id)
+
+    assert (rival.waited, type(rival.result())) == (True, Refund)

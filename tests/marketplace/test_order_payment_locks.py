@@ -13,9 +13,9 @@ from marketplace.offers import OrderNotPossible
 from marketplace.order_payments import OrderNotPayable, cancel_order, open_next_payment, request_cancellation
 from payments import tasks
 from payments.collection.expiry import close_pages_soon
-from payments.collection.payment_requests import PaymentUnderWay, send_opened
+from payments.collection.payment_requests import PaymentUnderWay, send_opened, send_payment
 from payments.models import Payment, Refund
-from tests.buying import BY_BUYER, deliver_payment, fill_cart, order_of, payment_of
+from tests.buying import BY_BUYER, ago, deliver_payment, fill_cart, order_of, paid, payment_of
 from tests.crowd import Rival, before_commit
 from tests.factories import OfferFactory, PersonFactory
 from tests.marketplace.unpaid import declined_order, pay_again, payments_of, status_of
@@ -83,6 +83,41 @@ def test_closing_the_other_pages_waits_for_no_payment(sandbox):
         close_pages_soon("order", order.pk)
 
     assert (rival.waited, rival.result().json()) == (True, {"result": "ok"})
+
+
+def locked_elsewhere(order: Order) -> Rival:
+    """The payment of an exclusive licence that arrives while a rival's payment row is locked."""
+    exclusive = OfferFactory(license="exclusive", product=order.items.get().offer.product)
+    sold = order_of(exclusive)
+    return Rival(lambda: deliver_payment(payment_of(sold)))
+
+
+def test_a_locked_rival_of_an_exclusive_licence_keeps_its_due_time(sandbox):
+    order = order_of(OfferFactory())
+    due_at, rival = payment_of(order).close_due_at, locked_elsewhere(order)
+
+    with transaction.atomic():
+        Payment.objects.locked().get(pk=payment_of(order).pk)
+        rival.begin()
+        assert (rival.waited, rival.result().json()) == (False, {"result": "ok"})
+
+    assert payment_of(order).close_due_at == due_at
+    Payment.objects.filter(purpose_id=order.pk).update(close_due_at=ago(seconds=1))
+    tasks.close_unpaid()
+    assert status_of(order) == "expired"
+
+
+def test_a_page_that_is_due_to_be_closed_is_not_made(sandbox):
+    """A slow process, or the worker, sends the payment after the exclusive licence was sold."""
+    sandbox.fault("drop", "^/payments$", method="POST", when="before")
+    order = order_of(OfferFactory())
+    exclusive = OfferFactory(license="exclusive", product=order.items.get().offer.product)
+    paid(order_of(exclusive))
+
+    assert send_payment(payment_of(order).pk, cause=BY_BUYER) is None
+    tasks.close_unpaid()
+
+    assert (status_of(order), payment_of(order).payment_url) == ("expired", "")
 
 
 def test_two_successes_at_once_are_one_sale_and_one_return(sandbox):

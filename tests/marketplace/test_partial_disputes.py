@@ -3,12 +3,24 @@
 import pytest
 
 from marketplace.models import License
-from tests.buying import deliver_dispute, deliver_refund, order_of, paid, payment_of, refund_of, two_sellers_order
+from tests.buying import (
+    answer_dispute,
+    deliver_dispute,
+    deliver_refund,
+    order_of,
+    paid,
+    payment_of,
+    refund_of,
+    two_sellers_order,
+)
 from tests.factories import OfferFactory
 from veza.backoffice.proof import prove_payment
+from veza.core.causes import Cause
 from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 pytestmark = pytest.mark.django_db
+BY_SUPPORT = Cause("staff", actor="support", reason="The buyer keeps them.")
 
 
 @pytest.fixture
@@ -87,6 +99,25 @@ def test_a_second_lost_part_raises_the_amount_in_review(order):
     deliver_dispute(payment_of(order), "lost", amount_minor=2_00, dispute_id="dp_2")
 
     assert open_item().amount_minor == 3_00
+
+
+def test_a_lost_part_that_support_decided_about_is_not_asked_again(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=1)
+    close_review_by_hand(case_id=open_item().pk, cause=BY_SUPPORT)
+
+    deliver_dispute(payment_of(order), "opened", amount_minor=1_00, dispute_id="dp_2")
+
+    assert open_item() is None
+
+
+def test_a_part_that_is_lost_again_after_it_was_won_needs_review_again(order):
+    deliver_dispute(payment_of(order), "lost", amount_minor=1)
+    answer_dispute(payment_of(order), "won", amount_minor=1)
+    assert open_item() is None
+
+    answer_dispute(payment_of(order), "lost", amount_minor=1)
+
+    assert open_item().amount_minor == 1
 
 
 def test_an_open_dispute_of_a_part_suspends_what_is_not_revoked(order):

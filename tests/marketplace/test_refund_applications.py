@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from marketplace.models import License, LicenseOffer, Order, RefundApplication
 from marketplace.refund_applications import (
+    DECISION_LATE,
     REFUND_TO_DECIDE,
     ApplicationAlreadyDecided,
     RefundDeclined,
@@ -15,6 +16,8 @@ from marketplace.refund_applications import (
 )
 from marketplace.refund_decisions import decline_refund, grant_refund
 from marketplace.refunds import RefundForbidden
+from marketplace.tasks import review_refund_applications
+from marketplace.undecided_refunds import review_undecided
 from payments.models import Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from tests.buying import (
@@ -29,12 +32,13 @@ from tests.buying import (
     refund_of,
     support,
 )
+from tests.crowd import before_commit
 from tests.emails import texts_to, written_to
 from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.core.causes import Cause
 from veza.core.errors import NotFound
-from veza.core.models import ReviewItem, User
+from veza.core.models import Heartbeat, ReviewItem, User
 
 pytestmark = pytest.mark.django_db
 BY_SUPPORT = Cause("staff", actor="ada@staff.example", reason="It was downloaded and printed.")
@@ -181,6 +185,56 @@ def test_no_date_is_promised_when_none_is_set(settings, order):
     assert application_of(order).due_at is None
 
 
+# Nothing that waits for support is forgotten
+
+
+def test_an_item_closed_by_hand_comes_back_while_the_refund_is_undecided(application):
+    ReviewItem.objects.update(closed_at=timezone.now(), closed_by="ada@staff.example")
+
+    assert (review_undecided(), review_undecided()) == (1, 0)
+
+    item = ReviewItem.objects.get(closed_at=None)
+    assert (item.kind, item.subject_id, item.amount_minor) == (REFUND_TO_DECIDE, application.pk, 12_00)
+
+
+def late(application: RefundApplication) -> RefundApplication:
+    """The application, a second after its date."""
+    RefundApplication.objects.filter(pk=application.pk).update(due_at=ago(seconds=1))
+    review_refund_applications()
+    return RefundApplication.objects.get(pk=application.pk)
+
+
+def test_a_request_that_is_undecided_at_its_date_needs_review_once(application):
+    assert review_undecided() == 0
+    late(application)
+    item = ReviewItem.objects.get(kind=DECISION_LATE)
+    assert (item.subject_id, item.amount_minor, item.status) == (application.pk, 12_00, "open")
+    assert Heartbeat.objects.get(name="marketplace.review_refund_applications").done == 1
+
+    ReviewItem.objects.filter(kind=DECISION_LATE).update(closed_at=timezone.now())
+
+    assert review_undecided() == 0
+
+
+@pytest.mark.parametrize("end", [lambda one: grant(one), lambda one: decline(one), lambda one: withdraw(one)])
+def test_the_end_of_a_late_request_closes_every_item_about_it(application, end):
+    end(late(application))
+
+    assert review_undecided() == 0
+    assert [item.status for item in ReviewItem.objects.all()] == ["closed", "closed"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_decision_at_the_moment_of_the_sweep_leaves_no_item_open(application):
+    ReviewItem.objects.update(closed_at=timezone.now())
+    params = {"application_id": application.pk, "declined_by": support(), "cause": BY_SUPPORT}
+
+    _, rival = before_commit(lambda: decline_refund(**params), review_undecided)
+
+    assert (rival.waited, rival.result()) == (True, 0)
+    assert not ReviewItem.objects.filter(closed_at=None).exists()
+
+
 # Granting
 
 
@@ -205,6 +259,13 @@ def test_a_request_made_in_the_window_is_granted_after_it(application, order):
     Order.objects.filter(pk=order.pk).update(refund_deadline=ago(days=1))
 
     assert grant(application).status == "pending"
+
+
+def test_the_buyer_hears_of_a_granted_request_by_its_refund(application, buyer):
+    deliver_refund(grant(application))
+
+    assert "Your refund request was granted" in texts_to(buyer, "order_refund_requested")[-1]
+    assert texts_to(buyer, "order_refund_sent")
 
 
 def test_granting_twice_opens_one_refund(application):
@@ -257,6 +318,26 @@ def test_a_declined_request_is_not_made_again(application, order):
         ask_refund(order, requested_by=order.buyer)
 
 
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_declined_refund_is_not_given_when_the_limit_leaves_room(settings, application, order, most):
+    decline(application)
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = most
+
+    with pytest.raises(RefundDeclined, match="downloaded and printed"):
+        ask_refund(order, requested_by=order.buyer)
+
+
+def test_a_declined_item_keeps_no_other_item_from_being_given_back(sandbox, settings, buyer):
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    given_back(sandbox, buyer)
+    order = bought(sandbox, OfferFactory(), OfferFactory(), buyer=buyer)
+    first, second = order.items.all()
+    decline(application_of(order, item_ids=[first.pk]))
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 2
+
+    assert refund_of(order, item_ids=[second.pk]).amount_minor == 12_00
+
+
 def test_support_can_refund_what_it_declined(application, order):
     decline(application)
 
@@ -270,12 +351,12 @@ def test_a_decision_is_made_once(application):
         grant(application)
 
 
-def withdraw(application: RefundApplication, buyer: User) -> RefundApplication:
-    return withdraw_application(application_id=application.pk, buyer=buyer, cause=BY_BUYER)
+def withdraw(application: RefundApplication, *, by: User | None = None) -> RefundApplication:
+    return withdraw_application(application_id=application.pk, buyer=by or application.order.buyer, cause=BY_BUYER)
 
 
-def test_a_buyer_withdraws_a_request_and_may_make_another(application, order, buyer):
-    assert withdraw(application, buyer).status == "withdrawn"
+def test_a_buyer_withdraws_a_request_and_may_make_another(application, order):
+    assert withdraw(application).status == "withdrawn"
 
     assert application_of(order).pk != application.pk
     assert ReviewItem.objects.filter(kind=REFUND_TO_DECIDE, closed_at__isnull=True).count() == 1
@@ -283,9 +364,9 @@ def test_a_buyer_withdraws_a_request_and_may_make_another(application, order, bu
 
 def test_withdrawing_and_requesting_again_has_an_end(application, order, buyer):
     for _ in range(9):
-        withdraw(application, buyer)
+        withdraw(application)
         application = application_of(order)
-    withdraw(application, buyer)
+    withdraw(application)
 
     with pytest.raises(TooManyApplications):
         ask_refund(order, requested_by=buyer)
@@ -293,7 +374,7 @@ def test_withdrawing_and_requesting_again_has_an_end(application, order, buyer):
 
 def test_another_user_withdraws_nothing(application):
     with pytest.raises(NotFound):
-        withdraw(application, PersonFactory())
+        withdraw(application, by=PersonFactory())
 
 
 def test_nobody_else_is_blocked_by_a_request(sandbox, settings, buyer):

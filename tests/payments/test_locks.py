@@ -16,13 +16,13 @@ from payments.collection.payment_requests import cancel_payment, send_payment
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client
 from payments.hyperswitch.objects import parse_dispute, parse_refund
-from payments.inbox import retention
+from payments.inbox import intake, retention
 from payments.inbox.replay import replay
 from payments.ledger.postings import open_accounts
-from payments.ledger.statements import StatementLine, book_statement_line
+from payments.ledger.statements import InvalidStatementLine, StatementLine, book_statement_line
 from payments.models import Dispute, Payment, Posting, Refund, RevokedMandate, WebhookDelivery, WriteOff
 from payments.reconciliation import refresh
-from payments.refunds import refund_requests
+from payments.refunds import overdue, refund_requests
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from payments.reviews.automatic_refunds import retry_return_of_funds
 from payments.reviews.conversions import AmountNotInDoubt, enter_converted_amount
@@ -46,7 +46,7 @@ from tests.factories import OfferFactory
 from tests.payments.builders import BY_STAFF, RECONCILE, is_proved, make_deliveries_due, make_older, open_reviews
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
-from veza.core.outcomes import Accepted, Call
+from veza.core.outcomes import Accepted, Call, Refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,6 +74,29 @@ def test_two_events_about_one_success_are_one_success(captured_order):
     first, rival = before_commit(lambda: deliver_payment(payment), lambda: deliver_payment(payment))
 
     assert results(first, rival) == ("ok", "skipped: stale")
+    assert is_proved(captured_order)
+
+
+def test_a_failure_is_a_duplicate_once_a_copy_of_the_event_was_applied(captured_order, monkeypatch):
+    payment, rivals = payment_of(captured_order), []
+    apply, look = intake.apply, intake._lock_and_find
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(intake, "apply", apply)
+        monkeypatch.setattr(intake, "_lock_and_find", look_after_copy)
+        raise RuntimeError("the first attempt fails")
+
+    def look_after_copy(*args: Any) -> Any:
+        monkeypatch.setattr(intake, "_lock_and_find", look)
+        rivals.append(Rival(lambda: deliver_payment(payment, event_id="evt_1")))
+        rivals[0].begin()
+        rivals[0].result()
+        return look(*args)
+
+    monkeypatch.setattr(intake, "apply", fail)
+    first = deliver_payment(payment, event_id="evt_1")
+
+    assert results(first, rivals[0]) == ("skipped: duplicate", "ok")
     assert is_proved(captured_order)
 
 
@@ -204,6 +227,26 @@ def test_a_late_answer_of_a_failure_does_not_undo_a_success(order):
 
     refund.refresh_from_db()
     assert (refund.status, is_proved(order)) == ("succeeded", True)
+
+
+def test_an_overdue_refund_that_succeeds_meanwhile_needs_no_review(order):
+    refund = refund_of(order)
+
+    _, rival = before_commit(lambda: deliver_refund(refund), lambda: overdue._review(refund.pk))
+
+    assert (rival.result(), open_reviews()) == (False, [])
+
+
+def test_an_overdue_refund_that_succeeds_meanwhile_is_not_ended(order):
+    refund = refund_of(order)
+    unknown = Refused("HE_02", "Refund does not exist in our records.", Call("hyperswitch", "GET", "/", 404, 5))
+
+    _, rival = before_commit(
+        lambda: deliver_refund(refund),
+        lambda: overdue._end(refund.pk, unknown, cause=BY_STAFF, at=timezone.now()),
+    )
+
+    assert (rival.result().status, is_proved(order)) == ("succeeded", True)
 
 
 def test_an_orphan_that_is_acknowledged_meanwhile_does_not_fail(sandbox, order):
@@ -441,6 +484,29 @@ def test_a_statements_line_that_two_read_is_booked_once():
     first, rival = before_commit(lambda: book_statement_line(line), lambda: book_statement_line(line))
 
     assert (first, rival.result(), Posting.objects.count()) == (True, False, 1)
+
+
+def test_a_statements_line_that_two_correct_is_corrected_once():
+    facts = {"kind": "fee", "amount_minor": 1_00, "currency": "EUR", "at": timezone.now()}
+    book_statement_line(StatementLine("fee-1", **facts))
+    corrections = [StatementLine(name, corrects="fee-1", reason="Another month's.", **facts) for name in ("a", "b")]
+
+    first, rival = before_commit(*(partial(book_statement_line, line) for line in corrections))
+
+    assert (first, rival.waited, type(rival.result())) == (True, True, InvalidStatementLine)
+    assert Posting.objects.count() == 2
+
+
+def test_the_reconciler_passes_over_a_stuck_payment_that_is_being_changed(captured_order):
+    make_older(Payment, days=1)
+    Payment.objects.update(next_attempt_at=None)
+    rival = Rival(lambda: refresh.run(cause=refresh.by_reconciler())["payments"].done)
+
+    with transaction.atomic():
+        Payment.objects.locked().get(pk=payment_of(captured_order).pk)
+        rival.begin()
+
+    assert (rival.waited, rival.result()) == (False, 0)
 
 
 def test_an_account_that_two_open_at_once_is_one_account():

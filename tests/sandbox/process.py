@@ -115,6 +115,11 @@ class Sandbox:
         emails: list[dict[str, Any]] = self._call("GET", "/_truth/emails")["emails"]
         return emails
 
+    def message_ids(self) -> list[str]:
+        """The Message-ID of every message that the mail server accepted, oldest first."""
+        message_ids: list[str] = self._call("GET", "/_truth/message_ids")["message_ids"]
+        return message_ids
+
     def webhooks(self) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self._call("GET", "/_control/webhooks")["events"]
         return events
@@ -126,7 +131,10 @@ class Sandbox:
 
     def create_account(self, *, active: bool = True, country: str = "DE", **fields: str) -> str:
         """A connected account that can be paid at once; returns its id."""
-        data = {"country": country, "capabilities[transfers][requested]": "true", **fields}
+        names = ["transfers"]
+        if fields.get("tos_acceptance[service_agreement]") != "recipient":
+            names.append("card_payments")
+        data = {"country": country, **{f"capabilities[{name}][requested]": "true" for name in names}, **fields}
         response = self.stripe("POST", "/v1/accounts", data=data)
         account_id: str = response.json()["id"]
         if active:

@@ -144,6 +144,38 @@ def test_a_saved_method_is_charged_off_session_until_the_bank_declines(sandbox):
     assert (second["status"], second["error_code"]) == ("failed", "expired_card")
 
 
+def test_a_deleted_method_is_gone(sandbox):
+    method_id = paid_payment(sandbox, customer_id="cus_1", setup_future_usage="off_session")["payment_method_id"]
+
+    first, second = (sandbox.hyperswitch("DELETE", f"/payment_methods/{method_id}") for _ in range(2))
+
+    assert first.json() == {"payment_method_id": method_id, "deleted": True}
+    assert error_of(second) == (404, "HE_02")
+
+
+def test_a_payment_of_zero_saves_a_card_and_moves_nothing(sandbox):
+    fields = {"customer_id": "cus_1", "setup_future_usage": "off_session", "payment_type": "setup_mandate"}
+    payment = paid_payment(sandbox, amount=0, **fields)
+
+    assert (payment["status"], payment["amount_received"]) == ("succeeded", 0)
+    assert payment["payment_method_id"].startswith("pm_")
+    assert sandbox.truth()["movements"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"amount": 0}, "IR_06"),
+        ({"amount": 0, "setup_future_usage": "off_session"}, "IR_04"),
+        ({"amount": 1, "payment_type": "setup_mandate"}, "IR_06"),
+    ],
+)
+def test_a_payment_of_zero_needs_a_customer_to_save_for(sandbox, fields, code):
+    answer = sandbox.hyperswitch("POST", "/payments", json={"currency": "EUR"} | fields)
+
+    assert error_of(answer)[1] == code
+
+
 def test_a_forced_sync_finds_what_the_bank_decided(sandbox):
     sandbox.settings(payment_outcome="processing")
     before = paid_payment(sandbox)

@@ -191,7 +191,7 @@ def test_a_seller_becomes_payable_by_following_the_link(sandbox):
         params["return_url"],
         params["refresh_url"],
     )
-    assert sandbox.stripe("GET", f"/v1/accounts/{account}").json()["capabilities"] == {"transfers": "active"}
+    assert sandbox.stripe("GET", f"/v1/accounts/{account}").json()["capabilities"]["transfers"] == "active"
 
 
 def test_a_revoked_account_is_403(sandbox):

@@ -10,6 +10,7 @@ from payments.collection.expiry import close_unpaid
 from payments.models import Payment, Posting
 from payments.reconciliation import refresh as reconcile
 from payments.reviews.mismatches import accept_received_amount
+from subscriptions.changes import cancel
 from subscriptions.invoices import mark_paid, open_invoice
 from subscriptions.models import SubscriptionInvoice
 from subscriptions.refunds import place_refund, request_refund
@@ -272,6 +273,33 @@ def test_a_refund_returned_by_the_bank_restores_the_access(sandbox):
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
     assert subscription.due_at is not None
     assert is_proved(subscription)
+
+
+@pytest.mark.parametrize("ends_first", [True, False])
+def test_a_full_refund_that_fails_lets_it_renew_again(sandbox, ends_first):
+    subscription = activate_by_webhook(sandbox)
+    due_at = subscription.due_at
+    refund = refund_invoice(last_invoice(subscription))
+    subscription.refresh_from_db()
+    assert (subscription.cancel_at_period_end, subscription.ending_refund_id) == (True, refund.pk)
+    if ends_first:
+        deliver_refund(refund)
+
+    deliver_refund(refund, status="failed")
+
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.cancel_at_period_end, subscription.due_at) == ("active", False, due_at)
+
+
+def test_a_refund_that_fails_undoes_no_cancellation_of_the_subscriber(sandbox):
+    subscription = activate_by_webhook(sandbox)
+    refund = refund_invoice(last_invoice(subscription))
+    cancel(user_id=subscription.user_id, now=False, cause=BY_STAFF, at=timezone.now())
+
+    deliver_refund(refund, status="failed")
+
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.cancel_at_period_end) == ("active", True)
 
 
 def test_a_refund_of_an_earlier_period_keeps_the_current_one(sandbox):

@@ -33,7 +33,7 @@ def cancel_subscription(subscription: Subscription, *, now: bool = False, at=NOW
 
 
 def change_to(subscription: Subscription, plan, at=NOW) -> Subscription:
-    return change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+    return change_plan(user_id=subscription.user_id, plan_id=plan.pk, cause=BY_USER, at=at)
 
 
 def test_a_cancelled_subscription_lasts_to_the_end_of_its_paid_period(sandbox):

@@ -9,7 +9,7 @@ from subscriptions.changes import cancel
 from subscriptions.chargebacks import ChargesNotStopped, are_charges_stopped, resume_charges
 from subscriptions.models import Subscription
 from subscriptions.renewals import open_renewal
-from tests.buying import deliver_dispute
+from tests.buying import deliver_dispute, deliver_payment
 from tests.emails import texts_to
 from tests.subscriptions.subscribing import (
     SWEEP,
@@ -21,6 +21,7 @@ from tests.subscriptions.subscribing import (
     payments_of,
     press_button,
     run_sweep,
+    set_charge_outcome,
 )
 from veza.core.causes import Cause
 from veza.core.models import ReviewItem
@@ -147,6 +148,35 @@ def test_a_new_payment_on_a_page_resumes_the_charges(sandbox):
 
     assert (subscription.status, last_payment(subscription).off_session) == ("active", True)
     assert review_of(subscription).closed_at is not None
+
+
+def with_a_page_open(sandbox) -> Subscription:
+    """A renewal that failed, and the page to pay it on."""
+    subscription = renewed(sandbox)
+    set_charge_outcome(sandbox, "failed", subscription)
+    run_sweep(subscription, subscription.period_end_at)
+    complete(subscription, at=subscription.period_end_at)
+    return subscription
+
+
+def test_paying_on_a_page_that_was_open_before_the_dispute_resumes_them(sandbox):
+    subscription = with_a_page_open(sandbox)
+    dispute_first(subscription)
+
+    press_button(sandbox, "pay", subscription, at=timezone.now())
+
+    assert not are_charges_stopped(subscription)
+    assert review_of(subscription).closed_at is not None
+
+
+def test_a_debit_that_began_before_the_dispute_does_not_resume_them(sandbox):
+    subscription = with_a_page_open(sandbox)
+    deliver_payment(last_payment(subscription), status="processing", amount_received=None)
+    dispute_first(subscription)
+
+    deliver_payment(last_payment(subscription))
+
+    assert (last_payment(subscription).status, are_charges_stopped(subscription)) == ("succeeded", True)
 
 
 def test_a_dispute_that_is_won_resumes_the_charges(sandbox):

@@ -68,6 +68,18 @@ def test_a_declined_payment_is_followed_by_a_new_one_that_can_be_paid(sandbox):
     assert (subscription.status, last_invoice(subscription).status) == ("active", "paid")
 
 
+def test_a_later_payment_of_an_invoice_has_its_own_id_as_idempotency_key(sandbox):
+    subscription = subscribe(PlanFactory())
+    press_button(sandbox, "decline", subscription)
+
+    complete(subscription)
+
+    keys = [
+        call["idempotency_key"] for call in sandbox.calls() if (call["path"], call["method"]) == ("/payments", "POST")
+    ]
+    assert keys == [str(last_invoice(subscription).pk), str(last_payment(subscription).pk)]
+
+
 def test_a_cancelled_payment_is_followed_by_a_new_one(sandbox):
     subscription = subscribe(PlanFactory())
     cancel_payment(last_payment(subscription).pk, reason="test", cause=SWEEP)

@@ -5,9 +5,10 @@ from django.test import Client
 
 from subscriptions.changes import cancel, change_plan
 from subscriptions.messages.renewals import payment_link
-from tests.buying import deliver_refund
-from tests.emails import composed, texts_to, written_to
+from tests.buying import answer_dispute, deliver_refund
+from tests.emails import composed, mark_sent, texts_to, written_to
 from tests.subscriptions.subscribing import (
+    BY_USER,
     SWEEP,
     PlanFactory,
     activate,
@@ -54,7 +55,7 @@ def test_another_plan_after_the_announcement_is_announced_instead(sandbox):
     subscription = activate(sandbox)
     at = subscription.period_end_at - days(2)
     run_sweep(subscription, at)
-    change_plan(user_id=subscription.user_id, plan_id=PlanFactory(price_minor=50_00).pk, at=at)
+    change_plan(user_id=subscription.user_id, plan_id=PlanFactory(price_minor=50_00).pk, cause=BY_USER, at=at)
     run_sweep(subscription, at)
 
     (text,) = texts_to(subscription.user, "renewal_announced")
@@ -68,7 +69,7 @@ def test_a_plan_that_is_changed_back_is_announced_again_once(sandbox):
     run_sweep(subscription, at)
     Email.objects.update(status="sent", next_attempt_at=None)
     for plan in plans:
-        change_plan(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+        change_plan(user_id=subscription.user_id, plan_id=plan.pk, cause=BY_USER, at=at)
         run_sweep(subscription, at)
         run_sweep(subscription, at)
 
@@ -140,8 +141,50 @@ def test_the_end_of_a_subscription_says_why(sandbox, end, words):
     assert words in text
 
 
+@pytest.mark.parametrize(
+    ("statuses", "message", "words"),
+    [
+        ([], "invoice_refund_requested", "Requested by: Our support"),
+        (["succeeded"], "invoice_refund_sent", "on its way"),
+        (["failed"], "invoice_refund_failed", "could not be made"),
+        (["succeeded", "failed"], "invoice_refund_returned", "your bank returned it"),
+    ],
+)
+def test_a_subscriber_hears_what_becomes_of_a_refund(sandbox, statuses, message, words):
+    subscription = activate(sandbox)
+    refund = refund_invoice(subscription.invoices.get())
+    for status in statuses:
+        deliver_refund(refund, status=status)
+
+    (text,) = texts_to(subscription.user, message)
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("opened", "goes on while the bank decides"), ("lost", "gives no access any more"), ("won", "is not affected")],
+)
+def test_a_dispute_says_what_it_means_for_the_subscription(sandbox, status, words):
+    subscription = activate(sandbox)
+    answer_dispute(payments_of(subscription)[0], status)
+
+    (text,) = texts_to(subscription.user, f"invoice_dispute_{status}")
+    assert words in text
+
+
 def test_a_subscription_that_was_never_paid_ends_in_silence(sandbox):
     subscription = subscribe(PlanFactory())
     press_button(sandbox, "decline", subscription)
 
     assert not Email.objects.exists()
+
+
+def test_a_decision_that_the_bank_changes_twice_is_told_each_time(sandbox):
+    subscription = activate(sandbox)
+    (payment,) = payments_of(subscription)
+    for status in ("won", "lost", "won"):
+        answer_dispute(payment, status)
+        mark_sent(subscription.user)
+
+    told = [email.message for email in written_to(subscription.user) if "dispute" in email.message]
+    assert told == [f"invoice_dispute_{status}" for status in ("won", "lost", "won")]

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from payments.collection.payment_requests import send_payment
 from payments.models import Payment, Refund
 from payments.refunds.refund_requests import RefundAlreadyRequested
 from subscriptions.changes import cancel, change_plan
+from subscriptions.chargebacks import ChargesNotStopped, resume_charges
 from subscriptions.completion import PaymentUnderWay, open_completion
 from subscriptions.models import Subscription
 from subscriptions.refunds import place_refund
@@ -20,7 +22,8 @@ from subscriptions.renewals import finish_subscription, open_renewal
 from subscriptions.saved_methods import method_revoked
 from subscriptions.subscribing import AlreadySubscribed, open_subscription
 from subscriptions.unpaid import expire_unpaid
-from tests.buying import deliver_payment
+from subscriptions.upgrades import QuoteChanged, open_upgrade, preview_upgrade
+from tests.buying import deliver_dispute, deliver_payment
 from tests.crowd import before_commit
 from tests.factories import PersonFactory
 from tests.subscriptions.subscribing import (
@@ -85,7 +88,7 @@ def test_a_renewal_that_is_paid_waits_for_a_change_of_plan_and_keeps_it(sandbox)
     send_payment(renewal.pk, cause=SWEEP)
 
     before_commit(
-        lambda: change_plan(user_id=subscription.user_id, plan_id=other.pk, at=end_at),
+        lambda: change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=end_at),
         lambda: deliver_update(renewal, at=end_at),
     )
 
@@ -126,7 +129,7 @@ def test_a_subscription_is_cancelled_by_one_of_two(sandbox):
 def test_a_cancellation_waits_for_a_renewal_into_another_plan(sandbox):
     subscription, other = activate(sandbox), PlanFactory()
     end_at = subscription.period_end_at
-    change_plan(user_id=subscription.user_id, plan_id=other.pk, at=NOW)
+    change_plan(user_id=subscription.user_id, plan_id=other.pk, cause=BY_USER, at=NOW)
     renewal = open_renewal(subscription.pk, cause=SWEEP, at=end_at)
     send_payment(renewal.pk, cause=SWEEP)
 
@@ -185,6 +188,31 @@ def test_a_second_refund_of_an_invoice_waits_for_the_first(sandbox):
 
     assert isinstance(rival.result(), RefundAlreadyRequested)
     assert Refund.objects.get() == first
+
+
+def test_a_refund_of_the_last_period_waits_for_a_cancellation(sandbox):
+    subscription = activate(sandbox)
+    request = {"invoice_id": last_invoice(subscription).pk, "amount_minor": None, "reason": "Left.", "cause": BY_USER}
+
+    _, rival = before_commit(
+        lambda: cancel_now(subscription),
+        lambda: place_refund(refund_id=new_id(), requested_by_id=subscription.user_id, at=NOW, **request),
+    )
+
+    subscription.refresh_from_db()
+    assert isinstance(rival.result(), Refund)
+    assert (subscription.cancel_at_period_end, subscription.due_at) == (False, NOW)
+
+
+def test_charges_are_resumed_by_one_of_two(sandbox):
+    subscription = activate(sandbox)
+    deliver_dispute(last_payment(subscription), "opened")
+
+    _, rival = before_commit(
+        *[lambda: resume_charges(subscription_id=subscription.pk, cause=BY_USER, at=timezone.now())] * 2
+    )
+
+    assert isinstance(rival.result(), ChargesNotStopped)
 
 
 def test_a_subscription_that_is_paid_meanwhile_is_not_expired_as_unpaid(sandbox):
@@ -252,3 +280,37 @@ def test_closing_the_pages_waits_for_a_cancellation():
 
     subscription.refresh_from_db()
     assert (rival.result(), subscription.status) == (None, "cancelled")
+
+
+def test_two_requests_to_upgrade_open_one_payment(sandbox):
+    subscription, plan = activate(sandbox, at=timezone.now() - days(3)), PlanFactory(price_minor=30_00)
+    at = timezone.now()
+    quote = preview_upgrade(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+    fields = {"plan_id": plan.pk, "quoted_at": at, "expected_total_minor": quote.total_minor, "cause": BY_USER}
+
+    def upgrade() -> Any:
+        return open_upgrade(invoice_id=new_id(), user_id=subscription.user_id, at=at, **fields)
+
+    _, rival = before_commit(upgrade, upgrade)
+
+    assert (rival.waited, type(rival.result())) == (True, PaymentUnderWay)
+    assert len(payments_of(subscription)) == 2
+
+
+def test_an_upgrade_waits_for_a_refund_and_is_quoted_again(sandbox):
+    subscription, plan = activate(sandbox, at=timezone.now() - days(3)), PlanFactory(price_minor=30_00)
+    at = timezone.now()
+    quote = preview_upgrade(user_id=subscription.user_id, plan_id=plan.pk, at=at)
+    fields = {"plan_id": plan.pk, "quoted_at": at, "expected_total_minor": quote.total_minor, "cause": BY_USER}
+
+    _, rival = before_commit(
+        lambda: refund_invoice_of(subscription),
+        lambda: open_upgrade(invoice_id=new_id(), user_id=subscription.user_id, at=at, **fields),
+    )
+
+    assert (rival.waited, type(rival.result())) == (True, QuoteChanged)
+
+
+def refund_invoice_of(subscription: Subscription) -> Any:
+    who = {"requested_by_id": subscription.user_id, "reason": "Asked for.", "cause": BY_USER, "at": NOW}
+    return place_refund(refund_id=new_id(), invoice_id=last_invoice(subscription).pk, amount_minor=6_00, **who)

@@ -3,10 +3,15 @@
 import pytest
 from django.utils import timezone
 
-from payments.models import Payment
+from payments.collection.method_deletions import delete_method
+from payments.models import MethodDeletion, Payment
+from payments.tasks import resend
+from subscriptions.changes import change_plan
 from subscriptions.models import Subscription
 from tests.emails import texts_to, written_to
 from tests.subscriptions.subscribing import (
+    BY_USER,
+    NOW,
     PlanFactory,
     activate,
     client_of,
@@ -25,7 +30,8 @@ pytestmark = pytest.mark.django_db
 PATH = "/api/v1/subscriptions/payment-method"
 
 
-def test_a_replaced_card_is_not_charged_and_the_next_page_saves_another(sandbox):
+def test_a_replaced_card_is_not_charged_and_the_next_page_saves_another(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     old, end_at = subscription.hyperswitch_payment_method_id, subscription.period_end_at
 
@@ -81,7 +87,8 @@ def test_removing_the_only_card_asks_to_cancel_first(sandbox):
     assert (subscription.hyperswitch_payment_method_id, subscription.method_expires_on) == ("", None)
 
 
-def test_the_overview_says_whether_the_card_will_be_charged(sandbox):
+def test_the_overview_says_whether_the_card_will_be_charged(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
     subscription = activate(sandbox)
     client = client_of(subscription.user)
     before = client.get("/api/v1/me/subscription").json()
@@ -160,3 +167,94 @@ def test_cancelling_again_under_a_key_whose_request_died_returns_it(sandbox):
     )
 
     assert (again.status_code, again.json()["status"]) == (200, "cancelled")
+
+
+# --- Deleting it at Hyperswitch
+
+
+def removed(sandbox) -> Subscription:
+    """A subscription that is cancelled, and its saved card removed."""
+    subscription = activate(sandbox, at=timezone.now())
+    client_of(subscription.user).post("/api/v1/subscriptions/cancel")
+    client_of(subscription.user).delete(PATH)
+    return subscription
+
+
+def methods_there(sandbox, subscription: Subscription) -> list[str]:
+    return sandbox.control(f"customers/cus_{subscription.user_id.hex}")["payment_methods"]
+
+
+def test_a_removed_card_is_deleted_at_the_provider(sandbox):
+    subscription = removed(sandbox)
+
+    resend()
+
+    assert methods_there(sandbox, subscription) == []
+    assert MethodDeletion.objects.get().deleted_at is not None
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_deletion_without_an_answer_is_repeated(sandbox, when):
+    subscription = removed(sandbox)
+    sandbox.fault("drop", "^/payment_methods", method="DELETE", when=when)
+    resend()
+    deletion = MethodDeletion.objects.get()
+    assert (deletion.deleted_at, deletion.attempts) == (None, 1)
+
+    assert delete_method(deletion.pk) == "deleted"
+
+    assert methods_there(sandbox, subscription) == []
+
+
+def test_a_replaced_card_is_deleted_too(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
+    subscription = activate(sandbox)
+    client_of(subscription.user).post(PATH)
+
+    resend()
+
+    assert methods_there(sandbox, subscription) == []
+
+
+def test_a_card_that_its_payer_saves_again_is_kept(sandbox, settings):
+    settings.HYPERSWITCH_METHOD_SETUPS = False
+    subscription = activate(sandbox)
+    card = subscription.hyperswitch_payment_method_id
+    client_of(subscription.user).post(PATH)
+    run_sweep(subscription, subscription.period_end_at)
+    complete(subscription, at=subscription.period_end_at)
+    press_button(sandbox, "pay", subscription, at=timezone.now())
+    Payment.objects.filter(pk=last_payment(subscription).pk).update(payment_method_id=card)
+
+    assert delete_method(MethodDeletion.objects.get().pk) == "saved again"
+
+    assert card in methods_there(sandbox, subscription)
+
+
+def test_a_removal_that_is_requested_twice_is_one_deletion(sandbox):
+    subscription = removed(sandbox)
+    client_of(subscription.user).delete(PATH)
+
+    assert MethodDeletion.objects.count() == 1
+
+
+# --- The warning, whatever else changes
+
+
+def test_a_card_that_expires_very_soon_is_warned_about_at_once(sandbox):
+    subscription = expiring(sandbox, "02/2026")
+
+    run_sweep(subscription, subscription.due_at)
+
+    assert len(texts_to(subscription.user, "card_expires")) == 1
+    assert subscription.due_at == subscription.period_end_at - days(3)
+
+
+def test_a_change_of_plan_keeps_the_warning(sandbox):
+    subscription = expiring(sandbox, "06/2026")
+    warned_at = subscription.due_at
+
+    change_plan(user_id=subscription.user_id, plan_id=PlanFactory().pk, cause=BY_USER, at=NOW)
+
+    subscription.refresh_from_db()
+    assert subscription.due_at == warned_at

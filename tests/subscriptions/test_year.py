@@ -9,7 +9,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_simulated_year_ends_with_the_expected_invoices_and_money(sandbox):
-    year = Year(sandbox, subscribers=15)
+    year = Year(sandbox)
 
     year.run()
 

@@ -18,13 +18,16 @@ from connect.models import ConnectedAccount
 from connect.reporting.balance import balances_of
 from marketplace.availability import reasons_against
 from marketplace.catalogue import change_product
-from marketplace.models import License, LicenseOffer, Order, OrderItem, RefundLine
+from marketplace.models import License, LicenseOffer, Order, OrderItem, RefundApplicationItem, RefundLine
 from marketplace.offers import OrderLine
 from marketplace.orders import place_order
 from marketplace.refunds import RefundRequest, place_refund
 from payments.models import Payment, Refund
+from subscriptions.changes import cancel
+from subscriptions.models import Subscription
 from tests.buying import BY_BUYER
 from tests.factories import PersonFactory
+from tests.walker.fair_sales import unfair_sales
 from tests.walker.world import World
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
@@ -32,7 +35,6 @@ from veza.core.models import User
 
 # A refusal that says that another has it already stops no one.
 SOLD_ALREADY = {"exclusive_sold", "offer_not_found"}
-PLAN_REFUSALS = {"subscription_payment_required", "plan_does_not_allow"}
 OURS = ("buyer", "seller", "support", "late_payment")
 
 
@@ -63,6 +65,7 @@ def unfairness(world: World) -> list[str]:
         *_stopped_from_refunding(trades),
         *_stopped_from_buying(),
         *_stopped_from_leaving(world),
+        *unfair_sales(trade.order for trade in trades),
     ]
 
 
@@ -189,18 +192,31 @@ def _share(trade: Trade, seller: User) -> int:
 
 
 def _stopped_from_refunding(trades: list[Trade]) -> Iterator[str]:
-    """Each buyer can give back each item that they hold, within the window."""
+    """Each buyer can give back each item that they hold, within the window: or apply for it, and support decides."""
     for trade in trades:
         order = trade.order
-        if order.refund_deadline is None or order.refund_deadline < timezone.now():
+        if order.refund_deadline is None or order.refund_deadline < timezone.now() or not _is_open(order.buyer):
             continue
         for license_ in License.objects.filter(order=order, status="active").select_related("item").order_by("pk"):
             if not license_.item.total_minor - sum(one.total_minor for one in _lines_of(trade)[license_.item_id]):
+                continue
+            if _has_application(license_.item_id):
                 continue
             wish = RefundRequest(reason="It does not open.", item_ids=[license_.item_id])
             params: dict[str, Any] = {"refund_id": new_id(), "order_id": order.pk, "requested_by": order.buyer}
             if code := _refusal(lambda p=params, w=wish: place_refund(**p, refund_request=w, cause=BY_BUYER)):
                 yield f"{order.buyer.email} cannot give back {license_.item.title} of order {order.pk}: {code}"
+
+
+def _is_open(user: User) -> bool:
+    """Whether the user can log in: staff may have closed the account."""
+    return User.objects.filter(pk=user.pk, closed_at=None).exists()
+
+
+def _has_application(item_id: UUID) -> bool:
+    """Whether support is to decide about the item, or has declined to refund it."""
+    lines = RefundApplicationItem.objects.filter(item=item_id)
+    return lines.filter(application__status__in=("requested", "declined")).exists()
 
 
 def _stopped_from_buying() -> Iterator[str]:
@@ -221,13 +237,17 @@ def _offers_for_sale() -> list[LicenseOffer]:
 
 
 def _stopped_from_leaving(world: World) -> Iterator[str]:
-    """Each seller can take their works off sale."""
+    """Each seller can take their works off sale, and whoever subscribes can end it, at once or with its period."""
     for offer in world.offers:
         work = offer.product
         params: dict[str, Any] = {"product_id": work.pk, "seller": work.seller, "changes": {"published": False}}
-        code = _refusal(lambda p=params: change_product(**p, offers=[]))
-        if code and code not in PLAN_REFUSALS:
+        if _is_open(work.seller) and (code := _refusal(lambda p=params: change_product(**p, offers=[]))):
             yield f"{work.seller.email} cannot take {work.title} off sale: {code}"
+    for subscription in Subscription.objects.filter(status__in=("trialing", "active", "past_due")):
+        for now in (True, False):
+            params = {"user_id": subscription.user_id, "now": now, "cause": BY_BUYER, "at": timezone.now()}
+            if code := _refusal(lambda p=params: cancel(**p)):
+                yield f"subscription {subscription.pk} cannot be cancelled: {code}"
 
 
 def _refusal(perform: Callable[[], Any]) -> str:

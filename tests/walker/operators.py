@@ -1,22 +1,27 @@
 """What staff do: any action that a row's page offers, with its preview, as the confirmation page shows it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.utils import timezone
 
 from connect.admin_actions import WriteOffDebt
 from connect.models import ConnectedAccount, SellerTransfer
-from marketplace.models import Order, RefundApplication
+from marketplace.admin_actions import DeclineRefund, GrantRefund
+from marketplace.models import Order, Product, RefundApplication, SellerRestriction
 from marketplace.refunds import RefundRequest, request_refund
-from payments.admin_actions import EnterConvertedAmount, EnterReceivedAmount, ImportExternalRefund, WriteOffShortfall
+from payments.admin_actions import EnterReceivedAmount
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
+from payments.refund_actions import EnterConvertedAmount, ImportExternalRefund, WriteOffShortfall
 from subscriptions.models import Subscription, SubscriptionInvoice
 from tests.walker.world import World
 from veza.core.admin_actions import ActionRequest, AdminAction
 from veza.core.causes import Cause
 from veza.core.errors import NotAllowed
 from veza.core.ids import new_id
+from veza.core.models import User
 from veza.core.states import IllegalMove, StaleState
 
 BY_STAFF = Cause("staff", actor="support@staff.example", reason="It is right.")
@@ -30,17 +35,31 @@ PAGES = (
     ConnectedAccount,
     Subscription,
     SubscriptionInvoice,
+    Product,
+    SellerRestriction,
 )
 WRITING_OFF = (WriteOffDebt, WriteOffShortfall)
+# About people and their works, and not about a payment that went wrong.
+DECISIONS = (Product, SellerRestriction, User)
+DECIDING = (GrantRefund, DeclineRefund)
 
 
 def act(world: World) -> str | None:
-    """One of the actions that need no more than a reason; each kind is as likely as another."""
-    return _act(world, [(row, action) for row, action in offers() if not isinstance(action, WRITING_OFF)])
+    """One of the actions about money that need no more than a reason; each kind is as likely as another."""
+    pairs = [pair for pair in offers() if not isinstance(pair[0], DECISIONS)]
+    return _act(world, [(row, action) for row, action in pairs if not isinstance(action, WRITING_OFF)])
 
 
 def write_off(world: World) -> str | None:
     return _act(world, [(row, action) for row, action in offers() if isinstance(action, WRITING_OFF)])
+
+
+def decide(world: World) -> str | None:
+    """Staff restrict or release a seller, take a work off sale or put it back, close or reopen an account, or grant or
+    decline what a buyer applies for.
+    """
+    pairs = [(row, action) for row, action in offers() if isinstance(row, DECISIONS) or isinstance(action, DECIDING)]
+    return _act(world, pairs)
 
 
 def refund_for_buyer(world: World) -> str | None:
@@ -96,12 +115,13 @@ def enter_amount(world: World) -> str | None:
 
 
 def offers() -> Iterator[tuple[Any, AdminAction]]:
-    """Every row with an action that its page offers and that asks for a reason only."""
+    """Every row with an action that its page offers and that asks for a reason only, or a day to decide again."""
     rows = [row for model in PAGES for row in model._default_manager.order_by("pk")]
+    rows += list(User.objects.filter(is_staff=False).order_by("pk"))
     rows += list(WebhookDelivery.objects.order_by("-pk")[:2])
     for row in rows:
         for action in getattr(admin.site._registry[type(row)], "row_actions", ()):
-            if action.is_available(row) and list(action.form(row).fields) == ["reason"]:
+            if action.is_available(row) and {*action.form(row).fields} <= {"reason", "review_on"}:
                 yield row, action
 
 
@@ -110,7 +130,8 @@ def _act(world: World, pairs: list[tuple[Any, AdminAction]]) -> str | None:
         return None
     name = world.rng.choice(sorted({action.name for _, action in pairs}))
     row, action = world.rng.choice([pair for pair in pairs if pair[1].name == name])
-    return perform(action, row, ActionRequest(world.support))
+    answers = {"review_on": timezone.now() + timedelta(days=world.rng.choice((1, 30)))}
+    return perform(action, row, ActionRequest(world.support, answers))
 
 
 def perform(action: AdminAction, row: Any, params: ActionRequest) -> str:

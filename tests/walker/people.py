@@ -1,4 +1,4 @@
-"""What people do with nothing but allowed calls, in good faith and in bad: buyers, sellers, and sellers' sock puppets.
+"""What buyers and sellers do with nothing but allowed calls, in good faith and in bad.
 
 A step returns what it did, or None when there is nothing to do it to. What a rule refuses is done, too.
 """
@@ -7,14 +7,17 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from connect.payouts import request_payout
 from marketplace.cart import add_item, check_out
 from marketplace.catalogue import change_product
-from marketplace.models import Order, Product
+from marketplace.models import LicenseOffer, Order, OrderItem, Product, RefundApplication
 from marketplace.offers import OrderLine
 from marketplace.orders import request_order
+from marketplace.refund_applications import withdraw_application
 from marketplace.refunds import RefundRequest, request_refund
+from marketplace.standing import is_money_held
 from tests.buying import BY_BUYER
 from tests.walker.fairness import payouts_of_what_may_be_given_back
 from tests.walker.world import World
@@ -36,6 +39,12 @@ def allowed(perform: Callable[[], Any]) -> str:
     except NotAllowed as error:
         return f"refused: {error.code}"
     return "done"
+
+
+def _if_open(who: User, perform: Callable[[], Any]) -> str:
+    """As `allowed`, by somebody who has to log in for it: staff may have closed the account."""
+    is_open = User.objects.filter(pk=who.pk, closed_at=None).exists()
+    return allowed(perform) if is_open else "the account is closed"
 
 
 # Buyers
@@ -62,20 +71,50 @@ def buy_from_cart(world: World) -> str | None:
     return f"{buyer.email} {results}"
 
 
+def buy_again(world: World) -> str | None:
+    """A buyer orders a work that they have ordered before, or another licence of it."""
+    if Order.objects.count() >= MOST_ORDERS or not (items := list(OrderItem.objects.order_by("pk"))):
+        return None
+    item = world.rng.choice(items)
+    own = [offer for offer in world.offers if offer.product_id == item.offer.product_id]
+    return place_order(item.order.buyer, world.rng.choice(own), order_id=new_id())
+
+
+def buy_exclusive(world: World) -> str | None:
+    if Order.objects.count() >= MOST_ORDERS:
+        return None
+    return place_order(world.rng.choice(world.buyers), world.exclusive, order_id=new_id())
+
+
+def place_order(buyer: User, offer: LicenseOffer, *, order_id: UUID) -> str:
+    """An order of one item."""
+    lines = [OrderLine(offer.product_id, offer.license)]
+    return f"{offer}: {allowed(lambda: request_order(order_id=order_id, buyer=buyer, lines=lines, cause=BY_BUYER))}"
+
+
 def give_back(world: World) -> str | None:
     """A buyer gives back one, some or all items of an order."""
     if not (order := _any_completed(world)):
         return None
     items = list(order.items.order_by("pk"))
     some = world.rng.sample(items, world.rng.randint(1, len(items)))
-    return _refund(order, order.buyer, item_ids=[item.pk for item in some])
+    return ask_refund(order, order.buyer, item_ids=[item.pk for item in some])
 
 
 def give_almost_all_back(world: World) -> str | None:
     """A buyer asks for all but one cent, to keep the work."""
     if not (order := _any_completed(world)) or order.total_minor < 2:
         return None
-    return _refund(order, order.buyer, amount_minor=order.total_minor - 1)
+    return ask_refund(order, order.buyer, amount_minor=order.total_minor - 1)
+
+
+def withdraw_request(world: World) -> str | None:
+    """A buyer does not want support to decide any more."""
+    if not (rows := list(RefundApplication.objects.select_related("order__buyer").order_by("pk"))):
+        return None
+    row = world.rng.choice(rows)
+    params: dict[str, Any] = {"application_id": row.pk, "buyer": row.order.buyer}
+    return _if_open(row.order.buyer, lambda: withdraw_application(**params, cause=BY_BUYER))
 
 
 # Sellers
@@ -87,7 +126,7 @@ def be_generous(world: World) -> str | None:
         return None
     item = world.rng.choice(list(order.items.order_by("pk")))
     amount = world.rng.randint(1, max(1, item.total_minor))
-    return _refund(order, item.seller, item_ids=[item.pk], amount_minor=amount)
+    return ask_refund(order, item.seller, item_ids=[item.pk], amount_minor=amount)
 
 
 def nibble(world: World) -> str | None:
@@ -97,23 +136,26 @@ def nibble(world: World) -> str | None:
     item = world.rng.choice(list(order.items.order_by("pk")))
     results = []
     for _ in range(MOST_REFUNDS):
-        results.append(_refund(order, item.seller, item_ids=[item.pk], amount_minor=1))
-        _settle(world)
+        results.append(ask_refund(order, item.seller, item_ids=[item.pk], amount_minor=1))
+        settle(world)
     return "; ".join(results)
 
 
 def cash_out(world: World) -> str | None:
     """A seller asks for all that their account at Stripe has, or for some of it."""
-    return _cash_out(world, world.rng.choice(world.sellers))
+    return take_out(world, world.rng.choice(world.sellers))
 
 
-def _cash_out(world: World, seller: User) -> str | None:
+def take_out(world: World, seller: User) -> str | None:
     balance = world.balance_of(seller)
     if balance <= 0:
         return None
     amount = world.rng.choice((balance, balance, world.rng.randint(1, balance)))
     params: dict[str, Any] = {"seller_id": seller.pk, "amount_minor": amount, "currency": "EUR"}
-    result = allowed(lambda: request_payout(payout_id=new_id(), **params, cause=BY_BUYER))
+    is_held = is_money_held(seller.pk)
+    result = _if_open(seller, lambda: request_payout(payout_id=new_id(), **params, cause=BY_BUYER))
+    if is_held and result == "done":
+        world.bugs.append(f"{seller.email} was paid out while staff held their money")
     world.bugs += payouts_of_what_may_be_given_back(world, seller)
     return f"{seller.email} {amount}: {result}"
 
@@ -129,32 +171,7 @@ def put_on_sale(world: World) -> str:
 def _publish(world: World, *, published: bool) -> str:
     work: Product = world.rng.choice(world.offers).product
     params: dict[str, Any] = {"product_id": work.pk, "seller": work.seller}
-    return allowed(lambda: change_product(**params, changes={"published": published}, offers=[]))
-
-
-# Sock puppets
-
-
-def play_both_sides(world: World) -> str | None:
-    """A seller's puppet buys, the seller takes the money out at once or later, and the puppet gives it back."""
-    if Order.objects.count() >= MOST_ORDERS:
-        return None
-    seller, puppet = world.rng.choice(list(zip(world.sellers, world.puppets, strict=True)))
-    own = [offer for offer in world.offers if offer.product.seller_id == seller.pk]
-    offer, order_id = world.rng.choice(own), new_id()
-    lines = [OrderLine(offer.product_id, offer.license)]
-    result = allowed(lambda: request_order(order_id=order_id, buyer=puppet, lines=lines, cause=BY_BUYER))
-    if result != "done":
-        return result
-    world.pay_order(order_id)
-    world.deliver_all()
-    world.sweep()
-    days = world.rng.choice((0, 0, *DAYS))
-    world.pass_time(timedelta(days=days))
-    taken = _cash_out(world, seller)
-    order = Order.objects.get(pk=order_id)
-    returned = _refund(order, puppet) if order.status == "completed" else order.status
-    return f"{seller.email} after {days} days: {taken}; {returned}; {_settle_and_work(world)}"
+    return _if_open(work.seller, lambda: change_product(**params, changes={"published": published}, offers=[]))
 
 
 # Banks and time
@@ -177,7 +194,7 @@ def pass_days(world: World) -> str:
     return f"{days} days, all sweeps"
 
 
-def _settle(world: World) -> None:
+def settle(world: World) -> None:
     """The bank answers every pending refund with yes, and the mail arrives."""
     for refund in world.remote("refunds"):
         if refund["status"] == "pending":
@@ -185,8 +202,8 @@ def _settle(world: World) -> None:
     world.deliver_all()
 
 
-def _settle_and_work(world: World) -> str:
-    _settle(world)
+def settle_and_work(world: World) -> str:
+    settle(world)
     world.sweep()
     return "settled"
 
@@ -196,8 +213,8 @@ def _any_completed(world: World) -> Order | None:
     return world.rng.choice(orders) if orders else None
 
 
-def _refund(order: Order, who: User, **what: Any) -> str:
+def ask_refund(order: Order, who: User, **what: Any) -> str:
     wish = RefundRequest(reason="It does not open.", **what)
     params: dict[str, Any] = {"refund_id": new_id(), "order_id": order.pk, "requested_by": who}
-    result = allowed(lambda: request_refund(**params, refund_request=wish, cause=BY_BUYER))
+    result = _if_open(who, lambda: request_refund(**params, refund_request=wish, cause=BY_BUYER))
     return f"{who.email} {what}: {result}"

@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Model, Q
 from django.test import Client
 from django.utils import timezone
 
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer, TransferReversal
-from marketplace.models import LicenseOffer, Order
+from marketplace.models import LicenseOffer, Order, Product, RefundApplication, SellerRestriction
 from payments.models import Dispute, Payment, Refund, WebhookDelivery
 from subscriptions.models import Plan, Subscription
 from tests import buying
@@ -24,8 +25,9 @@ from tests.connect.factories import make_seller
 from tests.factories import OfferFactory, PersonFactory, ProductFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory
-from veza.celery import SWEEPS, app
+from veza.celery import app
 from veza.core.models import Heartbeat, ProviderCall, ReviewItem, User
+from veza.schedule import SWEEPS
 
 # The columns that move into the past when time passes: when a row is due, and what decides how old it is.
 CLOCKS: dict[type[Model], tuple[str, ...]] = {
@@ -49,6 +51,10 @@ CLOCKS: dict[type[Model], tuple[str, ...]] = {
     ConnectedAccount: ("refresh_due_at",),
     ProviderCall: ("at",),
     Subscription: ("due_at",),
+    RefundApplication: ("created_at", "due_at"),
+    SellerRestriction: ("since_at", "review_at", "ended_at"),
+    Product: ("taken_off_sale_at",),
+    User: ("closed_at",),
 }
 # One for all walks: a new one loads every middleware again.
 CLIENT = Client()
@@ -80,6 +86,7 @@ class World:
         # Whether a step of the provider's has emptied a balance: then no payout explains what is missing there.
         self.has_drained = False
         self.offers = self._offers()
+        self.exclusive = self.offers[-1]
         self.plan: Plan = PlanFactory()
         self._deliveries = {event["event_id"]: 0 for event in sandbox.webhooks()}
         self._numbers = 0
@@ -137,14 +144,16 @@ class World:
 
     def sweep(self, *names: str) -> None:
         """Run these sweeps, or all of them as beat would. A row that raises is a bug, and so is a seller who is paid of
-        money in doubt.
+        money in doubt, or that staff hold.
         """
         started_at, doubtful = timezone.now(), _orders_in_doubt()
-        sent_before = self._transfers_of(doubtful)
+        sent_before, paid_before = self._transfers_of(doubtful), self._paid_to_held_sellers()
         for name in names or MONEY_SWEEPS:
             app.tasks[name].run()
         for transfer_id in self._transfers_of(doubtful & _orders_in_doubt()) - sent_before:
             self.bugs.append(f"transfer {transfer_id} was sent while the money of its order was in doubt")
+        for transfer_id in self._paid_to_held_sellers() - paid_before:
+            self.bugs.append(f"transfer {transfer_id} was sent while staff held its seller's money")
         for heartbeat in Heartbeat.objects.filter(beat_at__gte=started_at, failed__gt=0):
             if any(error in heartbeat.last_error for error in OWN_ERRORS):
                 self.bugs.append(f"{heartbeat.name}: {heartbeat.last_error}")
@@ -159,6 +168,13 @@ class World:
         return {str(pk) for pk in unanswered.values_list("pk", flat=True)} | {
             metadata["transfer_id"] for metadata in there if metadata.get("order_id") in names
         }
+
+    def _paid_to_held_sellers(self) -> set[str]:
+        """The transfers to sellers whose money staff hold now, by Stripe's ids."""
+        held = SellerRestriction.objects.in_force().values("seller")
+        accounts = ConnectedAccount.objects.filter(seller__in=held).values_list("stripe_account_id", flat=True)
+        keys = set(accounts)
+        return {one["id"] for one in self.remote("transfers") if one["destination"] in keys} if keys else set()
 
     # What the providers have
 
@@ -210,5 +226,7 @@ def _orders_in_doubt() -> set[UUID]:
 def open_shop(sandbox: Sandbox, settings: Any) -> World:
     """A world in which nothing has happened yet."""
     settings.STRIPE_WEBHOOK_SECRETS = [stripe_deliveries.SECRET]
+    with connection.cursor() as cursor:  # Undone with the walk: a restriction's dates never change, and time passes.
+        cursor.execute(f"ALTER TABLE {SellerRestriction._meta.db_table} DISABLE TRIGGER USER")
     settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1  # A walk has six orders: some requests are for support to decide.
     return World(sandbox)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
@@ -30,9 +29,10 @@ from payments.ledger.chart_of_accounts import (
 )
 from payments.ledger.opening_balances import postings_of, seller_balances
 from payments.ledger.postings import balances
-from payments.ledger.proof import Entry, Fault, faults_between
-from payments.ledger.statements import accounts_of
+from payments.ledger.proof import Fault
+from payments.ledger.statement_proof import statement_faults
 from payments.models import Dispute, LedgerAccount, Payment, Posting, Refund, StatementEntry
+from payments.review_items import DISPUTE_EXCESS, REFUND_EXCESS
 from veza.backoffice.proof import as_of_now
 from veza.core.models import ReviewItem
 from veza.core.money import format_amount
@@ -50,7 +50,7 @@ def account_faults(chunk: int = 500) -> Iterator[Fault]:
     with as_of_now():
         yield from _unpaid_orders()
         yield from _unearned_transfers(chunk)
-        yield from _statement_faults(chunk)
+        yield from statement_faults(chunk)
         yield from _unreviewed_sign_faults()
     yield from _seller_faults(chunk)
 
@@ -78,29 +78,6 @@ def _unearned_transfers(chunk: int) -> Iterator[Fault]:
         yield Fault(text, row.amount_minor, row.currency)
 
 
-def _statement_faults(chunk: int) -> Iterator[Fault]:
-    """Each statement entry has its one posting, and no other posting is without a payment."""
-    entries = StatementEntry.objects.order_by("pk").iterator(chunk_size=chunk)
-    while batch := list(islice(entries, chunk)):
-        rows = Posting.objects.filter(kind=Posting.Kind.STATEMENT, subject_id__in=[one.pk for one in batch])
-        actual = [_entry(row) for row in rows]
-        yield from faults_between([_expected(one) for one in batch], actual)
-    loose = Posting.objects.filter(payment__isnull=True).exclude(
-        kind=Posting.Kind.STATEMENT, subject_id__in=StatementEntry.objects.values("pk")
-    )
-    for row in loose.order_by("pk").iterator(chunk_size=chunk):
-        yield _entry(row).fault("posted and explained by nothing")
-
-
-def _expected(one: StatementEntry) -> Entry:
-    debit, credit = accounts_of(one)
-    return Entry(Posting.Kind.STATEMENT, one.pk, 0, debit, credit, abs(one.amount_minor), one.currency)
-
-
-def _entry(row: Posting) -> Entry:
-    return Entry(row.kind, row.subject_id, row.number, row.debit_id, row.credit_id, row.amount_minor, row.currency)
-
-
 def subject_of(code: str, currency: str) -> UUID:
     """What a review item about an account's balance in one currency is filed under."""
     return uuid5(NAMESPACE_OID, f"{code}:{currency}")
@@ -125,24 +102,28 @@ def sign_faults() -> Iterator[tuple[UUID, Fault]]:
     never_above = {*NEVER_ABOVE_ZERO}
     booked = {*StatementEntry.objects.values_list("kind", "currency").distinct()}
     for code in (*NEVER_ABOVE_ZERO, *NEVER_BELOW_ZERO, *FILLED_BY):
-        in_doubt = _amounts_in_doubt() if code == PSP_CLEARING else {}
+        explained = _explained_above_zero() if code == PSP_CLEARING else {}
         for currency, total in _balances_of(code).items():
-            balance = total - min(max(total, 0), in_doubt.get(currency, 0))
+            balance = total - min(max(total, 0), explained.get(currency, 0))
             above = code in never_above or any((kind, currency) in booked for kind in FILLED_BY.get(code, ()))
             if (above and balance > 0) or (code in NEVER_BELOW_ZERO and balance < 0):
                 text = f"account {code} stands at {format_amount(balance, currency)}, on the wrong side of zero"
                 yield subject_of(code, currency), Fault(text, abs(balance), currency)
 
 
-def _amounts_in_doubt() -> dict[str, int]:
-    """By currency, what left Hyperswitch in another currency than that of its payment: each has a review item, and its
-    end moves it to the currency in which money came.
+def _explained_above_zero() -> dict[str, int]:
+    """By currency, how far review items explain that more left Hyperswitch than it captured.
+
+    What left in another currency than that of its payment: its end moves it to the currency in which money came. And
+    what was refunded, voided or disputed beyond its payment: we owe it until it is recovered or written off.
     """
     sums: dict[str, int] = defaultdict(int)
     disputes = Dispute.objects.in_doubt().filter(funds_location=Dispute.FundsLocation.BANK)
+    excesses = ReviewItem.objects.filter(kind__in=(REFUND_EXCESS, DISPUTE_EXCESS), closed_at__isnull=True)
     for currency, amount in (
         *disputes.values_list("currency", "amount_minor"),
         *Refund.objects.in_doubt().values_list("currency", "amount_minor"),
+        *excesses.values_list("currency", "amount_minor"),
     ):
         sums[currency] += amount
     return sums

@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Min, Sum
 from django.urls import reverse
-from django.utils.module_loading import import_string
 
 from connect.models import SellerTransfer
 from connect.states import TransferStatus
@@ -23,6 +22,8 @@ from veza.core.ids import first_id_since
 from veza.core.models import Email, Heartbeat, ReviewItem, User
 from veza.core.money import format_amount
 from veza.core.words import count_of, format_status
+from veza.schedule import intervals
+from veza.status import state
 
 COUNT_LIMIT = 1_000
 DELIVERY_LIMIT = 10_000
@@ -37,6 +38,8 @@ LONGEST = timedelta(hours=1)
 BEATS_OF = {
     "refunds.resend": "payments.resend",
     "disputes.resend": "payments.resend",
+    "methods.resend": "payments.resend",
+    "setups.resend": "payments.resend",
     "refunds.reconcile": "payments.reconcile",
     "orphans.reconcile": "payments.reconcile",
     "disputes.reconcile": "payments.reconcile",
@@ -204,23 +207,15 @@ def _emails(at: datetime) -> Card:
 
 def _workers(at: datetime) -> Card:
     beats = {beat.name: beat for beat in Heartbeat.objects.order_by("name")}
-    intervals = _intervals()
-    numbers = [
-        _worker(name, beat, intervals.get(BEATS_OF.get(name, name), LONGEST), at) for name, beat in beats.items()
-    ]
+    every = intervals()
+    numbers = [_worker(name, beat, every.get(BEATS_OF.get(name, name), LONGEST), at) for name, beat in beats.items()]
     tasks = {BEATS_OF.get(name, name) for name in beats}
     numbers += [
         Number(name, "never", to_list("core_heartbeat"), "warn")
-        for name, every in sorted(intervals.items())
-        if name not in tasks and every < LONGEST
+        for name, interval in sorted(every.items())
+        if name not in tasks and interval < LONGEST
     ]
     return Card("Workers", numbers, "" if numbers else "No worker has run yet. Start a worker and beat.")
-
-
-def _intervals() -> dict[str, timedelta]:
-    """How often each worker should beat, by beat's own schedule: a message expires when the next one is due."""
-    schedule = import_string(settings.WORKERS).conf.beat_schedule
-    return {name: timedelta(seconds=entry["options"]["expires"]) for name, entry in schedule.items()}
 
 
 def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Number:
@@ -232,7 +227,7 @@ def _worker(name: str, beat: Heartbeat, every: timedelta, at: datetime) -> Numbe
 
 
 def _services(at: datetime) -> Card:
-    state = import_string(settings.STATE_OF_SERVICES)()
+    current = state()
     tones = {"ok": "good", "degraded": "bad", "disabled": "plain"}
     calls = {"hyperswitch", "stripe", "smtp"}
     numbers = [
@@ -242,12 +237,12 @@ def _services(at: datetime) -> Card:
             to_list("core_providercall", provider=name) if name in calls else to_list("core_heartbeat"),
             tones[service["status"]],
         )
-        for name, service in state["services"].items()
+        for name, service in current["services"].items()
     ]
     switch = reverse("admin:core_platformsetting_change", args=["maintenance"])
-    on = state["maintenance"]
+    on = current["maintenance"]
     numbers.append(Number("maintenance", "on" if on else "off", switch, "bad" if on else "good"))
-    return Card("Dependencies", numbers, f"Version {state['version']}, {state['environment']}.")
+    return Card("Dependencies", numbers, f"Version {current['version']}, {current['environment']}.")
 
 
 def _count(

@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from veza.backoffice.review_labels import label_of
 from veza.core.email.content import Button, Content, Line, Notice, Outdated, Table
 from veza.core.email.formats import day, money
 from veza.core.email.messages import Audience, Message
 from veza.core.email.outbox import write_group_email
 from veza.core.models import ReviewItem
-from veza.core.words import format_status
 
 # A digest is about no row: it has one fixed subject, and its day is the occasion.
 SUBJECT, SUBJECT_ID = "core.reviewitem", UUID("00000000-0000-7000-8000-000000000001")
@@ -44,6 +44,7 @@ def write_digest(*, at: datetime) -> bool:
         write_group_email(
             DIGEST,
             address=settings.REVIEW_DIGEST_ADDRESS,
+            language=settings.REVIEW_DIGEST_LANGUAGE,
             subject=SUBJECT,
             subject_id=SUBJECT_ID,
             occasion=f"{at:%Y-%m-%d}",
@@ -95,7 +96,7 @@ def _line(items: OpenItems, at: datetime) -> Line:
     about = {"count": items.count, "day": day(items.oldest_at), "age": age}
     amount = money(items.amount_minor, items.currency) if items.currency and items.amount_minor else ""
     detail = _("%(count)s open, the oldest from %(day)s (%(age)s)") % about
-    return Line(format_status(items.kind).capitalize(), amount, detail)
+    return Line(label_of(items.kind), amount, detail)
 
 
 def _sums(items: Sequence[OpenItems]) -> list[Line]:
@@ -110,9 +111,9 @@ def _sample() -> Content:
     at = timezone.now()
     return _compose(
         [
-            OpenItems("payment_mismatched", "EUR", 2, 310_00, at - timedelta(days=3)),
+            OpenItems("payment_mismatch", "EUR", 2, 310_00, at - timedelta(days=3)),
             OpenItems("refund_returned", "EUR", 1, 60_00, at - timedelta(hours=9)),
-            OpenItems("webhook_unsettled", "", 4, 0, at - timedelta(days=1)),
+            OpenItems("delivery_unsettled", "", 4, 0, at - timedelta(days=1)),
         ],
         at,
     )

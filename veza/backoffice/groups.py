@@ -34,6 +34,11 @@ PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "subscriptions.complete_subscription": ("subscriptions.subscription", "May get a subscriber's payment link"),
     "subscriptions.expire_subscription": ("subscriptions.subscription", "May end a subscription"),
     "subscriptions.resume_charges": ("subscriptions.subscription", "May charge a subscriber again after a dispute"),
+    "subscriptions.manage_plans": ("subscriptions.plan", "May make, price and retire plans"),
+    "subscriptions.announce_price": (
+        "subscriptions.pricechange",
+        "May announce a price to subscribers, or withdraw it",
+    ),
     "backoffice.export_rows": ("backoffice.staffaction", "May export lists as files"),
 }
 # What every group may see.
@@ -51,6 +56,7 @@ VIEWABLE = (
     "payments.webhookdelivery",
     "payments.posting",
     "subscriptions.plan",
+    "subscriptions.pricechange",
     "subscriptions.subscription",
     "subscriptions.subscriptioninvoice",
     "subscriptions.unpaidsubscriptionaudit",
@@ -97,6 +103,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "connect.write_off",
         "connect.pay_out",
         "payments.write_off",
+        "subscriptions.manage_plans",
+        "subscriptions.announce_price",
         "core.close_case",
         "backoffice.export_rows",
     ),

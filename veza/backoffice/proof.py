@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -11,21 +12,25 @@ from django.db import connection, models, transaction
 import connect.reporting.proof
 import marketplace.proof
 import subscriptions.proof
+from payments.ledger.equation_proof import terms_of
+from payments.ledger.payment_proof import explain_payment
 from payments.ledger.proof import (
     Books,
+    Fault,
     Proof,
     Term,
     books_of,
-    explain_payment,
     faults_between,
     faults_of_price,
     overdrawn_funds,
-    terms_of,
 )
 from payments.ledger.status_proof import contradictions_of_status
 from payments.models import Dispute, ForeignReceipt, Payment, Posting, Refund, WriteOff
+from payments.reviews.missing_amounts import unbooked_successes
 from payments.timeline import account_names
 from subscriptions.models import SubscriptionInvoice
+from veza.core.money import format_amount
+from veza.core.status_history import contradicted
 from veza.core.timeline import ProofLine
 
 Kind = Posting.Kind
@@ -84,6 +89,7 @@ class _Chunk:
     payers: dict[UUID, UUID]
     transfers: dict[UUID, list[connect.reporting.proof.TransferFacts]]
     invoices: dict[UUID, SubscriptionInvoice]
+    contradictions: dict[UUID, list[Fault]]
 
 
 def prove_many(payments: Sequence[Payment]) -> list[Proof]:
@@ -105,6 +111,7 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
         payers=_payers(orders),
         transfers=connect.reporting.proof.transfer_facts(orders),
         invoices=subscriptions.proof.invoices_paid_by(payments),
+        contradictions=defaultdict(list),
     )
     for receipt in ForeignReceipt.objects.filter(payment__in=keys).order_by("pk"):
         chunk.receipts[receipt.payment_id].append(receipt)
@@ -116,7 +123,25 @@ def _read(payments: Sequence[Payment]) -> _Chunk:
         chunk.disputes[dispute.payment_id].append(dispute)
     for write_off in WriteOff.objects.filter(payment__in=keys).order_by("pk"):
         chunk.write_offs[write_off.payment_id].append(write_off)
+    for payment_id, fault in (*unbooked_successes(payments), *_contradictions_of_history(chunk)):
+        chunk.contradictions[payment_id].append(fault)
     return chunk
+
+
+def _contradictions_of_history(chunk: _Chunk) -> Iterator[tuple[UUID, Fault]]:
+    """By payment, each row about it whose status was changed without a word in its history."""
+    rows: dict[Any, UUID] = {books.payment: payment_id for payment_id, books in chunk.books.items()}
+    rows |= {row: row.payment_id for lists in (chunk.refunds, chunk.disputes) for own in lists.values() for row in own}
+    rows |= {invoice: payment_id for payment_id, invoice in chunk.invoices.items()}
+    for order_id, payment_id in chunk.payers.items():
+        if order_id in chunk.orders:
+            rows[chunk.orders[order_id].order] = payment_id
+        for transfer in chunk.transfers[order_id]:
+            rows |= dict.fromkeys([transfer.row, *transfer.reversals], payment_id)
+    for row, status in contradicted(rows):
+        currency, amount_minor = row.currency, row.total_minor if hasattr(row, "total_minor") else row.amount_minor
+        what = f"{row._meta.verbose_name} {row.pk} of {format_amount(amount_minor, currency)}"
+        yield rows[row], Fault(f"{what} is {row.status}, and its history ends with {status}", amount_minor, currency)
 
 
 def _payers(order_ids: set[UUID]) -> dict[UUID, UUID]:
@@ -131,6 +156,7 @@ def _prove(payment: Payment, chunk: _Chunk) -> Proof:
     faults = overdrawn_funds(books)
     faults += explain_payment(books, chunk.receipts[payment.pk], refunds, disputes, chunk.write_offs[payment.pk])
     faults += contradictions_of_status(payment, chunk.receipts[payment.pk], refunds, disputes)
+    faults += chunk.contradictions[payment.pk]
     order = chunk.orders.get(payment.purpose_id)
     if order is not None:
         faults += faults_of_price(payment, order.order)

@@ -48,6 +48,7 @@ MENU = (
             "subscriptions.subscription",
             "subscriptions.subscriptioninvoice",
             "subscriptions.plan",
+            "subscriptions.pricechange",
             "subscriptions.distributionsubmission",
             "subscriptions.unpaidsubscriptionaudit",
         ),

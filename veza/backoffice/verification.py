@@ -9,6 +9,7 @@ from django.db import transaction
 
 from payments.ledger.proof import Fault
 from payments.models import LedgerAccount, Payment
+from payments.reviews.automatic_refunds import follow_lost_funds_under_review
 from payments.reviews.conversions import open_missing_reviews
 from veza.backoffice.account_proof import WRONG_SIGN, account_faults, sign_faults, subject_of
 from veza.backoffice.proof import prove_all
@@ -35,7 +36,8 @@ def faults_of_ledger(tell: Callable[[int], object] = lambda proved: None) -> Ite
 def verify_ledger() -> Tally:
     """Prove the ledger, open a review item for each payment that differs, close those that no longer do.
 
-    An amount in doubt that no review item asks for gets one. Leaves a heartbeat that counts payments and differences.
+    An amount in doubt that no review item asks for gets one; one about funds that a dispute took closes. Leaves a
+    heartbeat that counts payments and differences.
     """
     tally, by_payment = Tally(), defaultdict[UUID | None, list[Fault]](list)
     for payment_id, fault in faults_of_ledger(tell=lambda proved: setattr(tally, "done", proved)):
@@ -47,6 +49,7 @@ def verify_ledger() -> Tally:
         _review(by_payment)
         _review_signs()
         open_missing_reviews()
+        follow_lost_funds_under_review()
     beat(WORKER, tally)
     return tally
 

@@ -30,9 +30,9 @@ class AccountNotClosed(NotAllowed):
 
 
 def refuse_own(user_id: UUID, cause: Cause) -> None:
-    """Staff decide about others only. Raises OwnAccount."""
-    if cause.id == user_id:
-        raise OwnAccount("You cannot do this to your own account: ask a colleague.")
+    """Staff decide about the accounts and the money of others only. Raises OwnAccount."""
+    if cause.kind == "staff" and cause.id == user_id:
+        raise OwnAccount("You cannot decide about your own account or money: ask a colleague.")
 
 
 def lock_account(user_id: UUID) -> User:

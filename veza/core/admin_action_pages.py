@@ -77,6 +77,8 @@ def _perform(action: AdminAction[Any], row: Any, *, params: ActionRequest, cause
     try:
         return Result(row, "done", action.perform(row, cause=cause, params=params))
     except (NotAllowed, IllegalMove, StaleState) as error:
+        if row._state.adding:
+            return Result(row, "refused", str(getattr(error, "text", error)))
         before = action.version_of(row)
         row.refresh_from_db()
         if action.version_of(row) != before or not isinstance(error, NotAllowed):
@@ -100,6 +102,19 @@ class ActionPages(_ModelAdmin):
     """A page with actions: buttons on the row, choices above the list, and the pages behind both."""
 
     row_actions: tuple[AdminAction[Any], ...] = ()
+    # The action that makes a row; it is given one with an id that is in no table.
+    create_action: AdminAction[Any] | None = None
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the list offers the page that makes a row."""
+        return self.create_action is not None and _may(request, self.create_action)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The pages of the action that makes a row, instead of Django's form."""
+        if self.create_action is None or not self.has_add_permission(request):
+            raise PermissionDenied
+        row = self.model(pk=_submission_id(request))
+        return self._confirm_or_run(request, self.create_action, [row], one=True)
 
     def row_actions_for(self, request: HttpRequest, row: Any) -> list[AdminAction[Any]]:
         """The actions that this user may perform on the row in its present state."""
@@ -188,18 +203,19 @@ class ActionPages(_ModelAdmin):
         answers = form.cleaned_data if form.is_bound and form.is_valid() else {}
         params = ActionRequest(cast(User, request.user), answers)
         available = [row for row in rows if action.is_available(row)]
+        is_new = action is self.create_action
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{action.label}: {rows[0]}" if one and rows else action.label,
+            "title": f"{action.label}: {rows[0]}" if one and rows and not is_new else action.label,
             "opts": self.opts,
             "action": action,
             "form": form,
             "one": rows[0] if one else None,
-            "submission_id": _submission_id(request),
+            "submission_id": rows[0].pk if is_new else _submission_id(request),
             "rows": [(row, action.version_of(row), action.preview(row, params=params)) for row in available],
             "unavailable": [(row, _last_change(row)) for row in rows if row not in available],
-            "back": self._row_page(rows[0]) if one else self._list_page(),
-            "here": self.address_for(action, rows[0] if one else None),
+            "back": self._row_page(rows[0]) if one and not is_new else self._list_page(),
+            "here": request.path if is_new else self.address_for(action, rows[0] if one else None),
             "asks_more": len(form.fields) > 1,
         }
         return TemplateResponse(request, "admin/action.html", context)

@@ -88,7 +88,7 @@ class LookOnly(_ModelAdmin):
         return False
 
 
-class ReadOnlyAdmin(LookOnly, ActionPages):
+class ReadOnlyAdmin(ActionPages, LookOnly):
     """A list of rows and a page for each.
 
     `search_keys` are the indexed fields that the search reads. `facts` are the columns shown first on a row's page;

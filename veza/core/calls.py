@@ -6,11 +6,11 @@ from django.db.models import QuerySet
 
 from veza.core import writes
 from veza.core.ids import first_id_since
-from veza.core.models import ProviderCall, StatefulRow, correlation_id_of
+from veza.core.models import KeyedRow, ProviderCall, correlation_id_of
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 
 
-def record(outcome: Outcome[object], *, subject: StatefulRow, our_id: str) -> None:
+def record(outcome: Outcome[object], *, subject: KeyedRow, our_id: str) -> None:
     """Record a call for `subject` under `our_id`: its outcome and how long it took."""
     match outcome:
         case Accepted():

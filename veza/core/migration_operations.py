@@ -81,6 +81,33 @@ class AppendOnly(_DatabaseOnly):
         return f"Make {self.table} append-only"
 
 
+class Frozen(_DatabaseOnly):
+    """Refuse every UPDATE that changes one of `columns` of `table`: another value is another row."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        self.table, self.columns = table, columns
+
+    def database_forwards(
+        self, app_label: str, editor: BaseDatabaseSchemaEditor, before: ProjectState, after: ProjectState
+    ) -> None:
+        trigger, table = editor.quote_name(f"{self.table}_frozen"), editor.quote_name(self.table)
+        names = [editor.quote_name(column) for column in self.columns]
+        changed = " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in names)
+        editor.execute(
+            f"CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({changed}) "
+            "EXECUTE FUNCTION core_refuse_change()"
+        )
+
+    def database_backwards(
+        self, app_label: str, editor: BaseDatabaseSchemaEditor, before: ProjectState, after: ProjectState
+    ) -> None:
+        trigger, table = editor.quote_name(f"{self.table}_frozen"), editor.quote_name(self.table)
+        editor.execute(f"DROP TRIGGER {trigger} ON {table}")
+
+    def describe(self) -> str:
+        return f"Freeze columns of {self.table}"
+
+
 def without_time_limit() -> RunSQL:
     """The first operation wherever tables of any size are indexed: our settings end a statement after some seconds."""
     return RunSQL("SET statement_timeout = 0", RunSQL.noop, elidable=True)

@@ -55,6 +55,8 @@ class StatefulRow(KeyedRow):
     """A row whose `status` is moved by `core.states.move` along the edges in `moves`, and by nothing else."""
 
     moves: ClassVar[Moves]
+    # Whether every row begins with the default of `status`. Others are inserted as a provider reports them.
+    begins_with_default: ClassVar[bool] = True
     status: Any
     correlation_id: Any
 
@@ -315,6 +317,20 @@ class ProviderRate(models.Model):
 
     provider = models.CharField(max_length=20, primary_key=True)
     next_free_at = models.DateTimeField()
+
+
+class ListComparison(models.Model):
+    """Up to which creation time one of a provider's lists was compared with our rows, at one age of its objects."""
+
+    list_name = models.CharField(max_length=60)
+    age_days = models.PositiveSmallIntegerField()
+    compared_until_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["list_name", "age_days"], name="one_mark_per_list_and_age")]
+
+    def __str__(self) -> str:
+        return f"{self.list_name}, {self.age_days} days"
 
 
 class PlatformSetting(models.Model):

@@ -1,10 +1,12 @@
 """Money is an integer number of minor units and a currency. Nothing here ever makes a float."""
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from iso4217 import Currency
 
+_AMOUNT_OF_CURRENCY = re.compile(r"([A-Za-z]{3}):([0-9]{1,15})")
 MAX_MINOR = 2**53 - 1  # Above this a JavaScript reader loses units.
 
 
@@ -35,6 +37,32 @@ def format_amount(amount_minor: int, currency: str) -> str:
 def format_amounts(by_currency: Mapping[str, int]) -> str:
     """Sums in words: `12.00 EUR, 3.00 USD`; empty for none."""
     return ", ".join(format_amount(amount_minor, currency) for currency, amount_minor in by_currency.items())
+
+
+def parse_amounts(text: str) -> dict[str, int]:
+    """Read minor units by currency, such as `EUR:50,USD:50`; `off` is none. Raises ValueError, naming the text."""
+    amounts: dict[str, int] = {}
+    for entry in [] if text.strip() == "off" else text.split(","):
+        match = _AMOUNT_OF_CURRENCY.fullmatch(entry.strip())
+        if match is None:
+            raise ValueError(
+                f"{entry.strip()!r} is not an amount of a currency: write minor units after its code, such as "
+                "EUR:50,USD:50, or off"
+            )
+        currency = match[1].upper()
+        if not _is_currency(currency):
+            raise ValueError(f"{currency} is not a currency of ISO 4217")
+        if currency in amounts:
+            raise ValueError(f"{currency} has two amounts: write one")
+        amounts[currency] = int(match[2])
+    return amounts
+
+
+def _is_currency(code: str) -> bool:
+    try:
+        return exponent(code) >= 0
+    except ValueError:
+        return False
 
 
 def only_amount(by_currency: Mapping[str, int]) -> tuple[int, str]:

@@ -5,8 +5,9 @@ while it handles a row costs one lease, never a row. Due times follow the databa
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,12 +17,11 @@ from uuid import UUID
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import close_old_connections, connection, models, transaction
+from django.db import Error, close_old_connections, connection, models, transaction
 from django.db.models import Case, Value, When
 from django.db.models.functions import Now
 
-from veza.core.models import Heartbeat, KeyedRow
-from veza.core.traces import bind_row, last_requests
+from veza.core.models import Heartbeat, KeyedRow, StatusChange
 
 log = structlog.get_logger(__name__)
 Row = TypeVar("Row", bound=KeyedRow)
@@ -135,7 +135,7 @@ def _rows(
         batches += 1
         if batches == 2 and call_for_help is not None:
             call_for_help()
-        requests = last_requests(batch)
+        requests = _last_requests(batch)
         for place, row in enumerate(batch):
             if place > 0 and is_over(lasting * 4 / 3):
                 queue.release(batch[place:])
@@ -166,7 +166,7 @@ def _work(
 
 
 def _handle_one(name: str, row: Row, request_id: str, handle: Callable[[Row], object]) -> Exception | None:
-    with bind_row(row, sweep=name, request_id=request_id):
+    with _bind_row(row, sweep=name, request_id=request_id):
         try:
             handle(row)
         except SoftTimeLimitExceeded:
@@ -196,3 +196,34 @@ def beat(name: str, tally: Tally) -> None:
     if tally.last_error:
         fields |= {"last_error": tally.last_error, "last_error_at": Now()}
     Heartbeat.objects.update_or_create(name=name, defaults=fields)
+
+
+def _last_requests(rows: Iterable[KeyedRow]) -> Mapping[UUID, str]:
+    """By row, the web request that last moved a row with its correlation id: one query for a whole batch.
+
+    Nothing is queued from a request, so no message carries its id; the status changes do.
+    """
+    keys = {row.pk: key for row in rows if (key := getattr(row, "correlation_id", None)) is not None}
+    moves = StatusChange.objects.filter(correlation_id__in=set(keys.values())).exclude(request_id="")
+    newest = (
+        moves.order_by("correlation_id", "-at").distinct("correlation_id").values_list("correlation_id", "request_id")
+    )
+    try:
+        requests = dict(newest)
+    except Error:  # The work itself will meet the same database, and say so.
+        return {}
+    return {pk: requests[key] for pk, key in keys.items() if key in requests}
+
+
+@contextmanager
+def _bind_row(row: KeyedRow, *, sweep: str, request_id: str) -> Iterator[None]:
+    """Inside, every log line carries the sweep, the row, its correlation id, and the last request for that id.
+
+    So one search for an id finds the buyer's request, the webhook, and what a worker did about it minutes later.
+    """
+    context = {"sweep": sweep, "row": str(row.pk)}
+    correlation_id = getattr(row, "correlation_id", None)
+    if correlation_id is not None:
+        context |= {"correlation_id": str(correlation_id), "request_id": request_id}
+    with structlog.contextvars.bound_contextvars(**context):
+        yield

@@ -1,6 +1,7 @@
 import json
 import signal
 from argparse import ArgumentParser
+from dataclasses import asdict
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from payments.models import Dispute, Payment, Refund
-from payments.reconciliation import refresh
+from payments.reconciliation import listings, refresh
 from veza.core.causes import Cause
 from veza.core.words import count_of
 
@@ -25,11 +26,18 @@ class Command(BaseCommand):
         )
         parser.add_argument("--dry-run", action="store_true", help="show what would be refreshed and make no call")
         parser.add_argument("--order", type=UUID, metavar="ID", help="only this order (or subscription), now")
+        parser.add_argument(
+            "--lists", action="store_true", help="compare Hyperswitch's lists with our rows, as beat does hourly"
+        )
         parser.add_argument("--json", action="store_true", help="answer with one JSON line a minute")
 
-    def handle(self, *, once: bool, dry_run: bool, order: UUID | None, json: bool, **_options: Any) -> None:
+    def handle(
+        self, *, once: bool, dry_run: bool, order: UUID | None, lists: bool, json: bool, **_options: Any
+    ) -> None:
         cause = refresh.by_reconciler("manage.py reconcile_hyperswitch")
-        if dry_run:
+        if lists:
+            self._compare_lists(cause, as_json=json)
+        elif dry_run:
             self._show(_rows(order), as_json=json)
         elif order is not None:
             count = refresh.refresh_correlated(order, cause=cause)
@@ -38,6 +46,17 @@ class Command(BaseCommand):
             self._until_nothing_is_due(cause, as_json=json)
         else:
             self._run_for_ever(cause, as_json=json)
+
+    def _compare_lists(self, cause: Cause, *, as_json: bool) -> None:
+        findings = listings.compare(cause=cause)
+        calls = findings.calls + findings.refreshed
+        sentence = (
+            f"Compared {count_of(findings.entries, 'object')} in {count_of(calls, 'call')}: "
+            f"{findings.imports} imported, {findings.refreshed} read again, {findings.failures} failed."
+        )
+        self.stdout.write(json.dumps(asdict(findings)) if as_json else sentence)
+        if findings.failures or not findings.complete:
+            raise CommandError(f"{findings.last_error}. The log has the errors.")
 
     def _until_nothing_is_due(self, cause: Cause, *, as_json: bool) -> None:
         failures, is_complete = 0, False

@@ -10,7 +10,7 @@ from connect.funds import PayoutExceedsBalance, PayoutNotMature
 from connect.maturity import payout_after_of, reserves_of, set_payout_after
 from connect.models import ConnectedAccount, SellerPayout, SellerTransfer
 from connect.payouts import advance_due, request_payout, send_payout
-from marketplace.models import Order
+from marketplace.models import Order, RefundApplication
 from payments.ledger.chart_of_accounts import seller_account
 from payments.models import Dispute, Payment, Refund
 from tests.connect.builders import send
@@ -22,13 +22,6 @@ from veza.core.ids import new_id
 pytestmark = pytest.mark.django_db
 BY_FINANCE = Cause("staff", actor="finance@staff.example", reason="Many of their sales are refunded.")
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def seller():
-    seller = make_seller()
-    ConnectedAccount.objects.update(payouts_enabled=True)
-    return seller
 
 
 @pytest.fixture
@@ -224,6 +217,17 @@ def pending_refund_of(order, seller, amount_minor, **fields):
     )
 
 
+def undecided_refund_of(order, seller, amount_minor):
+    """A request for all that is left of the seller's item, about which support has yet to decide."""
+    item = order.items.get(seller=seller)
+    if refunded_minor := item.seller_minor - amount_minor:
+        refund(order, seller, refunded_minor)
+        SellerTransfer.objects.update(reversed_minor=refunded_minor, status="completed")
+    fields = {"amount_minor": amount_minor, "currency": "EUR", "why": "limit", "reason": "It does not open."}
+    application = RefundApplication.objects.create(order=order, **fields)
+    return application.lines.create(item=item, amount_minor=amount_minor)
+
+
 @pytest.mark.parametrize("ask_back", [dispute_of, pending_refund_of])
 @pytest.mark.parametrize(("amount", "available"), [(2_00, 7_00), (9_00, 0)])
 def test_what_is_asked_back_of_an_old_sale_is_held(stripe, seller, sale, ask_back, amount, available):
@@ -232,6 +236,32 @@ def test_what_is_asked_back_of_an_old_sale_is_held(stripe, seller, sale, ask_bac
     body = balance_of(stripe, seller)
 
     assert (body["available_minor"], body["held_minor"], body["maturing_minor"]) == (available, amount, 0)
+
+
+def test_the_share_of_an_undecided_request_waits_for_the_decision(stripe, seller, sale):
+    order = sale(9_00, days=30).order
+    sale(5_00, days=30)
+    undecided_refund_of(order, seller, 9_00)
+    waiting = balance_of(stripe, seller, 14_00)
+
+    RefundApplication.objects.update(status="declined", decision_reason="It was printed.")
+
+    assert (waiting["available_minor"], waiting["held_minor"], limit(stripe, seller, 14_00)) == (5_00, 9_00, 14_00)
+
+
+def test_of_a_request_only_what_is_left_of_its_items_is_held(stripe, seller, sale):
+    undecided_refund_of(sale(9_00, days=30).order, seller, 6_00)
+
+    assert balance_of(stripe, seller, 8_00)["held_minor"] == 6_00
+
+
+def test_a_request_and_a_pending_refund_of_one_item_hold_it_once(stripe, seller, sale):
+    order = sale(9_00, days=30).order
+    undecided_refund_of(order, seller, 9_00)
+    part = pending_refund_of(order, seller, 2_00)
+    part.lines.create(item=order.items.get(), tax_minor=0, fee_minor=0, seller_minor=2_00)
+
+    assert balance_of(stripe, seller, 20_00)["held_minor"] == 9_00
 
 
 def test_a_refund_and_a_dispute_of_one_share_hold_it_once(stripe, seller, sale):

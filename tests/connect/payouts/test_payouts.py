@@ -38,20 +38,6 @@ def secrets(settings):
     settings.STRIPE_WEBHOOK_SECRETS, settings.STRIPE_SECRET_KEY = [SECRET], "sk_test_sandbox"
 
 
-@pytest.fixture
-def seller():
-    seller = make_seller()
-    type(seller.connected_account).objects.update(payouts_enabled=True)
-    return seller
-
-
-@pytest.fixture
-def api(seller):
-    api = APIClient()
-    api.force_authenticate(seller)
-    return api
-
-
 def ask(api, amount_minor=5_00, key="a key"):
     body = {"amount_minor": amount_minor, "currency": "EUR"}
     return api.post(ADDRESS, body, format="json", headers={"Idempotency-Key": key})

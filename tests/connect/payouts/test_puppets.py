@@ -5,14 +5,15 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from connect.funds import PayoutNotMature
+from connect.funds import PayoutExceedsBalance, PayoutNotMature
 from connect.models import ConnectedAccount, SellerTransfer
 from connect.payouts import request_payout
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from marketplace.models import Order
+from marketplace.refund_decisions import grant_refund
 from marketplace.refunds import RefundWindowExpired
-from tests.buying import deliver_refund, order_of, paid, refund_of
+from tests.buying import application_of, deliver_refund, order_of, paid, payment_of, refund_of, support
 from tests.connect.builders import movements
 from tests.connect.factories import BY_TEST
 from tests.factories import OfferFactory
@@ -72,6 +73,22 @@ def test_after_the_window_the_seller_is_paid_and_the_puppet_keeps_the_work(sandb
     assert (payout.status, movements(sandbox, "payout")) == ("pending", [81_00])
     with pytest.raises(RefundWindowExpired):
         refund_of(order)
+
+
+def test_a_share_does_not_leave_between_a_puppets_request_and_its_decision(sandbox, seller, order, settings):
+    settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1
+    other = paid(order_of(OfferFactory(), buyer=order.buyer))
+    sandbox.pay(payment_of(other).provider_key)
+    deliver_refund(refund_of(other))
+    application = application_of(order)
+    pass_days(order, 15)
+
+    with pytest.raises(PayoutExceedsBalance, match=r"Only 0\.00 EUR can be paid out now"):
+        cash_out(seller)
+    deliver_refund(grant_refund(application_id=application.pk, granted_by=support(), cause=BY_TEST))
+    process_due()
+
+    assert (movements(sandbox, "payout"), movements(sandbox, "reversal")) == ([], [81_00])
 
 
 def test_without_maturity_the_puppets_refund_leaves_a_debt(sandbox, seller, order, settings):

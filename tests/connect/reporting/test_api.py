@@ -1,7 +1,6 @@
 """A seller's transfers, balance and debts over the API."""
 
 import pytest
-from rest_framework.test import APIClient
 
 from connect.reporting.balance import balances_of
 from connect.reversals.reversal_requests import reverse_transfer
@@ -11,11 +10,6 @@ from tests.connect.factories import BY_TEST, completed, make_seller, planned, re
 from tests.connect.stripe_double import accepts_reversal, accepts_transfer, refuses
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("connect.api.urls")]
-
-
-@pytest.fixture
-def api():
-    return APIClient()
 
 
 def test_a_seller_sees_a_transfer_as_it_stands(api):
@@ -70,8 +64,8 @@ def test_the_list_costs_the_same_for_one_row_and_for_many(api, django_assert_num
 
 
 @pytest.mark.parametrize("address", ["/connect/transfers", "/connect/balance"])
-def test_without_authentication_nothing_is_shown(api, address):
-    assert api.get(address).status_code == 401
+def test_without_authentication_nothing_is_shown(client, address):
+    assert client.get(address).status_code == 401
 
 
 def test_the_balance_says_what_waits_to_be_sent_and_until_when_it_matures(api):

@@ -9,11 +9,12 @@ from django.utils import timezone
 from connect.admin_actions import RetryReversal, WriteOffDebt
 from connect.debts.write_offs import NothingToWriteOff, _write_off, write_off
 from connect.models import SellerTransfer, TransferReversal
-from connect.reversals.reversal_refresh import READ_UNANSWERED_FOR, TransferNotReadable
+from connect.reversals.reversal_refresh import TransferNotReadable
 from connect.reversals.reversal_requests import open_reversal, reverse_transfer
 from connect.states import TransferStatus
 from connect.transfers.transfer_refresh import refresh_due, refresh_transfer
 from connect.transfers.transfer_requests import send_due
+from connect.worker.retry_policy import READ_UNANSWERED_FOR
 from payments.models import Posting, WriteOff
 from tests.connect.builders import debt_of, fresh, movements, reverse, reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, long_ago, planned, refund

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
+from connect.stripe import calls as stripe_calls
 from connect.stripe import client as stripe_api
-from connect.stripe import connection as stripe_connection
 from connect.stripe.client import create_account, create_reversal, create_transfer, list_transfers, read_transfer
 from tests.connect.raw_stripe import RawStripe
 from veza.core.ids import new_id
@@ -136,7 +136,7 @@ def test_a_connection_that_is_refused_sent_nothing(settings):
 
 
 def test_an_answer_that_never_comes_is_unknown(raw, monkeypatch):
-    monkeypatch.setattr(stripe_connection, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(stripe_calls, "READ_SECONDS", 0.2)
     raw.seconds = 0.5
 
     assert isinstance(send(), Unknown)
@@ -162,7 +162,7 @@ def test_a_redirect_is_not_followed(raw):
 
 
 def test_an_answer_without_an_end_is_cut_off(raw, monkeypatch):
-    monkeypatch.setattr(stripe_connection, "MAX_ANSWER_BYTES", 1_000)
+    monkeypatch.setattr(stripe_calls, "MAX_ANSWER_BYTES", 1_000)
     raw.body = json.dumps({**TRANSFER, "description": "x" * 5_000}).encode()
 
     assert isinstance(send(), Unknown)
@@ -237,7 +237,14 @@ def test_an_empty_key_or_id_is_our_bug(raw, ask, missing, empty):
 
 def test_an_account_without_an_idempotency_key_is_our_bug(raw):
     with pytest.raises(ValueError, match="idempotency_key"):
-        create_account(account_id=new_id(), email="a@example.com", country="DE", idempotency_key="")
+        create_account(
+            account_id=new_id(),
+            email="a@example.com",
+            country="DE",
+            service_agreement="full",
+            capabilities=["transfers"],
+            idempotency_key="",
+        )
 
 
 def test_a_list_is_read_to_its_end(raw, monkeypatch):
@@ -296,5 +303,5 @@ def test_a_message_that_names_our_key_is_replaced(raw):
 
     payload = stripe_api.read_account("acct_1")
 
-    assert isinstance(payload, Refused)
-    assert (payload.code, "sk_live" in payload.message) == ("account_gone", False)
+    assert isinstance(payload, NotSent)
+    assert "sk_live" not in payload.why

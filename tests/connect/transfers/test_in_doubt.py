@@ -42,6 +42,7 @@ def test_the_row_is_in_doubt_while_the_call_is_under_way(stripe):
 
 def test_an_unanswered_transfer_is_sent_again_under_the_same_key(stripe):
     stripe.will("create_transfer", times_out(), times_out(), accepts_transfer())
+    stripe.will("list_transfers", Accepted([], call()))
     transfer = planned()
 
     for _ in range(3):

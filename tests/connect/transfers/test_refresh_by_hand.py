@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from connect.admin_actions import RefreshTransfer
+from connect.models import SellerPayout
+from connect.refresh_actions import RefreshAccount, RefreshPayout, RefreshReversal, RefreshTransfer
+from connect.stripe.objects import RemotePayout
 from connect.transfers.transfer_refresh import refresh_transfer
 from tests.connect.builders import reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, completed, planned
-from tests.connect.stripe_double import call, refuses, remote_transfer, shows
+from tests.connect.stripe_double import call, refuses, remote_transfer, shows, shows_account
 from tests.factories import PersonFactory
 from veza.core.admin_actions import ActionRequest
 from veza.core.models import ReviewItem
@@ -72,3 +74,43 @@ def test_of_several_transfers_the_one_that_was_not_reversed_is_picked(stripe):
 
     assert (transfer.status, transfer.stripe_transfer_id) == ("completed", "tr_2")
     assert ReviewItem.objects.get(kind="transfer_sent_twice").status == "closed"
+
+
+def test_a_transfer_whose_answer_was_lost_is_looked_for_and_booked(sandbox, seller):
+    sandbox.fault("drop", "^/v1/transfers$", method="POST", when="after")
+    transfer = send(planned(seller))
+    assert RefreshTransfer().is_available(transfer)
+
+    assert press(transfer) == "Refreshed 1 item. 0.00 EUR of 9.00 EUR is reversed."
+
+    assert transfer.status == "completed"
+
+
+def test_a_reversal_is_refreshed_with_its_transfer(stripe):
+    transfer = completed(amount_minor=9_00)
+    stripe.will("read_transfer", *[shows(reversed_at_stripe(transfer, 4_00))] * 2)
+    press(transfer)
+
+    action, row = RefreshReversal(), transfer.reversals.get()
+
+    assert action.is_available(row)
+    assert action.perform(row, cause=BY_TEST, params=ActionRequest(PersonFactory())).endswith("is still made.")
+
+
+def test_a_payout_that_ended_is_refreshed_by_hand(stripe, seller):
+    terms = {"amount_minor": 5_00, "currency": "EUR", "stripe_account_id": "acct_1", "external_payout_id": "po_1"}
+    payout = SellerPayout.objects.create(seller=seller, status="paid", **terms)
+    stripe.will("read_payout", Accepted(RemotePayout("po_1", 5_00, "EUR", "failed", str(payout.pk), "", ""), call()))
+
+    answer = RefreshPayout().perform(payout, cause=BY_TEST, params=ActionRequest(PersonFactory()))
+
+    assert answer == "Refreshed 1 item. The seller payout went from paid to failed."
+
+
+@pytest.mark.parametrize(("active", "can"), [(True, "can"), (False, "cannot")])
+def test_an_account_is_refreshed_by_hand(stripe, seller, active, can):
+    stripe.will("read_account", shows_account(active=active))
+
+    answer = RefreshAccount().perform(seller.connected_account, cause=BY_TEST, params=ActionRequest(PersonFactory()))
+
+    assert answer == f"Refreshed 1 item. The account {can} receive transfers."

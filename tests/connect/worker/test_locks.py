@@ -24,10 +24,11 @@ from connect.reversals.reversal_requests import ReversalNotRetryable, open_rever
 from connect.settlement.reissues import reissue_transfer
 from connect.stripe.objects import RemoteAccount, RemotePayout
 from connect.transfers import backfill, transfer_refresh, transfer_requests
+from connect.transfers.released import wake_released
 from connect.transfers.transfer_outcomes import record_transfer
 from connect.transfers.transfer_refresh import apply_transfer
 from connect.transfers.transfer_requests import TransferNotRetryable, claim_transfer
-from marketplace.models import Order
+from marketplace.models import Order, SellerRestriction
 from payments.models import Payment, Posting
 from tests.connect.builders import PLENTY, debt_of, fresh, reversed_at_stripe, send
 from tests.connect.factories import BY_TEST, completed, planned, refund, to_reverse
@@ -81,6 +82,21 @@ def test_a_claim_waits_for_an_account_that_becomes_active(seller):
 
     assert rival.result().amount_minor == 9_00
     assert fresh(row).waiting_for == ""
+
+
+def test_a_release_waits_for_a_claim_and_wakes_what_it_told_to_wait(seller):
+    now = timezone.now()
+    hold = SellerRestriction.objects.create(seller=seller, kind="hold", reason="R.", imposed_by="s", review_at=now)
+    row = planned(seller)
+
+    @transaction.atomic
+    def release() -> None:
+        SellerRestriction.objects.filter(pk=hold.pk).update(ended_at=now)
+        wake_released(seller.pk)
+
+    before_commit(lambda: claim_transfer(row.pk, cause=BY_TEST), release)
+
+    assert (fresh(row).waiting_for, fresh(row).next_retry_at <= timezone.now()) == ("release", True)
 
 
 def test_a_refund_waits_for_a_claim_and_finds_the_transfer_in_doubt(seller):
@@ -314,13 +330,14 @@ def test_a_reissue_waits_for_any_event_about_the_orders_money(stripe, model):
     assert rival.result() == 4_00
 
 
-def test_transfers_are_woken_in_order_of_id_whatever_their_place(seller):
+@pytest.mark.parametrize("wake_up", [accounts.wake_transfers, wake_released])
+def test_transfers_are_woken_in_order_of_id_whatever_their_place(seller, wake_up):
     low, high = sorted((planned(seller), planned(seller)), key=lambda row: row.pk)
     # An UPDATE of both would reach the higher id first: it lies first in the table.
     SellerTransfer.objects.filter(pk=low.pk).update(waiting_for="account")
     SellerTransfer.objects.filter(pk=high.pk).update(waiting_for="account")
     move_to_the_end(low)
-    rival = Rival(lambda: wake(seller))
+    rival = Rival(lambda: wake(seller, wake_up))
 
     with transaction.atomic():
         SellerTransfer.objects.locked().get(pk=low.pk)
@@ -330,12 +347,12 @@ def test_transfers_are_woken_in_order_of_id_whatever_their_place(seller):
     assert (rival.waited, rival.result()) == (True, None)
 
 
-def wake(seller) -> None:
+def wake(seller, wake_up) -> None:
     with transaction.atomic():
         with connection.cursor() as cursor:
             # The planner may prefer this in a large table.
             cursor.execute("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
-        accounts.wake_transfers(seller.pk)
+        wake_up(seller.pk)
 
 
 def move_to_the_end(row: SellerTransfer) -> None:
@@ -366,7 +383,7 @@ def test_an_older_snapshot_of_an_account_waits_for_the_newer_one(seller):
 
 def test_an_account_that_is_back_is_not_disconnected(seller):
     account = seller.connected_account
-    revoke_access(account)
+    revoke_access(account, at=timezone.now())
     snapshot = snapshot_of(seller, active=True)
 
     _, rival = before_commit(

@@ -40,8 +40,8 @@ def test_a_message_is_in_the_language_of_its_reader(message):
     assert not set(lines_of(english.text)) & set(lines_of(french.text)) - set(NAMES)
 
 
-# What has no language: the names of works, plans, people and senders, and kinds of review items, as the admin has them.
-NAMES = ("Ink Study No. 4", "Harbour at Dawn", "Studio", "--", "", "Webhook unsettled")
+# What has no language: the names of works, plans, people and senders.
+NAMES = ("Ink Study No. 4", "Harbour at Dawn", "Studio")
 
 
 def lines_of(text: str) -> list[str]:

@@ -87,7 +87,7 @@ def test_text_and_html_say_the_same():
     ("language", "amount", "yen", "rate", "date"),
     [
         ("en", "€1,234.50", "JP¥1,200", "5.5%", "1 March 2026"),
-        ("fr", "1 234,50 €", "1 200 JPY", "5,5 %", "1 mars 2026"),
+        ("fr", "1 234,50 €", "1 200 JPY", "5,5 %", "1er mars 2026"),
     ],
 )
 def test_amounts_rates_and_days_follow_the_language(language, amount, yen, rate, date):

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from email.utils import parseaddr
 
 import pytest
 from django.db.models.functions import Now
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from tests.core.email.builders import write_note
 from veza.core.causes import by_sweep
-from veza.core.email.mail_server import HEALTH, mail_server
+from veza.core.email.mail_server import HEALTH, MailServer, mail_server
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.email.sending import LEASE, RETRY_SCHEDULE, send_due, send_email
 from veza.core.models import Email, ProviderCall, ReviewItem, StatusChange, User
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.django_db
 
 def make_due(**fields) -> None:
     Email.objects.waiting().update(next_attempt_at=Now(), **fields)
+
+
+def send_now(email: Email, server: MailServer) -> None:
+    claimed = Email.objects.annotate(claimed_at=Now()).get(pk=email.pk)
+    Email.objects.filter(pk=email.pk).update(next_attempt_at=claimed.claimed_at + LEASE)
+    send_email(claimed, server, cause=by_sweep("test"))
 
 
 def state_of(email: Email) -> tuple[str, int]:
@@ -161,6 +168,60 @@ def test_several_messages_share_a_connection(mail):
     send_due()
 
     assert (len(mail.emails()), mail._call("GET", "/_truth/emails")["connections"]) == (5, 1)
+
+
+def test_a_connection_the_server_ends_after_some_messages_is_replaced(mail):
+    first, second = write_note(), write_note()
+    with mail_server() as server:
+        send_now(first, server)
+        mail.control("mail_faults", fault="close")
+        send_now(second, server)
+
+    assert (state_of(first), state_of(second)) == (("sent", 1), ("sent", 1))
+    assert mail._call("GET", "/_truth/emails")["connections"] == 2
+
+
+def test_a_server_that_ends_even_a_new_connection_is_asked_later(mail):
+    mail.control("mail_faults", fault="close", times=5)
+    email = write_note()
+    send_due()
+
+    assert (state_of(email), mail.emails()) == (("waiting", 0), [])
+    assert "closing" in email.last_error
+
+
+def test_a_server_that_never_answers_costs_its_timeout_and_one_attempt(mail, settings):
+    settings.SMTP_TIMEOUT_SECONDS = 0.3
+    mail.control("mail_faults", fault="slow", seconds=1)
+    hanging, fine = write_note(), write_note()
+    send_due()
+
+    assert sorted([state_of(hanging), state_of(fine)]) == [("sent", 1), ("waiting", 1)]
+
+
+def test_an_email_is_in_the_language_of_its_reader_when_it_is_sent(mail):
+    email = write_note(language="en")
+    User.objects.update(language="fr")
+    send_due()
+
+    email.refresh_from_db()
+    assert (email.language, "in fr" in email.text) == ("fr", True)
+
+
+NAMES = ['Ada "the Countess", Ltd', "Ñandú, René", "Ada \N{PERFORMING ARTS} 😀", "Ada\r\nBcc: all@example.com"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quotes_commas_and_emoji_in_names_reach_the_mailbox(mail, settings, name):
+    settings.SMTP_FROM_NAME = name
+    write_note(name=name)
+    send_due()
+
+    (sent,) = mail.emails()
+    shown = " ".join(name.split())
+    assert sent["headers"]["Subject"].replace("\u200c", "") == f"A note to {shown}"
+    assert parseaddr(sent["headers"]["From"])[1] == "receipts@shop.example"
+    assert (len(sent["recipients"]), "Bcc" in sent["headers"]) == (1, False)
 
 
 def test_a_message_that_cannot_be_composed_stops_no_other(mail):

@@ -32,7 +32,12 @@ def test_a_group_gets_one_email_about_a_fact_too():
     subject_id = new_id()
     for _ in range(2):
         write_group_email(
-            NOTE, address="finance@example.com", subject="core.user", subject_id=subject_id, occasion="monday"
+            NOTE,
+            address="finance@example.com",
+            language="fr",
+            subject="core.user",
+            subject_id=subject_id,
+            occasion="monday",
         )
 
     assert Email.objects.get().address == "finance@example.com"

@@ -10,11 +10,12 @@ from connect.models import ConnectedAccount
 from connect.reversals.reversal_requests import process_due
 from connect.transfers.transfer_requests import send_due
 from marketplace.models import License
-from payments.admin_actions import MarkRefundExpected, RefreshRefund
+from payments.admin_actions import RefreshRefund
 from payments.collection.payment_updates import apply_payment
 from payments.hyperswitch.objects import parse_payment
 from payments.ledger.postings import balances
 from payments.models import Refund
+from payments.refund_actions import MarkRefundExpected
 from payments.refunds.external_refunds import mark_refund_expected
 from payments.refunds.refund_requests import RefundExceedsPayment, send_refund
 from tests.buying import (
@@ -34,18 +35,13 @@ from tests.buying import (
 from tests.factories import OfferFactory
 from tests.payments.voiding import BY_STAFF, deliver_action, open_items, sums_of
 from tests.subscriptions.subscribing import activate, last_invoice, last_payment
+from veza.backoffice.account_proof import account_faults
 from veza.backoffice.proof import prove_payment
+from veza.core.models import ReviewItem
+from veza.core.reviews import close_review_by_hand
 
 pytestmark = pytest.mark.django_db
 VOIDED = pytest.mark.parametrize("status", ["cancelled_post_capture", "failed"])
-
-
-@pytest.fixture
-def order(sandbox):
-    """18.00 with tax, of two sellers, paid."""
-    order = two_sellers_order()
-    sandbox.pay(payment_of(order).provider_key)
-    return paid(order)
 
 
 def send_transfers(sandbox, order) -> None:
@@ -170,6 +166,31 @@ def test_a_void_of_what_was_refunded_already_is_ours_to_recover(order):
     assert balances()["recoverable", "EUR"] == -6_00
     assert open_items() == {("payment_voided", 18_00), ("refund_exceeds_payment", 6_00)}
     assert prove_payment(payment_of(order)).is_balanced
+
+
+def test_more_refunded_than_is_captured_is_explained_by_its_review_item(order):
+    deliver_refund(refund_of(order, amount_minor=1_00))
+    deliver_payment(payment_of(order), amount_received=1)
+
+    assert balances()["psp_clearing", "EUR"] == 99
+    assert ("refund_exceeds_payment", 99) in open_items()
+    assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+    close_review_by_hand(case_id=ReviewItem.objects.get(kind="refund_exceeds_payment").pk, cause=BY_STAFF)
+    assert [fault.amount_minor for fault in account_faults()] == [99]
+
+
+def test_a_refund_that_the_bank_returns_after_a_void_pays_for_nothing(order):
+    refund = refund_of(order, amount_minor=6_00)
+    deliver_refund(refund)
+    deliver_payment(payment_of(order), status="failed")
+
+    deliver_refund(refund, status="failed")
+
+    assert statuses(order) == ("refunded", {"revoked"}, {"cancelled"})
+    assert balances()["recoverable", "EUR"] == 0
+    assert prove_payment(payment_of(order)).is_balanced
+    assert ("refund_exceeds_payment", 6_00) not in open_items()
 
 
 def test_a_void_while_a_dispute_is_open_moves_the_disputed_funds(order):

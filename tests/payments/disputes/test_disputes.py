@@ -11,6 +11,7 @@ from connect.settlement.reconcile_seller import net_paid
 from marketplace.allocation import is_disputed, seller_shares
 from marketplace.models import License
 from payments import tasks
+from payments.admin_actions import RefreshDispute
 from payments.disputes.dispute_updates import apply_dispute
 from payments.hyperswitch import client as hyperswitch_api
 from payments.hyperswitch.objects import parse_dispute
@@ -19,9 +20,10 @@ from payments.models import Dispute
 from payments.reconciliation import refresh as reconcile
 from payments.refunds.refund_requests import RefundExceedsPayment
 from payments.states import DISPUTE_LOST, DISPUTE_MOVES, DisputeStatus
-from tests.buying import deliver_dispute, deliver_refund, dispute_object, order_of, paid, payment_of, refund_of
+from tests.buying import deliver_dispute, deliver_refund, dispute_object, order_of, paid, payment_of, refund_of, support
 from tests.factories import OfferFactory
 from tests.payments.builders import RECONCILE, balances_of, is_proved
+from veza.core.admin_actions import ActionRequest
 from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
@@ -282,9 +284,9 @@ def test_a_due_dispute_does_not_wait_for_the_hour(sandbox, order):
 
 @pytest.mark.parametrize(
     ("status", "days_old", "again"),
-    [("won", 178, True), ("won", 180, False), ("opened", 180, True), ("challenged", 900, True)],
+    [("won", 538, True), ("won", 540, False), ("opened", 540, True), ("challenged", 900, True)],
 )
-def test_an_ended_dispute_is_refreshed_for_180_days_an_open_one_for_ever(sandbox, order, status, days_old, again):
+def test_an_ended_dispute_is_refreshed_for_540_days_an_open_one_for_ever(sandbox, order, status, days_old, again):
     dispute_at_the_provider(sandbox, order, status=f"dispute_{status}")
     Dispute.objects.update(created_at=timezone.now() - timedelta(days=days_old), next_attempt_at=timezone.now())
 
@@ -391,3 +393,13 @@ def test_no_answer_does_not_postpone_what_a_webhook_made_due_meanwhile(sandbox, 
 
     dispute.refresh_from_db()
     assert dispute.next_attempt_at <= timezone.now()
+
+
+def test_support_refresh_a_dispute_that_has_ended(sandbox, order):
+    dispute_at_the_provider(sandbox, order, status="dispute_won")
+    dispute = Dispute.objects.get()
+    sandbox.control(f"disputes/{dispute.hyperswitch_dispute_id}", status="dispute_lost", silent=True)
+
+    answer = RefreshDispute().perform(dispute, cause=reconcile.by_reconciler(), params=ActionRequest(support()))
+
+    assert answer == "Refreshed 1 item. The dispute went from won to lost."

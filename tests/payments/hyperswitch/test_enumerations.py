@@ -4,7 +4,7 @@ import html
 
 import pytest
 
-from payments.collection.payment_updates import NOTES, STATUS_OF
+from payments.collection.payment_changes import NOTES, STATUS_OF
 from payments.collection.saved_methods import MAY_BE_CHARGED
 from payments.models import Dispute, Payment, Posting
 from payments.states import DisputeStatus, PaymentStatus

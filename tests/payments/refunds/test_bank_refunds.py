@@ -27,6 +27,7 @@ from payments.refunds.refund_requests import (
 )
 from payments.reviews.bank_refunds import book_bank_return_of_funds, is_bank_return_possible
 from tests.buying import deliver_dispute, deliver_refund, order_of, paid, payment_of, refund_of
+from tests.emails import composed
 from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.proof import prove_payment
 from veza.backoffice.verification import faults_of_ledger
@@ -213,8 +214,37 @@ def test_hyperswitch_alone_returns_its_own_refunds(order):
 def test_the_buyer_is_told_of_a_bank_transfer_once(order):
     refund = refund_by_bank(old(order), order.total_minor)
 
-    messages = Email.objects.filter(subject_id=refund.pk).values_list("message", flat=True)
-    assert list(messages) == ["order_refund_sent"]
+    (email,) = Email.objects.filter(subject_id=refund.pk)
+    assert email.message == "order_refund_sent"
+    assert "We have sent you the money by bank transfer." in composed(email).text
+
+
+def return_by_bank(payment: Payment, *, refund_id=None) -> Refund:
+    return book_bank_return_of_funds(
+        refund_id=refund_id or new_id(),
+        payment_id=payment.pk,
+        bank_reference="TRF-7",
+        booked_by_id=support().pk,
+        cause=BY_FINANCE,
+    )
+
+
+def test_unapplied_funds_on_their_way_back_are_not_paid_from_our_bank_too(sandbox):
+    order = old(paid_in_vain())
+
+    with pytest.raises(RefundAlreadyRequested):
+        return_by_bank(payment_of(order))
+
+
+def test_a_bank_return_under_the_same_id_is_booked_once(sandbox):
+    order = old(paid_in_vain())
+    Refund.objects.update(status="failed")
+    refund_id = new_id()
+
+    first, second = (return_by_bank(payment_of(order), refund_id=refund_id) for _ in range(2))
+
+    assert first == second
+    assert balances()[BANK, "EUR"] == 12_00
 
 
 def test_unapplied_funds_that_came_back_are_paid_from_our_bank(sandbox):
@@ -223,13 +253,7 @@ def test_unapplied_funds_that_came_back_are_paid_from_our_bank(sandbox):
     deliver_refund(returned)
     deliver_refund(returned, status="failed")
 
-    book_bank_return_of_funds(
-        refund_id=new_id(),
-        payment_id=returned.payment_id,
-        bank_reference="TRF-7",
-        booked_by_id=support().pk,
-        cause=BY_FINANCE,
-    )
+    return_by_bank(returned.payment)
 
     assert balances()[BANK, "EUR"] == 12_00
     assert prove_payment(payment_of(order)).is_balanced

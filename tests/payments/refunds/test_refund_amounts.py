@@ -21,7 +21,6 @@ from tests.buying import (
     payment_of,
     refund_object,
     refund_of,
-    two_sellers_order,
 )
 from tests.factories import OfferFactory
 from tests.subscriptions.subscribing import activate_by_webhook, last_invoice, last_payment, refund_invoice
@@ -32,14 +31,6 @@ from veza.core.models import ReviewItem
 
 pytestmark = pytest.mark.django_db
 BY_STAFF = Cause("staff", actor="finance@example.com", reason="the bank's fee")
-
-
-@pytest.fixture
-def order(sandbox):
-    """12.00 for one item, 6.00 for another, from two sellers."""
-    order = paid(two_sellers_order())
-    sandbox.pay(payment_of(order).provider_key)
-    return order
 
 
 def of_the_dear_item(order, amount_minor: int | None = None) -> Refund:

@@ -20,6 +20,7 @@ from tests.buying import (
     ago,
     deliver,
     deliver_dispute,
+    deliver_payment,
     deliver_refund,
     envelope,
     order_of,
@@ -82,6 +83,18 @@ def test_nothing_is_refunded_while_a_foreign_dispute_is_in_doubt(order, status):
         refund_of(order)
     assert (refusal.value.code, refusal.value.http_status) == ("payment_in_doubt", 409)
     assert standing(order) == ("completed", {"suspended"})
+
+
+def test_a_smaller_converted_amount_gives_no_one_what_was_voided(order):
+    refund = refund_in_usd(payment_of(order))
+    convert(refund, 10_00)
+    deliver_payment(payment_of(order), status="failed")
+
+    convert(refund, 4_00)
+
+    assert balances_of(order) == {"psp_clearing": 4_00, "recoverable": -4_00}
+    assert set(License.objects.filter(order=order).values_list("status", flat=True)) == {"revoked"}
+    assert is_proved(order)
 
 
 def test_nothing_is_refunded_while_a_foreign_refund_is_in_doubt(order):

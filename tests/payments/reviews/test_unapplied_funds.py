@@ -10,7 +10,9 @@ from payments.reviews.automatic_refunds import NothingToReturn, retry_return_of_
 from payments.reviews.mismatches import accept_received_amount
 from tests.buying import (
     ago,
+    answer_dispute,
     deliver,
+    deliver_dispute,
     deliver_payment,
     deliver_refund,
     envelope,
@@ -22,6 +24,7 @@ from tests.buying import (
 from tests.factories import OfferFactory
 from tests.payments.builders import BY_STAFF, open_reviews
 from veza.backoffice.proof import prove_payment
+from veza.backoffice.verification import verify_ledger
 from veza.core.ids import new_id
 from veza.core.models import ReviewItem
 
@@ -200,3 +203,56 @@ def test_a_return_that_the_bank_returned_is_retried_and_its_review_closes(sandbo
 
     assert open_reviews() == []
     assert prove_payment(payment_of(unapplied_order)).is_balanced
+
+
+def test_the_item_about_funds_lost_to_a_dispute_closes(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+
+    deliver_dispute(payment_of(unapplied_order), "lost")
+
+    item = ReviewItem.objects.get(kind="unapplied_funds")
+    assert (item.status, item.note) == ("closed", "Lost to a dispute: the buyer has 12.00 EUR from their bank.")
+    assert prove_payment(payment_of(unapplied_order)).differences == []
+
+
+def test_what_a_dispute_left_of_the_funds_is_still_to_be_returned(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+
+    deliver_dispute(payment_of(unapplied_order), "lost", amount_minor=7_00)
+
+    assert open_reviews() == [("unapplied_funds", 5_00)]
+
+
+def test_funds_in_a_dispute_that_is_not_decided_keep_their_item(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+
+    deliver_dispute(payment_of(unapplied_order), "opened")
+
+    assert ("unapplied_funds", 12_00) in open_reviews()
+
+
+def test_funds_that_the_bank_gives_back_are_to_be_returned_again(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+    deliver_dispute(payment_of(unapplied_order), "lost")
+
+    answer_dispute(payment_of(unapplied_order), "won")
+
+    assert open_reviews() == [("unapplied_funds", 12_00)]
+    assert retry_return(unapplied_order).amount_minor == 12_00
+
+
+def test_what_a_dispute_left_can_be_returned(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+    deliver_dispute(payment_of(unapplied_order), "lost", amount_minor=7_00)
+
+    assert retry_return(unapplied_order).amount_minor == 5_00
+
+
+def test_an_older_item_about_lost_funds_closes_with_the_daily_proof(sandbox, unapplied_order):
+    refused_return(sandbox, unapplied_order)
+    deliver_dispute(payment_of(unapplied_order), "lost")
+    ReviewItem.objects.filter(kind="unapplied_funds").update(closed_at=None)
+
+    verify_ledger()
+
+    assert open_reviews() == []

@@ -4,13 +4,14 @@ import pytest
 
 from payments import timeline
 from payments.ledger.postings import balances
-from payments.models import Dispute, WriteOff
+from payments.models import Dispute, Refund, WriteOff
 from payments.reviews.conversions import enter_converted_amount
 from payments.reviews.write_offs import NothingToWriteOff, open_shortfall, shortfall_minor, write_off_shortfall
 from tests.buying import (
     ago,
     answer_dispute,
     deliver_dispute,
+    deliver_payment,
     deliver_refund,
     payment_of,
     refund_of,
@@ -180,6 +181,25 @@ def test_a_refund_returned_after_a_write_off_leaves_no_loss(order):
 
     assert (balances_of(order), loss_of(refund)) == ({}, (0, 18_00))
     assert [*prove_payment(payment_of(order)).differences, *account_faults()] == []
+
+
+@pytest.mark.parametrize("written_off", [False, True])
+def test_an_excess_covered_in_part_is_asked_for_without_that_part(order, written_off):
+    refund = refund_of(order, amount_minor=6_00)
+    deliver_refund(refund)
+    deliver_refund(refund_of(order, amount_minor=4_00))
+    deliver_payment(payment_of(order), status="failed")
+    void = Refund.objects.get(source="void")
+    if written_off:
+        write_off_shortfall(void, cause=BY_FINANCE)
+
+    deliver_refund(refund, status="failed")
+
+    loss = {"dispute_loss": -4_00} if written_off else {"recoverable": -4_00}
+    assert balances_of(order) == {"psp_clearing": 4_00} | loss
+    assert shortfall_minor(Refund.objects.get(pk=void.pk)) == (0 if written_off else 4_00)
+    assert (open_shortfall(void) is None) == written_off
+    assert prove_payment(payment_of(order)).differences == []
 
 
 def test_a_dispute_covered_by_a_returned_refund_recovers_its_loss(order):

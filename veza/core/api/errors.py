@@ -12,8 +12,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from veza.core.api.inputs import UNKNOWN_FIELD
-from veza.core.api.parsers import BodyTooLarge
+from veza.core.api.inputs import UNKNOWN_FIELD, BodyTooLarge
 from veza.core.api.problems import FieldError, Problem, flatten, retry_after, to_http, to_response
 from veza.core.errors import NotAllowed
 from veza.core.states import StaleState

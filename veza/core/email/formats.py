@@ -27,7 +27,9 @@ def day(at: date) -> str:
     """A day: `29 November 2026`. A time is given as its day in the reader's time zone."""
     if isinstance(at, datetime):
         at = at.astimezone(timezone.get_current_timezone())
-    return dates.format_date(at, format="long", locale=_locale())
+    text = dates.format_date(at, format="long", locale=_locale())
+    # The locale data has no ordinal, and French writes the first of a month as one.
+    return text.replace("1 ", "1er ", 1) if _locale().language == "fr" and at.day == 1 else text
 
 
 def moment(at: datetime) -> str:

@@ -54,6 +54,10 @@ def build(email: Email, rendered: Rendered, *, unsubscribe_url: str = "") -> Ema
     return message
 
 
+class _ServerCloses(Exception):
+    """The mail server ends this connection, and has not taken the message (421). smtplib has closed it."""
+
+
 class MailServer:
     """Connections to the mail server, each used by one thread at a time."""
 
@@ -69,11 +73,20 @@ class MailServer:
 
         try:
             connection, uses = self._connect()
+            try:
+                outcome = _hand_over(connection, message, call)
+            except _ServerCloses:
+                if not uses:
+                    raise
+                # It took messages before: servers end a connection after a number of them that they do not tell.
+                connection, uses = _open(), 0
+                outcome = _hand_over(connection, message, call)
         except smtplib.SMTPAuthenticationError as error:
             return NotSent("The mail server rejected our user name or password.", call(error.smtp_code))
+        except _ServerCloses as error:
+            return NotSent(f"The mail server is closing: {error}", call(0))
         except (OSError, smtplib.SMTPException) as error:
             return NotSent(f"The mail server could not be reached: {_describe(error)}", call(0))
-        outcome = _hand_over(connection, message, call)
         if isinstance(outcome, Accepted | Refused) and uses + 1 < MESSAGES_PER_CONNECTION:
             self._idle.put((connection, uses + 1))
         else:
@@ -93,17 +106,7 @@ class MailServer:
         try:
             return self._idle.get_nowait()
         except Empty:
-            connection = get_connection(
-                host=settings.SMTP_HOST,
-                port=settings.SMTP_PORT,
-                username=settings.SMTP_USERNAME,
-                password=settings.SMTP_PASSWORD,
-                use_tls=settings.SMTP_TLS and settings.SMTP_PORT != smtplib.SMTP_SSL_PORT,
-                use_ssl=settings.SMTP_TLS and settings.SMTP_PORT == smtplib.SMTP_SSL_PORT,
-                timeout=settings.SMTP_TIMEOUT_SECONDS,
-            )
-            connection.open()
-            return connection, 0
+            return _open(), 0
 
 
 @contextmanager
@@ -114,6 +117,21 @@ def mail_server() -> Iterator[MailServer]:
         yield server
     finally:
         server.close()
+
+
+def _open() -> BaseEmailBackend:
+    """A new connection. Raises SMTPException or OSError."""
+    connection: BaseEmailBackend = get_connection(
+        host=settings.SMTP_HOST,
+        port=settings.SMTP_PORT,
+        username=settings.SMTP_USERNAME,
+        password=settings.SMTP_PASSWORD,
+        use_tls=settings.SMTP_TLS and settings.SMTP_PORT != smtplib.SMTP_SSL_PORT,
+        use_ssl=settings.SMTP_TLS and settings.SMTP_PORT == smtplib.SMTP_SSL_PORT,
+        timeout=settings.SMTP_TIMEOUT_SECONDS,
+    )
+    connection.open()
+    return connection
 
 
 def _hand_over(
@@ -137,7 +155,7 @@ def _hand_over(
 def _outcome_of(code: int, text: bytes | str, call: Callable[[int], Call]) -> Outcome[None]:
     answer = text.decode(errors="replace") if isinstance(text, bytes) else text
     if code == _CLOSING:
-        return NotSent(f"The mail server is closing: {answer}", call(0))
+        raise _ServerCloses(answer)
     if code >= _PERMANENT:
         return Refused(str(code), answer, call(code))
     return Unknown(f"{code} {answer}", call(code))

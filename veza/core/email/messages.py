@@ -26,7 +26,8 @@ class Message:
     `compose` reads the subject when the e-mail's turn comes, in the recipient's language and time zone, and tells if
     it is not true any more. `sample` shows the message without any rows. `optional` messages may be unsubscribed from:
     none that the law or the recipient's money requires. One that `needs_open_account` asks for what only a user who can
-    log in may do: it is dropped once their account is closed.
+    log in may do: it is dropped once their account is closed. Messages of one `series` tell the states of one thing
+    (`series.py`); its `is_all_clear` ends what the others told, and is not sent to whom they told nothing.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Message:
     sample: Callable[[], Content]
     optional: bool = False
     needs_open_account: bool = False
+    series: str = ""
+    is_all_clear: bool = False
 
 
 _messages: dict[str, Message] = {}

@@ -18,7 +18,6 @@ from veza.core.reviews import close_review
 log = structlog.get_logger(__name__)
 # The review item of an e-mail that was not sent.
 EMAIL_FAILED = "email_failed"
-_TIME = "#"
 
 
 class EmailNotResendable(NotAllowed):
@@ -52,27 +51,6 @@ def write_email(
     write_emails([draft(message, subject, to=to, occasion=occasion, after=after)])
 
 
-def write_email_if_changed(
-    message: Message, subject: KeyedRow | User, *, to: UUID, occasion: str, after: timedelta = timedelta(0)
-) -> None:
-    """Write `message` about what changes and may change back: unless it is waiting, or was the last that was told.
-
-    `occasion` names the state. The caller has locked the subject. See `fact_of`.
-    """
-    earlier = Email.objects.filter(subject_id=subject.pk, message=message.name, recipient=to, copy_of=None)
-    facts = [(fact_of(row.occasion), row.status) for row in earlier.only("occasion", "status").order_by("-pk")]
-    last = next((fact for fact, status in facts if status != EmailStatus.DROPPED), None)
-    if last == occasion or (occasion, EmailStatus.WAITING) in facts:
-        return
-    times = sum(fact == occasion for fact, _ in facts)
-    write_email(message, subject, to=to, occasion=f"{occasion}{_TIME}{times + 1}" if times else occasion, after=after)
-
-
-def fact_of(occasion: str) -> str:
-    """The state that an occasion of `write_email_if_changed` names, without which time it is that it is told."""
-    return occasion.partition(_TIME)[0]
-
-
 def write_emails(emails: Sequence[Email]) -> None:
     """Write drafts in the caller's transaction, in one statement.
 
@@ -83,11 +61,14 @@ def write_emails(emails: Sequence[Email]) -> None:
     writes.insert(emails, ignore_conflicts=True)
 
 
-def write_group_email(message: Message, *, address: str, subject: str, subject_id: UUID, occasion: str) -> None:
-    """Write `message` to an address of ours that is no user's."""
+def write_group_email(
+    message: Message, *, address: str, language: str, subject: str, subject_id: UUID, occasion: str
+) -> None:
+    """Write `message` to an address of ours that is no user's, in the language of who reads there."""
     email = Email(
         message=message.name,
         address=address,
+        language=language,
         subject=subject,
         subject_id=subject_id,
         occasion=occasion,
@@ -107,7 +88,7 @@ def resend(*, email_id: UUID, copy_id: UUID, cause: Cause) -> Email:
             return earlier
         if first.status not in (EmailStatus.SENT, EmailStatus.FAILED):
             raise EmailNotResendable(f"Only a sent or failed e-mail can be resent; this one is {first.status}.")
-        copied = ("message", "recipient_id", "subject", "subject_id", "occasion", "correlation_id")
+        copied = ("message", "recipient_id", "language", "subject", "subject_id", "occasion", "correlation_id")
         fields = {name: getattr(first, name) for name in copied}
         address = "" if first.recipient_id else first.address
         copy = Email.objects.create(pk=copy_id, copy_of=first, address=address, **fields)

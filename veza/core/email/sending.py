@@ -26,6 +26,7 @@ from veza.core.email.messages import Message, message_of
 from veza.core.email.opt_outs import has_opted_out, unsubscribe_url
 from veza.core.email.outbox import EMAIL_FAILED
 from veza.core.email.rendering import Rendered, render
+from veza.core.email.series import why_not_told
 from veza.core.models import Email, EmailStatus, Language
 from veza.core.outcomes import Accepted, NotSent, Outcome, Refused, Unknown
 from veza.core.reviews import open_review
@@ -117,7 +118,9 @@ def _prepare(email: Email) -> Rendered | Outdated:
         return Outdated("The recipient has unsubscribed from this message.")
     if message.needs_open_account and person is not None and person.closed_at is not None:
         return Outdated("The recipient's account is closed.")
-    language, zone = (person.language, person.time_zone) if person else (Language.ENGLISH, "UTC")
+    if why := why_not_told(email, message):
+        return Outdated(why)
+    language, zone = (person.language, person.time_zone) if person else (email.language or Language.ENGLISH, "UTC")
     return compose(message, email, language=language, zone=zone)
 
 

@@ -64,6 +64,7 @@ class Command(BaseCommand):
         for name, price, trial_days, can_sell in PLANS:
             Plan.objects.get_or_create(
                 name=name,
+                version=1,
                 defaults={
                     "price_minor": price,
                     "currency": "EUR",
@@ -89,7 +90,7 @@ class Command(BaseCommand):
         now = timezone.now()
         become_creator(user_id=seller.pk, at=now)
         if not may_sell(seller.pk, now):
-            plan = Plan.objects.get(name=SELLERS_PLAN)
+            plan = Plan.objects.get(name=SELLERS_PLAN, active=True)
             open_subscription(subscription_id=new_id(), user=seller, plan_id=plan.pk, cause=COMMAND, at=now)
         for title in titles:
             product, _ = Product.objects.get_or_create(
