@@ -133,8 +133,8 @@ def ids_of_sellers(moments: SellingMoments) -> RawSQL:
     text is built once in a process: Django needs more time for it than PostgreSQL for the page that it is part of.
     """
     text, params = _text_of_sellers()
-    moment_of: dict[object, datetime] = dict(zip(SellingMoments._fields, moments, strict=True))
-    return RawSQL(text, [moment_of.get(value, value) for value in params])  # noqa: S611  # Django's own text.
+    values: dict[object, datetime] = dict(zip(SellingMoments._fields, moments, strict=True))
+    return RawSQL(text, [values.get(value, value) for value in params])  # noqa: S611  # Django's own text.
 
 
 @cache

@@ -1,5 +1,6 @@
 """What every floor's tests share: the providers' double over HTTP, and settings that point at it."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,12 @@ WSGIServer.request_queue_size = 128
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Every test client loads the middleware: it must not read the whole folder of static files each time.
 settings.WHITENOISE_AUTOREFRESH = True
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through all code and 6000 collected tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
