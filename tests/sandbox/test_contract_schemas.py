@@ -11,6 +11,9 @@ from tests.sandbox.schemas import FOLDER, HYPERSWITCH, STRIPE, assert_fits
 
 LONG_ID = "pay_01234567890123456789012345"  # the schema requires 30 characters, the server does not
 
+# Real calls of Stripe's that the excerpt of its schema leaves out (docs.stripe.com/api/accounts/retrieve).
+LEFT_OUT = {("GET", "/v1/account")}
+
 pytestmark = pytest.mark.skipif(not (FOLDER / STRIPE).exists(), reason="the contracts are not available")
 
 
@@ -63,7 +66,7 @@ def test_every_route_of_stripe_is_a_real_one():
 
     ours = {(route.method, shape(route.template)) for route in routes.ROUTES if route.door is routes.STRIPE}
 
-    assert ours <= shapes
+    assert ours <= shapes | LEFT_OUT
 
 
 def shape(path):

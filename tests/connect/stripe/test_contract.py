@@ -7,6 +7,7 @@ import pytest
 
 from connect.stripe import calls as stripe_calls
 from connect.stripe import client as stripe_api
+from connect.stripe.regions import FULL, RECIPIENT
 from tests.sandbox.schemas import FOLDER, STRIPE, with_nulls
 from veza.core.ids import new_id
 
@@ -69,13 +70,25 @@ def test_a_reversal_always_names_its_amount(params):
     assert params[0]["amount"] == 9_00
 
 
-def test_the_parameters_of_an_account_fit_stripes_schema(params):
-    stripe_api.create_account(account_id=new_id(), email="ana@example.com", country="FR", idempotency_key="key")
+def open_account(agreement):
+    stripe_api.create_account(
+        account_id=new_id(),
+        email="ana@example.com",
+        country="FR",
+        service_agreement=agreement,
+        capabilities=["transfers"],
+        idempotency_key="key",
+    )
+
+
+@pytest.mark.parametrize("agreement", [FULL, RECIPIENT])
+def test_the_parameters_of_an_account_fit_stripes_schema(params, agreement):
+    open_account(agreement)
 
     assert_is_known(params[0], "/v1/accounts")
 
 
 def test_stripe_pays_an_account_out_on_request_only(params):
-    stripe_api.create_account(account_id=new_id(), email="ana@example.com", country="FR", idempotency_key="key")
+    open_account(FULL)
 
     assert params[0]["settings"]["payouts"]["schedule"]["interval"] == "manual"
