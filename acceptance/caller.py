@@ -55,6 +55,11 @@ class Caller:
             self._credentials, self._token = (email, password), str(answer.body["access_token"])
         return answer
 
+    def use_token(self, token: str) -> None:
+        """Call with an access token that the operator brought. It is not renewed."""
+        self._log.hide_secret(token)
+        self._token = token
+
     def get(self, path: str) -> Answer:
         return self._call("GET", path, None, {})
 

@@ -24,8 +24,7 @@ class RunOptions:
     pay: str = "browser"
     refund: str = "ask"
     staff: bool = False
-    staff_email: str = ""
-    staff_password: str = ""
+    staff_token: str = ""
     product: str = ""
     license: str = "personal"
     limit_minor: int = 0
@@ -60,7 +59,7 @@ def add_walk(parser: CommandParser) -> None:
         "--pay", choices=("browser", "sandbox"), default="browser", help="who pays; default: the operator, in a browser"
     )
     parser.add_argument("--refund", choices=("ask", "yes", "no"), default="ask", help="refund the purchase at the end")
-    parser.add_argument("--staff", action="store_true", help="read transfers over HTTP as staff, not in the database")
+    parser.add_argument("--staff", action="store_true", help="read transfers over HTTP with STAFF_TOKEN, not in SQL")
     parser.add_argument("--product", default="", help="the id of the product to buy; default: the cheapest")
     parser.add_argument("--license", choices=("personal", "commercial"), default="personal")
     parser.add_argument("--limit-minor", type=int, help="the highest price before tax; default in live runs: 1000")
@@ -74,25 +73,23 @@ def wishes_of(options: dict[str, Any], *, password_needed: bool = True) -> RunOp
     if not options["base_url"].startswith(("http://", "https://")):
         raise CommandError("Set Veza's address: --base-url https://… or E2E_BASE_URL.", returncode=2)
     email = os.environ.get("OPERATOR_EMAIL", "") or (input("Your e-mail address: ") if sys.stdin.isatty() else "")
-    staff_email = os.environ.get("STAFF_EMAIL", "")
     limit = options.get("limit_minor")
     names = ("pay", "refund", "staff", "product", "license", "report_dir", "poll_seconds", "patience_seconds")
     return RunOptions(
         base_url=options["base_url"].rstrip("/"),
         environment=options["environment"],
         email=email,
-        password=_password("OPERATOR_PASSWORD", email) if password_needed else "",
-        staff_email=staff_email,
-        staff_password=_password("STAFF_PASSWORD", staff_email) if staff_email and options.get("staff") else "",
+        password=_secret("OPERATOR_PASSWORD", f"Password of {email or 'the operator'}: ") if password_needed else "",
+        staff_token=_secret("STAFF_TOKEN", "Staff token: ") if options.get("staff") else "",
         limit_minor=limit if limit is not None else LIVE_LIMIT_MINOR if options["environment"] == "live" else 0,
         **{name: options[name] for name in names if name in options},
     )
 
 
-def _password(variable: str, email: str) -> str:
+def _secret(variable: str, prompt: str) -> str:
     """From the environment, or from a prompt that does not show it."""
-    if password := os.environ.get(variable, ""):
-        return password
+    if secret := os.environ.get(variable, ""):
+        return secret
     if not sys.stdin.isatty():
         raise CommandError(f"Set {variable}, or run this in a terminal to enter it.", returncode=2)
-    return getpass.getpass(f"Password of {email or 'the operator'}: ")
+    return getpass.getpass(prompt)

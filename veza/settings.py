@@ -77,7 +77,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "django_filters",
-    "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
     "drf_spectacular_sidecar",
 ]
@@ -144,7 +143,7 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": REDIS_TIMEOUTS,
+        "OPTIONS": REDIS_TIMEOUTS | {"serializer": "veza.core.json_cache.JsonSerializer"},
     }
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -317,8 +316,6 @@ REFRESH_TOKEN_LIFETIME = duration("REFRESH_TOKEN_LIFETIME", "14d")
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
     "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
     "CHECK_REVOKE_TOKEN": True,
     "ISSUER": "veza",
     "AUDIENCE": "veza-api",
@@ -329,7 +326,7 @@ SIMPLE_JWT = {
 THROTTLE_ANY = env.str("THROTTLE_ANY", default="1200/min")
 THROTTLE_MONEY = env.str("THROTTLE_MONEY", default="120/min")
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["veza.core.api.sessions.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["veza.core.api.inputs.StrictJSONParser"],
@@ -392,6 +389,8 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 X_FRAME_OPTIONS = "DENY"
+# How long after they logged in staff have to log in again, whatever they did meanwhile.
+STAFF_SESSION = duration("STAFF_SESSION", "8h")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 
 # --- Logs ---

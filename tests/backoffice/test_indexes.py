@@ -39,6 +39,7 @@ from veza.backoffice.models import StaffAction
 from veza.backoffice.proof import prove_all
 from veza.backoffice.timeline import timeline_of
 from veza.core.admin_lists import find
+from veza.core.api.sessions import end_all
 from veza.core.ids import new_id
 from veza.core.models import Email
 
@@ -71,6 +72,7 @@ INDEXES = {
     "connect.move_on_payouts": "payout_due",
     "subscriptions.run_due": "subscription_due",
     "subscriptions.announce_prices": "price_change_due subscription_live_of_plan",
+    "ending all sessions": "api_session_of_user",
     "marketplace.review_restrictions": "restriction_review_due",
     "marketplace.review_refund_applications": "refund_application_undecided",
     "a webhook of a refund": "seller_set_offs_transfer_id_6bf9e279 marketplace_refundapplication_order_id_ce241615",
@@ -122,7 +124,7 @@ SELECT index.relname FROM pg_index
 JOIN pg_class AS index ON index.oid = indexrelid
 JOIN pg_class AS rows ON rows.oid = indrelid
 WHERE rows.relnamespace = 'public'::regnamespace AND NOT indisunique
-  AND rows.relname !~ '^(auth|django|token_blacklist|core_user)_' AND index.relname !~ '_like$'
+  AND rows.relname !~ '^(auth|django|core_user)_' AND index.relname !~ '_like$'
 """
 
 
@@ -181,6 +183,7 @@ def code(sandbox, boss) -> dict[str, Callable[[], object]]:
         "connect.move_on_payouts": payouts.advance_due,
         "subscriptions.run_due": run_due_subscriptions,
         "subscriptions.announce_prices": announce_prices,
+        "ending all sessions": lambda: end_all(buyer),
         "marketplace.review_restrictions": review_restrictions,
         "marketplace.review_refund_applications": review_refund_applications,
         "a webhook of a refund": lambda: deliver_refund(refund),

@@ -1,9 +1,12 @@
 """No script and no style stands inside a page, and the browser is told so; secrets are masked."""
 
 import re
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.contrib import admin
+from django.test import Client
 from django.urls import reverse
 
 from payments.models import WebhookDelivery
@@ -50,8 +53,8 @@ def test_a_delivery_is_shown_with_its_secrets_masked():
     assert "4242" not in page.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/admin/token_blacklist/outstandingtoken/", "/admin/token_blacklist/"])
-def test_tables_of_libraries_have_no_page(boss, address):
+@pytest.mark.parametrize("address", ["/admin/core/apisession/", "/admin/core/signin/"])
+def test_sessions_have_no_page(boss, address):
     assert boss.get(address).status_code == 404
 
 
@@ -62,3 +65,19 @@ def test_what_an_attacker_sends_is_shown_as_text():
     page = browser(staff("support")).get(reverse("admin:payments_webhookdelivery_change", args=[delivery.pk]))
 
     assert "<script>alert" not in page.content.decode()
+
+
+def test_staff_log_in_again_after_their_session_whatever_they_did(settings):
+    settings.STAFF_SESSION = timedelta(hours=8)
+    member = staff("support")
+    member.set_password("a long enough password")
+    member.save(update_fields=["password"])
+    client = Client()
+    client.post("/admin/login/", {"username": member.email, "password": "a long enough password"})
+
+    statuses = []
+    for hours in (1, 7, 9):
+        with time_machine.travel(timedelta(hours=hours), tick=False):
+            statuses.append(client.get("/admin/").status_code)
+
+    assert statuses == [200, 200, 302]

@@ -19,7 +19,8 @@ from payments.tasks import resend
 from tests.buying import SECRET
 from tests.factories import OfferFactory, PersonFactory
 from veza.backoffice.evidence import MAY_READ
-from veza.core.models import User
+from veza.core.api import sessions
+from veza.core.models import SignInMethod, User
 from veza.core.platform import maintenance
 from veza.status import state
 
@@ -27,7 +28,6 @@ NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASSWORD = "canary-password-of-the-operator"
 # The statuses of a webhook that the sandbox is sending or will send again.
 UNDER_WAY = {"waiting", "retrying"}
-STAFF_PASSWORD = "canary-password-of-the-staff"
 
 
 class Stack:
@@ -41,7 +41,8 @@ class Stack:
             seller=self.offer.product.seller, stripe_account_id=self.account_id, transfers_active=True
         )
         self.operator = create_user("operator@example.com", PASSWORD)
-        self.staff = create_user("staff@example.com", STAFF_PASSWORD, is_staff=True)
+        self.staff = create_user("staff@example.com", PASSWORD, is_staff=True)
+        self.staff_token = sessions.begin(self.staff, SignInMethod.OPERATOR).access_token
         for name in MAY_READ:
             app, _, codename = name.partition(".")
             self.staff.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
@@ -54,8 +55,7 @@ class Stack:
             "pay": "sandbox",
             "refund": "yes",
             "staff": True,
-            "staff_email": self.staff.email,
-            "staff_password": STAFF_PASSWORD,
+            "staff_token": self.staff_token,
             "report_dir": self.report_dir,
             "poll_seconds": 0.05,
             "patience_seconds": 5.0,

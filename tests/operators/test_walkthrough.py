@@ -15,7 +15,7 @@ from acceptance.walk import FAIL, NOT_RUN, PASS, SKIPPED
 from marketplace.models import License, Order
 from marketplace.states import LicenseStatus
 from tests.buying import payment_of
-from tests.operators.conftest import PASSWORD, STAFF_PASSWORD, NoOperator, ScriptedOperator, run_workers
+from tests.operators.conftest import PASSWORD, NoOperator, ScriptedOperator, run_workers
 from veza.core.causes import Cause
 from veza.core.models import PlatformSetting
 from veza.core.states import move
@@ -54,7 +54,7 @@ def test_no_secret_appears_anywhere(stack, log, capfd):
 
     text = log.path.read_text() + stack.report + "".join(operator.output) + "".join(capfd.readouterr())
     assert PASSWORD not in text
-    assert STAFF_PASSWORD not in text
+    assert stack.staff_token not in text
     assert "eyJ" not in text
     assert "_secret_" not in text
 
@@ -322,8 +322,7 @@ def workers():
 def arguments(stack, monkeypatch):
     monkeypatch.setenv("OPERATOR_EMAIL", stack.operator.email)
     monkeypatch.setenv("OPERATOR_PASSWORD", PASSWORD)
-    monkeypatch.setenv("STAFF_EMAIL", stack.staff.email)
-    monkeypatch.setenv("STAFF_PASSWORD", STAFF_PASSWORD)
+    monkeypatch.setenv("STAFF_TOKEN", stack.staff_token)
     return ["--base-url", stack.url, "--report-dir", str(stack.report_dir), "--poll-seconds", "0.05"]
 
 

@@ -18,7 +18,7 @@ from veza.backoffice.timeline import next_steps_of, timeline_of
 from veza.core.admin_actions import AdminAction
 from veza.core.admin_base import MoneySite
 from veza.core.admin_columns import Panel
-from veza.core.api.lockout import TooManyTries, count_try, forget_tries
+from veza.core.api.lockout import TooManyTries, count_try
 from veza.core.api.requests import source_address
 from veza.core.causes import Cause
 from veza.core.models import User
@@ -27,7 +27,6 @@ from veza.core.timeline import ProofLine, TimelineLine
 
 EXPORT = "backoffice.export_rows"
 # Tables of libraries, of no use to support.
-NOT_SHOWN = ("token_blacklist",)
 # The menu, in the terms of support.
 MENU = (
     ("Orders", ("marketplace.order", "marketplace.refundapplication", "marketplace.license", "marketplace.product")),
@@ -69,11 +68,11 @@ class StaffLogin(AdminAuthenticationForm):
         email = self.cleaned_data.get("username", "")
         address = source_address(self.request) if self.request is not None else None
         try:
-            count_try(email, address)
+            counted = count_try(email, address)
         except TooManyTries as error:
             raise ValidationError(error.text, code=error.code) from error
         data = super().clean()
-        forget_tries(email, address)
+        counted.succeeded(self.get_user())
         return data
 
 
@@ -86,10 +85,12 @@ class Backoffice(MoneySite):
     site_url = None
     enable_nav_sidebar = True
 
-    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
-        models = [model for model in models if model._meta.app_label not in NOT_SHOWN]
-        super().register(models, admin_class, **options)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Log in, until STAFF_SESSION from now: whatever is done meanwhile moves that no further."""
+        response = super().login(request, extra_context)
+        if request.method == "POST" and request.user.is_authenticated:
+            request.session.set_expiry(timezone.now() + settings.STAFF_SESSION)
+        return response
 
     def timeline_of(self, correlation_id: UUID) -> Sequence[TimelineLine]:
         return timeline_of(correlation_id)

@@ -132,6 +132,37 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.get_full_name()
 
 
+class SignInMethod(models.TextChoices):
+    PASSWORD = "password", "Password"
+    OPERATOR = "operator", "Operator"
+
+
+class ApiSession(KeyedRow):
+    """One log-in to the API. Its tokens name it and the renewal that made them; none of them is stored."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_sessions", db_index=False)
+    method = models.CharField(max_length=20, choices=SignInMethod)
+    begun_at = models.DateTimeField()
+    renewals = models.PositiveIntegerField(default=0, db_default=0)
+    renewed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "-renewed_at"], name="api_session_of_user")]
+
+
+class SignIn(KeyedRow):
+    """A network from which a user has logged in, and when they last did."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sign_ins", db_index=False)
+    network = models.CharField(max_length=45)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "network"], name="one_sign_in_per_network")]
+
+
 class StatusChange(KeyedRow):
     """One move of one row, written in the commit that made it. Append-only in the database."""
 

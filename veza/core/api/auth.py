@@ -1,6 +1,9 @@
-"""Log-in and token refresh."""
+"""Log-in, token refresh and log-out."""
+
+from typing import cast
 
 from django.contrib.auth import authenticate
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -22,6 +25,12 @@ class InvalidCredentials(NotAllowed):
     http_status = 401
 
 
+class SessionScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]  # It registers itself, by being defined.
+    """How the OpenAPI document says that a call wants an access token."""
+
+    target_class = "veza.core.api.sessions.SessionAuthentication"
+
+
 class LoginInput(Input):
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=1000, trim_whitespace=False)
@@ -29,6 +38,10 @@ class LoginInput(Input):
 
 class RefreshInput(Input):
     refresh_token = serializers.CharField(max_length=4000)
+
+
+class LogoutInput(Input):
+    everywhere = serializers.BooleanField(default=False)
 
 
 class SessionOutput(serializers.Serializer[sessions.Session]):
@@ -62,7 +75,8 @@ class Login(PublicView):
 class Refresh(PublicView):
     @extend_schema(
         summary="Exchange a refresh token for a new pair",
-        description="A refresh token works once. Using it again ends all sessions of its owner.",
+        description="A refresh token works once; within ten seconds the same exchange is answered again, in case the "
+        "answer was lost. Using it later ends all sessions of its owner, and their access tokens.",
         request=RefreshInput,
         responses=SessionOutput,
         operation_id="refresh_session",
@@ -73,12 +87,30 @@ class Refresh(PublicView):
         return Response(SessionOutput(sessions.renew(payload["refresh_token"])).data)
 
 
+class Logout(APIView):
+    @extend_schema(
+        summary="Log out",
+        description="Ends the session of the access token, or with `everywhere` all sessions of the user. Their "
+        "access tokens and refresh tokens work no longer.",
+        request=LogoutInput,
+        responses={204: None},
+        operation_id="delete_session",
+        tags=["auth"],
+    )
+    def post(self, request: Request) -> Response:
+        payload = input_of(request, LogoutInput)
+        if payload["everywhere"]:
+            sessions.end_all(cast(User, request.user))
+        else:
+            sessions.end(request)
+        return Response(status=204)
+
+
 def _authenticate(request: Request, email: str, password: str) -> User:
-    address = source_address(request)
-    lockout.count_try(email, address)
+    counted = lockout.count_try(email, source_address(request))
     # Django hashes the password for unknown and closed accounts too, so the three take equally long.
     user = authenticate(request._request, username=email, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials("E-mail address or password is wrong.")
-    lockout.forget_tries(email, address)
+    counted.succeeded(user)
     return user

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
+from django.core.cache import cache
 from redis import RedisError
 
 log = structlog.get_logger(__name__)
@@ -40,3 +41,23 @@ class SharedCache:
 
 
 shared_cache = SharedCache()
+
+
+def count(key: str, *, seconds: int) -> int:
+    """Count one more under `key` and return the count, in one step: of calls at once no two get the same number.
+
+    The count ends by itself `seconds` after it began. Raises what the cache raises.
+    """
+    cache.add(key, 0, timeout=seconds)
+    try:
+        return cache.incr(key)
+    except ValueError:  # It ended between the two lines.
+        return 1
+
+
+def uncount(key: str) -> None:
+    """Count one less. A count that has ended meanwhile stays ended. Raises what the cache raises."""
+    try:
+        cache.decr(key)
+    except ValueError:
+        return

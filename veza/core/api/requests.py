@@ -1,6 +1,6 @@
 """The user, address and id of a request, as logs, status changes and throttles all use them."""
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from uuid import UUID
 
 from django.conf import settings
@@ -48,6 +48,16 @@ def source_address(request: AnyRequest) -> str | None:
         if len(hops) >= proxies and (address := _address(hops[-proxies])):
             return address
     return _address(request.META.get("REMOTE_ADDR", ""))
+
+
+def network_of(address: str | None) -> str:
+    """Whom an address stands for, as counts know them: an IPv6 customer holds a whole /64 and could use a new one of
+    its addresses for every call."""
+    if address is None:
+        return "unknown"
+    if ip_address(address).version == 4:
+        return address
+    return str(ip_network(f"{address}/64", strict=False).network_address)
 
 
 def _address(text: str) -> str | None:

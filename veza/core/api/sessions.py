@@ -1,24 +1,34 @@
-"""Pairs of tokens: a short access token, and a refresh token that works once.
+"""Log-ins to the API: a short access token, and a refresh token that is exchanged for the next pair.
 
-This is the only module that knows simplejwt's tokens. A refresh token that is used a second time has been copied,
-and it is impossible to tell which copy is the thief's: all sessions of that user end.
+Both name their row, and die with it. A refresh token also names the renewal that made it, so that none is stored and
+each works once. An answer may be lost on its way: for some seconds the same exchange is answered again. After that, a
+token that was exchanged already has been copied, and it is impossible to tell which copy is the thief's: all sessions
+of that user end.
+
+This is the only module that knows simplejwt's tokens.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from rest_framework_simplejwt.tokens import RefreshToken, Token
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from veza.core.errors import NotAllowed
-from veza.core.models import User
+from veza.core.models import ApiSession, SignInMethod, User
 
 log = structlog.get_logger(__name__)
+
+SESSION, RENEWAL = "session", "renewal"
+ANSWERED_AGAIN_FOR = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -34,54 +44,98 @@ class SessionEnded(NotAllowed):
     http_status = 401
 
 
-class _AnyRefreshToken(RefreshToken):
-    """A refresh token whose signature and claims are checked, but not whether it was used already."""
-
-    def check_blacklist(self) -> None:
-        """`renew` checks it under a lock instead."""
+class SecondFactorNeeded(NotAllowed):
+    code = "second_factor_needed"
+    http_status = 403
 
 
-def begin(user: User) -> Session:
-    """A new session for a user whose password was right."""
-    token = RefreshToken.for_user(user)
-    lifetime = int(api_settings.ACCESS_TOKEN_LIFETIME.total_seconds())
-    return Session(access_token=str(token.access_token), refresh_token=str(token), expires_in=lifetime)
+class SessionAuthentication(JWTAuthentication):
+    """The user of an access token whose session goes on: one read for both."""
+
+    def get_user(self, validated_token: Token) -> User:  # type: ignore[override]  # Ours is the only model of users.
+        sessions = ApiSession.objects.select_related("user").filter(ended_at__isnull=True)
+        session = sessions.filter(pk=validated_token.get(SESSION)).first()
+        if session is None or not _may_go_on(session, validated_token):
+            raise AuthenticationFailed("This session has ended. Log in again.", code="token_not_valid")
+        return session.user
+
+
+def begin(user: User, method: SignInMethod = SignInMethod.PASSWORD, *, access_for: timedelta | None = None) -> Session:
+    """A new session for a user whose password was right, or whom an operator vouches for.
+
+    Its first access token expires after `access_for`, by default after ACCESS_TOKEN_LIFETIME. Raises
+    SecondFactorNeeded where a password alone opens no API to staff.
+    """
+    now = timezone.now()
+    if _needs_second_factor(user, method):
+        raise SecondFactorNeeded("A password alone does not open the API to staff. Use the back-office.")
+    ApiSession.objects.filter(user=user, expires_at__lt=now).delete()
+    session = ApiSession.objects.create(
+        user=user, method=method, begun_at=now, renewed_at=now, expires_at=now + api_settings.REFRESH_TOKEN_LIFETIME
+    )
+    return _pair_of(session, access_for or api_settings.ACCESS_TOKEN_LIFETIME)
 
 
 def renew(refresh_token: str) -> Session:
-    """Exchange a refresh token for a new pair. A second use ends all sessions. Raises SessionEnded."""
+    """Exchange a refresh token for a new pair. A copied one ends all sessions of its owner. Raises SessionEnded."""
     try:
-        token = _AnyRefreshToken(refresh_token)  # type: ignore[arg-type]  # Its annotation is wrong.
+        token = RefreshToken(refresh_token)  # type: ignore[arg-type]  # Its annotation is wrong.
     except TokenError:
         raise SessionEnded("This refresh token is not valid. Log in again.") from None
     # The revocation below has to be committed, so it cannot leave the transaction as an exception.
-    session = _exchange(token)
-    if session is None:
+    pair = _exchange(token)
+    if pair is None:
         raise SessionEnded("This session has ended. Log in again.")
-    return session
+    return pair
 
 
 @transaction.atomic(durable=True)
 def _exchange(token: Token) -> Session | None:
-    record = (
-        OutstandingToken.objects.select_for_update(no_key=True, of=("self",))
-        .filter(jti=token[api_settings.JTI_CLAIM])
-        .select_related("user")
-        .first()
-    )
-    if record is None or record.user is None:
+    sessions = ApiSession.objects.select_for_update(no_key=True, of=("self",)).select_related("user")
+    session = sessions.filter(pk=token.get(SESSION), ended_at__isnull=True).first()
+    if session is None or not _may_go_on(session, token):
         return None
-    user = record.user
-    if BlacklistedToken.objects.filter(token=record).exists():
-        log.warning("refresh_token_used_twice", user=str(user.pk))
-        end_all(user)
-        return None
-    BlacklistedToken.objects.create(token=record)
-    same_password = token.get(api_settings.REVOKE_TOKEN_CLAIM) == get_md5_hash_password(user.password)
-    return begin(user) if user.is_active and same_password else None
+    now, renewal = timezone.now(), token.get(RENEWAL)
+    if renewal == session.renewals:
+        session.renewals, session.renewed_at = session.renewals + 1, now
+        session.expires_at = now + api_settings.REFRESH_TOKEN_LIFETIME
+        session.save(update_fields=["renewals", "renewed_at", "expires_at"])
+        return _pair_of(session)
+    if renewal == session.renewals - 1 and now - session.renewed_at < ANSWERED_AGAIN_FOR:
+        return _pair_of(session)
+    log.warning("refresh_token_used_twice", user=str(session.user_id))
+    end_all(session.user)
+    return None
+
+
+def end(request: Request) -> None:
+    """End the session of the access token that came with the request. Its tokens work no longer."""
+    token = request.auth
+    if isinstance(token, Token):
+        ApiSession.objects.filter(pk=token.get(SESSION), ended_at__isnull=True).update(ended_at=timezone.now())
 
 
 def end_all(user: User) -> None:
-    """Revoke all refresh tokens of a user. Access tokens expire by themselves soon."""
-    alive = OutstandingToken.objects.filter(user=user, blacklistedtoken__isnull=True, expires_at__gt=timezone.now())
-    BlacklistedToken.objects.bulk_create([BlacklistedToken(token=token) for token in alive], ignore_conflicts=True)
+    """End all sessions of a user: none of their tokens works any longer."""
+    ApiSession.objects.filter(user=user, ended_at__isnull=True).update(ended_at=timezone.now())
+
+
+def _pair_of(session: ApiSession, lifetime: timedelta = api_settings.ACCESS_TOKEN_LIFETIME) -> Session:
+    refresh = RefreshToken.for_user(session.user)
+    refresh[SESSION], refresh[RENEWAL] = str(session.pk), session.renewals
+    access = AccessToken.for_user(session.user)
+    access[SESSION] = str(session.pk)
+    access.set_exp(lifetime=lifetime)
+    return Session(str(access), str(refresh), expires_in=int(lifetime.total_seconds()))
+
+
+def _may_go_on(session: ApiSession, token: Token) -> bool:
+    """Whether the user may log in as they did, and has the password of when the token was made."""
+    user = session.user
+    same_password = token.get(api_settings.REVOKE_TOKEN_CLAIM) == get_md5_hash_password(user.password)
+    return user.is_active and same_password and not _needs_second_factor(user, session.method)
+
+
+def _needs_second_factor(user: User, method: str) -> bool:
+    in_production = settings.VEZA_ENVIRONMENT != "development"
+    return user.is_staff and in_production and method == SignInMethod.PASSWORD
