@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "veza.core.api.middleware.BodyLengthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "veza.core.api.middleware.ContentSecurityPolicyMiddleware",
+    "veza.core.api.middleware.PrintableAddressMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from payments.models import WebhookDelivery
 from tests.backoffice.conftest import browser, staff
-from tests.buying import deliver
+from tests.buying import deliver, payment_of
+from veza.core.models import User
 
 pytestmark = pytest.mark.django_db
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -81,3 +82,25 @@ def test_staff_log_in_again_after_their_session_whatever_they_did(settings):
             statuses.append(client.get("/admin/").status_code)
 
     assert statuses == [200, 200, 302]
+
+
+@pytest.mark.parametrize("page", [address for address in LISTS if not address.endswith("/user/")])
+def test_not_even_a_superuser_makes_a_row_by_hand(boss, page):
+    assert boss.get(f"{page}add/").status_code in {200, 403}
+    assert b"submit-row" not in boss.get(f"{page}add/").content
+
+
+def test_not_even_a_superuser_deletes_a_row(boss, order):
+    rows = [order, payment_of(order), order.buyer]
+
+    for row in rows:
+        address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_delete", args=[row.pk])
+        assert boss.post(address, {"post": "yes"}).status_code == 403
+
+
+def test_staff_are_created_on_the_users_page(boss):
+    password = {"password1": "a-long-enough-one", "password2": "a-long-enough-one"}
+
+    boss.post("/admin/core/user/add/", {"email": "new@staff.example", "name": "New", "is_staff": "on", **password})
+
+    assert User.objects.get(email="new@staff.example").is_staff

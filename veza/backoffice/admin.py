@@ -2,16 +2,17 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
 
 from marketplace.seller_actions import HoldMoney, SuspendSeller
 from veza.backoffice.account_actions import CloseAccount, ReopenAccount
 from veza.backoffice.models import StaffAction
-from veza.core.admin import PersonAdmin
 from veza.core.admin_action_pages import ActionPages
 from veza.core.admin_base import ReadOnlyAdmin
 from veza.core.admin_columns import badge, column, moment, person
 from veza.core.models import User
+from veza.core.person_admin import PersonAdmin
 
 
 @admin.register(User)
@@ -48,3 +49,26 @@ class StaffActionAdmin(ReadOnlyAdmin):
     facts = (person("person"), moment("at", "when"), outcome)
     exports = False
     empty = "No action has been performed yet."
+
+
+@column("permissions")
+def permissions(group: Group) -> str:
+    return ", ".join(group.permissions.order_by("name").values_list("name", flat=True))
+
+
+@column("changed by")
+def changed_by(_group: Group) -> str:
+    return "A release: what each group may do is a table in the code, and every migrate restores it."
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupPage(ReadOnlyAdmin):
+    """The groups of staff, read-only: who is in which is edited on the user's page."""
+
+    ordering = ("name",)
+    list_display = ("name",)
+    facts = (changed_by, permissions)
+    exports = False

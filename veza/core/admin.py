@@ -1,4 +1,4 @@
-"""The ground floor's pages: users, status changes, provider calls, review items, workers and switches."""
+"""The ground floor's pages: status changes, provider calls, review items, workers and switches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -6,72 +6,20 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 
 from veza.core import email_admin as email_admin  # Its pages are registered when it is imported.
 from veza.core import platform, reviews
 from veza.core.admin_actions import ActionForm, ActionRequest, AdminAction
 from veza.core.admin_base import MoneySite, ReadOnlyAdmin, others
-from veza.core.admin_columns import NOTHING, badge, column, moment, short_id, when
-from veza.core.admin_lists import AgeFilter, CappedPaginator, find
+from veza.core.admin_columns import NOTHING, badge, column, moment, short_id
+from veza.core.admin_lists import AgeFilter
 from veza.core.causes import Cause
-from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewItem, StatusChange, User
+from veza.core.models import Heartbeat, PlatformSetting, ProviderCall, ReviewItem, StatusChange
 from veza.core.money import format_amount
 from veza.core.words import format_status
-
-
-class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes no parameter; its stub does.
-    """Users. Staff are created here; buyers and sellers too, until they can sign up.
-
-    `is_active` is not edited: it changes with everything that follows, by closing and reopening the account. The top
-    floor registers the page, with the actions of all floors.
-    """
-
-    change_form_template = "admin/person.html"
-    paginator = CappedPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    sortable_by = ()
-    ordering = ("-pk",)
-    list_display = ("email", "name", "is_staff", moment("seller_since_at", "seller since"), "joined_on")
-    list_filter = ("is_staff", "is_active", AgeFilter)
-    search_fields = ("email",)
-    readonly_fields = ("is_active", "closed_at", "closed_reason", "seller_since_at", "created_at", "last_login")
-    fieldsets = (
-        (None, {"fields": ("email", "name", "password")}),
-        ("E-mails", {"fields": ("language", "time_zone")}),
-        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("seller_since_at", "created_at", "last_login", "closed_at", "closed_reason")}),
-    )
-    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2", "is_staff")}),)
-
-    @admin.display(description="joined")
-    def joined_on(self, user: User) -> Any:
-        return when(user.created_at)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Users", **(extra_context or {})})
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
-    ) -> tuple["QuerySet[Any]", bool]:
-        return (find(queryset, ("id", "email"), search_term) if search_term.strip() else queryset), False
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        context, site = extra_context or {}, cast(MoneySite, self.admin_site)
-        user = self.get_object(request, object_id)
-        if user is not None:
-            context |= {"history_panels": site.panels_of_person(user), "timeline": site.timeline_of_person(user)}
-        return super().change_view(request, object_id, form_url, context)
 
 
 class ChoiceFilter(admin.SimpleListFilter):

@@ -107,11 +107,15 @@ class ActionPages(_ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the list offers the page that makes a row."""
-        return self.create_action is not None and _may(request, self.create_action)
+        if self.create_action is None:
+            return super().has_add_permission(request)
+        return _may(request, self.create_action)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """The pages of the action that makes a row, instead of Django's form."""
-        if self.create_action is None or not self.has_add_permission(request):
+        """The pages of the action that makes a row, where there is one instead of Django's form."""
+        if self.create_action is None:
+            return super().add_view(request, form_url, extra_context)
+        if not self.has_add_permission(request):
             raise PermissionDenied
         row = self.model(pk=_submission_id(request))
         return self._confirm_or_run(request, self.create_action, [row], one=True)

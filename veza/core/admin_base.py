@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.contrib.admin import AdminSite, ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -18,7 +19,7 @@ from veza.core.admin_action_pages import ActionPages
 from veza.core.admin_actions import AdminAction
 from veza.core.admin_columns import Column, Fact, Panel, address_of, all_facts, badge
 from veza.core.admin_export import lines_of
-from veza.core.admin_lists import CappedPaginator, find
+from veza.core.admin_lists import CappedPaginator, find, offered_lookups
 from veza.core.causes import Cause
 from veza.core.models import User, correlation_id_of
 from veza.core.timeline import ProofLine, TimelineLine
@@ -78,17 +79,17 @@ def others(panels: Sequence[Panel], row: Model) -> list[Panel]:
 class LookOnly(_ModelAdmin):
     """Read-only rows. Staff change them through actions with a reason, never by editing a field."""
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup in offered_lookups(self.list_filter)
 
-class ReadOnlyAdmin(ActionPages, LookOnly):
+
+class ReadOnlyAdmin(LookOnly, ActionPages):
     """A list of rows and a page for each.
 
     `search_keys` are the indexed fields that the search reads. `facts` are the columns shown first on a row's page;
@@ -109,6 +110,10 @@ class ReadOnlyAdmin(ActionPages, LookOnly):
     exports: ClassVar[bool] = True
     # What an empty list means, and what to do about it.
     empty: ClassVar[str] = "Nothing here yet."
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Rows are made by an action, where the page has one for that."""
+        return self.create_action is not None and super().has_add_permission(request)
 
     def get_urls(self) -> list[Any]:
         export = self.admin_site.admin_view(self.export)
@@ -169,7 +174,10 @@ class ReadOnlyAdmin(ActionPages, LookOnly):
         """The list as it is filtered, as a file."""
         if not self.has_view_permission(request) or not self._may_export(request):
             raise PermissionDenied
-        rows = self.get_changelist_instance(request).get_queryset(request)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(f"{self._list_page()}?e=1")
         hidden_fields = set(self.exclude or ())
         fields = [field for field in self.model._meta.concrete_fields if field.name not in hidden_fields]
         log.info("rows_exported", model=self.model._meta.label_lower, by=request.user.get_username())

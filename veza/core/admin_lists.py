@@ -180,7 +180,8 @@ class AmountFilter(TypedFilter):
     field = "amount_minor"
 
     def queryset(self, request: HttpRequest, queryset: "models.QuerySet[Any]") -> "models.QuerySet[Any]":
-        digits = exponent(request.GET.get("currency") or settings.CURRENCIES[0])
+        currency = request.GET.get("currency", "")
+        digits = exponent(currency if currency in settings.CURRENCIES else settings.CURRENCIES[0])
         for name, lookup in (("amount_from", "gte"), ("amount_to", "lte")):
             minor = _minor(self.text_of(name), digits)
             if minor is not None:
@@ -208,6 +209,18 @@ class SellerFilter(TypedFilter):
 
     def of(self, queryset: "models.QuerySet[Any]", sellers: list[UUID]) -> "models.QuerySet[Any]":
         return queryset.filter(**{f"{self.way}__in": sellers})
+
+
+def offered_lookups(filters: "Sequence[Any]") -> frozenset[str]:
+    """The parameters that a list's own filters have. Others, though Django would take them, let staff guess what the
+    page masks, character by character."""
+    names: set[str] = set()
+    for one in filters:
+        if isinstance(one, str):
+            names |= {f"{one}__exact", f"{one}__id__exact", f"{one}__isnull"}
+        else:
+            names |= set(getattr(one, "names", ())) or {one.parameter_name}
+    return frozenset(names)
 
 
 def _minor(text: str, digits: int) -> int | None:

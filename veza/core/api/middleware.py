@@ -1,5 +1,5 @@
 """What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the length of
-its body, the content security policy.
+its body, the content security policy, an address without a NUL.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
@@ -132,6 +133,20 @@ class BodyLengthMiddleware:
             return self.get_response(request)
         problem = Problem(411, "length_required", "Send the body with a Content-Length, not chunked. Nothing was done.")
         return to_http(problem, request)
+
+
+class PrintableAddressMiddleware:
+    """Refuses a NUL in the path or the query: no text of ours has one, and PostgreSQL cannot look for it."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "\0" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
+            return self.get_response(request)
+        if request.path.startswith(_API):
+            return to_http(Problem(400, "value_not_storable", "The address holds a NUL (%00). Leave it out."), request)
+        raise SuspiciousOperation("a NUL in the address")
 
 
 class ContentSecurityPolicyMiddleware:
