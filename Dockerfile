@@ -17,7 +17,9 @@ ENV PATH=/opt/veza/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    DJANGO_SETTINGS_MODULE=veza.settings
+    DJANGO_SETTINGS_MODULE=veza.settings \
+    VEZA_ENVIRONMENT=
+# The environment is named by whoever starts the image: started without, it refuses, rather than run as a developer's.
 COPY --from=build /opt/veza /opt/veza
 COPY --from=build /app /app
 WORKDIR /app

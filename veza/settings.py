@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "veza.core.api.middleware.ContentSecurityPolicyMiddleware",
     "veza.core.api.middleware.PrintableAddressMiddleware",
+    "veza.core.api.middleware.NoStoreMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -392,6 +393,8 @@ SECURE_CSP = {
 X_FRAME_OPTIONS = "DENY"
 # How long after they logged in staff have to log in again, whatever they did meanwhile.
 STAFF_SESSION = duration("STAFF_SESSION", "8h")
+# Browsers that came by https once never come by http again, for a year.
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PUBLIC_BASE_URL.startswith("https://") else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_BASE_URL.startswith("https://")
 
 # --- Logs ---

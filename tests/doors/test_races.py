@@ -2,13 +2,13 @@
 
 import pytest
 import requests
-from rest_framework_simplejwt.tokens import AccessToken
 
 from marketplace.models import License, Order
 from payments.models import Payment, Refund
 from tests.buying import envelope, order_of, paid, payment_object, payment_of, signed, two_sellers_order
 from tests.crowd import CROWD, FIFTY, all_at_once
 from tests.factories import OfferFactory, PersonFactory
+from veza.core.api.sessions import begin
 
 pytestmark = CROWD
 
@@ -20,7 +20,7 @@ def server(live_server, settings):
 
 
 def token_of(person) -> dict[str, str]:
-    return {"Authorization": f"Bearer {AccessToken.for_user(person)}"}
+    return {"Authorization": f"Bearer {begin(person).access_token}"}
 
 
 @pytest.mark.parametrize("keys", ["one key", "fifty keys"])

@@ -69,6 +69,22 @@ def test_only_this_machine_reaches_a_port_and_the_stores_reach_nobody():
     assert SERVICES["db"]["networks"] == SERVICES["redis"]["networks"] == ["inside"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_takes_all_memory_or_all_processes(name):
+    assert SERVICES[name]["mem_limit"]
+    assert SERVICES[name]["pids_limit"] <= 256
+
+
+@pytest.mark.parametrize("command", [COMMANDS["web"], ["python", "manage.py", "migrate", "--noinput"]])
+def test_the_image_refuses_to_start_without_an_environment(command):
+    assert re.search(r"^ +VEZA_ENVIRONMENT=$", DOCKERFILE.rpartition("FROM ")[2], re.MULTILINE)
+
+    ended = run(*as_here(command), environ={"VEZA_ENVIRONMENT": "", "WEB_BIND": f"127.0.0.1:{free_port()}"})
+
+    assert ended.returncode != 0
+    assert "VEZA_ENVIRONMENT is not one of the three" in ended.stdout + ended.stderr
+
+
 def test_no_secret_stands_in_the_files():
     lines = [f"{key}={value}" for service in SERVICES.values() for key, value in service.get("environment", {}).items()]
 

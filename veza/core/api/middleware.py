@@ -1,5 +1,5 @@
 """What every request passes, in this order: its id and its log line, the lean doors, maintenance mode, the length of
-its body, the content security policy, an address without a NUL.
+its body, the content security policy, an address without a NUL, and no copy of a private answer.
 """
 
 import re
@@ -147,6 +147,19 @@ class PrintableAddressMiddleware:
         if request.path.startswith(_API):
             return to_http(Problem(400, "value_not_storable", "The address holds a NUL (%00). Leave it out."), request)
         raise SuspiciousOperation("a NUL in the address")
+
+
+class NoStoreMiddleware:
+    """Keeps tokens and the orders of users out of every cache between us and them."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if request.path.startswith(_API):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
 
 
 class ContentSecurityPolicyMiddleware:
