@@ -10,8 +10,10 @@ import secrets
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dev import environment, places
@@ -104,12 +106,13 @@ class Demo:
         listener = listen_for_web(self._options.port)
         self._base_url = f"http://{HOST}:{listener.getsockname()[1]}"
         self.logs = places.log_folder()
-        stores = open_stores(self._processes, self._screen, durable=True, logs=self.logs)
+        stores = open_stores(self._processes, self._screen, durable=True, logs=self.logs, two_roles=True)
+        owner = {"DATABASE_OWNER_URL": stores.pop("DATABASE_OWNER_URL", "")}
         self._folder = places.run_folder()
         self._processes.remove_at_the_end(self._folder)
         self._environment = demo_settings(stores, self._base_url, self._password)
         self._environment |= self._start_sandbox()
-        self._manage("Migrate", "migrate", "--noinput")
+        self._manage("Migrate", "migrate", "--noinput", environment=owner)
         self._people = _last_json(self._manage("Load sellers, products and plans", "load_demo", "--json"))
         self._start_veza(listener)
 
@@ -156,11 +159,11 @@ class Demo:
         log_file = self.logs / log
         self._processes.start(name, command, log=log_file, env=self._environment, patience=PATIENCE_SECONDS, **options)
 
-    def _manage(self, title: str, *arguments: str) -> str:
+    def _manage(self, title: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
         name, log = f"manage.py {arguments[0]}", self.logs / f"{arguments[0]}.log"
         with self._screen.step(title) as step:
             command = [str(PYTHON), "manage.py", *arguments]
-            return self._processes.run(name, command, log=log, tick=step.tick, env=self._environment)
+            return self._processes.run(name, command, log=log, tick=step.tick, env={**self._environment, **environment})
 
     def _check_emails(self) -> None:
         """Wait until the buyer has the receipt, the acknowledgement of the refund request, and the refund's e-mail."""

@@ -22,6 +22,7 @@ from dev.terminal import Step
 
 OLDEST_MAJOR = 15
 ATTEMPTS = 3
+OWNER, APPLICATION = "veza", "veza_application"
 DEBIAN = Path("/usr/lib/postgresql")  # Debian and Ubuntu do not put the server's programs on PATH.
 # The data of a test run is deleted after it, so it need not be forced to the disk.
 VOLATILE = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
@@ -65,10 +66,18 @@ def find_server_files() -> ServerFiles:
     )
 
 
+@dataclass(frozen=True)
+class Roles:
+    """The database's URL as its owner, a superuser, and as the application's role, which owns nothing."""
+
+    owner: str
+    application: str
+
+
 def start(
     processes: Processes, folder: Path, *, durable: bool, log: Path, step: Step, settings: Sequence[str] = ()
-) -> str:
-    """Start a new cluster in `folder` and return the URL of an empty database in it.
+) -> Roles:
+    """Start a new cluster in `folder` and return the URLs of an empty database in it, for two roles.
 
     It listens on 127.0.0.1 only, with a random password. Raises Failure, ChildExit.
     """
@@ -79,9 +88,9 @@ def start(
         files = _make_readable(files, folder, owner)
     version = _read_version(files, owner)
     step.note = version
-    password = secrets.token_hex(16)
+    password, own_password = secrets.token_hex(16), secrets.token_hex(16)
     data = folder / "postgres"
-    _create_cluster(processes, files, data, password, owner=owner, log=log, step=step)
+    _create_cluster(processes, files, data, (password, own_password), owner=owner, log=log, step=step)
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         address = ["-c", "listen_addresses=" + HOST, "-c", "unix_socket_directories=", "-c", f"port={port}"]
@@ -90,14 +99,15 @@ def start(
         if _wait_until_ready(processes, server, data, step, last_attempt=attempt == ATTEMPTS):
             break
     step.note = f"{version} on port {port}"
-    return f"postgresql://veza:{password}@{HOST}:{port}/veza"
+    place = f"{HOST}:{port}/veza"
+    return Roles(f"postgresql://{OWNER}:{password}@{place}", f"postgresql://{APPLICATION}:{own_password}@{place}")
 
 
 def _create_cluster(
     processes: Processes,
     files: ServerFiles,
     data: Path,
-    password: str,
+    passwords: tuple[str, str],
     *,
     owner: dict[str, Any],
     log: Path,
@@ -105,18 +115,19 @@ def _create_cluster(
 ) -> None:
     secret = data.with_name("postgres-password")
     secret.touch(mode=0o600)
-    secret.write_text(password)
+    secret.write_text(passwords[0])
     data.mkdir(mode=0o700)
     if "user" in owner:
         for path in (secret, data):
             os.chown(path, owner["user"], owner["group"])
-    options = ["--username=veza", f"--pwfile={secret}", "--auth=scram-sha-256", "--locale=C", "--encoding=UTF8"]
+    options = [f"--username={OWNER}", f"--pwfile={secret}", "--auth=scram-sha-256", "--locale=C", "--encoding=UTF8"]
     initdb: list[str | Path] = [files.programs / "initdb", "-D", data, *options, "--no-sync", "--no-instructions"]
     processes.run("initdb", initdb, log=log, tick=step.tick, **owner)
     secret.unlink()
     # In single-user mode no client is needed to create the database; the server does not listen yet.
     single: list[str | Path] = [files.postgres, "--single", "-D", data, *VOLATILE, "postgres"]
-    with _open_pipe(b"CREATE DATABASE veza;\n") as statements:
+    role = f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{passwords[1]}';"
+    with _open_pipe(f"CREATE DATABASE veza;\n{role}\n".encode()) as statements:
         processes.run("CREATE DATABASE", single, log=log, tick=step.tick, stdin=statements, **owner)
 
 

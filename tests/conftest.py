@@ -12,6 +12,7 @@ from django.test import TransactionTestCase
 
 from payments.inbox.invalid_signatures import invalid_signatures
 from tests.buying import SECRET
+from tests.database_roles import become_application
 from tests.fresh_database import FreshDatabase, may_skip_triggers
 from tests.sandbox.process import HYPERSWITCH_KEY, MERCHANT_ID, STRIPE_KEY, Sandbox
 from veza.core.api.counts import shared_cache
@@ -37,6 +38,7 @@ def django_db_setup(django_db_setup, django_db_blocker) -> None:
     with django_db_blocker.unblock():
         if may_skip_triggers():
             fresh = FreshDatabase()
+            become_application()
             TransactionTestCase._fixture_teardown = lambda _test: fresh.restore()
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.db import connection
 
+from tests.database_roles import as_owner
 from veza.core.models import User
 
 
 def fill(statement: str, **parameters: Any) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0") if connection.in_atomic_block else None
         cursor.execute(statement, parameters)
 

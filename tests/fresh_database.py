@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from django.core.management import call_command
 from django.db import connection, transaction
 
+from tests.database_roles import as_owner
+
 # The schema with a copy of each table that the migrations have put rows into.
 COPIES = "as_migrated"
 
@@ -39,7 +41,7 @@ class FreshDatabase:
 
         A transaction that has written is waited for, as TRUNCATE does, so that nothing appears in the next test.
         """
-        with transaction.atomic():
+        with as_owner(), transaction.atomic():
             _execute(
                 [
                     "SET LOCAL statement_timeout = 0",

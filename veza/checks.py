@@ -14,13 +14,16 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import OperationalError, connection
 from django.http.request import validate_host
 
 from connect.stripe.currencies import STRIPE_AMOUNTS
 from connect.stripe.regions import COUNTRIES
 from payments.hyperswitch.currencies import HYPERSWITCH_AMOUNTS
+from veza.core.database_rights import excessive_rights, missing_timeouts
 
 TAG = "start"
+PRODUCTION = ("sandbox", "live")
 ENVIRONMENTS = ("development", "sandbox", "live")
 LONG_ENOUGH = 50  # Characters: what Django's own generator makes.
 VARIED_ENOUGH = 12
@@ -324,9 +327,42 @@ def broken_rules(**_options: object) -> list[checks.CheckMessage]:
     return [checks.Error(rule.message, hint=rule.hint, id=f"veza.{rule.code}") for rule in broken_by(settings)]
 
 
+def measured() -> list[Rule]:
+    """The rules that the database breaks as this process finds it; none of them while it cannot be reached."""
+    if settings.VEZA_ENVIRONMENT not in PRODUCTION:
+        return []
+    try:
+        rights, timeouts = excessive_rights(connection), missing_timeouts(connection)
+    except OperationalError:
+        return []  # The process starts, answers 503, and its status says why.
+    finally:
+        connection.close()
+    rules = []
+    if rights:
+        rules.append(
+            Rule(
+                "E036",
+                f"The role of DATABASE_URL may do more than the application should. {' '.join(rights)}",
+                "Let another role own the tables: set DATABASE_OWNER_URL for migrate (docs/production.md).",
+                lambda _config: True,
+            )
+        )
+    if timeouts:
+        rules.append(
+            Rule(
+                "E037",
+                f"Not in force on a connection to the database: {', '.join(timeouts)}.",
+                "Run as the owner, for the role of DATABASE_URL: ALTER ROLE … SET statement_timeout = '15s'; ALTER "
+                "ROLE … SET lock_timeout = '3s'; ALTER ROLE … SET idle_in_transaction_session_timeout = '30s'.",
+                lambda _config: True,
+            )
+        )
+    return rules
+
+
 def stop_if_broken() -> None:
     """Exit with the broken rules on standard error, if there are any. Called once at each process's start."""
-    rules = broken_by(settings)
+    rules = broken_by(settings) or measured()
     if not rules:
         return
     lines = [f"  veza.{rule.code}  {rule.message}\n             {rule.hint}" for rule in rules]

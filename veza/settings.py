@@ -135,6 +135,8 @@ DATABASES["default"] |= {
     # Options in the URL, such as sslmode, win.
     "OPTIONS": _TIMEOUTS | _PREPARED_ON_REQUEST | DATABASES["default"].get("OPTIONS", {}),
 }
+# The role that owns the tables, for `migrate` alone. If empty, DATABASE_URL's own role does.
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis: the broker and the cache. Money never depends on it: rows are the queue. ---

@@ -5,6 +5,8 @@ import io
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from tests.database_roles import as_owner
+
 
 def verify() -> tuple[int, str]:
     """The status that `verify_ledger` ends with, and its report."""
@@ -18,7 +20,7 @@ def verify() -> tuple[int, str]:
 
 def damage(sql: str, **values: object) -> None:
     """Run SQL as somebody would who has the database's password: no trigger and no foreign key stops it."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(sql, values)
         assert cursor.rowcount > 0, "the damage was done"

@@ -11,6 +11,7 @@ from marketplace.bank_refunds import BankTransfer, refund_from_bank
 from payments.models import Payment, Refund
 from tests.backoffice.conftest import browser, staff
 from tests.buying import paid, payment_of, two_sellers_order
+from tests.database_roles import as_owner
 from tests.subscriptions.subscribing import activate_by_webhook
 from veza.backoffice.verification import faults_of_ledger
 from veza.core.causes import Cause
@@ -147,7 +148,7 @@ def test_damage_to_a_bank_refund_is_named(old_order, attack):
         cause=Cause("user", actor="finance", reason="Card closed."),
     )
 
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL session_replication_role = replica; {sql}")
 
     assert any(word in str(fault) for _, fault in faults_of_ledger())

@@ -25,9 +25,10 @@ def test_root_can_start_a_server_with_files_in_a_private_home(
     processes.remove_at_the_end(folder)
 
     with Screen().step("PostgreSQL") as step:
-        url = postgres.start(processes, folder, durable=False, log=folder / "log", step=step)
+        roles = postgres.start(processes, folder, durable=False, log=folder / "log", step=step)
 
-    assert url.startswith("postgresql://veza:")
+    assert roles.owner.startswith("postgresql://veza:")
+    assert roles.application.startswith("postgresql://veza_application:")
     assert (folder / "server").exists(), "its files were copied to a folder that the other user can read"
 
 

@@ -16,6 +16,7 @@ from django.db import connection
 from dev.ports import HOST, free_port
 from dev.valkey import find_server
 from tests.buying import SECRET
+from tests.database_roles import APPLICATION, PASSWORD
 from veza import alive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,9 +105,19 @@ def serving(folder: Path, **environ: str) -> Iterator[str]:
 
 
 def database_url() -> str:
-    """The test database, as another process reaches it."""
+    """The test database, as another process reaches it in the application's role."""
+    return _url(APPLICATION, PASSWORD)
+
+
+def owner_url() -> str:
+    """The same in the role that made it."""
     database = connection.settings_dict
-    who = quote(database["USER"]) + (f":{quote(database['PASSWORD'])}" if database["PASSWORD"] else "")
+    return _url(database["USER"], database["PASSWORD"])
+
+
+def _url(user: str, password: str) -> str:
+    database = connection.settings_dict
+    who = quote(user) + (f":{quote(password)}" if password else "")
     return f"postgres://{who}@{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}/{database['NAME']}"
 
 

@@ -12,7 +12,7 @@ import yaml
 from django.db import connection
 
 from dev.ports import free_port
-from tests.operators.production import ROOT, SANDBOX, a_redis, database_url, run, start, wait_until
+from tests.operators.production import ROOT, SANDBOX, a_redis, database_url, owner_url, run, start, wait_until
 from veza import alive
 from veza.core.models import Heartbeat
 
@@ -158,7 +158,7 @@ def healthy(name, environ):
 
 
 def test_the_migrate_command_runs_to_its_end(environ):
-    process = run(*as_here(COMMANDS["migrate"]), environ=environ)
+    process = run(*as_here(COMMANDS["migrate"]), environ=environ | {"DATABASE_OWNER_URL": owner_url()})
 
     assert process.returncode == 0, process.stderr
     assert connection.introspection.table_names()

@@ -15,8 +15,9 @@ from django.db import connection
 from dev.postgres import find_server_files
 from dev.processes import Failure
 from tests.buying import SECRET, order_of, paid, payment_of, refund_of
+from tests.database_roles import as_owner
 from tests.factories import OfferFactory
-from tests.operators.production import ROOT, database_url, environment
+from tests.operators.production import ROOT, environment, owner_url
 from tests.sandbox.process import HYPERSWITCH_KEY, STRIPE_KEY
 
 FOLDER = ROOT / "docs" / "runbooks"
@@ -79,7 +80,7 @@ def environ(programs, sandbox, tmp_path):
     order = paid(order_of(OfferFactory()))
     sandbox.pay(payment_of(order).provider_key)
     refund_of(order)
-    url = database_url()
+    url = owner_url()
     restored = f"{connection.settings_dict['NAME']}_restored"
     yield {
         "PATH": programs,
@@ -99,7 +100,7 @@ def environ(programs, sandbox, tmp_path):
         "STRIPE_SECRET_KEY": STRIPE_KEY,
         "STRIPE_BASE_URL": sandbox.url,
     }
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {restored}")
 
 

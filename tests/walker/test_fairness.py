@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from marketplace import refund_applications
 from marketplace.models import Order
+from tests.database_roles import as_owner
 from tests.subscriptions.subscribing import activate
 from tests.walker import fairness, people
 from tests.walker.fairness import unfairness
@@ -36,7 +37,7 @@ def damage(sql: str) -> None:
     """Change rows as no code of ours does: `:exclusive`, `:personal` and `:returned` stand for the three orders."""
     for name, order in zip((":exclusive", ":personal", ":returned"), Order.objects.order_by("pk"), strict=True):
         sql = sql.replace(name, f"'{order.pk}'")
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(sql)
         assert cursor.rowcount > 0, "the damage was done"

@@ -22,6 +22,7 @@ from subscriptions.models import Plan, Subscription
 from tests import buying
 from tests.connect import stripe_deliveries
 from tests.connect.factories import make_seller
+from tests.database_roles import as_owner
 from tests.factories import OfferFactory, PersonFactory, ProductFactory
 from tests.sandbox.process import Sandbox
 from tests.subscriptions.subscribing import PlanFactory
@@ -226,7 +227,8 @@ def _orders_in_doubt() -> set[UUID]:
 def open_shop(sandbox: Sandbox, settings: Any) -> World:
     """A world in which nothing has happened yet."""
     settings.STRIPE_WEBHOOK_SECRETS = [stripe_deliveries.SECRET]
-    with connection.cursor() as cursor:  # Undone with the walk: a restriction's dates never change, and time passes.
+    # Undone with the walk: a restriction's dates never change, and time passes.
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {SellerRestriction._meta.db_table} DISABLE TRIGGER USER")
     settings.SELF_SERVICE_REFUNDS_PER_30_DAYS = 1  # A walk has six orders: some requests are for support to decide.
     return World(sandbox)

@@ -18,6 +18,7 @@ from payments import tasks
 from payments.inbox import retention
 from payments.management.commands.clean_webhook_log import Command
 from payments.models import InvalidSignatureCount, WebhookDelivery
+from tests.database_roles import as_owner
 from veza.core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -196,7 +197,7 @@ def test_the_command_shows_its_progress_on_a_terminal_only(monkeypatch, sigterm_
 def test_invalid_signatures_are_found_by_their_own_index():
     many_deliveries(100_000, signature_valid=True, days_old=1)
     many_deliveries(20, signature_valid=False, days_old=1)
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("ANALYZE webhook_log")
         cursor.execute("EXPLAIN SELECT * FROM webhook_log WHERE NOT signature_valid ORDER BY received_at DESC LIMIT 50")
         plan = " ".join(line for (line,) in cursor.fetchall())

@@ -15,6 +15,7 @@ from payments.ledger.opening_balances import carry_forward, postings_of, seller_
 from payments.ledger.postings import Line, Reference, balances, post
 from payments.models import LedgerClosing, OpeningBalance, Payment, Posting
 from tests.connect.factories import make_order
+from tests.database_roles import as_owner
 from tests.factories import SellerFactory
 from tests.filling import fill_postings
 from tests.operators.production import wait_until
@@ -154,7 +155,7 @@ def test_a_balance_reads_what_was_posted_since_and_nothing_else(account):
     close_books()
     with transaction.atomic():
         earn(account, 1_00)
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE payments_posting")
 
     with connection.execute_wrapper(explained := Explained()):

@@ -11,6 +11,7 @@ from django.db import connection
 from payments.ledger.postings import balances
 from payments.ledger.statement_kinds import STATEMENT_KINDS
 from payments.models import Posting
+from tests.database_roles import as_owner
 from veza.backoffice.account_proof import account_faults
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +158,7 @@ def test_a_detail_that_cannot_be_is_reported_and_books_nothing(book, capsys, lin
 
 def test_a_statement_entry_without_its_posting_is_found(book):
     book(GOOD)
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE payments_posting SET debit_id = credit_id, credit_id = debit_id")
 
